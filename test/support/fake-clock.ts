@@ -1,0 +1,55 @@
+import type { Clock, Timer } from '../../src/session/clock.ts';
+
+interface PendingTimer {
+  readonly dueMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands still until the test moves it. Timers fire in order of time, then of creation. */
+export class FakeClock implements Clock {
+  #nowMs = 0;
+  #order = 0;
+  readonly #pending = new Set<PendingTimer>();
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    const timer = { dueMs: this.#nowMs + delayMs, order: this.#order++, callback };
+    this.#pending.add(timer);
+    return { cancel: () => void this.#pending.delete(timer) };
+  }
+
+  /** How many timers are waiting: zero says that nothing was forgotten. */
+  get pendingTimers(): number {
+    return this.#pending.size;
+  }
+
+  /** Moves time on by `ms` milliseconds and fires what falls due on the way. */
+  advance(ms: number): void {
+    const untilMs = this.#nowMs + ms;
+    for (let next = this.#nextDue(untilMs); next !== undefined; next = this.#nextDue(untilMs)) {
+      this.#nowMs = next.dueMs;
+      this.#pending.delete(next);
+      next.callback();
+    }
+    this.#nowMs = untilMs;
+  }
+
+  #nextDue(untilMs: number): PendingTimer | undefined {
+    let first: PendingTimer | undefined;
+    for (const timer of this.#pending) {
+      if (timer.dueMs > untilMs) continue;
+      if (
+        first === undefined ||
+        timer.dueMs < first.dueMs ||
+        (timer.dueMs === first.dueMs && timer.order < first.order)
+      ) {
+        first = timer;
+      }
+    }
+    return first;
+  }
+}
