@@ -13,7 +13,7 @@ import type { Writable } from 'node:stream';
 /** The UTF-8 encoding of `text` as a byte string. Lone surrogates become U+FFFD. */
 export function toByteString(text: string): string {
   for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').latin1Slice();
+    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').toString('latin1');
   }
   return text;
 }
