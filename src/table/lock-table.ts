@@ -1,0 +1,297 @@
+/**
+ * The lock table: puts conflicting locks in arrival order and says which become held.
+ *
+ * It is pure and synchronous: no I/O, no timers, no clock. It calls nobody back; `release` returns
+ * the locks that became held, and the caller delivers the news when the table is whole again.
+ *
+ * How it works. Locks stand on a trie of path segments in the modes of multi-granularity locking
+ * (J. Gray et al., "Granularity of Locks and Degrees of Consistency in a Shared Data Base", 1975):
+ * a write of a/b enters IX at the root and at a, and X at a/b; a read enters IS, IS, S. Two locks
+ * conflict exactly when, at some node, they have entries of conflicting modes:
+ *
+ *          IS  IX  S   X
+ *     IS    .   .  .   x       Gray's fifth mode, SIX, conflicts with what S or IX conflicts with,
+ *     IX    .   .  x   x       and with nothing else: a lock that reads a node and writes below it
+ *     S     .   x  .   x       has both an S and an IX entry there. That makes the table smaller
+ *     X     x   x  x   x       and spares a fifth queue at every node.
+ *
+ *  Rule 1. An entry is ready when no entry of a conflicting mode and another lock is ahead of it
+ *          at its node. As ids rise along each queue, that is: when no *head* of a conflicting
+ *          queue has a smaller id. Entries of one lock share its id and never block each other.
+ *  Rule 2. A lock is acquired when all its entries are ready; `pending` counts those that aren't.
+ *  Rule 3. Readiness changes only when the head of a conflicting queue leaves. Whether the entry
+ *          that leaves was held or waited for makes no difference: a cancelled waiter lets those
+ *          behind it through just as a released holder does.
+ *  Rule 4. A limited read has one more entry, in its node's limit queue. That is ready when all
+ *          ahead of it there are and fewer than its own limit are admitted.
+ *
+ * Costs: `lock` and `release` take O(resources x depth) amortised, with no term in the number of
+ * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
+ */
+import { ok } from 'node:assert/strict';
+import { type Lock, TableLock } from './lock.ts';
+import { PathNode } from './path-node.ts';
+import { Entry, LimitEntry, type LimitQueue, type Mode, type Queue } from './queue.ts';
+import { byPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';
+import { verifyTable } from './verify.ts';
+
+/** How much a table holds at the moment. */
+export interface TableSize {
+  /** Locks that are held, and locks that wait. */
+  readonly acquired: number;
+  readonly enqueued: number;
+  /** The same, counted in resources as they were asked for. */
+  readonly resourcesAcquired: number;
+  readonly resourcesEnqueued: number;
+  /** Nodes of the trie besides the root: paths in use, with all their prefixes. */
+  readonly paths: number;
+}
+
+export class LockTable<C = undefined> {
+  readonly #root = new PathNode<C>(null, '');
+  readonly #nextId: () => number;
+  readonly #size = {
+    acquired: 0,
+    enqueued: 0,
+    resourcesAcquired: 0,
+    resourcesEnqueued: 0,
+    paths: 0,
+  };
+  #lastId = 0;
+
+  /**
+   * @param nextId gives each lock its id: a safe integer above 0, larger at every call. Tables
+   *   that share one counter have ids that are unique among them. Counts from 1 when left out.
+   */
+  constructor(nextId: () => number = () => this.#lastId + 1) {
+    this.#nextId = nextId;
+  }
+
+  get size(): TableSize {
+    return this.#size;
+  }
+
+  /** The id of the newest lock so far, 0 before the first. */
+  get lastId(): number {
+    return this.#lastId;
+  }
+
+  get isEmpty(): boolean {
+    return this.#size.acquired === 0 && this.#size.enqueued === 0;
+  }
+
+  /**
+   * Asks for `resources` together. The lock is acquired at once when none of them conflicts with
+   * an earlier lock that is not yet released; otherwise it is enqueued, and some later `release`
+   * returns it.
+   *
+   * @param resources one or more. They may overlap: a lock never conflicts with itself. The array
+   *   is kept, not copied; it must not be changed any more.
+   * @param context handed back as `lock.context`; the table never looks at it
+   */
+  lock(resources: readonly Resource[], context: C): Lock<C> {
+    ok(resources.length > 0, 'a lock needs at least one resource');
+    const id = this.#nextId();
+    ok(id > this.#lastId && Number.isSafeInteger(id), 'lock ids must be rising safe integers');
+    this.#lastId = id;
+
+    const lock = new TableLock<C>(this, id, resources, context);
+    const ordered = resources.length === 1 ? resources : resources.toSorted(byPrecedence);
+    for (const resource of ordered) {
+      if (resource.type === 'write') this.#claimWrite(lock, resource.path);
+      else this.#claimRead(lock, resource);
+    }
+    if (lock.pending === 0) {
+      lock.state = 'acquired';
+      this.#size.acquired++;
+      this.#size.resourcesAcquired += resources.length;
+    } else {
+      this.#size.enqueued++;
+      this.#size.resourcesEnqueued += resources.length;
+    }
+    return lock;
+  }
+
+  /**
+   * Takes `lock` out, whether it is held or waits, and returns the locks that became held by that,
+   * in arrival order.
+   *
+   * @param lock one that this table gave and that has not been released; anything else is a bug of
+   *   the caller and throws
+   */
+  release(lock: Lock<C>): Lock<C>[] {
+    ok(lock instanceof TableLock && lock.table === this, 'the lock belongs to another table');
+    ok(lock.state !== 'released', 'the lock is released already');
+    const count = lock.resources.length;
+    if (lock.state === 'acquired') {
+      this.#size.acquired--;
+      this.#size.resourcesAcquired -= count;
+    } else {
+      this.#size.enqueued--;
+      this.#size.resourcesEnqueued -= count;
+    }
+    lock.state = 'released';
+
+    const acquired: Lock<C>[] = [];
+    for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
+      this.#leave(entry, acquired);
+    }
+    lock.entries = null;
+    return acquired.length > 1 ? acquired.sort(byArrival) : acquired;
+  }
+
+  /** Checks every invariant of the table and throws an error that names the broken one. O(size). */
+  verify(): void {
+    verifyTable(this.#root, this.#size);
+  }
+
+  /**
+   * Enters what a write needs, from the root down: IX above, X at its path.
+   *
+   * Here and in #claimRead, what an earlier resource of the same lock covers is left out. The
+   * newest lock's entries are always at the tails, so its own are found there, and `byPrecedence`
+   * guarantees that whatever covers was entered first.
+   */
+  #claimWrite(lock: TableLock<C>, path: Path): void {
+    let node = this.#root;
+    for (const segment of path) {
+      if (node.x?.endsWith(lock)) return;
+      if (!node.ix?.endsWith(lock)) this.#join(lock, node, 'IX');
+      node = this.#descend(node, segment);
+    }
+    if (!node.x?.endsWith(lock)) this.#join(lock, node, 'X');
+  }
+
+  /** Enters what a read needs: IS above (its own IX will do), S at its path, a place at the limit. */
+  #claimRead(lock: TableLock<C>, { path, limit }: ReadResource): void {
+    let isShared = false;
+    let node = this.#root;
+    for (const segment of path) {
+      if (node.x?.endsWith(lock)) return;
+      isShared ||= node.s?.endsWith(lock) ?? false;
+      // All below is shared already: what may be left to do is to be counted at the limit.
+      if (isShared && limit === undefined) return;
+      if (!isShared && !node.ix?.endsWith(lock) && !node.is?.endsWith(lock)) {
+        this.#join(lock, node, 'IS');
+      }
+      node = this.#descend(node, segment);
+    }
+    if (node.x?.endsWith(lock)) return;
+    if (!isShared && !node.s?.endsWith(lock)) this.#join(lock, node, 'S');
+    if (limit !== undefined && !node.limit?.endsWith(lock)) this.#joinLimit(lock, node, limit);
+  }
+
+  #descend(node: PathNode<C>, segment: string): PathNode<C> {
+    const child = node.child(segment);
+    if (child !== undefined) return child;
+    this.#size.paths++;
+    return node.addChild(segment);
+  }
+
+  #join(lock: TableLock<C>, node: PathNode<C>, mode: Mode): void {
+    const queue = node.queue(mode);
+    const ready = !mustWait(node, mode, lock.id);
+    queue.append(new Entry(lock, queue), ready);
+    node.population++;
+    if (!ready) lock.pending++;
+  }
+
+  #joinLimit(lock: TableLock<C>, node: PathNode<C>, limit: number): void {
+    ok(Number.isSafeInteger(limit) && limit >= 1, 'a limit is an integer of at least 1');
+    const queue = node.limitQueue();
+    const ready = queue.frontier === null && queue.admitted < limit;
+    queue.append(new LimitEntry(lock, queue, limit), ready);
+    node.population++;
+    if (ready) queue.admitted++;
+    else lock.pending++;
+  }
+
+  #leave(entry: Entry<C>, acquired: Lock<C>[]): void {
+    const { queue } = entry;
+    const { node } = queue;
+    if (queue.kind === 'limit') {
+      this.#leaveLimit(entry, queue as LimitQueue<C>, acquired);
+    } else {
+      const wasHead = queue.head === entry;
+      queue.unlink(entry);
+      if (wasHead) this.#advanceConflicting(node, queue.kind, acquired);
+    }
+    node.population--;
+    this.#prune(node);
+  }
+
+  #leaveLimit(entry: Entry<C>, queue: LimitQueue<C>, acquired: Lock<C>[]): void {
+    if (entry.isReady) queue.admitted--;
+    queue.unlink(entry);
+    for (let next = queue.frontier; next !== null; next = queue.frontier) {
+      if (queue.admitted >= next.limit) return;
+      queue.admitted++;
+      queue.frontier = next.next as LimitEntry<C> | null;
+      this.#becameReady(next.lock, acquired);
+    }
+  }
+
+  /** The head of `node`'s queue for `mode` has left: lets through whoever waited for it alone. */
+  #advanceConflicting(node: PathNode<C>, mode: Mode, acquired: Lock<C>[]): void {
+    if (mode === 'X') this.#advance(node, node.is, 'IS', acquired);
+    if (mode === 'X' || mode === 'S') this.#advance(node, node.ix, 'IX', acquired);
+    if (mode === 'X' || mode === 'IX') this.#advance(node, node.s, 'S', acquired);
+    this.#advance(node, node.x, 'X', acquired);
+  }
+
+  #advance(node: PathNode<C>, queue: Queue<C> | null, mode: Mode, acquired: Lock<C>[]): void {
+    if (queue === null) return;
+    for (let next = queue.frontier; next !== null; next = queue.frontier) {
+      if (mustWait(node, mode, next.lock.id)) return;
+      queue.frontier = next.next;
+      this.#becameReady(next.lock, acquired);
+    }
+  }
+
+  /**
+   * An entry of `lock` is ready. It is never the lock that is leaving: what its own entries wait
+   * for is not its own (rule 1).
+   */
+  #becameReady(lock: TableLock<C>, acquired: Lock<C>[]): void {
+    lock.pending--;
+    if (lock.pending > 0) return;
+    lock.state = 'acquired';
+    this.#size.enqueued--;
+    this.#size.acquired++;
+    this.#size.resourcesEnqueued -= lock.resources.length;
+    this.#size.resourcesAcquired += lock.resources.length;
+    acquired.push(lock);
+  }
+
+  /** Drops `node` if nothing hangs on it any more, and then what hung by it alone. */
+  #prune(node: PathNode<C>): void {
+    for (let at = node; at.population === 0 && at.parent !== null; at = at.parent) {
+      at.parent.removeChild(at);
+      this.#size.paths--;
+    }
+  }
+}
+
+/** Rule 1: whether the lock with that `id`, entering or waiting in `mode`, has a conflict ahead. */
+function mustWait<C>(node: PathNode<C>, mode: Mode, id: number): boolean {
+  switch (mode) {
+    case 'IS':
+      return isAhead(node.x, id);
+    case 'IX':
+      return isAhead(node.s, id) || isAhead(node.x, id);
+    case 'S':
+      return isAhead(node.ix, id) || isAhead(node.x, id);
+    case 'X':
+      return (
+        isAhead(node.is, id) || isAhead(node.ix, id) || isAhead(node.s, id) || isAhead(node.x, id)
+      );
+  }
+}
+
+function isAhead<C>(queue: Queue<C> | null, id: number): boolean {
+  return queue !== null && queue.head !== null && queue.head.lock.id < id;
+}
+
+function byArrival<C>(a: Lock<C>, b: Lock<C>): number {
+  return a.id - b.id;
+}

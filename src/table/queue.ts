@@ -1,0 +1,108 @@
+/**
+ * Arrival-order queues of one node, as intrusive doubly linked lists.
+ *
+ *     head                 frontier             tail
+ *      |                      |                  |
+ *      v                      v                  v
+ *     [1] <-> [4] <-> [5] <-> [8] <-> [9] <-> [12]
+ *      ready ........ ready    waiting .... waiting
+ *
+ * An `Entry` is one lock's claim on one node in one mode; its links are its own fields, so joining
+ * and leaving are O(1) and nothing is searched or copied.
+ *
+ * Invariants:
+ *  1. Ids of the entries' locks rise from head to tail: entries join at the tail only.
+ *  2. `frontier` is the first entry that is not ready, or null when all are. So the ready entries
+ *     are a prefix, and an entry is ready exactly when it stands before the frontier.
+ *  3. The frontier only moves towards the tail: what was ready stays ready until it leaves. Each
+ *     entry is therefore passed once in its life, whoever else comes and goes.
+ *  4. In a limit queue, `admitted` is the number of ready entries.
+ */
+import type { TableLock } from './lock.ts';
+import type { PathNode } from './path-node.ts';
+
+/** The modes of a node (Gray et al. 1975). SIX is not one of them: it is S and IX side by side. */
+export type Mode = 'IS' | 'IX' | 'S' | 'X';
+
+/** A queue stands for a mode, or for the limited reads of exactly its path. */
+export type QueueKind = Mode | 'limit';
+
+export class Entry<C> {
+  readonly lock: TableLock<C>;
+  readonly queue: Queue<C>;
+  prev: Entry<C> | null = null;
+  next: Entry<C> | null = null;
+  /** The next entry of the same lock; they hang on `lock.entries`. */
+  readonly sibling: Entry<C> | null;
+
+  constructor(lock: TableLock<C>, queue: Queue<C>) {
+    this.lock = lock;
+    this.queue = queue;
+    this.sibling = lock.entries;
+    lock.entries = this;
+  }
+
+  get isReady(): boolean {
+    const { frontier } = this.queue;
+    return frontier === null || this.lock.id < frontier.lock.id;
+  }
+}
+
+/** An entry of a limit queue: carries the number by which it is judged. */
+export class LimitEntry<C> extends Entry<C> {
+  readonly limit: number;
+
+  constructor(lock: TableLock<C>, queue: Queue<C>, limit: number) {
+    super(lock, queue);
+    this.limit = limit;
+  }
+}
+
+export class Queue<C> {
+  readonly node: PathNode<C>;
+  readonly kind: QueueKind;
+  head: Entry<C> | null = null;
+  tail: Entry<C> | null = null;
+  frontier: Entry<C> | null = null;
+
+  constructor(node: PathNode<C>, kind: QueueKind) {
+    this.node = node;
+    this.kind = kind;
+  }
+
+  /** Adds `entry`, the newest of all, at the tail. The caller says whether it is ready. */
+  append(entry: Entry<C>, ready: boolean): void {
+    const { tail } = this;
+    if (tail === null) this.head = entry;
+    else tail.next = entry;
+    entry.prev = tail;
+    this.tail = entry;
+    if (!ready && this.frontier === null) this.frontier = entry;
+  }
+
+  /** Takes `entry` out, wherever it stands. Whether others became ready is the caller's to find out. */
+  unlink(entry: Entry<C>): void {
+    const { prev, next } = entry;
+    if (prev === null) this.head = next;
+    else prev.next = next;
+    if (next === null) this.tail = prev;
+    else next.prev = prev;
+    if (this.frontier === entry) this.frontier = next;
+    entry.prev = null;
+    entry.next = null;
+  }
+
+  /** Whether the lock with that id, the newest of all, has an entry here. */
+  endsWith(lock: TableLock<C>): boolean {
+    return this.tail !== null && this.tail.lock === lock;
+  }
+}
+
+export class LimitQueue<C> extends Queue<C> {
+  declare frontier: LimitEntry<C> | null;
+  admitted = 0;
+
+  constructor(node: PathNode<C>) {
+    super(node, 'limit');
+  }
+}

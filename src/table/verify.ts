@@ -1,0 +1,140 @@
+/**
+ * Checks a whole table against its invariants, as they are stated in queue.ts, lock.ts,
+ * path-node.ts and the rules of lock-table.ts. It trusts no shortcut that the table takes: what is
+ * ready is judged here by looking at every entry, not by heads and frontiers.
+ */
+import { ok, strictEqual } from 'node:assert/strict';
+import type { TableLock } from './lock.ts';
+import type { TableSize } from './lock-table.ts';
+import type { PathNode } from './path-node.ts';
+import { type Entry, LimitEntry, type LimitQueue, type Queue, type QueueKind } from './queue.ts';
+
+/** The modes that an entry waits for when they are ahead of it. */
+const CONFLICTS: Readonly<Record<QueueKind, readonly QueueKind[]>> = {
+  IS: ['X'],
+  IX: ['S', 'X'],
+  S: ['IX', 'X'],
+  X: ['IS', 'IX', 'S', 'X'],
+  limit: [],
+};
+
+interface Seen<C> {
+  /** Entries found in queues, by lock. */
+  readonly entries: Map<TableLock<C>, Set<Entry<C>>>;
+  paths: number;
+}
+
+/** Throws an AssertionError that names the first broken invariant. */
+export function verifyTable<C>(root: PathNode<C>, size: TableSize): void {
+  const seen: Seen<C> = { entries: new Map(), paths: 0 };
+  const unvisited = [root];
+  for (let node = unvisited.pop(); node !== undefined; node = unvisited.pop()) {
+    verifyNode(node, seen);
+    for (const child of node.allChildren()) {
+      strictEqual(child.parent, node, 'a child knows its parent');
+      strictEqual(node.child(child.segment), child, 'a child is found by its segment');
+      ok(child.population > 0, 'a node without entries and children is gone');
+      seen.paths++;
+      unvisited.push(child);
+    }
+  }
+  const counted = { acquired: 0, enqueued: 0, resourcesAcquired: 0, resourcesEnqueued: 0 };
+  for (const [lock, entries] of seen.entries) {
+    verifyLock(lock, entries);
+    if (lock.state === 'acquired') {
+      counted.acquired++;
+      counted.resourcesAcquired += lock.resources.length;
+    } else {
+      counted.enqueued++;
+      counted.resourcesEnqueued += lock.resources.length;
+    }
+  }
+  strictEqual(size.acquired, counted.acquired, 'size.acquired');
+  strictEqual(size.enqueued, counted.enqueued, 'size.enqueued');
+  strictEqual(size.resourcesAcquired, counted.resourcesAcquired, 'size.resourcesAcquired');
+  strictEqual(size.resourcesEnqueued, counted.resourcesEnqueued, 'size.resourcesEnqueued');
+  strictEqual(size.paths, seen.paths, 'size.paths');
+}
+
+function verifyNode<C>(node: PathNode<C>, seen: Seen<C>): void {
+  ok(node.onlyChild === null || node.children === null, 'one way of keeping children at a time');
+  ok(node.children === null || node.children.size > 0, 'an empty Map of children is dropped');
+  let population = 0;
+  for (const queue of queuesOf(node)) {
+    for (const entry of verifyQueue(queue, node)) {
+      population++;
+      const entries = seen.entries.get(entry.lock);
+      if (entries === undefined) seen.entries.set(entry.lock, new Set([entry]));
+      else entries.add(entry);
+    }
+  }
+  for (const _ of node.allChildren()) population++;
+  strictEqual(node.population, population, 'population is entries plus children');
+}
+
+function verifyQueue<C>(queue: Queue<C>, node: PathNode<C>): Entry<C>[] {
+  strictEqual(queue.node, node, 'a queue knows its node');
+  const entries = entriesOf(queue);
+  const readiness = entries.map((entry, i) =>
+    entry instanceof LimitEntry
+      ? entries.slice(0, i + 1).every((e, at) => e instanceof LimitEntry && at < e.limit)
+      : !isBlocked(entry, node),
+  );
+  const firstWaiting = readiness.indexOf(false);
+  strictEqual(
+    queue.frontier,
+    firstWaiting === -1 ? null : entries[firstWaiting],
+    `the frontier of ${queue.kind} is its first entry that is not ready`,
+  );
+  ok(
+    !readiness.includes(true, Math.max(firstWaiting, 0)) || firstWaiting === -1,
+    'ready is a prefix',
+  );
+  if (queue.kind === 'limit') {
+    const admitted = readiness.filter((ready) => ready).length;
+    strictEqual((queue as LimitQueue<C>).admitted, admitted, 'admitted counts the ready');
+  }
+  return entries;
+}
+
+/** The entries from head to tail, with the links between them checked. */
+function entriesOf<C>(queue: Queue<C>): Entry<C>[] {
+  const entries: Entry<C>[] = [];
+  let last: Entry<C> | null = null;
+  for (let entry = queue.head; entry !== null; entry = entry.next) {
+    strictEqual(entry.prev, last, 'prev mirrors next');
+    strictEqual(entry.queue, queue, 'an entry knows its queue');
+    ok(last === null || last.lock.id < entry.lock.id, 'ids rise along a queue');
+    entries.push(entry);
+    last = entry;
+  }
+  strictEqual(queue.tail, last, 'the tail is the last entry');
+  return entries;
+}
+
+function isBlocked<C>(entry: Entry<C>, node: PathNode<C>): boolean {
+  for (const queue of queuesOf(node)) {
+    if (!CONFLICTS[entry.queue.kind].includes(queue.kind)) continue;
+    for (let other = queue.head; other !== null; other = other.next) {
+      if (other.lock.id < entry.lock.id) return true;
+    }
+  }
+  return false;
+}
+
+function verifyLock<C>(lock: TableLock<C>, found: Set<Entry<C>>): void {
+  ok(lock.state !== 'released', 'a released lock has no entries');
+  const listed = new Set<Entry<C>>();
+  for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
+    ok(found.has(entry), 'every entry of a lock stands in a queue');
+    listed.add(entry);
+  }
+  strictEqual(listed.size, found.size, 'every entry in a queue hangs on its lock');
+  const pending = [...listed].filter((entry) => !entry.isReady).length;
+  strictEqual(lock.pending, pending, 'pending counts the entries that are not ready');
+  strictEqual(lock.state === 'acquired', pending === 0, 'acquired when nothing is pending');
+}
+
+function queuesOf<C>(node: PathNode<C>): Queue<C>[] {
+  return [node.is, node.ix, node.s, node.x, node.limit].filter((queue) => queue !== null);
+}

@@ -1,0 +1,51 @@
+/** A seeded generator (xorshift32, G. Marsaglia 2003): the same seed gives the same test. */
+export class Random {
+  readonly seed: number;
+  #state: number;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.#state = seed | 0 || 1;
+    for (let i = 0; i < 8; i++) this.#next();
+  }
+
+  /** An integer from 0 to `below` - 1. */
+  below(below: number): number {
+    return this.#next() % below;
+  }
+
+  /** True once in `n` times. */
+  oneIn(n: number): boolean {
+    return this.below(n) === 0;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    const item = items[this.below(items.length)];
+    if (item === undefined) throw new Error('nothing to pick from');
+    return item;
+  }
+
+  #next(): number {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    return this.#state >>> 0;
+  }
+}
+
+/**
+ * Runs `round` with a fresh generator for each of `count` seeds and names the seed that fails.
+ * `SEED=n` in the environment replays one seed; `ROUNDS=n` sets how many are tried.
+ */
+export function withSeeds(count: number, round: (random: Random) => void): void {
+  const only = process.env.SEED;
+  const first = only === undefined ? (Math.random() * 2 ** 31) | 0 : Number(only);
+  const rounds = only === undefined ? Number(process.env.ROUNDS ?? count) : 1;
+  for (let seed = first; seed < first + rounds; seed++) {
+    try {
+      round(new Random(seed));
+    } catch (error) {
+      throw new Error(`failed with SEED=${seed}`, { cause: error });
+    }
+  }
+}
