@@ -1,2 +1,25 @@
 #!/usr/bin/env node
-import '../src/index.ts';
+import { constants } from 'node:os';
+import { run } from '../src/cli/run.ts';
+
+// Whoever reads the log may go away; the locks stay.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+
+const running = await run(process.argv.slice(2), process.env, {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+});
+
+if (typeof running === 'number') {
+  process.exitCode = running;
+} else {
+  let isStopping = false;
+  const onSignal = async (signal: NodeJS.Signals): Promise<void> => {
+    if (isStopping) process.exit(128 + constants.signals[signal]);
+    isStopping = true;
+    process.exitCode = await running.stop(signal);
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+}

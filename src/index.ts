@@ -1,4 +1,15 @@
-/** The package's public face. */
+/** The package's public face: the server to be embedded, and the lock table to be used in-process. */
+export {
+  type ClientKind,
+  type ClientObserver,
+  Server,
+  type ServerCounts,
+  type ServerOptions,
+} from './server.ts';
+export type { Clock, Timer } from './session/clock.ts';
+export { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
+export type { LockObserver, ReleaseCause, SessionLock } from './session/session.ts';
 export type { Lock, LockState } from './table/lock.ts';
 export { LockTable, type TableSize } from './table/lock-table.ts';
 export type { Path, ReadResource, Resource, WriteResource } from './table/resource.ts';
+export { VERSION } from './version.ts';

@@ -10,6 +10,9 @@
 import { Buffer } from 'node:buffer';
 import type { Writable } from 'node:stream';
 
+/** Milliseconds given to a peer to read what is left and to close its side, before it is cut. */
+export const CLOSE_TIMEOUT_MS = 5000;
+
 /** The UTF-8 encoding of `text` as a byte string. Lone surrogates become U+FFFD. */
 export function toByteString(text: string): string {
   for (let i = 0; i < text.length; i++) {

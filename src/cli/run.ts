@@ -1,0 +1,94 @@
+/** The program: reads what it was asked, serves, logs, and stops on a signal. */
+import { type ClientObserver, DEFAULT_HOST, DEFAULT_PORT, Server } from '../server.ts';
+import type { LockObserver } from '../session/session.ts';
+import { VERSION } from '../version.ts';
+import { readCommand, type Settings } from './settings.ts';
+import { helpText, listenFailure, lockName, startLine, statsLine } from './texts.ts';
+
+/** The world outside the program; a test can bring its own. */
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2 } as const;
+
+/**
+ * Runs the program.
+ *
+ * @param args the command line after the program's name
+ * @returns the exit code when it is done at once, or the server that runs
+ */
+export async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  terminal: Terminal,
+): Promise<number | RunningServer> {
+  const command = readCommand(args, env);
+  switch (command.kind) {
+    case 'help':
+      terminal.out(helpText());
+      return ExitCode.ok;
+    case 'version':
+      terminal.out(`${VERSION}\n`);
+      return ExitCode.ok;
+    case 'mistake':
+      terminal.err(`locktopus: ${command.message}. See locktopus --help.\n`);
+      return ExitCode.mistake;
+    case 'serve':
+      return serve(command.settings, terminal);
+  }
+}
+
+/** A server and what logs beside it. */
+export interface RunningServer {
+  /** Says goodbye to everybody and stops; resolves with the exit code. */
+  stop(signal: string): Promise<number>;
+}
+
+async function serve(settings: Settings, terminal: Terminal): Promise<number | RunningServer> {
+  const log = (text: string): void => terminal.out(`${new Date().toISOString()} ${text}\n`);
+  const server = new Server({
+    ...settings.server,
+    clientObserver: settings.logClients ? clientLog(log) : undefined,
+    lockObserver: settings.logLocks ? lockLog(log) : undefined,
+  });
+  try {
+    await server.listen();
+  } catch (error) {
+    const { host = DEFAULT_HOST, port = DEFAULT_PORT } = settings.server;
+    const failure = error instanceof Error ? error : new Error(String(error));
+    terminal.err(`locktopus: ${listenFailure(failure, host, port)}\n`);
+    return ExitCode.cannotListen;
+  }
+  log(startLine(server.address, settings));
+  const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
+  return {
+    async stop(signal) {
+      clearInterval(ticker);
+      log(`${signal}: stopping (${statsLine(server.counts)}); again to end at once`);
+      await server.close();
+      log('stopped');
+      return ExitCode.ok;
+    },
+  };
+}
+
+function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {
+  return intervalS === 0 ? undefined : setInterval(tick, intervalS * 1000);
+}
+
+function clientLog(log: (text: string) => void): ClientObserver {
+  return {
+    connected: (client, kind) => log(`client ${client} connected (${kind})`),
+    disconnected: (client) => log(`client ${client} disconnected`),
+  };
+}
+
+function lockLog(log: (text: string) => void): LockObserver {
+  return {
+    enqueued: (lock) => log(`enqueued ${lockName(lock)}`),
+    acquired: (lock) => log(`acquired ${lockName(lock)}`),
+    released: (lock, cause) => log(`${cause} ${lockName(lock)}`),
+  };
+}

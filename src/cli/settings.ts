@@ -1,0 +1,230 @@
+/**
+ * From the command line and the environment to the settings of a server. Pure: text in, settings or
+ * a sentence for the user out. A flag wins over its environment variable, that over the default.
+ */
+import { parseArgs } from 'node:util';
+import {
+  DEFAULT_ABANDON_TIMEOUT_MS,
+  DEFAULT_HOST,
+  DEFAULT_PORT,
+  type ServerOptions,
+} from '../server.ts';
+import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
+
+export interface Settings {
+  readonly server: ServerOptions;
+  readonly logClients: boolean;
+  readonly logLocks: boolean;
+  /** Seconds between two lines of numbers; 0 for none. */
+  readonly statsIntervalS: number;
+}
+
+/** What the command line asks for. */
+export type Command =
+  | { readonly kind: 'serve'; readonly settings: Settings }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'mistake'; readonly message: string };
+
+interface Option {
+  readonly flag: string;
+  readonly short?: string;
+  readonly type: 'text' | 'list' | 'switch' | 'integer';
+  readonly min?: number;
+  readonly max?: number;
+  /** What the value is called in the help text. */
+  readonly value?: string;
+  readonly default: string;
+  readonly help: string;
+}
+
+const TCP_PORTS = 65_535;
+/** Enough for any limit, and short enough for a Buffer and a Map. */
+const MAX_LIMIT = 2 ** 30;
+
+/** Every option, in the order of the help text. */
+export const OPTIONS = [
+  {
+    flag: 'host',
+    short: 'H',
+    type: 'text',
+    value: 'ADDRESS',
+    default: DEFAULT_HOST,
+    help: 'address to listen on; 0.0.0.0 or :: for all',
+  },
+  {
+    flag: 'port',
+    short: 'p',
+    type: 'integer',
+    min: 0,
+    max: TCP_PORTS,
+    value: 'PORT',
+    default: String(DEFAULT_PORT),
+    help: 'port to listen on; 0 takes a free one',
+  },
+  {
+    flag: 'default-abandon-timeout',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_ABANDON_TIMEOUT_MS),
+    help: 'how long locks outlive a lost connection',
+  },
+  {
+    flag: 'allow-origin',
+    type: 'list',
+    value: 'ORIGIN',
+    default: '',
+    help: 'web pages that may connect, as in https://shop.example; repeatable; * for any',
+  },
+  {
+    flag: 'allow-host',
+    type: 'list',
+    value: 'NAME',
+    default: '',
+    help: 'names for this server beside localhost, on loopback; repeatable; * for any',
+  },
+  { flag: 'log-clients', type: 'switch', default: 'false', help: 'log clients that come and go' },
+  { flag: 'log-locks', type: 'switch', default: 'false', help: 'log what happens to locks' },
+  {
+    flag: 'stats-interval',
+    type: 'integer',
+    max: 86_400,
+    value: 'SECONDS',
+    default: '0',
+    help: 'log a line of numbers that often; 0 for never',
+  },
+  limit('max-message-bytes', 'maxMessageBytes', 'bytes in one line or WebSocket message'),
+  limit('max-fragments', 'maxFragments', 'frames of one WebSocket message'),
+  limit('max-resources', 'maxResourcesPerLock', 'resources in one lock'),
+  limit('max-segments', 'maxSegmentsPerPath', 'segments in one path'),
+  limit('max-segment-bytes', 'maxSegmentBytes', 'bytes in one segment'),
+  limit('max-locks', 'maxLocksPerSession', 'locks in one session'),
+  limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
+  limit('max-unread-bytes', 'maxUnreadBytes', 'bytes kept for a client that does not read'),
+] as const satisfies readonly Option[];
+
+type Flag = (typeof OPTIONS)[number]['flag'];
+
+function limit<F extends string>(flag: F, name: keyof Limits, help: string) {
+  return {
+    flag,
+    type: 'integer',
+    min: 1,
+    max: MAX_LIMIT,
+    value: 'N',
+    default: String(DEFAULT_LIMITS[name]),
+    help: `most ${help}`,
+  } as const;
+}
+
+/** The environment variable that stands in for a flag. */
+export function variableOf(flag: string): string {
+  return `LOCKTOPUS_${flag.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/**
+ * @param args the command line after the program's name
+ * @param env the environment
+ */
+export function readCommand(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Command {
+  const line = parseLine(args);
+  if (typeof line === 'string') return { kind: 'mistake', message: line };
+  if (line.get('help') !== undefined) return { kind: 'help' };
+  if (line.get('version') !== undefined) return { kind: 'version' };
+
+  const values = new Map<Flag, string>();
+  for (const option of OPTIONS) {
+    const fromLine = line.get(option.flag);
+    const fromEnv = env[variableOf(option.flag)] || undefined;
+    const value = fromLine ?? fromEnv ?? option.default;
+    const source = fromLine === undefined ? variableOf(option.flag) : `--${option.flag}`;
+    const wrong = mistakeIn(option, value, source);
+    if (wrong !== undefined) return { kind: 'mistake', message: wrong };
+    values.set(option.flag, value);
+  }
+  return { kind: 'serve', settings: settingsFrom(values) };
+}
+
+/** The values given on the command line by flag; lists joined by commas; or what is wrong with it. */
+function parseLine(args: readonly string[]): Map<string, string> | string {
+  const options: NonNullable<Parameters<typeof parseArgs>[0]>['options'] = {
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean' },
+  };
+  for (const { flag, type, ...rest } of OPTIONS) {
+    options[flag] = {
+      type: 'string',
+      multiple: type === 'list',
+      ...('short' in rest ? { short: rest.short } : {}),
+    };
+  }
+  try {
+    const { values } = parseArgs({ args: [...args].map(spelledOut), options });
+    return new Map(Object.entries(values).map(([flag, value]) => [flag, String(value)]));
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** `--log-clients` is short for `--log-clients=true`, so that `=false` can overrule the environment. */
+function spelledOut(arg: string): string {
+  const isSwitch = OPTIONS.some(({ flag, type }) => type === 'switch' && arg === `--${flag}`);
+  return isSwitch ? `${arg}=true` : arg;
+}
+
+function mistakeIn(option: Option, value: string, source: string): string | undefined {
+  if (option.type === 'switch') {
+    if (asSwitch(value) !== undefined) return undefined;
+    return `${source} must be true or false, not "${value}"`;
+  }
+  if (option.type !== 'integer') return undefined;
+  const { min = 0, max = Number.MAX_SAFE_INTEGER } = option;
+  const number = asInteger(value);
+  if (number !== undefined && number >= min && number <= max) return undefined;
+  return `${source} must be a whole number from ${min} to ${max}, not "${value}"`;
+}
+
+function asSwitch(text: string): boolean | undefined {
+  if (text === 'true' || text === '1') return true;
+  if (text === 'false' || text === '0') return false;
+  return undefined;
+}
+
+function asInteger(text: string): number | undefined {
+  const number = Number(text);
+  return String(number) === text && Number.isSafeInteger(number) ? number : undefined;
+}
+
+function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
+  const text = (flag: Flag): string => values.get(flag) ?? '';
+  const integer = (flag: Flag): number => Number(text(flag));
+  const list = (flag: Flag): string[] =>
+    text(flag)
+      .split(',')
+      .filter((item) => item !== '');
+  return {
+    server: {
+      host: text('host'),
+      port: integer('port'),
+      defaultAbandonTimeoutMs: integer('default-abandon-timeout'),
+      allowedOrigins: list('allow-origin'),
+      allowedHosts: list('allow-host'),
+      limits: {
+        maxMessageBytes: integer('max-message-bytes'),
+        maxFragments: integer('max-fragments'),
+        maxResourcesPerLock: integer('max-resources'),
+        maxSegmentsPerPath: integer('max-segments'),
+        maxSegmentBytes: integer('max-segment-bytes'),
+        maxLocksPerSession: integer('max-locks'),
+        maxWaitersPerNamespace: integer('max-waiters'),
+        maxUnreadBytes: integer('max-unread-bytes'),
+      },
+    },
+    logClients: asSwitch(text('log-clients')) ?? false,
+    logLocks: asSwitch(text('log-locks')) ?? false,
+    statsIntervalS: integer('stats-interval'),
+  };
+}

@@ -1,0 +1,85 @@
+/** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
+import type { AddressInfo } from 'node:net';
+import { addressName, type ServerCounts } from '../server.ts';
+import type { SessionLock } from '../session/session.ts';
+import type { Resource } from '../table/resource.ts';
+import { VERSION } from '../version.ts';
+import { OPTIONS, type Settings, variableOf } from './settings.ts';
+
+const HELP_COLUMN = 34;
+
+export function helpText(): string {
+  const rows = OPTIONS.map((option) => {
+    const short = 'short' in option ? `-${option.short}, ` : '    ';
+    const value = 'value' in option ? ` ${option.value}` : '';
+    const fallback =
+      option.type === 'switch' || option.default === '' ? '' : ` [${option.default}]`;
+    return `  ${`${short}--${option.flag}${value}`.padEnd(HELP_COLUMN)}${option.help}${fallback}`;
+  });
+  return `Locktopus ${VERSION}: a lock server. Programs that share data ask it for atomic sets of
+read and write locks on paths and get them strictly in order of arrival.
+
+Usage: locktopus [options]
+
+Options [and their defaults]:
+${rows.join('\n')}
+  ${'-h, --help'.padEnd(HELP_COLUMN)}show this text
+  ${'    --version'.padEnd(HELP_COLUMN)}show the version
+
+Each option has an environment variable: --port is ${variableOf('port')}, --log-clients is
+${variableOf('log-clients')} (true or false), and so on. The option wins over the variable.
+
+One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"}), WebSocket
+(ws://localhost:9009/v1?namespace=NAME) and HTTP (http://localhost:9009/).
+
+SIGINT or SIGTERM: says goodbye to every client, releases all locks and exits with 0; a second one
+ends at once. Exit codes: 0 stopped, 1 could not listen, 2 a mistake in the options.
+`;
+}
+
+/** The effective settings in one line. */
+export function startLine(address: AddressInfo, settings: Settings): string {
+  const { defaultAbandonTimeoutMs } = settings.server;
+  const switches = [
+    `default-abandon-timeout ${defaultAbandonTimeoutMs} ms`,
+    `log-clients ${settings.logClients ? 'on' : 'off'}`,
+    `log-locks ${settings.logLocks ? 'on' : 'off'}`,
+    `stats-interval ${settings.statsIntervalS === 0 ? 'off' : `${settings.statsIntervalS} s`}`,
+  ];
+  const where = addressName(address.address, address.port);
+  return `Locktopus ${VERSION} listens on ${where} (${switches.join(', ')})`;
+}
+
+/** Why the server could not start, and what to do. */
+export function listenFailure(error: NodeJS.ErrnoException, host: string, port: number): string {
+  const where = addressName(host, port);
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `${where} is in use by another program. Stop that one, or choose another port with --port.`;
+    case 'EACCES':
+      return `${where} may not be listened on by this user: ports below 1024 are for root. Choose a higher one with --port.`;
+    case 'EADDRNOTAVAIL':
+      return `${host} is not an address of this machine. Choose one with --host, such as 127.0.0.1 or 0.0.0.0.`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `the name ${host} could not be resolved. Choose an address with --host, such as 127.0.0.1 or 0.0.0.0.`;
+    default:
+      return `cannot listen on ${where}: ${error.message}`;
+  }
+}
+
+export function statsLine(counts: ServerCounts): string {
+  return `${counts.connections} connections, ${counts.namespaces} namespaces, ${counts.sessions} sessions, ${counts.acquired} locks held, ${counts.enqueued} waiting`;
+}
+
+/** A lock in a log line: who, where and what. */
+export function lockName({ id, context: { session }, resources }: SessionLock): string {
+  const namespace = JSON.stringify(session.namespace.name);
+  return `lock ${id} of ${session.client} in ${namespace}: ${resources.map(resourceName).join(', ')}`;
+}
+
+function resourceName(resource: Resource): string {
+  const limit =
+    resource.type === 'read' && resource.limit !== undefined ? ` limit ${resource.limit}` : '';
+  return `${resource.type} ${JSON.stringify(resource.path)}${limit}`;
+}

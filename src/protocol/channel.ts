@@ -1,0 +1,27 @@
+/** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
+import type { Refusal } from './refusal.ts';
+
+/** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
+export type EndReason = 'goodbye' | 'bad_input' | 'shutting_down';
+
+/** What a conversation needs of its transport. */
+export interface Channel {
+  /** The peer as people know it: an address. */
+  readonly client: string;
+  /** Sends one message; messages arrive whole and in order. Ignored after `end`. */
+  send(text: string): void;
+  /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
+  end(reason: EndReason): void;
+}
+
+/** What a transport needs of a conversation. */
+export interface Conversation {
+  /** One message from the client, in order of arrival. */
+  receive(text: string): void;
+  /** A message whose bytes were no text; it has been dropped. */
+  receiveGarbage(refusal: Refusal): void;
+  /** The connection has ended, with or without a goodbye. Called once. */
+  lost(): void;
+  /** The server stops: say so, and end. */
+  shutDown(): void;
+}

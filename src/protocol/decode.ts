@@ -1,0 +1,142 @@
+/**
+ * From the text of one message to a typed request of the session protocol, or to a refusal. All
+ * validation of that protocol is here and in resources.ts.
+ */
+import type { Limits } from '../session/limits.ts';
+import type { Ref } from '../session/session.ts';
+import { isObject, type JsonObject, shorten, unknownField } from './fields.ts';
+import { ACTIONS, type Action, type Request } from './messages.ts';
+import { Refusal } from './refusal.ts';
+import { decodeResources, isLongerThan } from './resources.ts';
+
+/** A refused message, with as much of its envelope as could be read, to be echoed. */
+export interface Refused {
+  readonly refusal: Refusal;
+  readonly action: Action | undefined;
+  readonly ref: Ref | undefined;
+}
+
+const MAX_REF_LENGTH = 256;
+
+const FIELDS: Readonly<Record<Action, ReadonlySet<string>>> = {
+  hello: new Set(['action', 'ref', 'namespace', 'abandonTimeoutMs']),
+  lock: new Set(['action', 'ref', 'resources']),
+  release: new Set(['action', 'ref', 'id']),
+  ping: new Set(['action', 'ref']),
+  stats: new Set(['action', 'ref']),
+  help: new Set(['action', 'ref']),
+  bye: new Set(['action', 'ref']),
+};
+
+/** @param text one line or WebSocket message, without its line end */
+export function decodeRequest(text: string, limits: Limits): Request | Refused {
+  const message = parseObject(text);
+  if (message instanceof Refusal) return refused(message, undefined, undefined);
+  const action = decodeAction(message.action);
+  const ref = decodeRef(message.ref);
+  if (ref instanceof Refusal) {
+    return refused(ref, action instanceof Refusal ? undefined : action, undefined);
+  }
+  if (action instanceof Refusal) return refused(action, undefined, ref);
+  const request =
+    unknownField(message, FIELDS[action], '') ?? decodeBody(message, action, ref, limits);
+  return request instanceof Refusal ? refused(request, action, ref) : request;
+}
+
+export function isRefused(decoded: Request | Refused): decoded is Refused {
+  return 'refusal' in decoded;
+}
+
+/** The JSON object that `text` is, or a refusal. Also what v1 begins with. */
+export function parseObject(text: string): JsonObject | Refusal {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new Refusal('bad_json', `bad JSON: ${reason}`);
+  }
+  if (isObject(value)) return value;
+  return new Refusal('bad_json', 'a message must be one JSON object, such as {"action":"help"}');
+}
+
+function decodeBody(
+  message: JsonObject,
+  action: Action,
+  ref: Ref | undefined,
+  limits: Limits,
+): Request | Refusal {
+  switch (action) {
+    case 'lock': {
+      const resources = decodeResources(message.resources, limits, 'session');
+      return resources instanceof Refusal ? resources : { action, ref, resources };
+    }
+    case 'release': {
+      const id = decodeId(message.id);
+      return id instanceof Refusal ? id : { action, ref, id };
+    }
+    case 'hello': {
+      const namespace = decodeNamespace(message.namespace, limits);
+      if (namespace instanceof Refusal) return namespace;
+      const abandonTimeoutMs = decodeMs(message.abandonTimeoutMs, 'abandonTimeoutMs');
+      if (abandonTimeoutMs instanceof Refusal) return abandonTimeoutMs;
+      return { action, ref, namespace, abandonTimeoutMs };
+    }
+    default:
+      return { action, ref };
+  }
+}
+
+function refused(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): Refused {
+  return { refusal, action, ref };
+}
+
+function decodeAction(value: unknown): Action | Refusal {
+  const action = ACTIONS.find((known) => known === value);
+  if (action !== undefined) return action;
+  const given = typeof value === 'string' ? `"${shorten(value)}" is not an action` : undefined;
+  const said = given ?? 'a message needs an "action"';
+  return new Refusal('unknown_action', `${said}; the actions are ${ACTIONS.join(', ')}`);
+}
+
+function decodeRef(value: unknown): Ref | undefined | Refusal {
+  if (value === undefined || Number.isSafeInteger(value)) return value as number | undefined;
+  if (typeof value === 'string' && value.length <= MAX_REF_LENGTH) return value;
+  return new Refusal(
+    'bad_request',
+    `ref must be an integer below 2^53 or a string of at most ${MAX_REF_LENGTH} characters`,
+  );
+}
+
+/** Ids travel as decimal strings, for clients whose numbers are not exact to 2^53. */
+function decodeId(value: unknown): number | undefined | Refusal {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value.length > 0 && value.length <= 16) {
+    const id = Number(value);
+    if (String(id) === value && Number.isSafeInteger(id) && id > 0) return id;
+  }
+  return new Refusal('bad_request', 'id must be the id of a lock: a string of decimal digits');
+}
+
+function decodeNamespace(value: unknown, limits: Limits): string | undefined | Refusal {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value === '') {
+    return new Refusal('bad_request', 'namespace must be a string that is not empty');
+  }
+  return namespaceTooLong(value, limits) ?? value;
+}
+
+/** The refusal of a namespace with too long a name; of use to v1 as well. */
+export function namespaceTooLong(name: string, limits: Limits): Refusal | undefined {
+  if (!isLongerThan(name, limits.maxSegmentBytes)) return undefined;
+  return new Refusal(
+    'segment_too_long',
+    `namespace is too long: at most ${limits.maxSegmentBytes} bytes are allowed`,
+  );
+}
+
+function decodeMs(value: unknown, field: string): number | undefined | Refusal {
+  if (value === undefined) return undefined;
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  return new Refusal('bad_request', `${field} must be an integer of milliseconds, 0 or more`);
+}

@@ -1,0 +1,51 @@
+/**
+ * Refusals: what a client is told when it asked for something it can't have. They are values, made
+ * where the fault is found and sent as they are; an exception is a bug of the server.
+ */
+import type { Limits } from '../session/limits.ts';
+import type { LockRefusal } from '../session/session.ts';
+
+/** Every code that a client may be sent. The list is fixed; PROTOCOL.md says what each one means. */
+export type ErrorCode =
+  | 'bad_json'
+  | 'bad_utf8'
+  | 'message_too_long'
+  | 'unknown_action'
+  | 'bad_request'
+  | 'too_many_resources'
+  | 'path_too_long'
+  | 'segment_too_long'
+  | 'too_many_locks'
+  | 'too_many_waiters'
+  | 'hello_not_first'
+  | 'ref_in_use'
+  | 'no_such_lock'
+  | 'id_needed'
+  | 'shutting_down';
+
+export class Refusal {
+  readonly code: ErrorCode;
+  /** A sentence that tells a person what is wrong and what to do. */
+  readonly message: string;
+
+  constructor(code: ErrorCode, message: string) {
+    this.code = code;
+    this.message = message;
+  }
+}
+
+/** The refusal of one more lock, in words. */
+export function limitRefusal(limit: LockRefusal, limits: Limits): Refusal {
+  switch (limit) {
+    case 'too_many_locks':
+      return new Refusal(
+        limit,
+        `this session has ${limits.maxLocksPerSession} locks, as many as are allowed; release one first`,
+      );
+    case 'too_many_waiters':
+      return new Refusal(
+        limit,
+        `${limits.maxWaitersPerNamespace} locks wait in this namespace, as many as are allowed; try again later`,
+      );
+  }
+}

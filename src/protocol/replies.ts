@@ -1,0 +1,38 @@
+/**
+ * Replies of the session protocol as JSON text. They are put together by hand in one order of
+ * fields (action, ref, id, state), the order in which a person reads them.
+ */
+import type { Ref } from '../session/session.ts';
+import type { Action } from './messages.ts';
+import type { Refusal } from './refusal.ts';
+
+/** `release` has its own state; a lock may go through `enqueued` before it is `acquired`. */
+export type ReplyState = 'enqueued' | 'acquired' | 'released';
+
+export function stateReply(
+  action: 'lock' | 'release',
+  ref: Ref | undefined,
+  id: number,
+  state: ReplyState,
+): string {
+  return `{"action":"${action}",${refField(ref)}"id":"${id}","state":"${state}"}`;
+}
+
+export function errorReply(
+  action: Action | undefined,
+  ref: Ref | undefined,
+  { code, message }: Refusal,
+): string {
+  const head = action === undefined ? '' : `"action":"${action}",`;
+  return `{${head}${refField(ref)}"error":{"code":"${code}","message":${JSON.stringify(message)}}}`;
+}
+
+/** A reply that carries `fields` after the action and the ref. */
+export function plainReply(action: Action, ref: Ref | undefined, fields: object): string {
+  return JSON.stringify({ action, ref, ...fields });
+}
+
+function refField(ref: Ref | undefined): string {
+  if (ref === undefined) return '';
+  return `"ref":${typeof ref === 'number' ? ref : JSON.stringify(ref)},`;
+}

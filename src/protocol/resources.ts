@@ -1,0 +1,115 @@
+/**
+ * From a parsed JSON value to the resources of a lock, or to a refusal that names the field. Both
+ * protocols ask for locks in the same words; they differ in what they do with fields they don't know.
+ */
+import { Buffer } from 'node:buffer';
+import type { Limits } from '../session/limits.ts';
+import type { Resource } from '../table/resource.ts';
+import { isObject, unknownField } from './fields.ts';
+import { Refusal } from './refusal.ts';
+
+/** `v1` ignores fields that it doesn't know, limits among them, as the Go server does. */
+export type Dialect = 'v1' | 'session';
+
+const RESOURCE_FIELDS = new Set(['type', 'path', 'limit']);
+
+export function decodeResources(
+  value: unknown,
+  limits: Limits,
+  dialect: Dialect,
+): Resource[] | Refusal {
+  if (!Array.isArray(value) || value.length === 0) {
+    return new Refusal('bad_request', 'resources must be an array of at least one resource');
+  }
+  if (value.length > limits.maxResourcesPerLock) {
+    return new Refusal(
+      'too_many_resources',
+      `resources has ${value.length} elements; at most ${limits.maxResourcesPerLock} are allowed`,
+    );
+  }
+  const resources: Resource[] = [];
+  for (let i = 0; i < value.length; i++) {
+    const resource = decodeResource(value[i], i, limits, dialect);
+    if (resource instanceof Refusal) return resource;
+    resources.push(resource);
+  }
+  return resources;
+}
+
+function decodeResource(
+  value: unknown,
+  index: number,
+  limits: Limits,
+  dialect: Dialect,
+): Resource | Refusal {
+  const where = `resources[${index}]`;
+  if (!isObject(value)) return new Refusal('bad_request', `${where} must be an object`);
+  if (dialect === 'session') {
+    const unknown = unknownField(value, RESOURCE_FIELDS, `${where}.`);
+    if (unknown !== undefined) return unknown;
+  }
+  const type = decodeType(value.type);
+  if (type === undefined) {
+    return new Refusal('bad_request', `${where}.type must be "read" or "write"`);
+  }
+  const path = decodePath(value.path, `${where}.path`, limits);
+  if (path instanceof Refusal) return path;
+  const limit = dialect === 'session' ? value.limit : undefined;
+  if (limit === undefined) return { type, path };
+  if (type === 'write') {
+    return new Refusal('bad_request', `${where}.limit goes with reads only: a write is alone`);
+  }
+  if (!Number.isSafeInteger(limit) || (limit as number) < 1) {
+    return new Refusal('bad_request', `${where}.limit must be an integer of at least 1`);
+  }
+  return { type, path, limit: limit as number };
+}
+
+function decodeType(value: unknown): 'read' | 'write' | undefined {
+  if (value === 'write' || value === 'read') return value;
+  if (typeof value !== 'string') return undefined;
+  switch (value.toLowerCase()) {
+    case 'w':
+    case 'write':
+      return 'write';
+    case 'r':
+    case 'read':
+      return 'read';
+    default:
+      return undefined;
+  }
+}
+
+function decodePath(value: unknown, where: string, limits: Limits): string[] | Refusal {
+  if (!Array.isArray(value)) {
+    return new Refusal(
+      'bad_request',
+      `${where} must be an array of strings; [] is the whole namespace`,
+    );
+  }
+  if (value.length > limits.maxSegmentsPerPath) {
+    return new Refusal(
+      'path_too_long',
+      `${where} has ${value.length} segments; at most ${limits.maxSegmentsPerPath} are allowed`,
+    );
+  }
+  for (let i = 0; i < value.length; i++) {
+    const segment: unknown = value[i];
+    if (typeof segment !== 'string') {
+      return new Refusal('bad_request', `${where}[${i}] must be a string`);
+    }
+    if (isLongerThan(segment, limits.maxSegmentBytes)) {
+      return new Refusal(
+        'segment_too_long',
+        `${where}[${i}] has ${Buffer.byteLength(segment)} bytes; at most ${limits.maxSegmentBytes} are allowed`,
+      );
+    }
+  }
+  return value;
+}
+
+/** Whether `text` takes more than `maxBytes` of UTF-8; looks at the text only when it might. */
+export function isLongerThan(text: string, maxBytes: number): boolean {
+  // A UTF-16 code unit takes at most three bytes.
+  return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
+}

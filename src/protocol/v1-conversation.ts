@@ -1,0 +1,106 @@
+/**
+ * The v1 protocol, as the Go server speaks it and its clients expect it: one lock at a time, every
+ * answer with the lock's id, and the first bad message ends the session. Text in, text out.
+ *
+ *     ready --lock--> acquired          or --lock--> enqueued --> acquired
+ *     acquired, enqueued --release--> ready
+ */
+import type { SessionHost, SessionLock } from '../session/session.ts';
+import { type Peer, Session } from '../session/session.ts';
+import type { Channel, Conversation } from './channel.ts';
+import { parseObject } from './decode.ts';
+import { shorten } from './fields.ts';
+import { limitRefusal, Refusal } from './refusal.ts';
+import { decodeResources } from './resources.ts';
+
+export interface V1Settings {
+  readonly namespace: string;
+  readonly abandonTimeoutMs: number;
+}
+
+export class V1Conversation implements Conversation, Peer {
+  readonly #host: SessionHost;
+  readonly #channel: Channel;
+  readonly #session: Session;
+  #lock: SessionLock | undefined;
+  #ended = false;
+
+  constructor(host: SessionHost, channel: Channel, settings: V1Settings) {
+    this.#host = host;
+    this.#channel = channel;
+    this.#session = new Session(host, { ...settings, client: channel.client }, this);
+  }
+
+  receive(text: string): void {
+    if (this.#ended) return;
+    const wrong = this.#handle(text);
+    if (wrong !== undefined) this.#fail(wrong);
+  }
+
+  receiveGarbage(refusal: Refusal): void {
+    if (!this.#ended) this.#fail(refusal.message);
+  }
+
+  acquired(lock: SessionLock): void {
+    this.#reply(lock, 'lock', 'acquired');
+  }
+
+  lost(): void {
+    this.#ended = true;
+    this.#session.lose();
+  }
+
+  shutDown(): void {
+    this.#ended = true;
+    this.#channel.end('shutting_down');
+  }
+
+  #fail(sentence: string): void {
+    this.#channel.send(sentence);
+    this.#ended = true;
+    this.#channel.end('bad_input');
+    // Not later, when the socket is gone: until then it could be granted what it waits for.
+    this.#session.lose();
+  }
+
+  /** Does what the message says; returns what is wrong with it, in plain words, if anything is. */
+  #handle(text: string): string | undefined {
+    const message = parseObject(text);
+    if (message instanceof Refusal) return message.message;
+    const { action } = message;
+    if (action === 'lock') {
+      if (this.#lock !== undefined) return `cannot lock: release lock ${this.#lock.id} first`;
+      return this.#acquire(message.resources);
+    }
+    if (action === 'release') {
+      if (this.#lock === undefined) return 'cannot release: there is no lock';
+      this.#release(this.#lock);
+      return undefined;
+    }
+    if (typeof action !== 'string') return 'action must be "lock" or "release"';
+    return `unknown action "${shorten(action)}"; it must be "lock" or "release"`;
+  }
+
+  #acquire(value: unknown): string | undefined {
+    const { limits } = this.#host;
+    const resources = decodeResources(value, limits, 'v1');
+    if (resources instanceof Refusal) return resources.message;
+    const lock = this.#session.lock(resources, undefined);
+    if (typeof lock === 'string') return limitRefusal(lock, limits).message;
+    this.#lock = lock;
+    this.#reply(lock, 'lock', lock.state === 'acquired' ? 'acquired' : 'enqueued');
+    return undefined;
+  }
+
+  #release(lock: SessionLock): void {
+    this.#lock = undefined;
+    this.#reply(lock, 'release', 'ready');
+    this.#session.release(lock);
+  }
+
+  #reply(lock: SessionLock, action: 'lock' | 'release', state: V1State): void {
+    this.#channel.send(`{"id":"${lock.id}","action":"${action}","state":"${state}"}`);
+  }
+}
+
+type V1State = 'ready' | 'enqueued' | 'acquired';

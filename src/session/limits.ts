@@ -1,0 +1,29 @@
+/** Every bound that the server puts on what a client may ask or cost. Each is an option. */
+
+export interface Limits {
+  /** Bytes in one line, without its line feed, or in one WebSocket message. */
+  readonly maxMessageBytes: number;
+  /** Frames that one WebSocket message may be cut into. */
+  readonly maxFragments: number;
+  readonly maxResourcesPerLock: number;
+  readonly maxSegmentsPerPath: number;
+  /** Bytes of UTF-8 in one segment, or in the name of a namespace. */
+  readonly maxSegmentBytes: number;
+  /** Locks of one session, held or enqueued. */
+  readonly maxLocksPerSession: number;
+  /** Locks of one namespace that are enqueued. */
+  readonly maxWaitersPerNamespace: number;
+  /** Bytes waiting for one peer to read them, before its connection is cut. */
+  readonly maxUnreadBytes: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxMessageBytes: 1024 * 1024,
+  maxFragments: 1024,
+  maxResourcesPerLock: 1000,
+  maxSegmentsPerPath: 100,
+  maxSegmentBytes: 1024,
+  maxLocksPerSession: 10_000,
+  maxWaitersPerNamespace: 1_000_000,
+  maxUnreadBytes: 16 * 1024 * 1024,
+};

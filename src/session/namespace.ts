@@ -1,0 +1,65 @@
+/**
+ * Namespaces: separate lock tables by name. One is made when the first session opens it and gone
+ * when the last has ended; a session that lost its connection counts until it is abandoned.
+ */
+import { LockTable } from '../table/lock-table.ts';
+import type { LockRequest, Session } from './session.ts';
+
+export class Namespace {
+  readonly name: string;
+  readonly table: LockTable<LockRequest>;
+  readonly sessions = new Set<Session>();
+
+  constructor(name: string, nextId: () => number) {
+    this.name = name;
+    this.table = new LockTable(nextId);
+  }
+}
+
+/** All namespaces that somebody uses; tables share one counter of ids. */
+export class Namespaces implements Iterable<Namespace> {
+  readonly #nextId: () => number;
+  readonly #byName = new Map<string, Namespace>();
+
+  /** @param nextId gives lock ids: rising integers, larger than any handed out before */
+  constructor(nextId: () => number) {
+    this.#nextId = nextId;
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  get(name: string): Namespace | undefined {
+    return this.#byName.get(name);
+  }
+
+  [Symbol.iterator](): Iterator<Namespace> {
+    return this.#byName.values();
+  }
+
+  /** Enters `session` in the namespace of that name, which is made when there is none. */
+  join(name: string, session: Session): Namespace {
+    let namespace = this.#byName.get(name);
+    if (namespace === undefined) {
+      namespace = new Namespace(name, this.#nextId);
+      this.#byName.set(name, namespace);
+    }
+    namespace.sessions.add(session);
+    return namespace;
+  }
+
+  /** Takes out a session that holds and awaits nothing any more. */
+  leave(namespace: Namespace, session: Session): void {
+    namespace.sessions.delete(session);
+    if (namespace.sessions.size === 0) this.#byName.delete(namespace.name);
+  }
+
+  /** Ends every session and with it every namespace, without a word to anybody. */
+  endAll(): void {
+    const sessions = [...this.#byName.values()].flatMap((namespace) => [...namespace.sessions]);
+    // All are silenced first: nobody shall be granted what another leaves behind.
+    for (const session of sessions) session.silence();
+    for (const session of sessions) session.end();
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * HTTP on the shared port: pages for people, and the way to WebSocket. The parsing is `node:http`'s,
+ * by handing it the socket; a server of its own listens nowhere.
+ */
+import { Buffer } from 'node:buffer';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { namespaceTooLong } from '../protocol/decode.ts';
+import type { ConversationHost } from '../protocol/session-conversation.ts';
+import { V1Conversation, type V1Settings } from '../protocol/v1-conversation.ts';
+import { type Page, pageFor, sentence, V1_PATH } from './http-pages.ts';
+import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
+import { acceptHead, checkHandshake, refusalResponse } from './websocket/handshake.ts';
+import { WebSocketChannel } from './websocket-channel.ts';
+
+/** Milliseconds without a byte after which an HTTP connection is closed. */
+const IDLE_TIMEOUT_MS = 10_000;
+
+export interface HttpHost extends ConversationHost {
+  readonly visitors: VisitorRules;
+  /** Whether the server listens where only its own machine can reach it. */
+  isLoopback(): boolean;
+  /** The peer of `socket` as people know it. */
+  clientName(socket: Socket): string;
+  /** A WebSocket was opened by `handshake`; called once for each. */
+  opened(channel: WebSocketChannel, socket: Socket): void;
+}
+
+export class HttpGuests {
+  readonly #host: HttpHost;
+  readonly #server: Server;
+
+  constructor(host: HttpHost) {
+    this.#host = host;
+    this.#server = createServer({ keepAlive: true, noDelay: true });
+    this.#server.timeout = IDLE_TIMEOUT_MS;
+    this.#server.on('request', (request, response) => this.#answer(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('clientError', refuseGarbage);
+  }
+
+  /** Takes over a connection whose first bytes, already read, are HTTP's. */
+  accept(socket: Socket, head: Buffer): void {
+    socket.unshift(head);
+    this.#server.emit('connection', socket);
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const page = this.#page(request);
+    const body = Buffer.from(page.body);
+    response.writeHead(page.status, {
+      'Content-Type': page.contentType,
+      'Content-Length': body.length,
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...page.headers,
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  #page(request: IncomingMessage): Page {
+    const refusal = this.#refuseVisitor(request);
+    if (refusal !== undefined) return refusal;
+    const url = targetOf(request);
+    if (url === undefined) return sentence(400, 'The target of this request is not a path.');
+    return pageFor(request.method ?? 'GET', url, this.#host.namespaces);
+  }
+
+  #refuseVisitor({ headers }: IncomingMessage): Page | undefined {
+    const { visitors } = this.#host;
+    const why = refuseVisitor(visitors, headers.origin, headers.host, this.#host.isLoopback());
+    return why === undefined ? undefined : sentence(403, why);
+  }
+
+  #upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
+    const socket = duplex as Socket;
+    socket.setTimeout(0);
+    const url = targetOf(request);
+    if (url?.pathname !== V1_PATH) {
+      this.#ignoreUpgrade(request, socket);
+      return;
+    }
+    const refusal = this.#refuseVisitor(request);
+    const settings = refusal ?? this.#v1Settings(url);
+    if ('status' in settings) {
+      refuse(socket, settings);
+      return;
+    }
+    const handshake = checkHandshake(request);
+    if ('status' in handshake) {
+      refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
+      return;
+    }
+    socket.write(acceptHead(handshake.accept), 'latin1');
+    const host = this.#host;
+    const client = host.clientName(socket);
+    const channel = new WebSocketChannel(
+      socket,
+      head,
+      host,
+      client,
+      (self) => new V1Conversation(host, self, settings),
+    );
+    host.opened(channel, socket);
+  }
+
+  #v1Settings(url: URL): V1Settings | Page {
+    const namespace = url.searchParams.get('namespace');
+    if (namespace === null || namespace === '') {
+      return sentence(400, `Add the parameter namespace: ${V1_PATH}?namespace=NAME.`);
+    }
+    const tooLong = namespaceTooLong(namespace, this.#host.limits);
+    if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
+    const timeout = url.searchParams.get('abandon-timeout-ms');
+    const abandonTimeoutMs =
+      timeout === null ? this.#host.defaultAbandonTimeoutMs : wholeNumber(timeout);
+    if (abandonTimeoutMs === undefined) {
+      return sentence(400, 'abandon-timeout-ms must be a whole number of milliseconds, 0 or more.');
+    }
+    return { namespace, abandonTimeoutMs };
+  }
+
+  /** A client may offer a protocol that this server doesn't speak (h2c, say): it gets HTTP/1.1. */
+  #ignoreUpgrade(request: IncomingMessage, socket: Socket): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.on('finish', () => endSoon(socket));
+    this.#answer(request, response);
+  }
+}
+
+/** Answers what node:http could not parse, as far as somebody is there to read it. */
+function refuseGarbage(error: NodeJS.ErrnoException, duplex: Duplex): void {
+  const socket = duplex as Socket;
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    refuse(socket, sentence(431, 'The head of this request is too long.'));
+  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    refuse(socket, sentence(408, 'This request took too long to arrive.'));
+  } else {
+    refuse(socket, sentence(400, `This is not valid HTTP: ${error.message}.`));
+  }
+}
+
+/** Answers on a socket that node:http has given up, and closes it. */
+function refuse(socket: Socket, page: Page): void {
+  const { status, headers = {}, body } = page;
+  socket.write(refusalResponse({ status, headers, message: body.trim() }));
+  endSoon(socket);
+}
+
+/** Ends a socket that nobody reads any more; one whose peer won't end its side is cut. */
+function endSoon(socket: Socket): void {
+  socket.end();
+  socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
+  socket.resume();
+}
+
+/** The path and query that were asked for; undefined for `*`, an authority, or nonsense. */
+function targetOf({ url }: IncomingMessage): URL | undefined {
+  if (url === undefined || !(url.startsWith('/') || url.startsWith('http'))) return undefined;
+  // Only path and query are used; the base stands in for the host, which has its own header.
+  const absolute = url.startsWith('/') ? `http://localhost${url}` : url;
+  return URL.canParse(absolute) ? new URL(absolute) : undefined;
+}
+
+function wholeNumber(text: string): number | undefined {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x30 || code > 0x39) return undefined;
+  }
+  const value = text === '' ? Number.NaN : Number(text);
+  return Number.isSafeInteger(value) ? value : undefined;
+}

@@ -1,0 +1,109 @@
+/** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
+import type { Namespace, Namespaces } from '../session/namespace.ts';
+import { VERSION } from '../version.ts';
+
+export interface Page {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+  /** Beside those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Where each kind of guest is served. */
+export const V1_PATH = '/v1';
+const STATS_V1_PATH = '/stats_v1';
+
+/** Namespaces named on the front page; the rest is counted. */
+const MAX_LISTED = 100;
+
+/** A sentence for a person, as plain text. */
+export function sentence(status: number, text: string, headers: Record<string, string> = {}): Page {
+  return { status, contentType: 'text/plain; charset=utf-8', body: `${text}\n`, headers };
+}
+
+/**
+ * The answer to a request that is no WebSocket handshake.
+ *
+ * @param method as in 'GET'
+ * @param url the path with its query; only those two are looked at
+ */
+export function pageFor(method: string, url: URL, namespaces: Namespaces): Page {
+  const make = PAGES.get(url.pathname);
+  if (make === undefined) {
+    const known = [...PAGES.keys()].join(', ');
+    return sentence(404, `There is nothing at this path. Known paths: ${known}.`);
+  }
+  if (method !== 'GET' && method !== 'HEAD') {
+    return sentence(405, `This path answers GET and HEAD only, not ${method}.`, {
+      Allow: 'GET, HEAD',
+    });
+  }
+  return make(url, namespaces);
+}
+
+const PAGES: ReadonlyMap<string, (url: URL, namespaces: Namespaces) => Page> = new Map([
+  ['/', (_url, namespaces) => frontPage(namespaces)],
+  [
+    V1_PATH,
+    () => sentence(400, `${V1_PATH} is a WebSocket: connect to it with a WebSocket client.`),
+  ],
+  [STATS_V1_PATH, statsV1],
+]);
+
+function frontPage(namespaces: Namespaces): Page {
+  const lines = [
+    `Locktopus ${VERSION}: a lock server.`,
+    '',
+    'Programs that share data ask it for read and write locks on paths, and get them in order of',
+    'arrival. This port takes',
+    '  lines of JSON on plain TCP      nc HOST PORT, then type {"action":"help"}',
+    `  WebSocket, the v1 protocol      ws://HOST:PORT${V1_PATH}?namespace=NAME`,
+    `  HTTP, numbers of a namespace    http://HOST:PORT${STATS_V1_PATH}?namespace=NAME`,
+    '',
+    `Namespaces in use: ${namespaces.size}`,
+    ...namespaceLines(namespaces),
+  ];
+  return sentence(200, lines.join('\n'));
+}
+
+function* namespaceLines(namespaces: Namespaces): Generator<string> {
+  let listed = 0;
+  for (const { name, table, sessions } of namespaces) {
+    if (listed++ === MAX_LISTED) {
+      yield `  and ${namespaces.size - MAX_LISTED} more`;
+      return;
+    }
+    const { acquired, enqueued } = table.size;
+    // As JSON, so that a name with line breaks can't draw a page of its own.
+    yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${sessions.size} sessions`;
+  }
+}
+
+/** The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources. */
+function statsV1(url: URL, namespaces: Namespaces): Page {
+  const name = url.searchParams.get('namespace');
+  if (name === null || name === '') {
+    return sentence(400, `Add the parameter namespace: ${STATS_V1_PATH}?namespace=NAME.`);
+  }
+  const namespace = namespaces.get(name);
+  if (namespace === undefined) {
+    return sentence(404, `Nobody uses a namespace ${JSON.stringify(name)} now.`);
+  }
+  const body = `${JSON.stringify(statsV1Of(namespace))}\n`;
+  return { status: 200, contentType: 'application/json', body };
+}
+
+function statsV1Of({ name, table, sessions }: Namespace): object {
+  const { size } = table;
+  return {
+    LastGroupID: table.lastId,
+    GroupsPending: size.enqueued,
+    GroupsAcquired: size.acquired,
+    LocksPending: size.resourcesEnqueued,
+    LocksAcquired: size.resourcesAcquired,
+    PathCount: size.paths,
+    Namespace: name,
+    Sessions: sessions.size,
+  };
+}

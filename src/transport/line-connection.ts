@@ -1,0 +1,83 @@
+/** The session protocol on a raw TCP socket: one message per line, both ways. */
+import type { Socket } from 'node:net';
+import type { Channel } from '../protocol/channel.ts';
+import { Refusal } from '../protocol/refusal.ts';
+import { type ConversationHost, SessionConversation } from '../protocol/session-conversation.ts';
+import type { Timer } from '../session/clock.ts';
+import { type LineSink, LineSplitter } from './line-splitter.ts';
+import { CLOSE_TIMEOUT_MS, Outbox, toByteString } from './outbox.ts';
+
+export class LineConnection implements Channel, LineSink {
+  readonly client: string;
+  readonly #host: ConversationHost;
+  readonly #socket: Socket;
+  readonly #splitter: LineSplitter;
+  readonly #outbox: Outbox;
+  readonly #conversation: SessionConversation;
+  #closeTimer: Timer | undefined;
+
+  /**
+   * @param socket open, half-open allowed, with an `error` listener of the caller's; the rest of it
+   *   is ours
+   * @param head what was read from it so far
+   */
+  constructor(socket: Socket, head: Buffer, host: ConversationHost, client: string) {
+    const { maxMessageBytes, maxUnreadBytes } = host.limits;
+    this.client = client;
+    this.#host = host;
+    this.#socket = socket;
+    this.#splitter = new LineSplitter(maxMessageBytes, this);
+    this.#outbox = new Outbox(socket, maxUnreadBytes, () => socket.destroy());
+    this.#conversation = new SessionConversation(host, this);
+    socket.on('data', (chunk: Buffer) => this.#splitter.push(chunk));
+    socket.on('end', () => this.#inputEnded());
+    socket.on('close', () => this.#closed());
+    this.#splitter.push(head);
+  }
+
+  send(text: string): void {
+    this.#outbox.push(`${toByteString(text)}\n`);
+  }
+
+  end(): void {
+    this.#splitter.stop();
+    this.#outbox.end();
+    this.#closeTimer ??= this.#host.clock.setTimer(CLOSE_TIMEOUT_MS, () => this.#socket.destroy());
+  }
+
+  shutDown(): void {
+    this.#conversation.shutDown();
+  }
+
+  line(text: string): void {
+    this.#conversation.receive(text);
+  }
+
+  lineNotUtf8(): void {
+    this.#conversation.receiveGarbage(
+      new Refusal('bad_utf8', 'this line is not valid UTF-8; it was not carried out'),
+    );
+  }
+
+  lineTooLong(): void {
+    const { maxMessageBytes } = this.#host.limits;
+    this.#conversation.fail(
+      new Refusal(
+        'message_too_long',
+        `a line may have at most ${maxMessageBytes} bytes; closing the connection`,
+      ),
+    );
+  }
+
+  /** The end of the input is the end of the session; a line that was cut off is not carried out. */
+  #inputEnded(): void {
+    this.#conversation.lost();
+    this.end();
+  }
+
+  #closed(): void {
+    this.#closeTimer?.cancel();
+    this.#outbox.close();
+    this.#conversation.lost();
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Who may speak HTTP to this server. Any web page can make its visitor's browser talk to a server
+ * on the visitor's own machine, so:
+ *  - a request that carries an `Origin` comes from a page, and the page must be allowed. `null` is
+ *    an origin like any other.
+ *  - on a loopback address, `Host` must name this machine: a page whose own name was rebound to
+ *    127.0.0.1 would otherwise be taken for one of ours.
+ */
+
+export interface VisitorRules {
+  /** Origins, as in `https://shop.example`, whose pages may connect; `*` stands for any. */
+  readonly allowedOrigins: readonly string[];
+  /** Names, without a port, by which this server may be addressed beside `localhost`; `*` for any. */
+  readonly allowedHosts: readonly string[];
+}
+
+const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
+
+/**
+ * @param origin the Origin header, if there is one
+ * @param host the Host header, if there is one: no browser leaves it out
+ * @param isLoopback whether the server can only be reached from its own machine
+ * @returns a sentence that says why not and what would allow it, or undefined for a welcome
+ */
+export function refuseVisitor(
+  rules: VisitorRules,
+  origin: string | undefined,
+  host: string | undefined,
+  isLoopback: boolean,
+): string | undefined {
+  if (host !== undefined && isLoopback && !isKnownHost(rules, nameOf(host))) {
+    return `This server is not known as ${quoted(nameOf(host))}. Start it with --allow-host ${quoted(nameOf(host))} if it should be.`;
+  }
+  if (origin === undefined || isOwnOrigin(origin, host)) return undefined;
+  if (rules.allowedOrigins.includes('*') || rules.allowedOrigins.includes(origin)) return undefined;
+  return `Pages from ${quoted(origin)} may not connect. Start the server with --allow-origin ${quoted(origin)} if they should.`;
+}
+
+function isKnownHost({ allowedHosts }: VisitorRules, name: string): boolean {
+  return LOOPBACK_NAMES.includes(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
+}
+
+/** Whether the page was served by this very server. */
+function isOwnOrigin(origin: string, host: string | undefined): boolean {
+  return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+}
+
+/** A Host header without its port, in lower case. */
+function nameOf(host: string): string {
+  const end = host.endsWith(']') ? -1 : host.lastIndexOf(':');
+  return (end === -1 ? host : host.slice(0, end)).toLowerCase();
+}
+
+/** Text from outside, to be repeated in a sentence. */
+function quoted(text: string): string {
+  return JSON.stringify(text.length <= 128 ? text : `${text.slice(0, 128)}...`);
+}
