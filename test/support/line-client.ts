@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+
+/** A reply as it came, parsed; tests say which fields they expect. */
+export type Reply = Record<string, unknown>;
+
+/** A client of the line protocol that keeps what it was sent until the test asks for it. */
+export class LineClient {
+  readonly socket: Socket;
+  readonly #lines: string[] = [];
+  #partial = '';
+  #wake: (() => void) | undefined;
+  #isEnded = false;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => this.#take(text));
+    socket.on('error', () => {});
+    socket.on('close', () => this.#finish());
+    socket.on('end', () => this.#finish());
+  }
+
+  static async connect(t: TestContext, port: number): Promise<LineClient> {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+    return new LineClient(socket);
+  }
+
+  /** Sends messages as JSON, one per line, in one write. */
+  send(...messages: object[]): void {
+    this.sendRaw(messages.map((message) => `${JSON.stringify(message)}\n`).join(''));
+  }
+
+  sendRaw(bytes: string | Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  /** Sends one message and waits for the next line, which must be its answer. */
+  async ask(message: object): Promise<Reply> {
+    this.send(message);
+    return this.next();
+  }
+
+  /** The next line; fails when the connection ends first. */
+  async nextLine(): Promise<string> {
+    for (;;) {
+      const line = this.#lines.shift();
+      if (line !== undefined) return line;
+      if (this.#isEnded) throw new Error('the connection ended');
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  async next(): Promise<Reply> {
+    return JSON.parse(await this.nextLine());
+  }
+
+  /** Waits until the server ends the connection; what came before it and was not asked for. */
+  async ended(): Promise<Reply[]> {
+    while (!this.#isEnded) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#lines.splice(0).map((line) => JSON.parse(line));
+  }
+
+  /** What has arrived and was not asked for yet. */
+  get unread(): Reply[] {
+    return this.#lines.map((line) => JSON.parse(line));
+  }
+
+  #take(text: string): void {
+    const lines = (this.#partial + text).split('\n');
+    this.#partial = lines.pop() ?? '';
+    this.#lines.push(...lines);
+    this.#notify();
+  }
+
+  #finish(): void {
+    this.#isEnded = true;
+    this.#notify();
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}
+
+/** Resources in a word: `write('a', 'b')`, `read()` for the root. */
+export function write(...path: string[]) {
+  return { type: 'write', path } as const;
+}
+
+export function read(...path: string[]) {
+  return { type: 'read', path } as const;
+}
+
+export function lock(...resources: object[]) {
+  return { action: 'lock', resources };
+}

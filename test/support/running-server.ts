@@ -1,0 +1,10 @@
+import type { TestContext } from 'node:test';
+import { Server, type ServerOptions } from '../../src/server.ts';
+
+/** A server on a free port of the loopback address, closed when the test ends. */
+export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
+  const server = new Server({ port: 0, ...options });
+  await server.listen();
+  t.after(() => server.close());
+  return server;
+}
