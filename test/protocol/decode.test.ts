@@ -1,0 +1,168 @@
+/** The decoder of the session protocol: a table of what it takes and of what it refuses, and how. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
+import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+
+const LIMITS = {
+  ...DEFAULT_LIMITS,
+  maxResourcesPerLock: 3,
+  maxSegmentsPerPath: 4,
+  maxSegmentBytes: 10,
+};
+
+function decode(message: unknown) {
+  const text = typeof message === 'string' ? message : JSON.stringify(message);
+  return decodeRequest(text, LIMITS);
+}
+
+const lockOf = (...resources: unknown[]) => ({ action: 'lock', resources });
+const resource = (fields: object) => lockOf({ type: 'write', path: ['a'], ...fields });
+
+const TAKEN: readonly (readonly [what: string, message: unknown, request: object])[] = [
+  ['a lock', resource({}), { ...resource({}), ref: undefined }],
+  ['a ref of digits', { ...resource({}), ref: 7 }, { ...resource({}), ref: 7 }],
+  ['a ref of text', { ...resource({}), ref: '' }, { ...resource({}), ref: '' }],
+  ['the root', resource({ path: [] }), { ...resource({ path: [] }), ref: undefined }],
+  [
+    'types by their initials, in any case',
+    lockOf({ type: 'R', path: [] }, { type: 'wRiTe', path: [] }),
+    { ...lockOf({ type: 'read', path: [] }, { type: 'write', path: [] }), ref: undefined },
+  ],
+  [
+    'a limit',
+    resource({ type: 'read', limit: 4 }),
+    { ...resource({ type: 'read', limit: 4 }), ref: undefined },
+  ],
+  ['a release', { action: 'release' }, { action: 'release', ref: undefined, id: undefined }],
+  [
+    'a release by id',
+    { action: 'release', id: '9007199254740991' },
+    { action: 'release', ref: undefined, id: Number.MAX_SAFE_INTEGER },
+  ],
+  [
+    'a hello',
+    { action: 'hello', namespace: 'shop', abandonTimeoutMs: 0 },
+    { action: 'hello', ref: undefined, namespace: 'shop', abandonTimeoutMs: 0 },
+  ],
+  ['a ping', { action: 'ping', ref: 'x' }, { action: 'ping', ref: 'x' }],
+  ['white space around it', ' {"action":"bye"}\t', { action: 'bye', ref: undefined }],
+  [
+    'as many resources, segments and bytes as are allowed',
+    lockOf(...Array(3).fill({ type: 'read', path: Array(4).fill('äääää') })),
+    { ...lockOf(...Array(3).fill({ type: 'read', path: Array(4).fill('äääää') })), ref: undefined },
+  ],
+  [
+    'any string as a segment',
+    resource({ path: ['', '\0', '__proto__', '\ud800'] }),
+    { ...resource({ path: ['', '\0', '__proto__', '\ud800'] }), ref: undefined },
+  ],
+];
+
+for (const [what, message, request] of TAKEN) {
+  test(`takes ${what}`, () => {
+    assert.deepEqual(decode(message), request);
+  });
+}
+
+const REFUSED: readonly (readonly [message: unknown, code: string, sentence: RegExp])[] = [
+  ['', 'bad_json', /^bad JSON: /],
+  ['{"action":"ping"', 'bad_json', /^bad JSON: /],
+  ['{"action":"ping"} x', 'bad_json', /^bad JSON: /],
+  ['{"action":"ping"}{"action":"ping"}', 'bad_json', /^bad JSON: /],
+  ['[]', 'bad_json', /must be one JSON object/],
+  ['null', 'bad_json', /must be one JSON object/],
+  ['"lock"', 'bad_json', /must be one JSON object/],
+  ['[['.repeat(100_000), 'bad_json', /^bad JSON: /],
+  [{}, 'unknown_action', /needs an "action"; the actions are hello, lock/],
+  [{ action: 1 }, 'unknown_action', /needs an "action"/],
+  [{ action: 'Lock' }, 'unknown_action', /"Lock" is not an action; the actions are hello, lock/],
+  [{ action: 'toString' }, 'unknown_action', /"toString" is not an action/],
+  [{ action: 'x'.repeat(1000) }, 'unknown_action', /^"x{64}\.\.\." is not/],
+  ['{"__proto__":{"action":"ping"}}', 'unknown_action', /needs an "action"/],
+  [{ Action: 'ping' }, 'unknown_action', /needs an "action"/],
+  [{ action: 'ping', ref: 1.5 }, 'bad_request', /^ref must be an integer/],
+  [{ action: 'ping', ref: null }, 'bad_request', /^ref must be an integer/],
+  [{ action: 'ping', ref: 2 ** 53 }, 'bad_request', /^ref must be an integer/],
+  [{ action: 'ping', ref: 'x'.repeat(257) }, 'bad_request', /^ref must be .* 256 characters/],
+  [{ action: 'ping', id: '1' }, 'bad_request', /^id is not a known field; known are action, ref$/],
+  [{ action: 'lock' }, 'bad_request', /^resources must be an array of at least one resource$/],
+  [{ action: 'lock', resources: null }, 'bad_request', /^resources must be an array/],
+  [{ action: 'lock', resources: {} }, 'bad_request', /^resources must be an array/],
+  [lockOf(), 'bad_request', /^resources must be an array of at least one/],
+  [{ ...resource({}), wait: 1 }, 'bad_request', /^wait is not a known field/],
+  [lockOf('a'), 'bad_request', /^resources\[0\] must be an object$/],
+  [lockOf(['a']), 'bad_request', /^resources\[0\] must be an object$/],
+  [lockOf({ path: [] }), 'bad_request', /^resources\[0\]\.type must be "read" or "write"$/],
+  [resource({ type: 'rw' }), 'bad_request', /^resources\[0\]\.type must be/],
+  [resource({ type: ['read'] }), 'bad_request', /^resources\[0\]\.type must be/],
+  [lockOf({ type: 'read' }), 'bad_request', /^resources\[0\]\.path must be an array of strings/],
+  [resource({ path: null }), 'bad_request', /^resources\[0\]\.path must be an array of strings/],
+  [resource({ path: 'a' }), 'bad_request', /^resources\[0\]\.path must be an array of strings/],
+  [resource({ path: ['a', 1] }), 'bad_request', /^resources\[0\]\.path\[1\] must be a string$/],
+  [resource({ path: [null] }), 'bad_request', /^resources\[0\]\.path\[0\] must be a string$/],
+  [resource({ limt: 1 }), 'bad_request', /^resources\[0\]\.limt is not a known field/],
+  [
+    '{"action":"lock","resources":[{"type":"read","path":[],"__proto__":1}]}',
+    'bad_request',
+    /__proto__ is not a known field/,
+  ],
+  [resource({ limit: 1 }), 'bad_request', /^resources\[0\]\.limit goes with reads only/],
+  [resource({ type: 'r', limit: 0 }), 'bad_request', /limit must be an integer of at least 1$/],
+  [resource({ type: 'r', limit: 1.5 }), 'bad_request', /limit must be an integer/],
+  [resource({ type: 'r', limit: '4' }), 'bad_request', /limit must be an integer/],
+  [resource({ type: 'r', limit: null }), 'bad_request', /limit must be an integer/],
+  [
+    '{"action":"lock","resources":[{"type":"r","path":[],"limit":1e400}]}',
+    'bad_request',
+    /limit must be an integer/,
+  ],
+  [lockOf(...Array(4).fill({})), 'too_many_resources', /has 4 elements; at most 3 are allowed$/],
+  [resource({ path: Array(5).fill('') }), 'path_too_long', /path has 5 segments; at most 4/],
+  [resource({ path: ['äääääx'] }), 'segment_too_long', /path\[0\] has 11 bytes; at most 10/],
+  [{ action: 'release', id: 17 }, 'bad_request', /^id must be the id of a lock: a string/],
+  [{ action: 'release', id: '017' }, 'bad_request', /^id must be/],
+  [{ action: 'release', id: '-1' }, 'bad_request', /^id must be/],
+  [{ action: 'release', id: '0' }, 'bad_request', /^id must be/],
+  [{ action: 'release', id: '9007199254740993' }, 'bad_request', /^id must be/],
+  [
+    { action: 'hello', namespace: '' },
+    'bad_request',
+    /^namespace must be a string that is not empty$/,
+  ],
+  [{ action: 'hello', namespace: 1 }, 'bad_request', /^namespace must be a string/],
+  [
+    { action: 'hello', namespace: '12345678901' },
+    'segment_too_long',
+    /^namespace is too long: at most 10/,
+  ],
+  [
+    { action: 'hello', abandonTimeoutMs: -1 },
+    'bad_request',
+    /^abandonTimeoutMs must be an integer/,
+  ],
+  [{ action: 'hello', abandonTimeoutMs: '5' }, 'bad_request', /^abandonTimeoutMs must be/],
+  [{ action: 'hello', abandonTimeoutMs: 0.5 }, 'bad_request', /^abandonTimeoutMs must be/],
+];
+
+for (const [message, code, sentence] of REFUSED) {
+  const text = typeof message === 'string' ? message : JSON.stringify(message);
+  test(`refuses ${text.slice(0, 80)} as ${code}`, () => {
+    const decoded = decode(message);
+    if (!isRefused(decoded)) assert.fail('it was taken');
+    assert.equal(decoded.refusal.code, code);
+    assert.match(decoded.refusal.message, sentence);
+  });
+}
+
+test('a refusal echoes the action and the ref as far as they are good', () => {
+  const refused = (message: object) => {
+    const decoded = decode(message);
+    if (!isRefused(decoded)) assert.fail('it was taken');
+    return [decoded.action, decoded.ref];
+  };
+  assert.deepEqual(refused({ action: 'lock', ref: 8 }), ['lock', 8]);
+  assert.deepEqual(refused({ action: 'lock', ref: {} }), ['lock', undefined]);
+  assert.deepEqual(refused({ action: 'lick', ref: 'x' }), [undefined, 'x']);
+  assert.deepEqual(refused({ action: 'lick', ref: {} }), [undefined, undefined]);
+});

@@ -1,0 +1,35 @@
+/** The machine's clock. How long it waits is not tested: only that it fires, and what may not. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '../../src/session/clock.ts';
+
+test('timers fire, cancelled ones do not, and time goes on', async () => {
+  const before = systemClock.now();
+  let cancelledFired = false;
+  const cancelled = systemClock.setTimer(0, () => {
+    cancelledFired = true;
+  });
+  cancelled.cancel();
+  await new Promise<void>((resolve) => void systemClock.setTimer(2, resolve));
+  assert.equal(cancelledFired, false);
+  assert.ok(systemClock.now() >= before);
+});
+
+test('a delay that is longer than setTimeout can take is waited for in steps', (t) => {
+  const delays: number[] = [];
+  t.mock.method(globalThis, 'setTimeout', (callback: () => void, delayMs: number) => {
+    delays.push(delayMs);
+    callback();
+  });
+  const sixtyDays = 60 * 24 * 60 * 60 * 1000;
+  let fired = 0;
+  systemClock.setTimer(sixtyDays, () => {
+    fired++;
+  });
+  assert.equal(fired, 1);
+  assert.ok(Math.max(...delays) < 2 ** 31);
+  assert.equal(
+    delays.reduce((sum, delayMs) => sum + delayMs, 0),
+    sixtyDays,
+  );
+});
