@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The executable: hands the program its arguments, environment, terminal and signals. */
 import { constants } from 'node:os';
 import { run } from '../src/cli/run.ts';
 

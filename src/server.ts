@@ -133,7 +133,13 @@ export class Server {
    */
   async close(): Promise<void> {
     this.#isClosing = true;
-    const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
+    const closed = [
+      new Promise<void>((resolve) => this.#tcp.close(() => resolve())),
+      // Node counts a socket as closed before those who listen to it have heard.
+      ...[...this.#sockets.keys()].map(
+        (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+      ),
+    ];
     for (const [socket, conversation] of this.#sockets) {
       // HTTP requests are answered at once: such a socket is idle, or has only half a request.
       if (conversation === undefined) socket.destroy();
@@ -143,7 +149,7 @@ export class Server {
     const timer = this.#clock.setTimer(CLOSE_TIMEOUT_MS, () => {
       for (const socket of this.#sockets.keys()) socket.destroy();
     });
-    await closed;
+    await Promise.all(closed);
     timer.cancel();
   }
 

@@ -21,7 +21,7 @@ read and write locks on paths and get them strictly in order of arrival.
 
 Usage: locktopus [options]
 
-Options [and their defaults]:
+Options [and their defaults]; lists are repeated or separated by commas:
 ${rows.join('\n')}
   ${'-h, --help'.padEnd(HELP_COLUMN)}show this text
   ${'    --version'.padEnd(HELP_COLUMN)}show the version

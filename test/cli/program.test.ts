@@ -1,0 +1,100 @@
+/** The program as a user runs it: its output, its exit codes, its signals. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { test } from 'node:test';
+import { WebSocket } from 'ws';
+import { OPTIONS, variableOf } from '../../src/cli/settings.ts';
+import { listenFailure } from '../../src/cli/texts.ts';
+import { VERSION } from '../../src/version.ts';
+import { LineClient, lock, write } from '../support/line-client.ts';
+import { Program } from '../support/program.ts';
+
+test('--version says the version, --help names every option and fits a terminal', async (t) => {
+  const version = new Program(t, ['--version']);
+  const help = new Program(t, ['--help']);
+  assert.equal(await version.ended(), 0);
+  assert.equal(version.stdout, `${VERSION}\n`);
+  assert.equal(await help.ended(), 0);
+  for (const { flag } of OPTIONS) assert.ok(help.stdout.includes(`--${flag}`), flag);
+  const widest = Math.max(...help.stdout.split('\n').map((line) => line.length));
+  assert.ok(widest <= 100, `a line of ${widest} characters`);
+});
+
+test('a mistake in the options is said on stderr and ends it with 2', async (t) => {
+  const program = new Program(t, ['--port', 'x']);
+  assert.equal(await program.ended(), 2);
+  assert.equal(
+    program.stderr,
+    'locktopus: --port must be a whole number from 0 to 65535, not "x". See locktopus --help.\n',
+  );
+});
+
+test('a port in use is said in a sentence and ends it with 1', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const address = other.address();
+  if (address === null || typeof address === 'string') assert.fail();
+  const program = new Program(t, [], { [variableOf('port')]: String(address.port) });
+  assert.equal(await program.ended(), 1);
+  assert.match(
+    program.stderr,
+    /is in use by another program\. .* choose another port with --port\.\n$/,
+  );
+});
+
+test('each failure to listen has a sentence that says what to do', () => {
+  const said = (code: string) =>
+    listenFailure(Object.assign(new Error('why'), { code }), '::1', 80);
+  assert.match(
+    said('EACCES'),
+    /^\[::1\]:80 may not be listened on .* ports below 1024 .* --port\.$/,
+  );
+  assert.match(said('EADDRNOTAVAIL'), /not an address of this machine\. .* --host/);
+  assert.match(said('ENOTFOUND'), /could not be resolved\. .* --host/);
+  assert.equal(said('EMFILE'), 'cannot listen on [::1]:80: why');
+});
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${signal} says goodbye to every client, releases everything and ends with 0`, async (t) => {
+    const program = new Program(t, ['--port', '0', '--log-clients', '--log-locks']);
+    const port = await program.port();
+    const client = await LineClient.connect(t, port);
+    const { id } = await client.ask(lock(write('a')));
+    const websocket = new WebSocket(`ws://127.0.0.1:${port}/v1?namespace=shop`);
+    await once(websocket, 'open');
+    const closed = once(websocket, 'close');
+    program.child.kill(signal);
+    assert.match(JSON.stringify(await client.ended()), /shutting_down/);
+    client.socket.end();
+    assert.equal((await closed)[0], 1001);
+    assert.equal(await program.ended(), 0);
+    assert.match(program.stdout, /client 127\.0\.0\.1:\d+ connected \(lines\)\n/);
+    assert.match(program.stdout, /client 127\.0\.0\.1:\d+ connected \(websocket\)\n/);
+    assert.ok(program.stdout.includes(`acquired lock ${id} of 127.0.0.1:`));
+    assert.match(program.stdout, /ended lock \d+ of \S+ in "default": write \["a"\]\n/);
+    assert.match(program.stdout, new RegExp(`${signal}: stopping .* 1 locks held, .*\n`));
+    assert.match(program.stdout, /stopped\n$/);
+    assert.equal(program.stderr, '');
+  });
+}
+
+test('a second signal ends it at once, however slow the clients are', async (t) => {
+  const program = new Program(t, ['--port', '0']);
+  const client = await LineClient.connect(t, await program.port());
+  client.socket.allowHalfOpen = true;
+  await client.ask(lock(write('a')));
+  program.child.kill('SIGTERM');
+  await program.logged(/SIGTERM: stopping/);
+  program.child.kill('SIGTERM');
+  assert.equal(await program.ended(), 143);
+});
+
+test('the start line tells the settings, --stats-interval logs numbers', async (t) => {
+  const program = new Program(t, ['-p', '0', '--stats-interval', '1', '--log-locks']);
+  await program.logged(
+    /listens on 127\.0\.0\.1:\d+ \(default-abandon-timeout 60000 ms, log-clients off, log-locks on, stats-interval 1 s\)\n/,
+  );
+  await program.logged(/Z 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting\n/);
+});

@@ -1,0 +1,67 @@
+/** Rules of the repository itself: which room may import which, and facts that stand in two places. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { VERSION } from '../../src/version.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The rooms from low to high; a file may import from its own room and from lower ones. */
+const ROOMS = [
+  'src/version.ts',
+  'src/table',
+  'src/session',
+  'src/protocol',
+  'src/transport',
+  'src/server.ts',
+  'src/cli',
+  'src/index.ts',
+  'bin',
+];
+
+function sourceFiles(): string[] {
+  return ['src', 'bin'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(folder, name)),
+  );
+}
+
+function roomOf(file: string): number {
+  const room = ROOMS.findIndex((name) => file === name || file.startsWith(`${name}/`));
+  assert.notEqual(room, -1, `${file} is in no room: add it to the list`);
+  return room;
+}
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(/from '([^']+)'|import '([^']+)'/g)].map(
+    (match) => match[1] ?? match[2] ?? '',
+  );
+}
+
+test('a lower room never imports a higher one, and nothing is imported but Node itself', () => {
+  for (const file of sourceFiles()) {
+    for (const target of importsOf(readFileSync(join(ROOT, file), 'utf8'))) {
+      if (target.startsWith('node:')) continue;
+      assert.ok(target.startsWith('.'), `${file} imports ${target}: no runtime dependencies`);
+      const imported = relative(ROOT, resolve(ROOT, dirname(file), target));
+      assert.ok(roomOf(imported) <= roomOf(file), `${file} imports ${imported}, which is higher`);
+    }
+  }
+});
+
+test('every module opens with what it is for', () => {
+  for (const file of sourceFiles()) {
+    const text = readFileSync(join(ROOT, file), 'utf8').replace(/^#!.*\n/, '');
+    assert.ok(text.startsWith('/**'), file);
+  }
+});
+
+test('the version is the one of package.json, which has no runtime dependencies', () => {
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  assert.equal(manifest.version, VERSION);
+  assert.equal(manifest.dependencies, undefined);
+  assert.ok(readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').includes(`## ${VERSION}`));
+});

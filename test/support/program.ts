@@ -1,0 +1,54 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../../bin/locktopus.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The real program in a process of its own; ended with the test if it still runs. */
+export class Program {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+
+  constructor(t: TestContext, args: readonly string[], env: Record<string, string> = {}) {
+    this.child = spawn(process.execPath, ['--import', 'tsx', BIN, ...args], {
+      cwd: ROOT,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    t.after(() => this.child.kill('SIGKILL'));
+  }
+
+  /** Waits until the log matches; fails if the program ends before it does. */
+  async logged(pattern: RegExp): Promise<RegExpMatchArray> {
+    for (;;) {
+      const match = this.stdout.match(pattern);
+      if (match !== null) return match;
+      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`);
+      const { stdout } = this.child;
+      if (stdout === null) throw new Error('no output');
+      await Promise.race([once(stdout, 'data'), once(this.child, 'close')]);
+    }
+  }
+
+  /** The port that it took. */
+  async port(): Promise<number> {
+    const [, port] = await this.logged(/listens on \S+:(\d+) /);
+    return Number(port);
+  }
+
+  /** Waits for the end: the exit code, or the signal that ended it. */
+  async ended(): Promise<number | NodeJS.Signals | null> {
+    const { exitCode, signalCode } = this.child;
+    if (exitCode === null && signalCode === null) await once(this.child, 'close');
+    return this.child.exitCode ?? this.child.signalCode;
+  }
+}

@@ -1,0 +1,75 @@
+/** The outbox: one write a turn, bytes as they are, and a bound on what a slow reader costs. */
+import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
+import { test } from 'node:test';
+import { Outbox, toByteString } from '../../src/transport/outbox.ts';
+
+/** A stream that keeps its writes; with `isStuck`, its peer reads nothing. */
+function setUp(maxUnreadBytes = 100, isStuck = false) {
+  const writes: Buffer[] = [];
+  const target = new Writable({
+    highWaterMark: 10,
+    write(chunk: Buffer, _encoding, done) {
+      writes.push(chunk);
+      if (!isStuck) done();
+    },
+  });
+  let overflows = 0;
+  const outbox = new Outbox(target, maxUnreadBytes, () => {
+    overflows++;
+  });
+  const turn = () => new Promise<void>((resolve) => queueMicrotask(resolve));
+  return { writes, target, outbox, turn, overflows: () => overflows };
+}
+
+test('what is pushed in one turn leaves in one write', async () => {
+  const { writes, outbox, turn } = setUp();
+  outbox.push('a');
+  outbox.push('b');
+  assert.deepEqual(writes, []);
+  await turn();
+  outbox.push('c');
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab', 'c']);
+});
+
+test('text goes out as UTF-8', async () => {
+  const { writes, outbox, turn } = setUp();
+  outbox.push(toByteString('ascii grün 🐙 \ud800'));
+  await turn();
+  assert.equal(String(writes[0]), 'ascii grün 🐙 \ufffd');
+});
+
+test('up to the bound is kept for a peer that does not read; one byte more overflows, once', async () => {
+  const { outbox, turn, overflows, writes } = setUp(100, true);
+  outbox.push('x'.repeat(60));
+  await turn();
+  outbox.push('y'.repeat(40));
+  await turn();
+  assert.equal(overflows(), 0);
+  outbox.push('z');
+  outbox.push('z');
+  assert.equal(overflows(), 1);
+  await turn();
+  assert.deepEqual(writes.map(String), ['x'.repeat(60)]);
+});
+
+test('ending writes what has gathered first; later pushes and ends are ignored', async () => {
+  const { writes, outbox, turn, target } = setUp();
+  outbox.push('last words');
+  outbox.end();
+  outbox.push('ghost');
+  outbox.end();
+  await turn();
+  assert.deepEqual(writes.map(String), ['last words']);
+  assert.equal(target.writableEnded, true);
+});
+
+test('closing forgets what has gathered and leaves the stream alone', async () => {
+  const { writes, outbox, turn, target } = setUp();
+  outbox.push('never said');
+  outbox.close();
+  await turn();
+  assert.deepEqual(writes, []);
+  assert.equal(target.writableEnded, false);
+});
