@@ -1,0 +1,100 @@
+/**
+ * Puts one message together from the fragments, and pieces of fragments, in which it comes
+ * (RFC 6455, 5.4). Keeps bytes in one block, never a list of pieces; the block grows with what has
+ * come, up to the limit. Text is judged piece by piece as it comes (8.1).
+ *
+ * The receiver checks the limits before it adds anything.
+ */
+import { Buffer } from 'node:buffer';
+import { Opcode } from './frame.ts';
+import { Utf8Judge } from './utf8.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+const MIN_CAPACITY = 1024;
+
+export class Assembly {
+  readonly #maxBytes: number;
+  /** `Opcode.text` or `Opcode.binary`, or `Opcode.continuation` between messages. */
+  #opcode: number = Opcode.continuation;
+  #fragments = 0;
+  /** The message is the first `#length` bytes of it. */
+  #block = NO_BYTES;
+  #length = 0;
+  /** Undefined until there is text to judge. */
+  #judge: Utf8Judge | undefined;
+
+  /** @param maxBytes the most that will be added to one message */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Whether a message has begun and is not yet taken. */
+  get begun(): boolean {
+    return this.#opcode !== Opcode.continuation;
+  }
+
+  get isText(): boolean {
+    return this.#opcode === Opcode.text;
+  }
+
+  /** Bytes added so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Frames begun so far. */
+  get fragments(): number {
+    return this.#fragments;
+  }
+
+  /** A frame of the message begins: `Opcode.continuation` for any but the first. */
+  beginFragment(opcode: number): void {
+    if (opcode !== Opcode.continuation) this.#opcode = opcode;
+    this.#fragments++;
+  }
+
+  /** Copies `bytes` to the end of the message; false when it is text and they are not UTF-8. */
+  add(bytes: Buffer): boolean {
+    if (this.isText) {
+      this.#judge ??= new Utf8Judge();
+      if (!this.#judge.accepts(bytes)) return false;
+    }
+    const length = this.#length + bytes.length;
+    if (length > this.#block.length) this.#grow(length);
+    bytes.copy(this.#block, this.#length);
+    this.#length = length;
+    return true;
+  }
+
+  /** The whole message as text, or undefined when it ends inside a character; begins anew. */
+  takeText(): string | undefined {
+    const complete = this.#judge === undefined || this.#judge.acceptsEnd();
+    const text = complete ? this.#block.toString('utf8', 0, this.#length) : undefined;
+    this.reset();
+    return text;
+  }
+
+  /** The whole message as bytes, which are the caller's; begins anew. */
+  takeBinary(): Buffer {
+    const bytes = this.#block.subarray(0, this.#length);
+    this.reset();
+    return bytes;
+  }
+
+  /** Forgets the message. */
+  reset(): void {
+    this.#opcode = Opcode.continuation;
+    this.#fragments = 0;
+    this.#block = NO_BYTES;
+    this.#length = 0;
+    this.#judge = undefined;
+  }
+
+  /** Doubling keeps the copying in proportion to the message. */
+  #grow(length: number): void {
+    const capacity = Math.max(length, 2 * this.#block.length, MIN_CAPACITY);
+    const grown = Buffer.alloc(Math.min(capacity, this.#maxBytes));
+    this.#block.copy(grown, 0, 0, this.#length);
+    this.#block = grown;
+  }
+}
