@@ -1,0 +1,146 @@
+/**
+ * The opening handshake, seen from the server (RFC 6455, 4.2). Pure: looks at a request that
+ * `node:http` has parsed, and says what to answer. Who may connect (Host, Origin, the path) is
+ * for the owner to judge.
+ *
+ * Header text is read with loops over character codes: it comes from anyone, and a regular
+ * expression can be made to run for minutes. Every header may be missing.
+ */
+import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+
+/** What is looked at of a request; a `node:http` IncomingMessage is one. */
+export interface HandshakeRequest {
+  readonly method?: string | undefined;
+  /** As in '1.1'. */
+  readonly httpVersion: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface Accepted {
+  /** The value of Sec-WebSocket-Accept. */
+  readonly accept: string;
+}
+
+export interface Refused {
+  readonly status: number;
+  /** To be sent beside Content-Length and Connection. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** A sentence for a person: the body. */
+  readonly message: string;
+}
+
+/** Appended to the key by every server, so that no other protocol gives this answer (1.3). */
+const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/** Sixteen bytes in base64: 22 characters and the padding. */
+const KEY_LENGTH = 24;
+
+/** Judges a handshake (RFC 6455, 4.2.1): either the accept value for `acceptHead`, or a refusal. */
+export function checkHandshake(request: HandshakeRequest): Accepted | Refused {
+  const { headers } = request;
+  if (request.method !== 'GET') {
+    return refusal(405, 'A WebSocket is opened with the method GET.', { Allow: 'GET' });
+  }
+  if (!(Number.parseFloat(request.httpVersion) >= 1.1)) {
+    return refusal(400, 'A WebSocket is opened with HTTP/1.1 or later.');
+  }
+  if (headers.host === undefined) return refusal(400, 'The header Host is missing.');
+  if (!hasToken(headers.upgrade, 'websocket')) {
+    return refusal(400, 'This is a WebSocket endpoint: the header Upgrade must name websocket.');
+  }
+  if (!hasToken(headers.connection, 'upgrade')) {
+    return refusal(400, 'The header Connection must name upgrade.');
+  }
+  if (headers['sec-websocket-version'] !== '13') {
+    return refusal(426, 'The header Sec-WebSocket-Version must be 13.', {
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+    });
+  }
+  const key = headers['sec-websocket-key'];
+  if (key === undefined || !isKey(key)) {
+    return refusal(400, 'The header Sec-WebSocket-Key must be 16 bytes in base64.');
+  }
+  return { accept: acceptValue(key) };
+}
+
+/** The response that opens the connection (4.2.2). No extension or subprotocol is ever agreed to. */
+export function acceptHead(accept: string): string {
+  return (
+    'HTTP/1.1 101 Switching Protocols\r\n' +
+    'Upgrade: websocket\r\n' +
+    'Connection: Upgrade\r\n' +
+    `Sec-WebSocket-Accept: ${accept}\r\n\r\n`
+  );
+}
+
+/** A refusal as a whole HTTP response, for a socket that `node:http` has given up. */
+export function refusalResponse(refused: Refused): string {
+  const body = `${refused.message}\n`;
+  let head = `HTTP/1.1 ${refused.status} ${STATUS_CODES[refused.status] ?? 'Refused'}\r\n`;
+  for (const [name, value] of Object.entries(refused.headers)) head += `${name}: ${value}\r\n`;
+  head += 'Content-Type: text/plain; charset=utf-8\r\n';
+  head += `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
+  return head + body;
+}
+
+function refusal(status: number, message: string, headers: Record<string, string> = {}): Refused {
+  return { status, headers, message };
+}
+
+function acceptValue(key: string): string {
+  return createHash('sha1')
+    .update(key + ACCEPT_SUFFIX)
+    .digest('base64');
+}
+
+/**
+ * Whether a comma list (RFC 9110, 5.6.1), which may be missing, has `token` in any case.
+ *
+ * @param token in lower case
+ */
+function hasToken(list: string | undefined, token: string): boolean {
+  if (list === undefined) return false;
+  let start = 0;
+  while (start <= list.length) {
+    const comma = list.indexOf(',', start);
+    const end = comma === -1 ? list.length : comma;
+    if (trimmed(list, start, end).toLowerCase() === token) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
+/** `text` from `start` to `end` without the spaces and tabs around it. */
+function trimmed(text: string, start: number, end: number): string {
+  let from = start;
+  let to = end;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+/** The bits of the last character that no byte needs may be anything, as decoders allow. */
+function isKey(key: string): boolean {
+  if (key.length !== KEY_LENGTH || !key.endsWith('==')) return false;
+  for (let i = 0; i < KEY_LENGTH - 2; i++) {
+    if (!isBase64(key.charCodeAt(i))) return false;
+  }
+  return true;
+}
+
+function isBase64(code: number): boolean {
+  return (
+    (code >= 0x41 && code <= 0x5a) || // A-Z
+    (code >= 0x61 && code <= 0x7a) || // a-z
+    (code >= 0x30 && code <= 0x39) || // 0-9
+    code === 0x2b || // +
+    code === 0x2f // /
+  );
+}
