@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { PassThrough } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { afterEach, beforeEach, test } from 'node:test';
 import {
   type EndInfo,
@@ -31,7 +31,7 @@ import {
 const CLOSE_TIMEOUT_MS = 5000;
 
 let clock: FakeClock;
-let server: EchoServer;
+let server: EchoServer | undefined;
 /** What `ended` was told, for every connection. */
 let endings: EndInfo[];
 let connections: WebSocketConnection[];
@@ -48,8 +48,9 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  server.http.close();
+  server?.http.close();
   await socketsClosed();
+  server = undefined;
   assert.equal(clock.pendingTimers, 0, 'no timer is left');
   assert.equal(endings.length, connections.length, 'each connection ends once');
 });
@@ -407,21 +408,22 @@ test('a code that may not be sent is a mistake of the caller', async () => {
   await ending();
 });
 
-test('a socket that is gone before it gets here ends the connection', async () => {
-  server = await startEchoServer();
-  const socket = new PassThrough();
-  socket.destroy();
-  await once(socket, 'close');
-  const options = {
-    maxMessageBytes: 1,
-    maxFragments: 1,
-    maxUnreadBytes: 100,
-    closeTimeoutMs: 1,
-    clock,
-  };
-  const info = await new Promise<EndInfo>((resolve) => {
-    const handlers = { text: () => {}, binary: () => {}, ended: resolve };
-    new WebSocketConnection(socket, text('Hi'), options, handlers).sendText('x');
+for (const what of ['gone', 'half-closed'] as const) {
+  test(`a socket that is ${what} before it gets here ends the connection`, async () => {
+    const socket = new Duplex({
+      read: () => void socket.push(null),
+      write: (_chunk, _encoding, done) => done(),
+    });
+    if (what === 'gone') socket.destroy();
+    else socket.resume();
+    await once(socket, what === 'gone' ? 'close' : 'end');
+    const limits = { maxMessageBytes: 1, maxFragments: 1, maxUnreadBytes: 100 };
+    const options = { ...limits, closeTimeoutMs: CLOSE_TIMEOUT_MS, clock };
+    const info = await new Promise<EndInfo>((resolve) => {
+      const handlers = { text: () => {}, binary: () => {}, ended: resolve };
+      new WebSocketConnection(socket, text('Hi'), options, handlers).sendText('x');
+    });
+    assert.equal(info.code, 1006);
+    if (!socket.closed) await once(socket, 'close');
   });
-  assert.equal(info.code, 1006);
-});
+}
