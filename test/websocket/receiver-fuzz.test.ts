@@ -9,7 +9,7 @@ import { close, FIN, frame } from '../support/websocket-frames.ts';
 const { LOCKTOPUS_SEED = '1' } = process.env;
 const SEED = Number(LOCKTOPUS_SEED);
 const LIMITS = { maxMessageBytes: 600, maxFragments: 8 };
-const ROUNDS = 2000;
+const ROUNDS = 1000;
 
 /** Mulberry32: small, and the same everywhere. From 0 up to 1. */
 function randomFrom(seed: number): () => number {
