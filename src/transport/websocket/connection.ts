@@ -86,14 +86,14 @@ export class WebSocketConnection {
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
     socket.on('end', () => this.#drain(this.#fate));
-    socket.on('data', (chunk: Buffer) => receiver.push(chunk));
     if (socket.closed || socket.readableEnded) {
       // Those events are over; whoever constructs this has yet to get hold of it.
-      queueMicrotask(() => this.#drain(this.#fate));
+      queueMicrotask(() => (socket.closed ? this.#closed() : this.#drain(this.#fate)));
       return;
     }
-    // Put back rather than pushed, so that no handler runs before the constructor returns.
+    // Put back, and before anybody listens: so no handler runs until the constructor has returned.
     if (head.length > 0) socket.unshift(head);
+    socket.on('data', (chunk: Buffer) => receiver.push(chunk));
     socket.resume();
   }
 

@@ -1,0 +1,38 @@
+/**
+ * TCP cuts a stream of bytes anywhere. What reads one must not notice: these are the cuts that every
+ * test of such a reader goes through. Pieces are copies, for a reader may write into its input.
+ */
+import { Buffer } from 'node:buffer';
+
+/** Bytes in each piece; the last is the whole. */
+export const CHUNK_SIZES = [1, 2, 3, 7, Number.POSITIVE_INFINITY];
+
+/** `bytes` in pieces of `size`, the last one shorter. */
+export function piecesOf(bytes: Buffer, size: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    pieces.push(Buffer.from(bytes.subarray(at, at + size)));
+  }
+  return pieces;
+}
+
+/** `bytes` cut in two, at every place where that can be done. */
+export function everyCut(bytes: Buffer): [Buffer, Buffer][] {
+  const cuts: [Buffer, Buffer][] = [];
+  for (let at = 1; at < bytes.length; at++) {
+    cuts.push([Buffer.from(bytes.subarray(0, at)), Buffer.from(bytes.subarray(at))]);
+  }
+  return cuts;
+}
+
+/** `bytes` in pieces of 1 to `maxSize` bytes, as `random` (from 0 up to 1) has it. */
+export function randomPieces(bytes: Buffer, maxSize: number, random: () => number): Buffer[] {
+  const pieces: Buffer[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end = at + 1 + Math.floor(random() * maxSize);
+    pieces.push(Buffer.from(bytes.subarray(at, end)));
+    at = end;
+  }
+  return pieces;
+}

@@ -1,0 +1,102 @@
+/** A TCP client that sends what it is told, byte for byte, and keeps what it gets. */
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
+import { type ServerFrame, serverFrames } from './websocket-frames.ts';
+
+const HEAD_END = '\r\n\r\n';
+
+export class RawClient {
+  readonly socket: Socket;
+  /** The peer has sent FIN. */
+  finished = false;
+  /** The socket is no more. */
+  closed = false;
+  #received: Buffer[] = [];
+  #wake = () => {};
+
+  constructor(port: number) {
+    this.socket = createConnection({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    this.socket.on('data', (chunk) => this.#note(() => this.#received.push(chunk)));
+    this.socket.on('end', () => this.#note(() => (this.finished = true)));
+    this.socket.on('close', () => this.#note(() => (this.closed = true)));
+    this.socket.on('error', () => {}); // 'close' follows
+  }
+
+  /** A client whose handshake, with `first` in the same packet, has been accepted. */
+  static async upgraded(port: number, first: Buffer = Buffer.alloc(0)): Promise<RawClient> {
+    const client = new RawClient(port);
+    client.socket.write(Buffer.concat([Buffer.from(HANDSHAKE), first]));
+    await client.until(() => client.head !== undefined);
+    return client;
+  }
+
+  get received(): Buffer {
+    const whole = Buffer.concat(this.#received);
+    this.#received = [whole];
+    return whole;
+  }
+
+  /** The response head, once it is all here. */
+  get head(): string | undefined {
+    const end = this.received.indexOf(HEAD_END);
+    return end === -1 ? undefined : this.received.toString('latin1', 0, end + HEAD_END.length);
+  }
+
+  /** What came after the response head. */
+  get body(): Buffer {
+    return this.received.subarray(this.head?.length ?? this.received.length);
+  }
+
+  get frames(): ServerFrame[] {
+    return serverFrames(this.body);
+  }
+
+  /** The frames as 'opcode:payload in hexadecimal', to compare. */
+  get frameList(): string[] {
+    return this.frames.map(({ opcode, payload }) => `${opcode}:${payload.toString('hex')}`);
+  }
+
+  /** Waits until `condition` holds; rejects when the socket closes and it does not. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      if (this.closed) throw new Error(`closed after ${this.received.length} bytes`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Waits for the server's FIN, then sends ours and waits for the end. */
+  async finish(): Promise<void> {
+    await this.until(() => this.finished || this.closed);
+    if (this.closed) return;
+    this.socket.end();
+    await this.until(() => this.closed);
+  }
+
+  /** Gives the kernel what was written before, so that the next write is another packet. */
+  async send(bytes: Buffer | string): Promise<void> {
+    if (!this.socket.write(bytes)) await once(this.socket, 'drain');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #note(change: () => void): void {
+    change();
+    this.#wake();
+  }
+}
+
+/** The handshake of RFC 6455, 1.3, and what makes a server accept it. */
+export const HANDSHAKE = [
+  'GET /chat HTTP/1.1',
+  'Host: server.example.com',
+  'Upgrade: websocket',
+  'Connection: Upgrade',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Origin: http://example.com',
+  'Sec-WebSocket-Protocol: chat, superchat',
+  'Sec-WebSocket-Extensions: permessage-deflate',
+  'Sec-WebSocket-Version: 13',
+  '\r\n',
+].join('\r\n');
