@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LineSplitter } from '../../src/transport/line-splitter.ts';
+import { CHUNK_SIZES, everyCut, piecesOf } from '../support/cut-anywhere.ts';
 
 /** What a splitter makes of the pieces, as a list of events. */
 function split(pieces: readonly Buffer[], maxLineBytes = 100, stopAt?: string): string[] {
@@ -16,12 +17,6 @@ function split(pieces: readonly Buffer[], maxLineBytes = 100, stopAt?: string): 
   });
   for (const piece of pieces) splitter.push(piece);
   return events;
-}
-
-function pieces(bytes: Buffer, size: number): Buffer[] {
-  const all: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += size) all.push(bytes.subarray(at, at + size));
-  return all;
 }
 
 const CASES: readonly (readonly [what: string, bytes: string | Buffer, events: string[]])[] = [
@@ -45,17 +40,16 @@ const CASES: readonly (readonly [what: string, bytes: string | Buffer, events: s
 for (const [what, bytes, events] of CASES) {
   test(`${what}, in pieces of 1, 2, 3, 7 bytes and whole`, () => {
     const buffer = Buffer.from(bytes as string);
-    for (const size of [1, 2, 3, 7, 10_000]) {
-      assert.deepEqual(split(pieces(buffer, size)), events, `in pieces of ${size}`);
+    for (const size of CHUNK_SIZES) {
+      assert.deepEqual(split(piecesOf(buffer, size)), events, `in pieces of ${size}`);
     }
   });
 }
 
 test('any two pieces give the same lines', () => {
   const buffer = Buffer.from('one\r\nzwölf 🐙\n\nthree\n');
-  for (let cut = 0; cut <= buffer.length; cut++) {
-    const events = split([buffer.subarray(0, cut), buffer.subarray(cut)]);
-    assert.deepEqual(events, ['line one', 'line zwölf 🐙', 'line three'], `cut at ${cut}`);
+  for (const cut of everyCut(buffer)) {
+    assert.deepEqual(split(cut), ['line one', 'line zwölf 🐙', 'line three'], String(cut));
   }
 });
 

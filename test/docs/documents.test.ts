@@ -1,0 +1,182 @@
+/** README.md and PROTOCOL.md, executed: transcripts, commands, programs, and the tables of facts. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
+import { OPTIONS } from '../../src/cli/settings.ts';
+import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { LineClient } from '../support/line-client.ts';
+import { startServer } from '../support/running-server.ts';
+import {
+  assertSays,
+  blocksOf,
+  IdMap,
+  play,
+  type Transcript,
+  type TranscriptClient,
+  transcriptsOf,
+} from '../support/transcript.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const document = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
+const README = document('README.md');
+const PROTOCOL = document('PROTOCOL.md');
+
+async function lineClient(t: TestContext, port: number): Promise<TranscriptClient> {
+  const client = await LineClient.connect(t, port);
+  return {
+    say: (message) => client.sendRaw(`${message}\n`),
+    hear: () => client.nextLine(),
+    async ended() {
+      assert.deepEqual(await client.ended(), []);
+      return '(the server ends the connection)';
+    },
+  };
+}
+
+async function v1Client(t: TestContext, port: number): Promise<TranscriptClient> {
+  const socket = new WebSocket(`ws://localhost:${port}/v1?namespace=shop`);
+  t.after(() => socket.terminate());
+  const heard: string[] = [];
+  let wake = (): void => {};
+  socket.on('message', (data) => {
+    heard.push(String(data));
+    wake();
+  });
+  const closed = once(socket, 'close');
+  await once(socket, 'open');
+  return {
+    say: (message) => socket.send(message),
+    async hear() {
+      for (;;) {
+        const message = heard.shift();
+        if (message !== undefined) return message;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    async ended() {
+      return `(the server closes with ${(await closed)[0]})`;
+    },
+  };
+}
+
+const TRANSCRIPTS: Transcript[] = [
+  ...transcriptsOf('README.md', README),
+  ...transcriptsOf('PROTOCOL.md', PROTOCOL),
+];
+
+for (const transcript of TRANSCRIPTS) {
+  test(`the transcript at ${transcript.name} is what happens`, async (t) => {
+    const { address } = await startServer(t);
+    const connect = transcript.kind === 'v1' ? v1Client : lineClient;
+    await play(transcript, () => connect(t, address.port));
+  });
+}
+
+test('the session of the README, typed into netcat, reads as it is printed there', async (t) => {
+  if (spawnSync('nc', ['-h']).error !== undefined) {
+    assert.equal(process.env.CI, undefined, 'CI installs netcat');
+    t.skip('there is no nc on this machine');
+    return;
+  }
+  const { address } = await startServer(t);
+  const nc = spawn('nc', ['localhost', String(address.port)]);
+  t.after(() => nc.kill());
+  let printed = '';
+  nc.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  const ids = new IdMap();
+  const [session] = transcriptsOf('README.md', README);
+  for (const line of session?.lines ?? []) {
+    const text = line.slice('A> '.length);
+    if (line.startsWith('A>')) {
+      nc.stdin.write(`${ids.toActual(text)}\n`);
+      continue;
+    }
+    while (!printed.includes('\n')) await once(nc.stdout, 'data');
+    const end = printed.indexOf('\n');
+    assertSays(ids.toDocumented(printed.slice(0, end), text), text);
+    printed = printed.slice(end + 1);
+  }
+  assert.equal(session?.lines.length, 9);
+});
+
+/** What each program of the README prints, `…` standing for an id. */
+const PRINTED = [
+  'lock … is held\n',
+  'one of four: lock … is held\n',
+  'acquired enqueued\ntrue acquired\n',
+];
+
+for (const [i, { text, line }] of blocksOf(README, 'js').entries()) {
+  test(`the program at README.md:${line} runs`, async (t) => {
+    const { address } = await startServer(t);
+    const folder = mkdtempSync(join(ROOT, 'test/docs/program-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'program.mjs');
+    const program = text
+      .replaceAll('9009', String(address.port))
+      .replace("'locktopus'", "'../../../src/index.ts'");
+    writeFileSync(file, program);
+    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: ROOT });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+    await once(child, 'close');
+    const expected = PRINTED[i] ?? assert.fail('a program that this test does not know');
+    assertSays(output.replaceAll('\n', '|'), expected.replaceAll('\n', '|'));
+  });
+}
+
+test('every command of the README is executed by .ci/run', () => {
+  const ci = document('.ci/run');
+  const commands = blocksOf(README, 'sh').flatMap(({ text }) => text.trim().split('\n'));
+  assert.equal(commands.length, 2);
+  for (const command of commands) assert.ok(ci.includes(command), command);
+});
+
+test('the README lists the options as they are', () => {
+  const rows = README.split('\n').filter((row) => /^\| `-/.test(row));
+  assert.deepEqual(
+    rows,
+    OPTIONS.map((option) => {
+      const short = 'short' in option ? `\`-${option.short}\`, ` : '';
+      const value = 'value' in option ? ` ${option.value}` : '';
+      const fallback = {
+        switch: 'off',
+        list: 'none',
+        text: option.default,
+        integer: option.default,
+      };
+      return `| ${short}\`--${option.flag}${value}\` | ${fallback[option.type]} | ${option.help} |`;
+    }),
+  );
+});
+
+test('PROTOCOL.md lists the limits and the error codes as they are', () => {
+  const section = (title: string): string =>
+    PROTOCOL.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
+  const limits = section('8. Limits')
+    .split('\n')
+    .filter((row) => /^\| [a-z]/.test(row))
+    .slice(1);
+  const numbers = limits.map((row) => Number(row.split('|')[2]?.replaceAll(',', '')));
+  const { maxMessageBytes, maxFragments, ...rest } = DEFAULT_LIMITS;
+  assert.deepEqual(numbers, [maxMessageBytes, maxFragments, ...Object.values(rest)]);
+
+  const codes = [...section('5. Error codes').matchAll(/^\| `(\w+)`/gm)].map((match) => match[1]);
+  const source = document('src/protocol/refusal.ts').split('ErrorCode =')[1]?.split(';')[0] ?? '';
+  const known = [...source.matchAll(/'(\w+)'/g)].map((match) => match[1]);
+  assert.deepEqual(codes.sort(), known.sort());
+});

@@ -1,0 +1,100 @@
+/**
+ * Runs the transcripts of the documents against a real server.
+ *
+ *     A> what client A sends           A< what it is sent, next
+ *     A< (the server ends the connection)
+ *
+ * Ids in a document stand for the ids that the server hands out: each for one of them, all through
+ * the transcript. `…` stands for any text.
+ */
+import assert from 'node:assert/strict';
+
+/** A client of either protocol, as far as a transcript needs one. */
+export interface TranscriptClient {
+  say(message: string): void;
+  hear(): Promise<string>;
+  /** Resolves when the server has ended the connection: how, in the words of the document. */
+  ended(): Promise<string>;
+}
+
+export interface Transcript {
+  /** What follows `transcript` on the block's first line: the protocol. */
+  readonly kind: string;
+  readonly lines: readonly string[];
+  /** Where the block begins, for messages. */
+  readonly name: string;
+}
+
+const ID = /\b\d{16}\b/g;
+
+/** Blocks of a Markdown document whose info string begins with `language`. */
+export function blocksOf(
+  markdown: string,
+  language: string,
+): { info: string; text: string; line: number }[] {
+  const blocks: { info: string; text: string; line: number }[] = [];
+  const fence = /^( *)```(\S+)([^\n]*)\n([\s\S]*?)^\1```$/gm;
+  for (const { 2: name, 3: info = '', 4: text = '', index } of markdown.matchAll(fence)) {
+    const line = markdown.slice(0, index).split('\n').length;
+    if (name === language) blocks.push({ info: info.trim(), text, line });
+  }
+  return blocks;
+}
+
+export function transcriptsOf(file: string, markdown: string): Transcript[] {
+  return blocksOf(markdown, 'transcript').map(({ info, text, line }) => ({
+    kind: info,
+    lines: text.split('\n').filter((entry) => entry !== ''),
+    name: `${file}:${line}`,
+  }));
+}
+
+/** Plays `transcript`; `connect` is called for each client when it first appears. */
+export async function play(
+  transcript: Transcript,
+  connect: () => Promise<TranscriptClient>,
+): Promise<void> {
+  const clients = new Map<string, TranscriptClient>();
+  const ids = new IdMap();
+  for (const line of transcript.lines) {
+    const [, name = '', direction, text = ''] = /^([A-Z])([<>]) (.*)$/.exec(line) ?? [];
+    assert.notEqual(name, '', `not a line of a transcript: ${line}`);
+    const client = clients.get(name) ?? (await connect());
+    clients.set(name, client);
+    if (direction === '>') client.say(ids.toActual(text));
+    else if (text.startsWith('(')) assert.equal(await client.ended(), text);
+    else assertSays(ids.toDocumented(await client.hear(), text), text);
+  }
+}
+
+/** Compares, with `…` in what the document says standing for anything. */
+export function assertSays(actual: string, documented: string): void {
+  if (!documented.includes('…')) {
+    assert.equal(actual, documented);
+    return;
+  }
+  const pattern = documented.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  assert.match(actual, new RegExp(`^${pattern.join('.*')}$`));
+}
+
+/** Which id of the server each id of the document stands for. */
+export class IdMap {
+  readonly #actual = new Map<string, string>();
+
+  toActual(text: string): string {
+    return text.replace(ID, (id) => this.#actual.get(id) ?? id);
+  }
+
+  /** `actual` with its ids as the document has them; ids new to both are paired in order. */
+  toDocumented(actual: string, documented: string): string {
+    const expected = documented.match(ID) ?? [];
+    let at = 0;
+    return actual.replace(ID, (id) => {
+      for (const [known, value] of this.#actual) if (value === id) return known;
+      const next = expected.slice(at++).find((candidate) => !this.#actual.has(candidate));
+      if (next === undefined) return id;
+      this.#actual.set(next, id);
+      return next;
+    });
+  }
+}
