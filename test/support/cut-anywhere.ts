@@ -3,6 +3,7 @@
  * test of such a reader goes through. Pieces are copies, for a reader may write into its input.
  */
 import { Buffer } from 'node:buffer';
+import type { Random } from './random.ts';
 
 /** Bytes in each piece; the last is the whole. */
 export const CHUNK_SIZES = [1, 2, 3, 7, Number.POSITIVE_INFINITY];
@@ -25,12 +26,12 @@ export function everyCut(bytes: Buffer): [Buffer, Buffer][] {
   return cuts;
 }
 
-/** `bytes` in pieces of 1 to `maxSize` bytes, as `random` (from 0 up to 1) has it. */
-export function randomPieces(bytes: Buffer, maxSize: number, random: () => number): Buffer[] {
+/** `bytes` in pieces of 1 to `maxSize` bytes, as `random` has it. */
+export function randomPieces(bytes: Buffer, maxSize: number, random: Random): Buffer[] {
   const pieces: Buffer[] = [];
   let at = 0;
   while (at < bytes.length) {
-    const end = at + 1 + Math.floor(random() * maxSize);
+    const end = at + 1 + random.below(maxSize);
     pieces.push(Buffer.from(bytes.subarray(at, end)));
     at = end;
   }

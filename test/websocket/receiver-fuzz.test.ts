@@ -1,82 +1,75 @@
-/** Random input, from a seed that is printed with a failure: LOCKTOPUS_SEED=n runs it again. */
+/** Random input to the receiver, from seeds that are printed with a failure. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { randomPieces } from '../support/cut-anywhere.ts';
+import { type Random, withSeeds } from '../support/random.ts';
 import { eventsOf } from '../support/receiver-events.ts';
 import { close, FIN, frame } from '../support/websocket-frames.ts';
 
-const { LOCKTOPUS_SEED = '1' } = process.env;
-const SEED = Number(LOCKTOPUS_SEED);
 const LIMITS = { maxMessageBytes: 600, maxFragments: 8 };
 const ROUNDS = 1000;
 
-/** Mulberry32: small, and the same everywhere. From 0 up to 1. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const random = randomFrom(SEED);
-const below = (bound: number) => Math.floor(random() * bound);
-
-function randomBytes(length: number): Buffer {
-  return Buffer.from(Array.from({ length }, () => below(256)));
+function randomBytes(random: Random, length: number): Buffer {
+  return Buffer.from(Array.from({ length }, () => random.below(256)));
 }
 
 /** Text that has characters of every length, now and then broken. */
-function randomText(): Buffer {
+function randomText(random: Random): Buffer {
   const characters = ['a', '\0', 'é', '€', '😀', '\ufeff', '\u{10ffff}'];
   const bytes = Buffer.from(
-    Array.from({ length: below(60) }, () => characters[below(characters.length)]).join(''),
+    Array.from({ length: random.below(60) }, () => random.pick(characters)).join(''),
   );
-  return below(8) === 0 ? bytes.subarray(below(3)) : bytes;
+  return random.below(8) === 0 ? bytes.subarray(random.below(3)) : bytes;
 }
 
 /** The fragments of a message, with control frames in between; a lawful one, mostly. */
-function randomMessage(): Buffer {
-  const isText = below(2) === 0;
+function randomMessage(random: Random): Buffer {
+  const isText = random.below(2) === 0;
   const frames: Buffer[] = [];
-  const last = below(3) === 0 ? below(12) : below(3);
+  const last = random.below(3) === 0 ? random.below(12) : random.below(3);
   for (let i = 0; i <= last; i++) {
-    if (below(4) === 0) frames.push(frame(FIN | (9 + below(2)), randomBytes(below(126))));
+    if (random.below(4) === 0)
+      frames.push(frame(FIN | (9 + random.below(2)), randomBytes(random, random.below(126))));
     const first = (i === last ? FIN : 0) | (i > 0 ? 0 : isText ? 1 : 2);
     frames.push(
-      frame(first, isText ? randomText() : randomBytes(below(8) ? below(20) : below(700))),
+      frame(
+        first,
+        isText
+          ? randomText(random)
+          : randomBytes(random, random.below(8) ? random.below(20) : random.below(700)),
+      ),
     );
   }
   return Buffer.concat(frames);
 }
 
 /** Some messages, and perhaps a close frame. */
-function randomFrames(): Buffer {
-  const parts = Array.from({ length: 1 + below(5) }, randomMessage);
-  if (below(2) === 0) parts.push(close(1000 + below(20), randomText().subarray(0, 100)));
+function randomFrames(random: Random): Buffer {
+  const parts = Array.from({ length: 1 + random.below(5) }, () => randomMessage(random));
+  if (random.below(2) === 0)
+    parts.push(close(1000 + random.below(20), randomText(random).subarray(0, 100)));
   return Buffer.concat(parts);
 }
 
 /** `bytes` with a few of them changed, dropped or repeated. */
-function mutated(bytes: Buffer): Buffer {
+function mutated(random: Random, bytes: Buffer): Buffer {
   let result = Buffer.from(bytes);
-  for (let count = below(4); count > 0; count--) {
-    const at = below(result.length);
-    if (below(2) === 0) result[at] = below(256);
-    else result = Buffer.concat([result.subarray(0, at), result.subarray(at + below(3) - 1)]);
+  for (let count = random.below(4); count > 0; count--) {
+    const at = random.below(result.length);
+    if (random.below(2) === 0) result[at] = random.below(256);
+    else
+      result = Buffer.concat([result.subarray(0, at), result.subarray(at + random.below(3) - 1)]);
   }
   return result;
 }
 
 /** Cuts `bytes` in several ways; nothing throws, and the events are the same. Returns their names. */
-function compareCuts(bytes: Buffer, round: number): Set<string> {
+function compareCuts(random: Random, bytes: Buffer): Set<string> {
   const whole = eventsOf([Buffer.from(bytes)], LIMITS);
   for (const maxSize of [1, 4, 30, 300]) {
     const events = eventsOf(randomPieces(bytes, maxSize, random), LIMITS);
-    assert.deepEqual(events, whole, `seed ${SEED}, round ${round}: ${bytes.toString('hex')}`);
+    assert.deepEqual(events, whole, bytes.toString('hex'));
   }
   const names = whole.map(([name]) => name);
   for (const [at, name] of names.entries()) {
@@ -99,13 +92,16 @@ const ALL = [
 
 test('frames, lawful or changed, mean the same however they are cut', () => {
   const seen = new Set<string>();
-  for (let round = 0; round < ROUNDS; round++) {
-    const bytes = round % 2 === 0 ? randomFrames() : mutated(randomFrames());
-    for (const name of compareCuts(bytes, round)) seen.add(name);
-  }
-  assert.deepEqual([...seen].sort(), ALL, 'every kind of event came up');
+  withSeeds(ROUNDS, (random) => {
+    const lawful = randomFrames(random);
+    const bytes = random.oneIn(2) ? lawful : mutated(random, lawful);
+    for (const name of compareCuts(random, bytes)) seen.add(name);
+  });
+  if (process.env.SEED === undefined) assert.deepEqual([...seen].sort(), ALL, 'all came up');
 });
 
 test('random bytes mean the same however they are cut', () => {
-  for (let round = 0; round < ROUNDS; round++) compareCuts(randomBytes(below(200)), round);
+  withSeeds(ROUNDS, (random) => {
+    compareCuts(random, randomBytes(random, random.below(200)));
+  });
 });
