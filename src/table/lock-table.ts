@@ -47,7 +47,7 @@ export interface TableSize {
   readonly paths: number;
 }
 
-export class LockTable<C = undefined> {
+export class LockTable<C = void> {
   readonly #root = new PathNode<C>(null, '');
   readonly #nextId: () => number;
   readonly #size = {

@@ -7,7 +7,7 @@ import type { Resource } from './resource.ts';
 export type LockState = 'enqueued' | 'acquired' | 'released';
 
 /** An atomic set of resources, held or waited for together. `C` is whatever the caller attached. */
-export interface Lock<C = undefined> {
+export interface Lock<C = void> {
   /** Rises with arrival: of two conflicting locks, the one acquired later has the larger id. */
   readonly id: number;
   readonly resources: readonly Resource[];
