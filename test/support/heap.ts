@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 
 // The flag makes `gc` a global of contexts made from now on: no option of the process is needed.
 setFlagsFromString('--expose-gc');
-const collectGarbage: () => void = runInNewContext('gc');
+export const collectGarbage: () => void = runInNewContext('gc');
 
 export function heapUsed(): number {
   collectGarbage();
