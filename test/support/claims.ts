@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict';
 import { type Lock, TableLock } from '../../src/table/lock.ts';
 import type { PathNode } from '../../src/table/path-node.ts';
+import type { Entry } from '../../src/table/queue.ts';
 
 /** The lock's entries as 'X /a/b', sorted. */
 export function claimsOf(lock: Lock): string[] {
   assert.ok(lock instanceof TableLock);
   const claims: string[] = [];
-  for (let { entries: entry } = lock as TableLock<undefined>; entry !== null; ) {
+  let entry: Entry<undefined> | null = lock.entries;
+  for (; entry !== null; entry = entry.sibling) {
     claims.push(`${entry.queue.kind} ${pathOf(entry.queue.node)}`);
-    entry = entry.sibling;
   }
   return claims.sort();
 }

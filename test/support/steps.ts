@@ -13,8 +13,9 @@ import assert from 'node:assert/strict';
 import { Session } from 'node:inspector';
 import { setFlagsFromString } from 'node:v8';
 
-// Optimised code does not count all its calls.
+// Optimised code does not count all its calls. V8 has two compilers that optimise.
 setFlagsFromString('--no-opt');
+setFlagsFromString('--no-maglev');
 const session = new Session();
 session.connect();
 session.post('Profiler.enable');
