@@ -90,7 +90,9 @@ export class LockTable<C = void> {
    * @param context handed back as `lock.context`; the table never looks at it
    */
   lock(resources: readonly Resource[], context: C): Lock<C> {
+    // What can throw comes before any change: misuse leaves the table as it was.
     ok(resources.length > 0, 'a lock needs at least one resource');
+    ok(resources.every(hasValidLimit), 'a limit is an integer of at least 1');
     const id = this.#nextId();
     ok(id > this.#lastId && Number.isSafeInteger(id), 'lock ids must be rising safe integers');
     this.#lastId = id;
@@ -197,7 +199,6 @@ export class LockTable<C = void> {
   }
 
   #joinLimit(lock: TableLock<C>, node: PathNode<C>, limit: number): void {
-    ok(Number.isSafeInteger(limit) && limit >= 1, 'a limit is an integer of at least 1');
     const queue = node.limitQueue();
     const ready = queue.frontier === null && queue.admitted < limit;
     queue.append(new LimitEntry(lock, queue, limit), ready);
@@ -270,6 +271,11 @@ export class LockTable<C = void> {
       this.#size.paths--;
     }
   }
+}
+
+function hasValidLimit(resource: Resource): boolean {
+  if (resource.type === 'write' || resource.limit === undefined) return true;
+  return Number.isSafeInteger(resource.limit) && resource.limit >= 1;
 }
 
 /** Rule 1: whether the lock with that `id`, entering or waiting in `mode`, has a conflict ahead. */

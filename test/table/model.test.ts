@@ -3,12 +3,10 @@
  * round draws its own vocabulary and odds, some of them zero, which reaches states that one set of
  * odds for all never would.
  */
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Lock } from '../../src/table/lock.ts';
-import { LockTable } from '../../src/table/lock-table.ts';
 import type { Resource } from '../../src/table/resource.ts';
-import { LockModel } from '../support/lock-model.ts';
+import { CheckedTable } from '../support/checked-table.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 
 const STEPS_PER_ROUND = 200;
@@ -55,42 +53,19 @@ function drawVictim(random: Random, swarm: Swarm, alive: Lock[]): Lock {
 
 function playRound(random: Random): void {
   const swarm = drawSwarm(random);
-  const table = new LockTable();
-  const model = new LockModel();
-  let alive: Lock[] = [];
-
-  const release = (lock: Lock): void => {
-    const waiting = alive.filter((other) => other !== lock && other.state === 'enqueued');
-    const acquired = table.release(lock);
-    alive = alive.filter((other) => other !== lock);
-    model.release(lock.id);
-    const held = model.acquired();
-    const expected = waiting.filter((other) => held.has(other.id));
-    assert.deepEqual(
-      acquired.map((other) => other.id),
-      expected.map((other) => other.id),
-      'release returns exactly the locks that became held, in arrival order',
-    );
-  };
-
+  const table = new CheckedTable();
   for (let step = 0; step < STEPS_PER_ROUND; step++) {
+    const { alive } = table;
     const mustRelease = alive.length >= swarm.alive;
     if (alive.length > 0 && (mustRelease || random.below(10) < swarm.releasesPer10)) {
-      release(drawVictim(random, swarm, alive));
+      table.release(drawVictim(random, swarm, alive));
     } else {
       const length = 1 + random.below(swarm.resources);
-      const resources = Array.from({ length }, () => drawResource(random, swarm));
-      const lock = table.lock(resources, undefined);
-      alive.push(lock);
-      model.lock(lock);
+      table.lock(Array.from({ length }, () => drawResource(random, swarm)));
     }
-    table.verify();
-    const held = alive.filter((lock) => lock.state === 'acquired').map((lock) => lock.id);
-    assert.deepEqual(new Set(held), model.acquired(), 'the table holds what the model holds');
   }
-  while (alive.length > 0) release(random.pick(alive));
-  table.verify();
-  assert.deepEqual(table.size, new LockTable().size, 'nothing is left at the end');
+  while (table.alive.length > 0) table.release(random.pick(table.alive));
+  table.checkEmpty();
 }
 
 test('random sequences agree with the brute-force model at every step', () => {

@@ -1,0 +1,22 @@
+/** What a lock really put into the table: the test's way to see that a resource costs nothing. */
+import assert from 'node:assert/strict';
+import { type Lock, TableLock } from '../../src/table/lock.ts';
+import type { PathNode } from '../../src/table/path-node.ts';
+import type { Entry } from '../../src/table/queue.ts';
+
+/** The lock's entries as 'X /a/b', sorted. */
+export function claimsOf(lock: Lock): string[] {
+  assert.ok(lock instanceof TableLock);
+  const claims: string[] = [];
+  let entry: Entry<undefined> | null = lock.entries;
+  for (; entry !== null; entry = entry.sibling) {
+    claims.push(`${entry.queue.kind} ${pathOf(entry.queue.node)}`);
+  }
+  return claims.sort();
+}
+
+function pathOf(node: PathNode<undefined>): string {
+  const segments: string[] = [];
+  for (let at = node; at.parent !== null; at = at.parent) segments.unshift(at.segment);
+  return `/${segments.join('/')}`;
+}

@@ -1,0 +1,14 @@
+/** Short words for resources. The path is the arguments; without any it is the root. */
+import type { ReadResource, WriteResource } from '../../src/table/resource.ts';
+
+export function read(...path: string[]): ReadResource {
+  return { type: 'read', path };
+}
+
+export function write(...path: string[]): WriteResource {
+  return { type: 'write', path };
+}
+
+export function limited(limit: number, ...path: string[]): ReadResource {
+  return { type: 'read', path, limit };
+}
