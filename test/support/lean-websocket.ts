@@ -12,11 +12,12 @@ import { CLOSE, type ServerFrame, serverFrames, TEXT, text } from './websocket-f
 
 const HEAD_END = '\r\n\r\n';
 
-/** A handshake that is accepted. */
+/** A handshake that is accepted. It has a Host, unless one is among `headers`. */
 export function handshake(target: string, ...headers: string[]): string {
+  const hasHost = headers.some((header) => header.startsWith('Host:'));
   return [
     `GET ${target} HTTP/1.1`,
-    'Host: localhost',
+    ...(hasHost ? [] : ['Host: localhost']),
     'Upgrade: websocket',
     'Connection: Upgrade',
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
@@ -51,6 +52,7 @@ export class LeanWebSocket {
     const client = new LeanWebSocket(socket);
     socket.write(handshake(target, ...headers), 'latin1');
     while (client.#head === undefined) await once(socket, 'data');
+    if (!client.head.startsWith('HTTP/1.1 101 ')) throw new Error(client.head);
     return client;
   }
 
@@ -92,6 +94,7 @@ export class LeanWebSocket {
       this.#head = this.#bytes.toString('latin1', 0, end + HEAD_END.length);
       this.#bytes = this.#bytes.subarray(end + HEAD_END.length);
     }
+    if (!this.head.startsWith('HTTP/1.1 101 ')) return;
     let taken = 0;
     for (const frame of serverFrames(this.#bytes)) {
       taken = frame.payload.byteOffset + frame.payload.length - this.#bytes.byteOffset;
