@@ -163,6 +163,13 @@ test('HTTP/1.0 is answered, with and without a Host', async (t) => {
   }
 });
 
+test('HTTP/1.1 without a Host gets 400 and a sentence', async (t) => {
+  const { port } = await startV1(t);
+  const received = await exchange(port, `GET / HTTP/1.1\r\n${CLOSE}`);
+  assert.deepEqual(statuses(received), [400]);
+  assert.equal(bodyOf(received), 'The header Host is missing.\n');
+});
+
 test('two requests share a connection, one after the other', async (t) => {
   const { port, server } = await startV1(t);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -229,6 +236,13 @@ test('a target may be absolute; one that is no path gets 400', async (t) => {
   const options = await exchange(port, `OPTIONS * HTTP/1.1\r\n${HOST}${CLOSE}`);
   assert.deepEqual(statuses(options), [400]);
   assert.equal(bodyOf(options), 'The target of this request is not a path.\n');
+});
+
+test('CONNECT is answered too: this is no proxy', async (t) => {
+  const { port } = await startV1(t);
+  const received = await exchange(port, `CONNECT localhost:80 HTTP/1.1\r\n${HOST}\r\n`);
+  assert.deepEqual(statuses(received), [400]);
+  assert.equal(bodyOf(received), 'The target of this request is not a path.\n');
 });
 
 test('a request may be cut at every byte', async (t) => {
