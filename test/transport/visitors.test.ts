@@ -120,6 +120,7 @@ const CASES: readonly [string, Case][] = [
   ['an empty Host', { options: {}, headers: ['Host:'], status: 403 }],
   ['localhost in capitals', { options: {}, headers: ['Host: LocalHost:9009'], status: 200 }],
   ['127.0.0.1', { options: {}, headers: ['Host: 127.0.0.1:9009'], status: 200 }],
+  ['another loopback address', { options: {}, headers: ['Host: 127.9.0.2:9009'], status: 200 }],
   ['IPv6 with a port', { options: {}, headers: ['Host: [::1]:9009'], status: 200 }],
   ['IPv6 without a port', { options: {}, headers: ['Host: [::1]'], status: 200 }],
   ['another IPv6 address', { options: {}, headers: ['Host: [2001:db8::1]:9009'], status: 403 }],
