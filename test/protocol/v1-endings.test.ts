@@ -133,6 +133,21 @@ test('a bad message of a client that waits takes its lock out of the queue at on
   await behind.granted(id);
 });
 
+test('a client that sent a bad message and reads no answer is gone at once all the same', async (t) => {
+  const { connect, port, watch } = await startV1(t);
+  const [reader, behind] = [await connect(), await connect()];
+  await reader.acquire(read('a'));
+  const mute = await LeanWebSocket.connect(t, port);
+  mute.send(lock(write('a')));
+  await mute.nextText();
+  const id = await behind.enqueue(read('a'));
+  mute.socket.pause();
+  mute.send({ action: 'steal' });
+  await behind.granted(id);
+  assert.equal(watch.count('disconnected'), 0);
+  mute.socket.destroy();
+});
+
 /** The ways in which a connection ends. Each must come to the same for an acquired lock. */
 const ENDS: [string, (client: V1Client) => void][] = [
   ['a polite close', (client) => client.socket.close(1000)],
