@@ -33,10 +33,13 @@ export class HttpGuests {
 
   constructor(host: HttpHost) {
     this.#host = host;
-    this.#server = createServer({ keepAlive: true, noDelay: true });
+    // node:http would refuse a request without Host itself, and with no word about why.
+    this.#server = createServer({ keepAlive: true, noDelay: true, requireHostHeader: false });
     this.#server.timeout = IDLE_TIMEOUT_MS;
     this.#server.on('request', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    // Without a listener node:http cuts these off unanswered.
+    this.#server.on('connect', (request, socket) => refuse(socket as Socket, this.#page(request)));
     this.#server.on('clientError', refuseGarbage);
   }
 
@@ -60,6 +63,9 @@ export class HttpGuests {
   }
 
   #page(request: IncomingMessage): Page {
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) {
+      return sentence(400, 'The header Host is missing.');
+    }
     const refusal = this.#refuseVisitor(request);
     if (refusal !== undefined) return refusal;
     const url = targetOf(request);

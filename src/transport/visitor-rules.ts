@@ -6,6 +6,7 @@
  *  - on a loopback address, `Host` must name this machine: a page whose own name was rebound to
  *    127.0.0.1 would otherwise be taken for one of ours.
  */
+import { isIPv4 } from 'node:net';
 
 export interface VisitorRules {
   /** Origins, as in `https://shop.example`, whose pages may connect; `*` stands for any. */
@@ -14,7 +15,7 @@ export interface VisitorRules {
   readonly allowedHosts: readonly string[];
 }
 
-const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
+const LOOPBACK_NAMES = ['localhost', '[::1]'];
 
 /**
  * @param origin the Origin header, if there is one
@@ -37,7 +38,12 @@ export function refuseVisitor(
 }
 
 function isKnownHost({ allowedHosts }: VisitorRules, name: string): boolean {
-  return LOOPBACK_NAMES.includes(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
+  return isLoopbackName(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
+}
+
+/** An address can't be rebound: any that is loopback will do, as in `--host 127.0.0.2`. */
+function isLoopbackName(name: string): boolean {
+  return LOOPBACK_NAMES.includes(name) || (isIPv4(name) && name.startsWith('127.'));
 }
 
 /** Whether the page was served by this very server. */

@@ -1,0 +1,62 @@
+/** Plain HTTP for tests: requests through `node:http`, and raw bytes for what that would not send. */
+import { once } from 'node:events';
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface AskOptions {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  /** The address to connect to; loopback. */
+  readonly host?: string;
+}
+
+/** Asks for `path` on a connection of its own. */
+export async function ask(port: number, path: string, options: AskOptions = {}): Promise<Answer> {
+  const { method = 'GET', headers = {}, body, host = '127.0.0.1' } = options;
+  const asked = request({ port, host, path, method, headers, agent: false });
+  asked.end(body);
+  const [response]: IncomingMessage[] = await once(asked, 'response');
+  if (response === undefined) throw new Error('no response');
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return { status: response.statusCode ?? 0, headers: response.headers, body: text };
+}
+
+/**
+ * Sends `pieces`, letting the server read between them, and returns all it says until it closes the
+ * connection.
+ */
+export async function exchange(port: number, ...pieces: string[]): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  let received = '';
+  socket.setEncoding('latin1');
+  socket.on('data', (text: string) => {
+    received += text;
+  });
+  socket.on('error', () => {}); // 'close' follows
+  const closed = once(socket, 'close');
+  await once(socket, 'connect');
+  for (const piece of pieces) {
+    socket.write(piece, 'latin1');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await closed;
+  return received;
+}
+
+/** The status of each response in what `exchange` returned. */
+export function statuses(received: string): number[] {
+  return [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map((match) => Number(match[1]));
+}
+
+/** What stands after the first empty line. */
+export function bodyOf(received: string): string {
+  return received.slice(received.indexOf('\r\n\r\n') + 4);
+}

@@ -1,0 +1,133 @@
+/**
+ * A v1 client on the `ws` package, for tests that compare every frame to the letter, and the
+ * server that goes with it: its clock stands still until the test moves it.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { WebSocket } from 'ws';
+import type { Server, ServerOptions } from '../../src/server.ts';
+import { FakeClock } from './fake-clock.ts';
+import { Inbox } from './inbox.ts';
+import { lock } from './line-client.ts';
+import { startServer } from './running-server.ts';
+import { Watch } from './watch.ts';
+
+/** The end of a connection as the client saw it. */
+export interface Closed {
+  readonly code: number;
+  readonly reason: string;
+  /** Frames that came before it and were not asked for. */
+  readonly unread: readonly string[];
+}
+
+export class V1Client {
+  readonly socket: WebSocket;
+  readonly #inbox = new Inbox<string>();
+  #close = { code: 0, reason: '' };
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.on('message', (data, isBinary) => {
+      this.#inbox.push(isBinary ? 'a binary frame' : String(data));
+    });
+    socket.on('error', () => {});
+    socket.on('close', (code, reason) => {
+      this.#close = { code, reason: String(reason) };
+      this.#inbox.end();
+    });
+  }
+
+  /** @param query the parameters, percent-encoded where they must be */
+  static async connect(t: TestContext, port: number, query = 'namespace=test'): Promise<V1Client> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1?${query}`);
+    t.after(() => socket.terminate());
+    const client = new V1Client(socket);
+    await once(socket, 'open');
+    return client;
+  }
+
+  /** Sends each message as JSON in a text frame of its own. */
+  send(...messages: object[]): void {
+    for (const message of messages) this.socket.send(JSON.stringify(message));
+  }
+
+  /** The next frame, to the letter. */
+  next(): Promise<string> {
+    return this.#inbox.next();
+  }
+
+  async ask(message: object): Promise<string> {
+    this.send(message);
+    return this.next();
+  }
+
+  /** Locks what must be free; the lock's id. */
+  async acquire(...resources: object[]): Promise<string> {
+    const frame = await this.ask(lock(...resources));
+    const id = idOf(frame);
+    assert.equal(frame, acquired(id));
+    return id;
+  }
+
+  /** Asks for what must be taken; the lock's id. */
+  async enqueue(...resources: object[]): Promise<string> {
+    const frame = await this.ask(lock(...resources));
+    const id = idOf(frame);
+    assert.equal(frame, enqueued(id));
+    return id;
+  }
+
+  /** Waits for the frame that says that the enqueued lock with that id is held. */
+  async granted(id: string): Promise<void> {
+    assert.equal(await this.next(), acquired(id));
+  }
+
+  /** Releases its lock, which must be the one with that id. */
+  async release(id: string): Promise<void> {
+    assert.equal(await this.ask({ action: 'release' }), ready(id));
+  }
+
+  async closed(): Promise<Closed> {
+    const unread = await this.#inbox.ended();
+    return { ...this.#close, unread };
+  }
+}
+
+/** The frames of v1, to the letter. */
+export function acquired(id: string): string {
+  return `{"id":"${id}","action":"lock","state":"acquired"}`;
+}
+
+export function enqueued(id: string): string {
+  return `{"id":"${id}","action":"lock","state":"enqueued"}`;
+}
+
+export function ready(id: string): string {
+  return `{"id":"${id}","action":"release","state":"ready"}`;
+}
+
+export function idOf(frame: string): string {
+  const { id } = JSON.parse(frame);
+  assert.match(id, /^[1-9][0-9]*$/);
+  assert.ok(Number.isSafeInteger(Number(id)));
+  return id;
+}
+
+export interface V1Server {
+  readonly server: Server;
+  readonly port: number;
+  readonly clock: FakeClock;
+  readonly watch: Watch;
+  /** A client of that server. */
+  connect(query?: string): Promise<V1Client>;
+}
+
+export async function startV1(t: TestContext, options: ServerOptions = {}): Promise<V1Server> {
+  const clock = new FakeClock();
+  const watch = new Watch();
+  const observers = { clientObserver: watch, lockObserver: watch };
+  const server = await startServer(t, { clock, ...observers, ...options });
+  const { port } = server.address;
+  return { server, port, clock, watch, connect: (query) => V1Client.connect(t, port, query) };
+}

@@ -1,0 +1,50 @@
+/** Lets a test wait until the server itself has noticed something, such as a client that is gone. */
+import type { ClientObserver } from '../../src/server.ts';
+import type { LockObserver, ReleaseCause, SessionLock } from '../../src/session/session.ts';
+
+export type WatchedEvent = 'connected' | 'disconnected' | 'enqueued' | 'acquired' | ReleaseCause;
+
+/** Counts what the server tells its observers; of a release, the cause is the event. */
+export class Watch implements ClientObserver, LockObserver {
+  readonly #seen = new Map<WatchedEvent, number>();
+  #wakes: (() => void)[] = [];
+
+  connected(): void {
+    this.#note('connected');
+  }
+
+  disconnected(): void {
+    this.#note('disconnected');
+  }
+
+  enqueued(): void {
+    this.#note('enqueued');
+  }
+
+  acquired(): void {
+    this.#note('acquired');
+  }
+
+  released(_lock: SessionLock, cause: ReleaseCause): void {
+    this.#note(cause);
+  }
+
+  /** How often `event` was seen so far. */
+  count(event: WatchedEvent): number {
+    return this.#seen.get(event) ?? 0;
+  }
+
+  /** Waits until `event` has been seen `count` times in all. */
+  async until(event: WatchedEvent, count = 1): Promise<void> {
+    while (this.count(event) < count) {
+      await new Promise<void>((resolve) => this.#wakes.push(resolve));
+    }
+  }
+
+  #note(event: WatchedEvent): void {
+    this.#seen.set(event, this.count(event) + 1);
+    const wakes = this.#wakes;
+    this.#wakes = [];
+    for (const wake of wakes) wake();
+  }
+}
