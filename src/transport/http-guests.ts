@@ -10,8 +10,10 @@ import { namespaceTooLong } from '../protocol/decode.ts';
 import type { ConversationHost } from '../protocol/session-conversation.ts';
 import { V1Conversation, type V1Settings } from '../protocol/v1-conversation.ts';
 import { type Page, pageFor, sentence, V1_PATH } from './http-pages.ts';
+import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
-import { acceptHead, checkHandshake, refusalResponse } from './websocket/handshake.ts';
+import { acceptHead, checkHandshake } from './websocket/handshake.ts';
+import { type EndOptions, endGently, refuseUpgrade } from './websocket/refuse.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
 
 /** Milliseconds without a byte after which an HTTP connection is closed. */
@@ -39,8 +41,8 @@ export class HttpGuests {
     this.#server.on('request', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     // Without a listener node:http cuts these off unanswered.
-    this.#server.on('connect', (request, socket) => refuse(socket as Socket, this.#page(request)));
-    this.#server.on('clientError', refuseGarbage);
+    this.#server.on('connect', (request, socket) => this.#refuse(socket, this.#page(request)));
+    this.#server.on('clientError', (error, socket) => this.#refuseGarbage(error, socket));
   }
 
   /** Takes over a connection whose first bytes, already read, are HTTP's. */
@@ -90,12 +92,12 @@ export class HttpGuests {
     const refusal = this.#refuseVisitor(request);
     const settings = refusal ?? this.#v1Settings(url);
     if ('status' in settings) {
-      refuse(socket, settings);
+      this.#refuse(socket, settings);
       return;
     }
     const handshake = checkHandshake(request);
     if ('status' in handshake) {
-      refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
+      this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
       return;
     }
     socket.write(acceptHead(handshake.accept), 'latin1');
@@ -132,39 +134,29 @@ export class HttpGuests {
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
-    response.on('finish', () => endSoon(socket));
+    response.on('finish', () => endGently(socket, this.#ending()));
     this.#answer(request, response);
   }
-}
 
-/** Answers what node:http could not parse, as far as somebody is there to read it. */
-function refuseGarbage(error: NodeJS.ErrnoException, duplex: Duplex): void {
-  const socket = duplex as Socket;
-  if (!socket.writable) {
-    socket.destroy();
-    return;
+  /** Answers what node:http could not parse, as far as somebody is there to read it. */
+  #refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (!socket.writable) {
+      socket.destroy();
+    } else if (error.code === 'HPE_HEADER_OVERFLOW') {
+      this.#refuse(socket, sentence(431, 'The head of this request is too long.'));
+    } else {
+      this.#refuse(socket, sentence(400, `This is not valid HTTP: ${error.message}.`));
+    }
   }
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    refuse(socket, sentence(431, 'The head of this request is too long.'));
-  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    refuse(socket, sentence(408, 'This request took too long to arrive.'));
-  } else {
-    refuse(socket, sentence(400, `This is not valid HTTP: ${error.message}.`));
+
+  /** Answers on a socket that node:http has given up, and closes it. */
+  #refuse(socket: Duplex, { status, headers = {}, body }: Page): void {
+    refuseUpgrade(socket, { status, headers, message: body.trim() }, this.#ending());
   }
-}
 
-/** Answers on a socket that node:http has given up, and closes it. */
-function refuse(socket: Socket, page: Page): void {
-  const { status, headers = {}, body } = page;
-  socket.write(refusalResponse({ status, headers, message: body.trim() }));
-  endSoon(socket);
-}
-
-/** Ends a socket that nobody reads any more; one whose peer won't end its side is cut. */
-function endSoon(socket: Socket): void {
-  socket.end();
-  socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
-  socket.resume();
+  #ending(): EndOptions {
+    return { clock: this.#host.clock, closeTimeoutMs: CLOSE_TIMEOUT_MS };
+  }
 }
 
 /** The path and query that were asked for; undefined for `*`, an authority, or nonsense. */

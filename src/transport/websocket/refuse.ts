@@ -1,20 +1,28 @@
-/** Turning away a handshake on a socket that `node:http` has given up at its 'upgrade' event. */
+/** The last of a socket that `node:http` has given up, as it does at its 'upgrade' event. */
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../session/clock.ts';
 import { type Refused, refusalResponse } from './handshake.ts';
 
+export interface EndOptions {
+  readonly clock: Clock;
+  /** Milliseconds that the peer has to close its side. */
+  readonly closeTimeoutMs: number;
+}
+
+/** Answers `refused` and ends the connection. */
+export function refuseUpgrade(socket: Duplex, refused: Refused, options: EndOptions): void {
+  socket.write(refusalResponse(refused));
+  endGently(socket, options);
+}
+
 /**
- * Answers `refused` and ends the connection. What still comes is read and ignored, so that no reset
- * overtakes the answer, for `closeTimeoutMs` milliseconds at most.
+ * Ends a connection that nobody reads any more. What still comes is read and ignored, so that no
+ * reset overtakes the last that was written, but not for ever.
  */
-export function refuseUpgrade(
-  socket: Duplex,
-  refused: Refused,
-  options: { readonly clock: Clock; readonly closeTimeoutMs: number },
-): void {
-  const timer = options.clock.setTimer(options.closeTimeoutMs, () => socket.destroy());
+export function endGently(socket: Duplex, { clock, closeTimeoutMs }: EndOptions): void {
+  const timer = clock.setTimer(closeTimeoutMs, () => socket.destroy());
   socket.on('close', () => timer.cancel());
   socket.on('error', () => {}); // 'close' follows
   socket.resume();
-  socket.end(refusalResponse(refused));
+  socket.end();
 }

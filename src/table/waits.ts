@@ -1,0 +1,100 @@
+/**
+ * What waits for what: for people who ask who is in the way, and for the search for deadlocks. It
+ * only looks; it is no part of locking and releasing.
+ */
+import type { Lock, TableLock } from './lock.ts';
+import type { PathNode } from './path-node.ts';
+import { type Entry, LimitEntry, type Queue, type QueueKind } from './queue.ts';
+
+/**
+ * How a lock stands in another's way, seen from the one that waits: at the same path, at one above
+ * it, at one below it, or before it in the line of limited reads.
+ */
+export type Relation = 'same' | 'above' | 'below' | 'limit';
+
+/** `waiter` waits because of `blocker`. */
+export interface Wait<C> {
+  readonly waiter: Lock<C>;
+  readonly blocker: Lock<C>;
+  readonly relation: Relation;
+  /** The node at which the two meet. */
+  readonly path: readonly string[];
+}
+
+/** The queues whose entries an entry of each kind waits for when they are ahead of it. */
+const BLOCKED_BY: Readonly<Record<QueueKind, readonly QueueKind[]>> = {
+  IS: ['X'],
+  IX: ['S', 'X'],
+  S: ['IX', 'X'],
+  X: ['IS', 'IX', 'S', 'X'],
+  limit: ['limit'],
+};
+
+/** The queue of `node` of that kind, if it has one. */
+export function queueOf<C>(node: PathNode<C>, kind: QueueKind): Queue<C> | null {
+  switch (kind) {
+    case 'IS':
+      return node.is;
+    case 'IX':
+      return node.ix;
+    case 'S':
+      return node.s;
+    case 'X':
+      return node.x;
+    case 'limit':
+      return node.limit;
+  }
+}
+
+/** The queues that may hold what `entry` waits for; none when it is ready. */
+export function* queuesAhead<C>(entry: Entry<C>): Generator<Queue<C>> {
+  if (entry.isReady) return;
+  for (const kind of BLOCKED_BY[entry.queue.kind]) {
+    const queue = queueOf(entry.queue.node, kind);
+    if (queue !== null && queue.head !== null) yield queue;
+  }
+}
+
+/**
+ * The locks that keep `lock` waiting, each once, in no particular order. All of them arrived before
+ * it. Of limited reads those count that stand before it in a line that has not reached it.
+ */
+export function* waitsOf<C>(lock: TableLock<C>): Generator<Wait<C>> {
+  const seen = new Set<Lock<C>>();
+  for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
+    for (const queue of queuesAhead(entry)) {
+      for (let other = queue.head; isAheadOf(other, lock); other = other.next) {
+        if (seen.has(other.lock)) continue;
+        seen.add(other.lock);
+        yield waitBetween(entry, other);
+      }
+    }
+  }
+}
+
+/** Whether `entry` is there and its lock arrived before `lock`. */
+export function isAheadOf<C>(entry: Entry<C> | null, lock: TableLock<C>): entry is Entry<C> {
+  return entry !== null && entry.lock.id < lock.id;
+}
+
+export function waitBetween<C>(entry: Entry<C>, other: Entry<C>): Wait<C> {
+  const path = pathOf(entry.queue.node);
+  return { waiter: entry.lock, blocker: other.lock, relation: relationOf(entry, other), path };
+}
+
+function relationOf<C>(entry: Entry<C>, other: Entry<C>): Relation {
+  if (entry instanceof LimitEntry) return 'limit';
+  if (isIntent(entry.queue.kind)) return 'above';
+  return isIntent(other.queue.kind) ? 'below' : 'same';
+}
+
+/** Whether an entry of that kind says that its lock wants something below. */
+export function isIntent(kind: QueueKind): boolean {
+  return kind === 'IS' || kind === 'IX';
+}
+
+export function pathOf<C>(node: PathNode<C>): string[] {
+  const path: string[] = [];
+  for (let at = node; at.parent !== null; at = at.parent) path.push(at.segment);
+  return path.reverse();
+}
