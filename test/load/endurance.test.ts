@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import type { ServerOptions } from '../../src/server.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
-import { startServer } from '../support/running-server.ts';
+import { NOTHING_LEFT, startServer } from '../support/running-server.ts';
 import { startV1 } from '../support/v1-client.ts';
 import { Watch } from '../support/watch.ts';
 import { CLOSE } from '../support/websocket-frames.ts';
@@ -219,11 +219,5 @@ test('thousands of namespaces that were used once are gone afterwards', async (t
     await Promise.all(Array.from({ length: atOnce }, (_, i) => useOnce(`${round}-${i}`)));
   }
   await watch.until('disconnected', rounds * atOnce * 2);
-  assert.deepEqual(server.counts, {
-    connections: 0,
-    namespaces: 0,
-    sessions: 0,
-    acquired: 0,
-    enqueued: 0,
-  });
+  assert.deepEqual(server.counts, NOTHING_LEFT);
 });

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { exchange } from '../support/http-client.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { lock, read, write } from '../support/line-client.ts';
+import { NOTHING_LEFT } from '../support/running-server.ts';
 import { idOf, startV1, type V1Client } from '../support/v1-client.ts';
 import { CLOSE, text } from '../support/websocket-frames.ts';
 
@@ -212,13 +213,7 @@ test('the abandon timeout is 60 seconds unless the client or the server sets it'
       assert.equal(server.counts.acquired, 1);
       clock.advance(1);
     }
-    assert.deepEqual(server.counts, {
-      connections: 0,
-      namespaces: 0,
-      sessions: 0,
-      acquired: 0,
-      enqueued: 0,
-    });
+    assert.deepEqual(server.counts, NOTHING_LEFT);
     assert.equal(clock.pendingTimers, 0);
   }
 });

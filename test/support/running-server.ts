@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test';
-import { Server, type ServerOptions } from '../../src/server.ts';
+import { Server, type ServerCounts, type ServerOptions } from '../../src/server.ts';
 
 /** A server on a free port of the loopback address, closed when the test ends. */
 export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
@@ -8,3 +8,12 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   t.after(() => server.close());
   return server;
 }
+
+/** The counts of a server that everybody has left and where nothing was forgotten. */
+export const NOTHING_LEFT: ServerCounts = {
+  connections: 0,
+  namespaces: 0,
+  sessions: 0,
+  acquired: 0,
+  enqueued: 0,
+};

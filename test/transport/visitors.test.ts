@@ -12,11 +12,13 @@ function get(port: number, ...headers: string[]): Promise<string> {
   return exchange(port, `GET / HTTP/1.1\r\n${lines}Connection: close\r\n\r\n`);
 }
 
-interface Case {
-  readonly options: ServerOptions;
-  readonly headers: readonly string[];
-  readonly status: number;
-}
+type Case = readonly [
+  who: string,
+  host: string,
+  origin: string | undefined,
+  status: 200 | 403,
+  options?: ServerOptions,
+];
 
 const SHOP = 'https://shop.example';
 const LISTED = { allowedOrigins: [SHOP, 'http://localhost:3000'] };
@@ -24,128 +26,52 @@ const ANY_ORIGIN = { allowedOrigins: ['*'] };
 const NAMED = { allowedHosts: ['locks.internal'] };
 const EVERYWHERE = { host: '0.0.0.0' };
 
-const CASES: readonly [string, Case][] = [
-  ['no Origin', { options: {}, headers: ['Host: localhost'], status: 200 }],
-  [
-    'a page of another site',
-    { options: {}, headers: ['Host: localhost', 'Origin: http://evil.example'], status: 403 },
-  ],
-  [
-    'a page on another port',
-    {
-      options: {},
-      headers: ['Host: localhost:9009', 'Origin: http://localhost:3000'],
-      status: 403,
-    },
-  ],
-  ['the origin null', { options: {}, headers: ['Host: localhost', 'Origin: null'], status: 403 }],
-  ['an empty origin', { options: {}, headers: ['Host: localhost', 'Origin:'], status: 403 }],
-  [
-    'an origin that is none',
-    { options: {}, headers: ['Host: localhost', 'Origin: %%%'], status: 403 },
-  ],
-  [
-    'its own page',
-    {
-      options: {},
-      headers: ['Host: localhost:9009', 'Origin: http://localhost:9009'],
-      status: 200,
-    },
-  ],
-  [
-    'its own page behind TLS',
-    { options: {}, headers: ['Host: localhost', 'Origin: https://localhost'], status: 200 },
-  ],
-  [
-    'a listed origin',
-    { options: LISTED, headers: ['Host: localhost', `Origin: ${SHOP}`], status: 200 },
-  ],
-  [
-    'another listed origin',
-    { options: LISTED, headers: ['Host: localhost', 'Origin: http://localhost:3000'], status: 200 },
-  ],
-  [
-    'a listed name with another scheme',
-    { options: LISTED, headers: ['Host: localhost', 'Origin: http://shop.example'], status: 403 },
-  ],
-  [
-    'a name that begins like a listed one',
-    { options: LISTED, headers: ['Host: localhost', `Origin: ${SHOP}.evil.example`], status: 403 },
-  ],
-  [
-    'a listed name with a port',
-    { options: LISTED, headers: ['Host: localhost', `Origin: ${SHOP}:444`], status: 403 },
-  ],
-  [
-    'null when others are listed',
-    { options: LISTED, headers: ['Host: localhost', 'Origin: null'], status: 403 },
-  ],
-  [
-    'null when it is listed',
-    {
-      options: { allowedOrigins: ['null'] },
-      headers: ['Host: localhost', 'Origin: null'],
-      status: 200,
-    },
-  ],
-  [
-    'any origin with *',
-    {
-      options: ANY_ORIGIN,
-      headers: ['Host: localhost', 'Origin: http://evil.example'],
-      status: 200,
-    },
-  ],
-  [
-    'null with *',
-    { options: ANY_ORIGIN, headers: ['Host: localhost', 'Origin: null'], status: 200 },
-  ],
-  [
-    'a rebound name',
-    { options: {}, headers: ['Host: evil.com', 'Origin: http://evil.com'], status: 403 },
-  ],
-  ['a rebound name without Origin', { options: {}, headers: ['Host: evil.com:9009'], status: 403 }],
-  [
-    'a rebound name when any origin may',
-    { options: ANY_ORIGIN, headers: ['Host: evil.com', 'Origin: http://evil.com'], status: 403 },
-  ],
-  [
-    'a name that begins with localhost',
-    { options: {}, headers: ['Host: localhost.evil.com'], status: 403 },
-  ],
-  [
-    'a name that begins like an address',
-    { options: {}, headers: ['Host: 127.0.0.1.evil.com'], status: 403 },
-  ],
-  ['an empty Host', { options: {}, headers: ['Host:'], status: 403 }],
-  ['localhost in capitals', { options: {}, headers: ['Host: LocalHost:9009'], status: 200 }],
-  ['127.0.0.1', { options: {}, headers: ['Host: 127.0.0.1:9009'], status: 200 }],
-  ['another loopback address', { options: {}, headers: ['Host: 127.9.0.2:9009'], status: 200 }],
-  ['IPv6 with a port', { options: {}, headers: ['Host: [::1]:9009'], status: 200 }],
-  ['IPv6 without a port', { options: {}, headers: ['Host: [::1]'], status: 200 }],
-  ['another IPv6 address', { options: {}, headers: ['Host: [2001:db8::1]:9009'], status: 403 }],
-  ['IPv6 without brackets', { options: {}, headers: ['Host: ::1'], status: 403 }],
-  [
-    'a name that was allowed',
-    { options: NAMED, headers: ['Host: locks.internal:80'], status: 200 },
-  ],
-  ['another name than the allowed', { options: NAMED, headers: ['Host: evil.com'], status: 403 }],
-  ['any name with *', { options: { allowedHosts: ['*'] }, headers: ['Host: x.y'], status: 200 }],
-  [
-    'any name when bound to all addresses',
-    { options: EVERYWHERE, headers: ['Host: locks.example'], status: 200 },
-  ],
+const CASES: readonly Case[] = [
+  ['no Origin', 'localhost', undefined, 200],
+  ['a page of another site', 'localhost', 'http://evil.example', 403],
+  ['a page on another port', 'localhost:9009', 'http://localhost:3000', 403],
+  ['the origin null', 'localhost', 'null', 403],
+  ['an empty origin', 'localhost', '', 403],
+  ['an origin that is none', 'localhost', '%%%', 403],
+  ['its own page', 'localhost:9009', 'http://localhost:9009', 200],
+  ['its own page behind TLS', 'localhost', 'https://localhost', 200],
+  ['a listed origin', 'localhost', SHOP, 200, LISTED],
+  ['another listed origin', 'localhost', 'http://localhost:3000', 200, LISTED],
+  ['a listed name with another scheme', 'localhost', 'http://shop.example', 403, LISTED],
+  ['a name that begins like a listed one', 'localhost', `${SHOP}.evil.example`, 403, LISTED],
+  ['a listed name with a port', 'localhost', `${SHOP}:444`, 403, LISTED],
+  ['null when others are listed', 'localhost', 'null', 403, LISTED],
+  ['null when it is listed', 'localhost', 'null', 200, { allowedOrigins: ['null'] }],
+  ['any origin with *', 'localhost', 'http://evil.example', 200, ANY_ORIGIN],
+  ['null with *', 'localhost', 'null', 200, ANY_ORIGIN],
+  ['a rebound name', 'evil.com', 'http://evil.com', 403],
+  ['a rebound name without Origin', 'evil.com:9009', undefined, 403],
+  ['a rebound name when any origin may', 'evil.com', 'http://evil.com', 403, ANY_ORIGIN],
+  ['a name that begins with localhost', 'localhost.evil.com', undefined, 403],
+  ['a name that begins like an address', '127.0.0.1.evil.com', undefined, 403],
+  ['an empty Host', '', undefined, 403],
+  ['localhost in capitals', 'LocalHost:9009', undefined, 200],
+  ['127.0.0.1', '127.0.0.1:9009', undefined, 200],
+  ['another loopback address', '127.9.0.2:9009', undefined, 200],
+  ['IPv6 with a port', '[::1]:9009', undefined, 200],
+  ['IPv6 without a port', '[::1]', undefined, 200],
+  ['another IPv6 address', '[2001:db8::1]:9009', undefined, 403],
+  ['IPv6 without brackets', '::1', undefined, 403],
+  ['a name that was allowed', 'locks.internal:80', undefined, 200, NAMED],
+  ['another name than the allowed', 'evil.com', undefined, 403, NAMED],
+  ['any name with *', 'x.y', undefined, 200, { allowedHosts: ['*'] }],
+  ['any name when bound to all addresses', 'locks.example', undefined, 200, EVERYWHERE],
   [
     'a foreign page when bound to all addresses',
-    {
-      options: EVERYWHERE,
-      headers: ['Host: locks.example', 'Origin: http://evil.example'],
-      status: 403,
-    },
+    'locks.example',
+    'http://evil.example',
+    403,
+    EVERYWHERE,
   ],
 ];
 
-for (const [who, { options, headers, status }] of CASES) {
+for (const [who, host, origin, status, options] of CASES) {
+  const headers = [`Host: ${host}`, ...(origin === undefined ? [] : [`Origin: ${origin}`])];
   test(`${who} is ${status === 200 ? 'let in' : 'turned away'}, page and WebSocket alike`, async (t) => {
     const server = await startServer(t, options);
     const { port } = server.address;
