@@ -3,6 +3,7 @@
  * and owns the sockets; what any of them means is decided elsewhere.
  */
 import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket, type Server as TcpServer } from 'node:net';
 import type { ConversationHost } from './protocol/session-conversation.ts';
 import { type Clock, systemClock } from './session/clock.ts';
@@ -61,6 +62,9 @@ export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;
 export const DEFAULT_ABANDON_TIMEOUT_MS = 60_000;
 
+/** Random bytes in the name of a session: more than anybody can guess. */
+const NAME_BYTES = 24;
+
 /** Milliseconds of silence after which TCP asks whether the peer is still there. */
 const KEEPALIVE_MS = 60_000;
 
@@ -80,6 +84,8 @@ export class Server {
     this.#clock = options.clock ?? systemClock;
     this.#host = {
       namespaces: this.#namespaces,
+      resumable: new Map(),
+      newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       observer: options.lockObserver,

@@ -100,6 +100,7 @@ export const OPTIONS = [
   limit('max-segment-bytes', 'maxSegmentBytes', 'bytes in one segment'),
   limit('max-locks', 'maxLocksPerSession', 'locks in one session'),
   limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
+  limit('max-watches', 'maxWatches', 'paths watched by one connection'),
   limit('max-unread-bytes', 'maxUnreadBytes', 'bytes kept for a client that does not read'),
 ] as const satisfies readonly Option[];
 
@@ -220,6 +221,7 @@ function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
         maxSegmentBytes: integer('max-segment-bytes'),
         maxLocksPerSession: integer('max-locks'),
         maxWaitersPerNamespace: integer('max-waiters'),
+        maxWatches: integer('max-watches'),
         maxUnreadBytes: integer('max-unread-bytes'),
       },
     },

@@ -2,12 +2,14 @@
 import type { Refusal } from './refusal.ts';
 
 /** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
-export type EndReason = 'goodbye' | 'bad_input' | 'shutting_down';
+export type EndReason = 'goodbye' | 'bad_input' | 'taken_over' | 'silent' | 'shutting_down';
 
 /** What a conversation needs of its transport. */
 export interface Channel {
   /** The peer as people know it: an address. */
   readonly client: string;
+  /** Bytes sent that wait for the peer to read them. */
+  readonly unreadBytes: number;
   /** Sends one message; messages arrive whole and in order. Ignored after `end`. */
   send(text: string): void;
   /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
@@ -20,6 +22,8 @@ export interface Conversation {
   receive(text: string): void;
   /** A message whose bytes were no text; it has been dropped. */
   receiveGarbage(refusal: Refusal): void;
+  /** The peer has read what was waiting for it. */
+  drained(): void;
   /** The connection has ended, with or without a goodbye. Called once. */
   lost(): void;
   /** The server stops: say so, and end. */

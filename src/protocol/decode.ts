@@ -3,11 +3,18 @@
  * validation of that protocol is here and in resources.ts.
  */
 import type { Limits } from '../session/limits.ts';
-import type { Ref } from '../session/session.ts';
+import type { Ref } from '../session/lock-request.ts';
 import { isObject, type JsonObject, shorten, unknownField } from './fields.ts';
-import { ACTIONS, type Action, type Request } from './messages.ts';
+import {
+  ACTIONS,
+  type Action,
+  type HelloRequest,
+  type InspectRequest,
+  type LockMessage,
+  type Request,
+} from './messages.ts';
 import { Refusal } from './refusal.ts';
-import { decodeResources, isLongerThan } from './resources.ts';
+import { decodePath, decodeResources, isLongerThan } from './resources.ts';
 
 /** A refused message, with as much of its envelope as could be read, to be echoed. */
 export interface Refused {
@@ -16,12 +23,28 @@ export interface Refused {
   readonly ref: Ref | undefined;
 }
 
-const MAX_REF_LENGTH = 256;
+/** Characters in the names that clients give: refs, owners, labels. */
+const MAX_NAME_LENGTH = 256;
+
+/** Locks in one answer to `inspect`. */
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
 
 const FIELDS: Readonly<Record<Action, ReadonlySet<string>>> = {
-  hello: new Set(['action', 'ref', 'namespace', 'abandonTimeoutMs']),
-  lock: new Set(['action', 'ref', 'resources']),
+  hello: new Set([
+    'action',
+    'ref',
+    'session',
+    'namespace',
+    'abandonTimeoutMs',
+    'heartbeatMs',
+    'label',
+  ]),
+  lock: new Set(['action', 'ref', 'resources', 'waitMs', 'holdMs', 'owner', 'label']),
   release: new Set(['action', 'ref', 'id']),
+  inspect: new Set(['action', 'ref', 'path', 'id', 'after', 'max']),
+  watch: new Set(['action', 'ref', 'path']),
+  unwatch: new Set(['action', 'ref', 'path']),
   ping: new Set(['action', 'ref']),
   stats: new Set(['action', 'ref']),
   help: new Set(['action', 'ref']),
@@ -67,24 +90,84 @@ function decodeBody(
   limits: Limits,
 ): Request | Refusal {
   switch (action) {
-    case 'lock': {
-      const resources = decodeResources(message.resources, limits, 'session');
-      return resources instanceof Refusal ? resources : { action, ref, resources };
-    }
+    case 'lock':
+      return decodeLock(message, ref, limits);
     case 'release': {
-      const id = decodeId(message.id);
+      const id = decodeId(message.id, 'id');
       return id instanceof Refusal ? id : { action, ref, id };
     }
-    case 'hello': {
-      const namespace = decodeNamespace(message.namespace, limits);
-      if (namespace instanceof Refusal) return namespace;
-      const abandonTimeoutMs = decodeMs(message.abandonTimeoutMs, 'abandonTimeoutMs');
-      if (abandonTimeoutMs instanceof Refusal) return abandonTimeoutMs;
-      return { action, ref, namespace, abandonTimeoutMs };
+    case 'hello':
+      return decodeHello(message, ref, limits);
+    case 'inspect':
+      return decodeInspect(message, ref, limits);
+    case 'watch':
+    case 'unwatch': {
+      const path = decodePath(message.path ?? [], 'path', limits);
+      return path instanceof Refusal ? path : { action, ref, path };
     }
     default:
       return { action, ref };
   }
+}
+
+function decodeLock(
+  message: JsonObject,
+  ref: Ref | undefined,
+  limits: Limits,
+): LockMessage | Refusal {
+  const resources = decodeResources(message.resources, limits, 'session');
+  if (resources instanceof Refusal) return resources;
+  const waitMs = decodeMs(message.waitMs, 'waitMs', 0);
+  if (waitMs instanceof Refusal) return waitMs;
+  const holdMs = decodeMs(message.holdMs, 'holdMs', 1);
+  if (holdMs instanceof Refusal) return holdMs;
+  const owner = decodeName(message.owner, 'owner');
+  if (owner instanceof Refusal) return owner;
+  const label = decodeName(message.label, 'label');
+  if (label instanceof Refusal) return label;
+  return { action: 'lock', resources, terms: { ref, waitMs, holdMs, owner, label } };
+}
+
+function decodeInspect(
+  message: JsonObject,
+  ref: Ref | undefined,
+  limits: Limits,
+): InspectRequest | Refusal {
+  const path = decodePath(message.path ?? [], 'path', limits);
+  if (path instanceof Refusal) return path;
+  const id = decodeId(message.id, 'id');
+  if (id instanceof Refusal) return id;
+  const after = decodeId(message.after, 'after');
+  if (after instanceof Refusal) return after;
+  const max = message.max ?? DEFAULT_PAGE;
+  if (!Number.isSafeInteger(max) || (max as number) < 1 || (max as number) > MAX_PAGE) {
+    return new Refusal('bad_request', `max must be an integer from 1 to ${MAX_PAGE}`);
+  }
+  return { action: 'inspect', ref, path, id, after: after ?? 0, max: max as number };
+}
+
+function decodeHello(
+  message: JsonObject,
+  ref: Ref | undefined,
+  limits: Limits,
+): HelloRequest | Refusal {
+  const session = decodeName(message.session, 'session');
+  if (session instanceof Refusal) return session;
+  const namespace = decodeNamespace(message.namespace, limits);
+  if (namespace instanceof Refusal) return namespace;
+  const abandonTimeoutMs = decodeMs(message.abandonTimeoutMs, 'abandonTimeoutMs', 0);
+  if (abandonTimeoutMs instanceof Refusal) return abandonTimeoutMs;
+  const heartbeatMs = decodeMs(message.heartbeatMs, 'heartbeatMs', 1);
+  if (heartbeatMs instanceof Refusal) return heartbeatMs;
+  const label = decodeName(message.label, 'label');
+  if (label instanceof Refusal) return label;
+  if (session !== undefined && (namespace ?? abandonTimeoutMs ?? label) !== undefined) {
+    return new Refusal(
+      'bad_request',
+      'a resumed session stays as it is: leave out namespace, abandonTimeoutMs and label',
+    );
+  }
+  return { action: 'hello', ref, session, namespace, abandonTimeoutMs, heartbeatMs, label };
 }
 
 function refused(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): Refused {
@@ -101,21 +184,24 @@ function decodeAction(value: unknown): Action | Refusal {
 
 function decodeRef(value: unknown): Ref | undefined | Refusal {
   if (value === undefined || Number.isSafeInteger(value)) return value as number | undefined;
-  if (typeof value === 'string' && value.length <= MAX_REF_LENGTH) return value;
+  if (typeof value === 'string' && value.length <= MAX_NAME_LENGTH) return value;
   return new Refusal(
     'bad_request',
-    `ref must be an integer below 2^53 or a string of at most ${MAX_REF_LENGTH} characters`,
+    `ref must be an integer below 2^53 or a string of at most ${MAX_NAME_LENGTH} characters`,
   );
 }
 
 /** Ids travel as decimal strings, for clients whose numbers are not exact to 2^53. */
-function decodeId(value: unknown): number | undefined | Refusal {
+function decodeId(value: unknown, field: string): number | undefined | Refusal {
   if (value === undefined) return undefined;
   if (typeof value === 'string' && value.length > 0 && value.length <= 16) {
     const id = Number(value);
     if (String(id) === value && Number.isSafeInteger(id) && id > 0) return id;
   }
-  return new Refusal('bad_request', 'id must be the id of a lock: a string of decimal digits');
+  return new Refusal(
+    'bad_request',
+    `${field} must be the id of a lock: a string of decimal digits`,
+  );
 }
 
 function decodeNamespace(value: unknown, limits: Limits): string | undefined | Refusal {
@@ -135,8 +221,17 @@ export function namespaceTooLong(name: string, limits: Limits): Refusal | undefi
   );
 }
 
-function decodeMs(value: unknown, field: string): number | undefined | Refusal {
+function decodeMs(value: unknown, field: string, min: number): number | undefined | Refusal {
   if (value === undefined) return undefined;
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-  return new Refusal('bad_request', `${field} must be an integer of milliseconds, 0 or more`);
+  if (Number.isSafeInteger(value) && (value as number) >= min) return value as number;
+  return new Refusal('bad_request', `${field} must be an integer of milliseconds, ${min} or more`);
+}
+
+function decodeName(value: unknown, field: string): string | undefined | Refusal {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value.length <= MAX_NAME_LENGTH) return value;
+  return new Refusal(
+    'bad_request',
+    `${field} must be a string of at most ${MAX_NAME_LENGTH} characters`,
+  );
 }

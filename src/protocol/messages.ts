@@ -1,18 +1,22 @@
 /** What a client can ask in the session protocol, once decoded: nothing past this is checked again. */
-import type { Ref } from '../session/session.ts';
-import type { Resource } from '../table/resource.ts';
+import type { LockTerms, Ref } from '../session/lock-request.ts';
+import type { Path, Resource } from '../table/resource.ts';
 
 export interface HelloRequest {
   readonly action: 'hello';
   readonly ref: Ref | undefined;
+  /** The name of a session to resume; then nothing else of it can be chosen but the heartbeat. */
+  readonly session: string | undefined;
   readonly namespace: string | undefined;
   readonly abandonTimeoutMs: number | undefined;
+  readonly heartbeatMs: number | undefined;
+  readonly label: string | undefined;
 }
 
 export interface LockMessage {
   readonly action: 'lock';
-  readonly ref: Ref | undefined;
   readonly resources: readonly Resource[];
+  readonly terms: LockTerms;
 }
 
 export interface ReleaseRequest {
@@ -21,12 +25,47 @@ export interface ReleaseRequest {
   readonly id: number | undefined;
 }
 
+export interface InspectRequest {
+  readonly action: 'inspect';
+  readonly ref: Ref | undefined;
+  readonly path: Path;
+  /** One lock only. */
+  readonly id: number | undefined;
+  /** Goes on after the lock with that id. */
+  readonly after: number;
+  /** Locks in the answer at most. */
+  readonly max: number;
+}
+
+export interface WatchRequest {
+  readonly action: 'watch' | 'unwatch';
+  readonly ref: Ref | undefined;
+  readonly path: Path;
+}
+
 export interface PlainRequest {
   readonly action: 'ping' | 'stats' | 'help' | 'bye';
   readonly ref: Ref | undefined;
 }
 
-export type Request = HelloRequest | LockMessage | ReleaseRequest | PlainRequest;
+export type Request =
+  | HelloRequest
+  | LockMessage
+  | ReleaseRequest
+  | InspectRequest
+  | WatchRequest
+  | PlainRequest;
 
-export const ACTIONS = ['hello', 'lock', 'release', 'ping', 'stats', 'help', 'bye'] as const;
+export const ACTIONS = [
+  'hello',
+  'lock',
+  'release',
+  'inspect',
+  'watch',
+  'unwatch',
+  'ping',
+  'stats',
+  'help',
+  'bye',
+] as const;
 export type Action = (typeof ACTIONS)[number];

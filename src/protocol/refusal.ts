@@ -3,7 +3,6 @@
  * where the fault is found and sent as they are; an exception is a bug of the server.
  */
 import type { Limits } from '../session/limits.ts';
-import type { LockRefusal } from '../session/session.ts';
 
 /** Every code that a client may be sent. The list is fixed; PROTOCOL.md says what each one means. */
 export type ErrorCode =
@@ -17,10 +16,15 @@ export type ErrorCode =
   | 'segment_too_long'
   | 'too_many_locks'
   | 'too_many_waiters'
+  | 'too_many_watches'
+  | 'deadlock'
   | 'hello_not_first'
+  | 'no_such_session'
   | 'ref_in_use'
   | 'no_such_lock'
   | 'id_needed'
+  | 'taken_over'
+  | 'silent'
   | 'shutting_down';
 
 export class Refusal {
@@ -34,18 +38,16 @@ export class Refusal {
   }
 }
 
-/** The refusal of one more lock, in words. */
-export function limitRefusal(limit: LockRefusal, limits: Limits): Refusal {
-  switch (limit) {
-    case 'too_many_locks':
-      return new Refusal(
-        limit,
-        `this session has ${limits.maxLocksPerSession} locks, as many as are allowed; release one first`,
-      );
-    case 'too_many_waiters':
-      return new Refusal(
-        limit,
-        `${limits.maxWaitersPerNamespace} locks wait in this namespace, as many as are allowed; try again later`,
-      );
+/** The refusal of one lock more than there may be, in words. */
+export function limitRefusal(code: 'too_many_locks' | 'too_many_waiters', limits: Limits): Refusal {
+  if (code === 'too_many_locks') {
+    return new Refusal(
+      code,
+      `this session has ${limits.maxLocksPerSession} locks, as many as are allowed; release one first`,
+    );
   }
+  return new Refusal(
+    code,
+    `${limits.maxWaitersPerNamespace} locks wait in this namespace, as many as are allowed; try again later`,
+  );
 }

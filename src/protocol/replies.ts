@@ -2,12 +2,12 @@
  * Replies of the session protocol as JSON text. They are put together by hand in one order of
  * fields (action, ref, id, state), the order in which a person reads them.
  */
-import type { Ref } from '../session/session.ts';
+import type { Ref } from '../session/lock-request.ts';
 import type { Action } from './messages.ts';
 import type { Refusal } from './refusal.ts';
 
-/** `release` has its own state; a lock may go through `enqueued` before it is `acquired`. */
-export type ReplyState = 'enqueued' | 'acquired' | 'released';
+/** What becomes of a lock, as it is told: `released` answers a release, the others a lock. */
+export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'released';
 
 export function stateReply(
   action: 'lock' | 'release',
@@ -18,13 +18,15 @@ export function stateReply(
   return `{"action":"${action}",${refField(ref)}"id":"${id}","state":"${state}"}`;
 }
 
+/** @param details more fields for the error, after its code and message */
 export function errorReply(
   action: Action | undefined,
   ref: Ref | undefined,
   { code, message }: Refusal,
+  details: object = {},
 ): string {
   const head = action === undefined ? '' : `"action":"${action}",`;
-  return `{${head}${refField(ref)}"error":{"code":"${code}","message":${JSON.stringify(message)}}}`;
+  return `{${head}${refField(ref)}"error":${JSON.stringify({ code, message, ...details })}}`;
 }
 
 /** A reply that carries `fields` after the action and the ref. */

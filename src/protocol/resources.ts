@@ -80,7 +80,8 @@ function decodeType(value: unknown): 'read' | 'write' | undefined {
   }
 }
 
-function decodePath(value: unknown, where: string, limits: Limits): string[] | Refusal {
+/** @param where the name of the field, for the refusal */
+export function decodePath(value: unknown, where: string, limits: Limits): string[] | Refusal {
   if (!Array.isArray(value)) {
     return new Refusal(
       'bad_request',

@@ -2,28 +2,38 @@
  * The session protocol: many locks at a time, a `ref` on every request, and a mistake costs an
  * error reply, not the connection. Text in, text out; it knows no socket.
  *
- * Every request is answered in order of arrival, before the next one is looked at. A lock that is
- * enqueued is told again when it is acquired.
+ * Every request is answered in order of arrival, before the next one is looked at. What becomes of
+ * a lock later is told when it happens.
  */
-import type { SessionHost, SessionLock } from '../session/session.ts';
-import { type Peer, type Ref, Session } from '../session/session.ts';
+import { Heartbeat } from '../session/heartbeat.ts';
+import type { LockTerms, Ref, SessionLock } from '../session/lock-request.ts';
+import {
+  type LockRefusal,
+  type Peer,
+  Session,
+  type SessionHost,
+  type SessionSettings,
+} from '../session/session.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
 import type { Channel, Conversation, EndReason } from './channel.ts';
+import { cycleOf, deadlockRefusal } from './deadlock-report.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
 import { helpLines } from './help.ts';
+import { inspect } from './inspection.ts';
 import type {
   HelloRequest,
+  InspectRequest,
   LockMessage,
   PlainRequest,
   ReleaseRequest,
   Request,
+  WatchRequest,
 } from './messages.ts';
 import { limitRefusal, Refusal } from './refusal.ts';
 import { errorReply, plainReply, stateReply } from './replies.ts';
-
-/** The version of the session protocol; v1 is the Go server's. */
-const PROTOCOL_VERSION = 2;
+import { helloFields, statsFields } from './session-fields.ts';
+import { Watching } from './watching.ts';
 
 /** Where a client goes that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';
@@ -33,19 +43,30 @@ export interface ConversationHost extends SessionHost {
   readonly defaultAbandonTimeoutMs: number;
 }
 
+/** What a session is like whose client doesn't say otherwise in its `hello`. */
+export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeoutMs'>;
+
 export class SessionConversation implements Conversation, Peer {
   readonly #host: ConversationHost;
   readonly #channel: Channel;
+  readonly #defaults: SessionDefaults;
   #session: Session | undefined;
+  #watching: Watching | undefined;
+  #heartbeat: Heartbeat | undefined;
   #ended = false;
 
-  constructor(host: ConversationHost, channel: Channel) {
+  constructor(host: ConversationHost, channel: Channel, defaults: Partial<SessionDefaults> = {}) {
     this.#host = host;
     this.#channel = channel;
+    this.#defaults = {
+      namespace: defaults.namespace ?? DEFAULT_NAMESPACE,
+      abandonTimeoutMs: defaults.abandonTimeoutMs ?? host.defaultAbandonTimeoutMs,
+    };
   }
 
   receive(text: string): void {
     if (this.#ended) return;
+    this.#heartbeat?.heard();
     const decoded = decodeRequest(text, this.#host.limits);
     if (isRefused(decoded)) this.#refuse(decoded);
     else this.#answer(decoded);
@@ -57,100 +78,173 @@ export class SessionConversation implements Conversation, Peer {
 
   /** A message that can't be told from the next any more: says so, and ends. */
   fail(refusal: Refusal): void {
-    if (this.#ended) return;
-    this.#channel.send(errorReply(undefined, undefined, refusal));
-    this.#end('bad_input');
+    this.#endWith('bad_input', refusal);
   }
 
   acquired(lock: SessionLock): void {
-    this.#channel.send(stateReply('lock', lock.context.ref, lock.id, 'acquired'));
+    this.#tell(lock, 'acquired');
+  }
+
+  timedOut(lock: SessionLock): void {
+    this.#tell(lock, 'timeout');
+  }
+
+  expired(lock: SessionLock): void {
+    this.#tell(lock, 'expired');
+  }
+
+  takenOver(): void {
+    const message = 'another connection has resumed this session; this one has no part in it now';
+    this.#endWith('taken_over', new Refusal('taken_over', message));
+  }
+
+  drained(): void {
+    this.#watching?.drained();
   }
 
   lost(): void {
     this.#ended = true;
-    this.#session?.lose();
+    this.#leave();
   }
 
   shutDown(): void {
-    if (this.#ended) return;
-    const refusal = new Refusal('shutting_down', 'the server is stopping; all locks are released');
-    this.#channel.send(errorReply(undefined, undefined, refusal));
-    this.#end('shutting_down');
+    const message = 'the server is stopping; all locks are released';
+    this.#endWith('shutting_down', new Refusal('shutting_down', message));
   }
 
   #answer(request: Request): void {
-    if (request.action === 'lock') this.#lock(request);
-    else if (request.action === 'release') this.#release(request);
-    else if (request.action === 'hello') this.#hello(request);
-    else this.#plain(request);
+    switch (request.action) {
+      case 'lock':
+        this.#lock(request);
+        break;
+      case 'release':
+        this.#release(request);
+        break;
+      case 'hello':
+        this.#hello(request);
+        break;
+      case 'inspect':
+        this.#inspect(request);
+        break;
+      case 'watch':
+      case 'unwatch':
+        this.#watch(request);
+        break;
+      default:
+        this.#plain(request);
+    }
   }
 
   #hello(request: HelloRequest): void {
     if (this.#session !== undefined) {
-      const { name } = this.#session.namespace;
-      const refusal = new Refusal(
-        'hello_not_first',
-        `hello must be the first message; this session is in namespace ${JSON.stringify(name)} already. Open another connection`,
-      );
-      this.#channel.send(errorReply('hello', request.ref, refusal));
+      const namespace = JSON.stringify(this.#session.namespace.name);
+      const message = `hello must be the first message; this session is in namespace ${namespace} already. Open another connection`;
+      this.#fault('hello', request.ref, new Refusal('hello_not_first', message));
       return;
     }
-    const session = this.#open(request.namespace, request.abandonTimeoutMs);
-    const { limits } = this.#host;
-    const fields = {
-      namespace: session.namespace.name,
-      protocol: PROTOCOL_VERSION,
-      version: VERSION,
-      abandonTimeoutMs: session.abandonTimeoutMs,
-      limits: {
-        maxMessageBytes: limits.maxMessageBytes,
-        maxResourcesPerLock: limits.maxResourcesPerLock,
-        maxSegmentsPerPath: limits.maxSegmentsPerPath,
-        maxSegmentBytes: limits.maxSegmentBytes,
-        maxLocksPerSession: limits.maxLocksPerSession,
-      },
-    };
+    const session =
+      request.session === undefined ? this.#begin(request) : this.#resume(request.session);
+    if (session === undefined) {
+      // One answer for all causes, so that nobody learns which names there have been.
+      const message =
+        'there is no such session: it has ended, was abandoned, or never was. Say hello without it';
+      this.#fault('hello', request.ref, new Refusal('no_such_session', message));
+      return;
+    }
+    this.#promise(request.heartbeatMs);
+    const fields = helloFields(session, request, this.#host.limits);
     this.#channel.send(plainReply('hello', request.ref, fields));
+    if (request.session === undefined) return;
+    for (const lock of session.locks.values()) this.#tell(lock, stateOf(lock));
   }
 
-  #lock({ ref, resources }: LockMessage): void {
+  #begin({ namespace, abandonTimeoutMs, label }: HelloRequest): Session {
+    return this.#open({
+      namespace: namespace ?? this.#defaults.namespace,
+      abandonTimeoutMs: abandonTimeoutMs ?? this.#defaults.abandonTimeoutMs,
+      label,
+      name: this.#host.newName(),
+    });
+  }
+
+  #resume(name: string): Session | undefined {
+    const session = this.#host.resumable.get(name);
+    session?.resume(this, this.#channel.client);
+    this.#session = session;
+    return session;
+  }
+
+  /** From here on the client must be heard at least every `heartbeatMs` milliseconds. */
+  #promise(heartbeatMs: number | undefined): void {
+    if (heartbeatMs === undefined) return;
+    this.#heartbeat = new Heartbeat(this.#host.clock, heartbeatMs, () => {
+      const message = `nothing was heard for ${heartbeatMs} ms, which is longer than was promised`;
+      this.#endWith('silent', new Refusal('silent', message));
+    });
+  }
+
+  #lock({ resources, terms }: LockMessage): void {
     const session = this.#current();
-    const known = ref === undefined ? undefined : session.lockByRef(ref);
+    const known = terms.ref === undefined ? undefined : session.lockByRef(terms.ref);
     if (known !== undefined) {
-      this.#repeat(known, ref, resources);
+      this.#repeat(known, resources, terms);
       return;
     }
-    const lock = session.lock(resources, ref);
-    if (typeof lock === 'string') {
-      this.#channel.send(errorReply('lock', ref, limitRefusal(lock, this.#host.limits)));
+    const lock = session.lock(resources, terms);
+    if ('code' in lock) this.#refuseLock(lock, terms.ref);
+    else this.#tell(lock, stateOf(lock));
+  }
+
+  #refuseLock(refusal: LockRefusal, ref: Ref | undefined): void {
+    if (refusal.code === 'timeout') {
+      this.#channel.send(stateReply('lock', ref, refusal.id, 'timeout'));
+    } else if (refusal.code === 'deadlock') {
+      const details = { cycle: cycleOf(refusal.cycle) };
+      this.#channel.send(errorReply('lock', ref, deadlockRefusal(refusal.cycle), details));
     } else {
-      this.#channel.send(stateReply('lock', ref, lock.id, stateOf(lock)));
+      this.#fault('lock', ref, limitRefusal(refusal.code, this.#host.limits));
     }
   }
 
   /** A `ref` that is in use: a retry of the same request hears how that stands. */
-  #repeat(known: SessionLock, ref: Ref | undefined, resources: readonly Resource[]): void {
+  #repeat(known: SessionLock, resources: readonly Resource[], { ref }: LockTerms): void {
     if (isSameRequest(known.resources, resources)) {
-      this.#channel.send(stateReply('lock', ref, known.id, stateOf(known)));
+      this.#tell(known, stateOf(known));
       return;
     }
-    const refusal = new Refusal(
-      'ref_in_use',
-      `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`,
-    );
-    this.#channel.send(errorReply('lock', ref, refusal));
+    const message = `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`;
+    this.#fault('lock', ref, new Refusal('ref_in_use', message));
   }
 
   #release({ ref, id }: ReleaseRequest): void {
     const session = this.#current();
     const lock = findLock(session, id);
     if (lock instanceof Refusal) {
-      this.#channel.send(errorReply('release', ref, lock));
+      this.#fault('release', ref, lock);
       return;
     }
     // The answer comes first: what this release lets through may be another lock of this session.
     this.#channel.send(stateReply('release', ref, lock.id, 'released'));
     session.release(lock);
+  }
+
+  #inspect(request: InspectRequest): void {
+    const lines = inspect(request, this.#current().namespace, this.#host.clock.now());
+    if (lines instanceof Refusal) this.#fault('inspect', request.ref, lines);
+    else for (const line of lines) this.#channel.send(plainReply('inspect', request.ref, line));
+  }
+
+  #watch({ action, ref, path }: WatchRequest): void {
+    this.#watching ??= new Watching(this.#channel, this.#current().namespace);
+    const { maxWatches } = this.#host.limits;
+    if (action === 'watch' && this.#watching.count >= maxWatches) {
+      const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
+      this.#fault(action, ref, new Refusal('too_many_watches', message));
+      return;
+    }
+    if (action === 'watch') this.#watching.add(path);
+    else this.#watching.remove(path);
+    this.#channel.send(plainReply(action, ref, { path }));
   }
 
   #plain({ action, ref }: PlainRequest): void {
@@ -163,7 +257,7 @@ export class SessionConversation implements Conversation, Peer {
         for (const line of helpLines(VERSION)) this.#channel.send(plainReply(action, ref, line));
         return;
       case 'stats':
-        this.#channel.send(plainReply(action, ref, this.#stats(session)));
+        this.#channel.send(plainReply(action, ref, statsFields(session.namespace)));
         return;
       case 'bye':
         this.#channel.send(plainReply(action, ref, {}));
@@ -172,21 +266,10 @@ export class SessionConversation implements Conversation, Peer {
     }
   }
 
-  #stats({ namespace }: Session): object {
-    const { size } = namespace.table;
-    return {
-      namespace: namespace.name,
-      sessions: namespace.sessions.size,
-      locks: { acquired: size.acquired, enqueued: size.enqueued },
-      resources: { acquired: size.resourcesAcquired, enqueued: size.resourcesEnqueued },
-      paths: size.paths,
-    };
-  }
-
   #refuse({ refusal, action, ref }: Refused): void {
     const isStranger = this.#session === undefined && NOT_A_MESSAGE.has(refusal.code);
     if (!isStranger) {
-      this.#channel.send(errorReply(action, ref, refusal));
+      this.#fault(action, ref, refusal);
       return;
     }
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
@@ -195,24 +278,41 @@ export class SessionConversation implements Conversation, Peer {
     this.fail(new Refusal(refusal.code, message));
   }
 
-  #current(): Session {
-    return this.#session ?? this.#open(undefined, undefined);
+  #tell(lock: SessionLock, state: 'enqueued' | 'acquired' | 'timeout' | 'expired'): void {
+    this.#channel.send(stateReply('lock', lock.context.terms.ref, lock.id, state));
   }
 
-  #open(
-    namespace = DEFAULT_NAMESPACE,
-    abandonTimeoutMs = this.#host.defaultAbandonTimeoutMs,
-  ): Session {
+  #fault(action: Request['action'] | undefined, ref: Ref | undefined, refusal: Refusal): void {
+    this.#channel.send(errorReply(action, ref, refusal));
+  }
+
+  #current(): Session {
+    return this.#session ?? this.#open(this.#defaults);
+  }
+
+  #open(settings: Omit<SessionSettings, 'client'>): Session {
     const { client } = this.#channel;
-    this.#session = new Session(this.#host, { namespace, abandonTimeoutMs, client }, this);
+    this.#session = new Session(this.#host, { ...settings, client }, this);
     return this.#session;
+  }
+
+  #endWith(reason: EndReason, refusal: Refusal): void {
+    if (this.#ended) return;
+    this.#fault(undefined, undefined, refusal);
+    this.#end(reason);
   }
 
   #end(reason: EndReason): void {
     this.#ended = true;
     this.#channel.end(reason);
     // Not later, when the socket is gone: until then it could be granted what it waits for.
-    if (reason === 'bad_input') this.#session?.lose();
+    if (reason !== 'shutting_down') this.#leave();
+  }
+
+  #leave(): void {
+    this.#heartbeat?.stop();
+    this.#watching?.stop();
+    this.#session?.lose(this);
   }
 }
 

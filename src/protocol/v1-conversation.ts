@@ -5,8 +5,8 @@
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
  */
-import type { SessionHost, SessionLock } from '../session/session.ts';
-import { type Peer, Session } from '../session/session.ts';
+import type { SessionLock } from '../session/lock-request.ts';
+import { type LockRefusal, type Peer, Session, type SessionHost } from '../session/session.ts';
 import type { Channel, Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
 import { shorten } from './fields.ts';
@@ -45,9 +45,15 @@ export class V1Conversation implements Conversation, Peer {
     this.#reply(lock, 'lock', 'acquired');
   }
 
+  /** Nothing of v1 can time out, expire, or be resumed, or is watched. */
+  timedOut(): void {}
+  expired(): void {}
+  takenOver(): void {}
+  drained(): void {}
+
   lost(): void {
     this.#ended = true;
-    this.#session.lose();
+    this.#session.lose(this);
   }
 
   shutDown(): void {
@@ -60,7 +66,7 @@ export class V1Conversation implements Conversation, Peer {
     this.#ended = true;
     this.#channel.end('bad_input');
     // Not later, when the socket is gone: until then it could be granted what it waits for.
-    this.#session.lose();
+    this.#session.lose(this);
   }
 
   /** Does what the message says; returns what is wrong with it, in plain words, if anything is. */
@@ -85,11 +91,17 @@ export class V1Conversation implements Conversation, Peer {
     const { limits } = this.#host;
     const resources = decodeResources(value, limits, 'v1');
     if (resources instanceof Refusal) return resources.message;
-    const lock = this.#session.lock(resources, undefined);
-    if (typeof lock === 'string') return limitRefusal(lock, limits).message;
+    const lock = this.#session.lock(resources, NO_TERMS);
+    if ('code' in lock) return this.#limitMessage(lock);
     this.#lock = lock;
     this.#reply(lock, 'lock', lock.state === 'acquired' ? 'acquired' : 'enqueued');
     return undefined;
+  }
+
+  #limitMessage(refusal: LockRefusal): string {
+    // Without terms there is nothing else that a lock can be refused for.
+    if (refusal.code === 'timeout' || refusal.code === 'deadlock') throw new Error(refusal.code);
+    return limitRefusal(refusal.code, this.#host.limits).message;
   }
 
   #release(lock: SessionLock): void {
@@ -102,5 +114,8 @@ export class V1Conversation implements Conversation, Peer {
     this.#channel.send(`{"id":"${lock.id}","action":"${action}","state":"${state}"}`);
   }
 }
+
+/** A lock of v1 has no ref, no limits and no owner. */
+const NO_TERMS = {};
 
 type V1State = 'ready' | 'enqueued' | 'acquired';

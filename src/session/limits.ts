@@ -13,6 +13,8 @@ export interface Limits {
   readonly maxLocksPerSession: number;
   /** Locks of one namespace that are enqueued. */
   readonly maxWaitersPerNamespace: number;
+  /** Paths that one connection may watch. */
+  readonly maxWatches: number;
   /** Bytes waiting for one peer to read them, before its connection is cut. */
   readonly maxUnreadBytes: number;
 }
@@ -25,5 +27,6 @@ export const DEFAULT_LIMITS: Limits = {
   maxSegmentBytes: 1024,
   maxLocksPerSession: 10_000,
   maxWaitersPerNamespace: 1_000_000,
+  maxWatches: 100,
   maxUnreadBytes: 16 * 1024 * 1024,
 };

@@ -3,12 +3,15 @@
  * when the last has ended; a session that lost its connection counts until it is abandoned.
  */
 import { LockTable } from '../table/lock-table.ts';
-import type { LockRequest, Session } from './session.ts';
+import type { LockRequest } from './lock-request.ts';
+import type { Session } from './session.ts';
+import { Watchers } from './watchers.ts';
 
 export class Namespace {
   readonly name: string;
   readonly table: LockTable<LockRequest>;
   readonly sessions = new Set<Session>();
+  readonly watchers = new Watchers();
 
   constructor(name: string, nextId: () => number) {
     this.name = name;

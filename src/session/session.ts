@@ -1,42 +1,53 @@
 /**
  * A session: one client's namespace and locks. It outlives a broken connection by its abandon
- * timeout; then, or when it says goodbye, all its locks are released.
+ * timeout. Until then, if it has a name, another connection can resume it; after that, or when it
+ * says goodbye, all its locks are released.
  *
- *     open --lose--> lost --abandon timeout--> ended
- *       \------------------end-----------------/
+ *             resume                 abandon timeout
+ *      +------------------- lost ----------------------> ended
+ *      v                     ^                             ^
+ *     open ----- lose -------+                             |
+ *      +---------------------- end ------------------------+
  *
- * Invariants: `locks` holds exactly the locks of this session that are not released; a lost session
- * has acquired locks only; an ended one has none, and no timer.
+ * Invariants: `locks` holds exactly the locks of this session that are not released; only one with
+ * a name has waiting locks while it is lost; an ended one has neither locks nor timers.
  *
  * The peer hears of a lock the moment it is held, from inside the call that made it so. By then the
  * table is whole again, so the peer may act; it must not throw.
  */
-import type { Lock } from '../table/lock.ts';
 import type { Resource } from '../table/resource.ts';
+import type { Wait } from '../table/waits.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { Limits } from './limits.ts';
+import {
+  LockRequest,
+  type LockTerms,
+  type Owner,
+  type Ref,
+  type SessionLock,
+} from './lock-request.ts';
 import type { Namespace, Namespaces } from './namespace.ts';
+import type { LockEvent } from './watchers.ts';
 
-/** A client's own name for a request of its. */
-export type Ref = string | number;
-
-/** What a session remembers of a lock beside the lock itself. */
-export interface LockRequest {
-  readonly session: Session;
-  readonly ref: Ref | undefined;
-}
-
-export type SessionLock = Lock<LockRequest>;
-
-/** Who is told when an enqueued lock is held: the conversation with the client. */
+/** Who is told what becomes of locks without having asked: the conversation with the client. */
 export interface Peer {
+  /** An enqueued lock is held. */
   acquired(lock: SessionLock): void;
+  /** A lock waited as long as it may and has left the queue. */
+  timedOut(lock: SessionLock): void;
+  /** A lock was held as long as it may and has been released. */
+  expired(lock: SessionLock): void;
+  /** Another connection has resumed the session: this one has no part in it any more. */
+  takenOver(): void;
 }
 
-/** Why a lock was released: asked for, its session ended, or its connection was lost. */
-export type ReleaseCause = 'released' | 'ended' | 'lost' | 'abandoned';
+/**
+ * Why a lock was released: it was asked for, it waited or was held too long, its session ended, its
+ * connection was lost while it waited, or nobody came back in time.
+ */
+export type ReleaseCause = 'released' | 'timeout' | 'expired' | 'ended' | 'lost' | 'abandoned';
 
-/** Hears of everything that happens to locks, for logs. It must not throw or touch any lock. */
+/** Hears of everything that happens to locks. It must not throw or touch any lock. */
 export interface LockObserver {
   enqueued(lock: SessionLock): void;
   acquired(lock: SessionLock): void;
@@ -46,6 +57,10 @@ export interface LockObserver {
 /** What all sessions of a server share. */
 export interface SessionHost {
   readonly namespaces: Namespaces;
+  /** The sessions that can be resumed, by their secret names. */
+  readonly resumable: Map<string, Session>;
+  /** Makes a name that nobody can guess and that was never used before. */
+  readonly newName: () => string;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly observer: LockObserver | undefined;
@@ -54,22 +69,33 @@ export interface SessionHost {
 export interface SessionSettings {
   /** The name of the namespace; any string. */
   readonly namespace: string;
-  /** Milliseconds (>= 0) for which acquired locks outlive a lost connection. */
+  /** Milliseconds (>= 0) for which the session outlives a lost connection. */
   readonly abandonTimeoutMs: number;
   /** The client as people know it, for logs: an address. */
   readonly client: string;
+  /** The client's own word for itself. */
+  readonly label?: string | undefined;
+  /** The secret by which it can be resumed; none, and it can't be. */
+  readonly name?: string | undefined;
 }
 
-/** A limit that keeps a session from having one more lock. */
-export type LockRefusal = 'too_many_locks' | 'too_many_waiters';
+/** Why there is no lock after all. */
+export type LockRefusal =
+  | { readonly code: 'too_many_locks' | 'too_many_waiters' }
+  /** It would have had to wait, and was not to. */
+  | { readonly code: 'timeout'; readonly id: number }
+  | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRequest>[] };
 
 export class Session {
   readonly namespace: Namespace;
   readonly abandonTimeoutMs: number;
-  readonly client: string;
+  readonly label: string | undefined;
+  readonly name: string | undefined;
   readonly locks = new Map<number, SessionLock>();
   readonly #host: SessionHost;
-  readonly #byRef = new Map<Ref, SessionLock>();
+  #byRef: Map<Ref, SessionLock> | undefined;
+  #owners: Map<string, Owner> | undefined;
+  #client: string;
   #peer: Peer | undefined;
   #abandonTimer: Timer | undefined;
   #state: 'open' | 'lost' | 'ended' = 'open';
@@ -77,38 +103,57 @@ export class Session {
   constructor(host: SessionHost, settings: SessionSettings, peer: Peer) {
     this.#host = host;
     this.#peer = peer;
+    this.#client = settings.client;
     this.abandonTimeoutMs = settings.abandonTimeoutMs;
-    this.client = settings.client;
+    this.label = settings.label;
+    this.name = settings.name;
     this.namespace = host.namespaces.join(settings.namespace, this);
+    if (this.name !== undefined) host.resumable.set(this.name, this);
+  }
+
+  /** The client as people know it: the address of its last connection. */
+  get client(): string {
+    return this.#client;
   }
 
   /** The lock, held or enqueued, that was asked for with that `ref`. */
   lockByRef(ref: Ref): SessionLock | undefined {
-    return this.#byRef.get(ref);
+    return this.#byRef?.get(ref);
   }
 
   /**
    * Asks for `resources` together.
    *
-   * @param ref the client's own name for this request; none of its locks may have it already
-   * @returns the lock, acquired or enqueued (the peer hears when that one is held), or the limit
-   *   that forbids it
+   * @param terms no lock of this session may have their `ref` already
+   * @returns the lock, acquired or enqueued (the peer hears when that one is held), or why there is
+   *   none; then nothing has changed for anybody
    */
-  lock(resources: readonly Resource[], ref: Ref | undefined): SessionLock | LockRefusal {
-    const { limits, observer } = this.#host;
-    const { table } = this.namespace;
-    if (this.locks.size >= limits.maxLocksPerSession) return 'too_many_locks';
-    const lock = table.lock(resources, { session: this, ref });
-    if (lock.state === 'enqueued' && table.size.enqueued > limits.maxWaitersPerNamespace) {
-      // The newest lock stands behind all others: taking it out again lets nobody through.
-      table.release(lock);
-      return 'too_many_waiters';
+  lock(resources: readonly Resource[], terms: LockTerms): SessionLock | LockRefusal {
+    const { limits, observer, clock } = this.#host;
+    if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
+    const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
+    const request = new LockRequest(this, terms, owner, clock.now());
+    const lock = this.namespace.table.lock(resources, request);
+    owner?.locks.add(lock);
+    if (lock.state === 'enqueued') {
+      const refusal = this.#refuseWait(lock);
+      if (refusal !== undefined) {
+        // The newest lock stands behind all others: taking it out again lets nobody through.
+        this.namespace.table.release(lock);
+        this.#disown(lock);
+        return refusal;
+      }
     }
     this.locks.set(lock.id, lock);
-    if (ref !== undefined) this.#byRef.set(ref, lock);
-    if (observer !== undefined) {
-      if (lock.state === 'acquired') observer.acquired(lock);
-      else observer.enqueued(lock);
+    if (terms.ref !== undefined) {
+      this.#byRef ??= new Map();
+      this.#byRef.set(terms.ref, lock);
+    }
+    if (lock.state === 'acquired') this.#hold(lock);
+    else {
+      this.#limitWait(lock);
+      observer?.enqueued(lock);
+      this.namespace.watchers.tell('enqueued', lock);
     }
     return lock;
   }
@@ -118,21 +163,37 @@ export class Session {
     this.#drop(lock, 'released');
   }
 
-  /** The connection broke: nobody can come back for what is enqueued; what is held stays a while. */
-  lose(): void {
-    if (this.#state !== 'open') return;
+  /**
+   * The connection of `peer` broke. What is held stays for a while, and so does what is waited for
+   * if somebody can come back for it. Nothing happens if `peer` has been taken over from.
+   */
+  lose(peer: Peer): void {
+    if (this.#state !== 'open' || this.#peer !== peer) return;
     this.#state = 'lost';
     this.#peer = undefined;
-    for (const lock of this.locks.values()) {
-      if (lock.state === 'enqueued') this.#drop(lock, 'lost');
+    if (this.name === undefined) {
+      for (const lock of this.locks.values()) {
+        if (lock.state === 'enqueued') this.#drop(lock, 'lost');
+      }
     }
-    if (this.locks.size === 0 || this.abandonTimeoutMs === 0) {
+    const isWorthKeeping = this.name !== undefined || this.locks.size > 0;
+    if (!isWorthKeeping || this.abandonTimeoutMs === 0) {
       this.#finish('abandoned');
       return;
     }
     this.#abandonTimer = this.#host.clock.setTimer(this.abandonTimeoutMs, () => {
       this.#finish('abandoned');
     });
+  }
+
+  /** Goes on with another connection, with everything as it is; the one before hears of it. */
+  resume(peer: Peer, client: string): void {
+    const before = this.#peer;
+    this.#abandonTimer?.cancel();
+    this.#state = 'open';
+    this.#peer = peer;
+    this.#client = client;
+    before?.takenOver();
   }
 
   /** Releases everything at once, for good. */
@@ -152,18 +213,101 @@ export class Session {
     // Waiters first, so that no held lock is handed to one that leaves with the next step.
     for (const lock of this.locks.values()) if (lock.state === 'enqueued') this.#drop(lock, cause);
     for (const lock of this.locks.values()) this.#drop(lock, cause);
+    if (this.name !== undefined) this.#host.resumable.delete(this.name);
     this.#host.namespaces.leave(this.namespace, this);
   }
 
+  /** Why `lock`, which must wait, should not. */
+  #refuseWait(lock: SessionLock): LockRefusal | undefined {
+    const { table } = this.namespace;
+    if (lock.context.terms.waitMs === 0) return { code: 'timeout', id: lock.id };
+    if (table.size.enqueued > this.#host.limits.maxWaitersPerNamespace) {
+      return { code: 'too_many_waiters' };
+    }
+    if (lock.context.owner === undefined) return undefined;
+    const cycle = table.findDeadlock(lock, OWNERS);
+    return cycle === undefined ? undefined : { code: 'deadlock', cycle };
+  }
+
+  /** `lock` leaves, whatever for; who waited for it alone gets what it left. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
     const { observer } = this.#host;
+    const { terms, timer } = lock.context;
+    timer?.cancel();
     this.locks.delete(lock.id);
-    if (lock.context.ref !== undefined) this.#byRef.delete(lock.context.ref);
+    if (terms.ref !== undefined) this.#byRef?.delete(terms.ref);
+    this.#disown(lock);
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
-    for (const next of acquired) {
-      observer?.acquired(next);
-      next.context.session.#peer?.acquired(next);
+    this.namespace.watchers.tell(EVENT_OF[cause], lock);
+    for (const next of acquired) next.context.session.#grant(next);
+  }
+
+  #grant(lock: SessionLock): void {
+    lock.context.timer?.cancel();
+    this.#hold(lock);
+    this.#peer?.acquired(lock);
+  }
+
+  #hold(lock: SessionLock): void {
+    const { observer, clock } = this.#host;
+    const request = lock.context;
+    const { holdMs } = request.terms;
+    request.acquiredMs = clock.now();
+    request.timer =
+      holdMs === undefined ? undefined : clock.setTimer(holdMs, () => this.#expire(lock));
+    observer?.acquired(lock);
+    this.namespace.watchers.tell('acquired', lock);
+  }
+
+  #limitWait(lock: SessionLock): void {
+    const { waitMs } = lock.context.terms;
+    if (waitMs === undefined) return;
+    lock.context.timer = this.#host.clock.setTimer(waitMs, () => {
+      // Before those behind it are told that they moved up.
+      this.#peer?.timedOut(lock);
+      this.#drop(lock, 'timeout');
+    });
+  }
+
+  #expire(lock: SessionLock): void {
+    this.#peer?.expired(lock);
+    this.#drop(lock, 'expired');
+  }
+
+  #ownerNamed(name: string): Owner {
+    this.#owners ??= new Map();
+    let owner = this.#owners.get(name);
+    if (owner === undefined) {
+      owner = { name, session: this, locks: new Set() };
+      this.#owners.set(name, owner);
     }
+    return owner;
+  }
+
+  /** `lock` is no more its owner's; an owner without locks is of no interest. */
+  #disown(lock: SessionLock): void {
+    const { owner } = lock.context;
+    if (owner === undefined) return;
+    owner.locks.delete(lock);
+    if (owner.locks.size === 0) this.#owners?.delete(owner.name);
   }
 }
+
+/** A goodbye releases; a client that is gone abandons, be it what it holds or what it awaits. */
+const EVENT_OF: Readonly<Record<ReleaseCause, LockEvent>> = {
+  released: 'released',
+  timeout: 'timeout',
+  expired: 'expired',
+  ended: 'released',
+  lost: 'abandoned',
+  abandoned: 'abandoned',
+};
+
+/** How the table's search for deadlocks sees owners. */
+const OWNERS = {
+  ownerOf: (lock: SessionLock): Owner | undefined => lock.context.owner,
+  *waitsOf(owner: Owner): Generator<SessionLock> {
+    for (const lock of owner.locks) if (lock.state === 'enqueued') yield lock;
+  },
+};

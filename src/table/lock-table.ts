@@ -29,11 +29,14 @@
  * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
  */
 import { ok } from 'node:assert/strict';
+import { findDeadlock, type Owners } from './deadlock.ts';
 import { type Lock, TableLock } from './lock.ts';
+import { look, type Sight } from './look.ts';
 import { PathNode } from './path-node.ts';
 import { Entry, LimitEntry, type LimitQueue, type Mode, type Queue } from './queue.ts';
 import { byPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';
 import { verifyTable } from './verify.ts';
+import { type Wait, waitsOf } from './waits.ts';
 
 /** How much a table holds at the moment. */
 export interface TableSize {
@@ -122,8 +125,17 @@ export class LockTable<C = void> {
    *   the caller and throws
    */
   release(lock: Lock<C>): Lock<C>[] {
+    return this.#release(this.#own(lock));
+  }
+
+  /** Refuses what this table never gave or has released. */
+  #own(lock: Lock<C>): TableLock<C> {
     ok(lock instanceof TableLock && lock.table === this, 'the lock belongs to another table');
     ok(lock.state !== 'released', 'the lock is released already');
+    return lock;
+  }
+
+  #release(lock: TableLock<C>): Lock<C>[] {
     const count = lock.resources.length;
     if (lock.state === 'acquired') {
       this.#size.acquired--;
@@ -140,6 +152,30 @@ export class LockTable<C = void> {
     }
     lock.entries = null;
     return acquired.length > 1 ? acquired.sort(byArrival) : acquired;
+  }
+
+  /**
+   * The locks that have to do with `path`: those at it, above it and below it, in order of arrival.
+   *
+   * @param afterId leaves out the locks up to that id, to go on where an earlier look ended
+   */
+  look(path: Path, afterId = 0): Iterable<Sight<C>> {
+    return look(this.#root, path, afterId);
+  }
+
+  /** What keeps `lock` waiting: the conflicting locks that arrived before it; nothing if it is held. */
+  waitsOf(lock: Lock<C>): Iterable<Wait<C>> {
+    return waitsOf(this.#own(lock));
+  }
+
+  /**
+   * The cycle of waits that `lock` closes among owners of locks, if it does.
+   *
+   * @param lock enqueued, and the newest of this table
+   * @returns as `findDeadlock` in deadlock.ts
+   */
+  findDeadlock<O>(lock: Lock<C>, owners: Owners<C, O>): readonly Wait<C>[] | undefined {
+    return findDeadlock(this.#own(lock), owners);
   }
 
   /** Checks every invariant of the table and throws an error that names the broken one. O(size). */

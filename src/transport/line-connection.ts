@@ -30,9 +30,14 @@ export class LineConnection implements Channel, LineSink {
     this.#outbox = new Outbox(socket, maxUnreadBytes, () => socket.destroy());
     this.#conversation = new SessionConversation(host, this);
     socket.on('data', (chunk: Buffer) => this.#splitter.push(chunk));
+    socket.on('drain', () => this.#conversation.drained());
     socket.on('end', () => this.#inputEnded());
     socket.on('close', () => this.#closed());
     this.#splitter.push(head);
+  }
+
+  get unreadBytes(): number {
+    return this.#outbox.unreadBytes;
   }
 
   send(text: string): void {

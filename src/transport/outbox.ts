@@ -39,12 +39,17 @@ export class Outbox {
     this.#overflow = overflow;
   }
 
+  /** Bytes that wait for the peer to read them. */
+  get unreadBytes(): number {
+    return this.#target.writableLength + this.#pending.length;
+  }
+
   /** Adds `bytes` (a byte string) to this turn's write; nothing happens once closed. */
   push(bytes: string): void {
     if (this.#closed) return;
     if (this.#pending === '') flushLater(this);
     this.#pending += bytes;
-    if (this.#target.writableLength + this.#pending.length > this.#maxUnreadBytes) {
+    if (this.unreadBytes > this.#maxUnreadBytes) {
       this.close();
       this.#overflow();
     }

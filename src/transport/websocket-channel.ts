@@ -11,6 +11,8 @@ import { CloseCode } from './websocket/frame.ts';
 const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
   goodbye: CloseCode.normal,
   bad_input: CloseCode.badMessage,
+  taken_over: CloseCode.takenOver,
+  silent: CloseCode.silent,
   shutting_down: CloseCode.goingAway,
 };
 
@@ -42,6 +44,11 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     };
     this.#connection = new WebSocketConnection(socket, head, options, this);
     this.#conversation = converse(this);
+    socket.on('drain', () => this.#conversation.drained());
+  }
+
+  get unreadBytes(): number {
+    return this.#connection.unreadBytes;
   }
 
   send(text: string): void {

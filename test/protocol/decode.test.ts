@@ -19,21 +19,34 @@ function decode(message: unknown) {
 const lockOf = (...resources: unknown[]) => ({ action: 'lock', resources });
 const resource = (fields: object) => lockOf({ type: 'write', path: ['a'], ...fields });
 
+/** A lock as it is decoded, with the terms that it was given. */
+function lockAs(message: { resources: unknown[] }, terms: object = {}) {
+  const none = {
+    ref: undefined,
+    waitMs: undefined,
+    holdMs: undefined,
+    owner: undefined,
+    label: undefined,
+  };
+  return { action: 'lock', resources: message.resources, terms: { ...none, ...terms } };
+}
+
 const TAKEN: readonly (readonly [what: string, message: unknown, request: object])[] = [
-  ['a lock', resource({}), { ...resource({}), ref: undefined }],
-  ['a ref of digits', { ...resource({}), ref: 7 }, { ...resource({}), ref: 7 }],
-  ['a ref of text', { ...resource({}), ref: '' }, { ...resource({}), ref: '' }],
-  ['the root', resource({ path: [] }), { ...resource({ path: [] }), ref: undefined }],
+  ['a lock', resource({}), lockAs(resource({}))],
+  ['a ref of digits', { ...resource({}), ref: 7 }, lockAs(resource({}), { ref: 7 })],
+  ['a ref of text', { ...resource({}), ref: '' }, lockAs(resource({}), { ref: '' })],
+  ['the root', resource({ path: [] }), lockAs(resource({ path: [] }))],
+  [
+    'all terms',
+    { ...resource({}), waitMs: 0, holdMs: 1, owner: 'job', label: '' },
+    lockAs(resource({}), { waitMs: 0, holdMs: 1, owner: 'job', label: '' }),
+  ],
   [
     'types by their initials, in any case',
     lockOf({ type: 'R', path: [] }, { type: 'wRiTe', path: [] }),
-    { ...lockOf({ type: 'read', path: [] }, { type: 'write', path: [] }), ref: undefined },
+    lockAs(lockOf({ type: 'read', path: [] }, { type: 'write', path: [] })),
   ],
-  [
-    'a limit',
-    resource({ type: 'read', limit: 4 }),
-    { ...resource({ type: 'read', limit: 4 }), ref: undefined },
-  ],
+  ['a limit', resource({ type: 'read', limit: 4 }), lockAs(resource({ type: 'read', limit: 4 }))],
   ['a release', { action: 'release' }, { action: 'release', ref: undefined, id: undefined }],
   [
     'a release by id',
@@ -42,20 +55,40 @@ const TAKEN: readonly (readonly [what: string, message: unknown, request: object
   ],
   [
     'a hello',
-    { action: 'hello', namespace: 'shop', abandonTimeoutMs: 0 },
-    { action: 'hello', ref: undefined, namespace: 'shop', abandonTimeoutMs: 0 },
+    { action: 'hello', namespace: 'shop', abandonTimeoutMs: 0, heartbeatMs: 1, label: 'till' },
+    {
+      action: 'hello',
+      ref: undefined,
+      session: undefined,
+      namespace: 'shop',
+      abandonTimeoutMs: 0,
+      heartbeatMs: 1,
+      label: 'till',
+    },
   ],
+  [
+    'an inspect',
+    { action: 'inspect' },
+    { action: 'inspect', ref: undefined, path: [], id: undefined, after: 0, max: 100 },
+  ],
+  [
+    'an inspect of a page',
+    { action: 'inspect', path: ['a'], after: '7', max: 1000 },
+    { action: 'inspect', ref: undefined, path: ['a'], id: undefined, after: 7, max: 1000 },
+  ],
+  ['a watch', { action: 'watch', path: ['a'] }, { action: 'watch', ref: undefined, path: ['a'] }],
+  ['an unwatch', { action: 'unwatch' }, { action: 'unwatch', ref: undefined, path: [] }],
   ['a ping', { action: 'ping', ref: 'x' }, { action: 'ping', ref: 'x' }],
   ['white space around it', ' {"action":"bye"}\t', { action: 'bye', ref: undefined }],
   [
     'as many resources, segments and bytes as are allowed',
     lockOf(...Array(3).fill({ type: 'read', path: Array(4).fill('äääää') })),
-    { ...lockOf(...Array(3).fill({ type: 'read', path: Array(4).fill('äääää') })), ref: undefined },
+    lockAs(lockOf(...Array(3).fill({ type: 'read', path: Array(4).fill('äääää') }))),
   ],
   [
     'any string as a segment',
     resource({ path: ['', '\0', '__proto__', '\ud800'] }),
-    { ...resource({ path: ['', '\0', '__proto__', '\ud800'] }), ref: undefined },
+    lockAs(resource({ path: ['', '\0', '__proto__', '\ud800'] })),
   ],
 ];
 
@@ -143,6 +176,31 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   ],
   [{ action: 'hello', abandonTimeoutMs: '5' }, 'bad_request', /^abandonTimeoutMs must be/],
   [{ action: 'hello', abandonTimeoutMs: 0.5 }, 'bad_request', /^abandonTimeoutMs must be/],
+  [{ action: 'hello', heartbeatMs: 0 }, 'bad_request', /^heartbeatMs must be .* 1 or more$/],
+  [{ action: 'hello', session: 1 }, 'bad_request', /^session must be a string/],
+  [
+    { action: 'hello', session: 'x', label: '' },
+    'bad_request',
+    /^a resumed session stays as it is/,
+  ],
+  [
+    { action: 'hello', session: 'x', abandonTimeoutMs: 0 },
+    'bad_request',
+    /^a resumed session stays/,
+  ],
+  [{ ...resource({}), waitMs: -1 }, 'bad_request', /^waitMs must be an integer .* 0 or more$/],
+  [{ ...resource({}), holdMs: 0 }, 'bad_request', /^holdMs must be an integer .* 1 or more$/],
+  [{ ...resource({}), owner: 7 }, 'bad_request', /^owner must be a string of at most 256/],
+  [
+    { ...resource({}), label: 'x'.repeat(257) },
+    'bad_request',
+    /^label must be a string of at most 256/,
+  ],
+  [{ action: 'inspect', path: 'a' }, 'bad_request', /^path must be an array of strings/],
+  [{ action: 'inspect', max: 0 }, 'bad_request', /^max must be an integer from 1 to 1000$/],
+  [{ action: 'inspect', max: 1001 }, 'bad_request', /^max must be/],
+  [{ action: 'inspect', after: 7 }, 'bad_request', /^after must be the id of a lock/],
+  [{ action: 'watch', path: [1] }, 'bad_request', /^path\[0\] must be a string$/],
 ];
 
 for (const [message, code, sentence] of REFUSED) {

@@ -115,8 +115,10 @@ test('hello chooses the namespace and tells the limits', async (t) => {
   const { connect, server } = await setUp(t, { limits: { maxSegmentsPerPath: 5 } });
   const client = await connect();
   const reply = await client.ask({ action: 'hello', namespace: 'shop', abandonTimeoutMs: 5 });
+  assert.match(String(reply.session), /^[-_A-Za-z0-9]{32}$/);
   assert.deepEqual(reply, {
     action: 'hello',
+    session: reply.session,
     namespace: 'shop',
     protocol: 2,
     version: VERSION,
@@ -127,6 +129,7 @@ test('hello chooses the namespace and tells the limits', async (t) => {
       maxSegmentsPerPath: 5,
       maxSegmentBytes: 1024,
       maxLocksPerSession: 10_000,
+      maxWatches: 100,
     },
   });
   const other = await connect();

@@ -3,8 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IdCounter } from '../../src/session/id-counter.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import type { LockTerms, SessionLock } from '../../src/session/lock-request.ts';
 import { Namespaces } from '../../src/session/namespace.ts';
-import { Session, type SessionHost, type SessionLock } from '../../src/session/session.ts';
+import {
+  type Peer,
+  Session,
+  type SessionHost,
+  type SessionSettings,
+} from '../../src/session/session.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { read, write } from '../support/line-client.ts';
 
@@ -12,9 +18,13 @@ function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
   const clock = new FakeClock();
   const namespaces = new Namespaces(new IdCounter(0).next);
   const events: string[] = [];
-  const name = (lock: SessionLock): string => `${lock.context.session.client}/${lock.context.ref}`;
+  let names = 0;
+  const name = (lock: SessionLock): string =>
+    `${lock.context.session.client}/${lock.context.terms.ref}`;
   const host: SessionHost = {
     namespaces,
+    resumable: new Map(),
+    newName: () => `name-${++names}`,
     clock,
     limits: { ...DEFAULT_LIMITS, ...limits },
     observer: {
@@ -25,23 +35,49 @@ function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
   };
   /** What each client was told of locks that it had waited for. */
   const told: string[] = [];
-  const open = (client: string, abandonTimeoutMs = 1000, namespace = 'shop'): Session =>
-    new Session(
-      host,
-      { namespace, abandonTimeoutMs, client },
-      {
-        acquired: (lock) => told.push(name(lock)),
-      },
-    );
+  const peerOf = (client: string): Peer => ({
+    acquired: (lock) => told.push(name(lock)),
+    timedOut: (lock) => told.push(`timeout ${name(lock)}`),
+    expired: (lock) => told.push(`expired ${name(lock)}`),
+    takenOver: () => told.push(`taken over ${client}`),
+  });
+  const open = (
+    client: string,
+    abandonTimeoutMs = 1000,
+    namespace = 'shop',
+    sessionName?: string,
+  ): TestSession => {
+    const peer = peerOf(client);
+    const settings = { namespace, abandonTimeoutMs, client, name: sessionName };
+    return new TestSession(host, settings, peer);
+  };
   const verify = (): void => {
     for (const { table } of namespaces) table.verify();
   };
-  return { clock, namespaces, events, told, open, verify };
+  return { clock, namespaces, events, told, open, verify, host, peerOf };
+}
+
+/** A session that remembers its first peer, so that tests can say that this one was lost. */
+class TestSession extends Session {
+  readonly peer: Peer;
+
+  constructor(host: SessionHost, settings: SessionSettings, peer: Peer) {
+    super(host, settings, peer);
+    this.peer = peer;
+  }
+
+  loseFirst(): void {
+    this.lose(this.peer);
+  }
 }
 
 function mustLock(session: Session, ref: string, ...resources: Parameters<Session['lock']>[0]) {
-  const lock = session.lock(resources, ref);
-  if (typeof lock === 'string') assert.fail(lock);
+  return mustGet(session, { ref }, ...resources);
+}
+
+function mustGet(session: Session, terms: LockTerms, ...resources: Parameters<Session['lock']>[0]) {
+  const lock = session.lock(resources, terms);
+  if ('code' in lock) assert.fail(lock.code);
   return lock;
 }
 
@@ -61,7 +97,7 @@ test('a lost session keeps what it holds for its abandon timeout, to the millise
   const a = open('a', 1000);
   mustLock(a, '1', write('x'));
   mustLock(open('b'), '1', write('x'));
-  a.lose();
+  a.loseFirst();
   clock.advance(999);
   assert.deepEqual(told, []);
   clock.advance(1);
@@ -74,7 +110,7 @@ test('an abandon timeout of 0 releases at once', () => {
   const a = open('a', 0);
   mustLock(a, '1', write('x'));
   mustLock(open('b'), '1', write('x'));
-  a.lose();
+  a.loseFirst();
   assert.deepEqual(told, ['b/1']);
   assert.equal(clock.pendingTimers, 0);
 });
@@ -85,7 +121,7 @@ test('what a lost session waits for leaves the queue at once, and those behind m
   const writer = open('writer');
   mustLock(writer, '1', write('x'));
   mustLock(open('late'), '1', read('x'));
-  writer.lose();
+  writer.loseFirst();
   verify();
   assert.deepEqual(told, ['late/1']);
 });
@@ -94,7 +130,7 @@ test('a session that held nothing is gone with its connection, and its namespace
   const { open, namespaces, clock } = setUp();
   const a = open('a');
   assert.equal(namespaces.size, 1);
-  a.lose();
+  a.loseFirst();
   assert.equal(namespaces.size, 0);
   assert.equal(clock.pendingTimers, 0);
 });
@@ -103,7 +139,7 @@ test('a namespace lives as long as an abandoned lock in it', () => {
   const { open, namespaces, clock } = setUp();
   const a = open('a', 1000);
   mustLock(a, '1', write('x'));
-  a.lose();
+  a.loseFirst();
   assert.equal(namespaces.size, 1);
   clock.advance(1000);
   assert.equal(namespaces.size, 0);
@@ -127,12 +163,12 @@ test('losing and ending twice, in any order, does nothing more', () => {
   const { open, clock, namespaces, events } = setUp();
   const a = open('a', 1000);
   mustLock(a, '1', write('x'));
-  a.lose();
-  a.lose();
+  a.loseFirst();
+  a.loseFirst();
   assert.equal(clock.pendingTimers, 1);
   a.end();
   a.end();
-  a.lose();
+  a.loseFirst();
   assert.equal(clock.pendingTimers, 0);
   assert.equal(namespaces.size, 0);
   assert.deepEqual(events, ['acquired a/1', 'ended a/1']);
@@ -143,7 +179,7 @@ test('a lost session is told nothing', () => {
   const a = open('a', 1000);
   const first = mustLock(a, '1', write('x'));
   mustLock(a, '2', write('y'));
-  a.lose();
+  a.loseFirst();
   a.release(first);
   clock.advance(1000);
   assert.deepEqual(told, []);
@@ -179,7 +215,7 @@ test('a session has at most maxLocksPerSession locks', () => {
   const a = open('a');
   const first = mustLock(a, '1', write('x'));
   mustLock(a, '2', write('y'));
-  assert.equal(a.lock([write('z')], undefined), 'too_many_locks');
+  assert.deepEqual(a.lock([write('z')], {}), { code: 'too_many_locks' });
   a.release(first);
   assert.equal(mustLock(a, '3', write('z')).state, 'acquired');
 });
@@ -190,7 +226,7 @@ test('a namespace has at most maxWaitersPerNamespace waiters; holders are not co
   const held = mustLock(a, '1', write('x'));
   mustLock(open('b'), '1', write('x'));
   const c = open('c');
-  assert.equal(c.lock([write('x')], 'refused'), 'too_many_waiters');
+  assert.deepEqual(c.lock([write('x')], { ref: 'refused' }), { code: 'too_many_waiters' });
   assert.equal(c.lockByRef('refused'), undefined);
   assert.equal(mustLock(c, '2', write('y')).state, 'acquired');
   verify();
@@ -204,7 +240,7 @@ test('ending all sessions grants nothing to anybody', () => {
   mustLock(open('b'), '1', write('x'));
   const lost = open('c', 1000, 'farm');
   mustLock(lost, '1', write('y'));
-  lost.lose();
+  lost.loseFirst();
   namespaces.endAll();
   assert.deepEqual(told, []);
   assert.equal(namespaces.size, 0);

@@ -97,6 +97,11 @@ export class WebSocketConnection {
     socket.resume();
   }
 
+  /** Bytes that wait for the peer to read them. */
+  get unreadBytes(): number {
+    return this.#outbox.unreadBytes;
+  }
+
   /** Sends a text message (5.6). Nothing happens unless the connection is open. */
   sendText(text: string): void {
     if (this.#state === 'open') this.#outbox.push(encodeText(text));

@@ -43,6 +43,10 @@ export const CloseCode = {
   internalError: 1011,
   /** The v1 protocol's: the message could not be understood. */
   badMessage: 3000,
+  /** Another connection has resumed the session. */
+  takenOver: 4000,
+  /** The client was not heard from for longer than it promised. */
+  silent: 4001,
 } as const;
 
 /** Whether a close frame may carry `code` (RFC 6455, 7.4 and the registry it set up). */

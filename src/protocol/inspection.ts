@@ -1,0 +1,104 @@
+/**
+ * What `inspect` answers: who holds, who waits, since when, and behind whom. One JSON object a
+ * lock, which a person can read at a terminal, and one at the end. It changes nothing.
+ */
+
+import type { SessionLock } from '../session/lock-request.ts';
+import type { Namespace } from '../session/namespace.ts';
+import type { Place } from '../table/look.ts';
+import type { InspectRequest } from './messages.ts';
+import { Refusal } from './refusal.ts';
+
+/** Bytes after which an answer ends, though it could have more locks. */
+const MAX_ANSWER_LENGTH = 256 * 1024;
+/** Of one lock, the resources and the waits that are spelled out. */
+const MAX_LISTED = 10;
+
+/**
+ * The lines of the answer, as fields to be put after its action and ref.
+ *
+ * @param nowMs the time by the server's clock
+ */
+export function inspect(
+  request: InspectRequest,
+  namespace: Namespace,
+  nowMs: number,
+): object[] | Refusal {
+  if (request.id === undefined) return inspectPath(request, namespace, nowMs);
+  const lock = findLock(namespace, request.id);
+  if (lock === undefined) {
+    return new Refusal('no_such_lock', `this namespace has no lock ${request.id}`);
+  }
+  return [describe(lock, undefined, namespace, nowMs), summary([lock], undefined)];
+}
+
+function inspectPath(
+  { path, after, max }: InspectRequest,
+  namespace: Namespace,
+  nowMs: number,
+): object[] {
+  const lines: object[] = [];
+  const locks: SessionLock[] = [];
+  let length = 0;
+  for (const { lock, place } of namespace.table.look(path, after)) {
+    if (locks.length === max || length > MAX_ANSWER_LENGTH) {
+      return [...lines, summary(locks, locks.at(-1))];
+    }
+    const line = describe(lock, place, namespace, nowMs);
+    length += JSON.stringify(line).length;
+    lines.push(line);
+    locks.push(lock);
+  }
+  return [...lines, summary(locks, undefined)];
+}
+
+/** The last line: the numbers of this answer and, if there is more, where to go on. */
+function summary(locks: readonly SessionLock[], last: SessionLock | undefined): object {
+  const acquired = locks.filter((lock) => lock.state === 'acquired').length;
+  const next = last === undefined ? {} : { next: String(last.id) };
+  return { end: true, acquired, enqueued: locks.length - acquired, ...next };
+}
+
+function describe(
+  lock: SessionLock,
+  place: Place | undefined,
+  { table }: Namespace,
+  nowMs: number,
+): object {
+  const { session, terms, owner, arrivedMs, acquiredMs } = lock.context;
+  return {
+    id: String(lock.id),
+    state: lock.state,
+    place,
+    resources: lock.resources.slice(0, MAX_LISTED),
+    moreResources: atLeast(lock.resources.length - MAX_LISTED),
+    client: session.client,
+    session: session.label,
+    label: terms.label,
+    owner: owner?.name,
+    forMs: Math.round(nowMs - (acquiredMs ?? arrivedMs)),
+    limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
+    ...(lock.state === 'acquired' ? {} : waits(lock, table)),
+  };
+}
+
+function waits(lock: SessionLock, table: Namespace['table']): object {
+  const waitsFor: object[] = [];
+  for (const { blocker, relation, path } of table.waitsOf(lock)) {
+    if (waitsFor.length === MAX_LISTED) return { waitsFor, waitsForMore: true };
+    waitsFor.push({ id: String(blocker.id), state: blocker.state, relation, path });
+  }
+  return { waitsFor };
+}
+
+function atLeast(count: number): number | undefined {
+  return count > 0 ? count : undefined;
+}
+
+function findLock({ sessions }: Namespace, id: number): SessionLock | undefined {
+  for (const session of sessions) {
+    const lock = session.locks.get(id);
+    if (lock !== undefined) return lock;
+  }
+  return undefined;
+}

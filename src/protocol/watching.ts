@@ -1,0 +1,74 @@
+/**
+ * What a connection watches. Events go out as they happen, unless the client is slow to read: then
+ * they are counted instead, and it is told how many it missed as soon as it has caught up. So a slow
+ * watcher costs a bounded amount, and nobody but itself an event.
+ */
+import type { SessionLock } from '../session/lock-request.ts';
+import type { Namespace } from '../session/namespace.ts';
+import type { LockEvent, Watcher } from '../session/watchers.ts';
+import type { Path } from '../table/resource.ts';
+import type { Channel } from './channel.ts';
+
+/** Unread bytes from which on a client counts as slow. */
+const MAX_UNREAD_BYTES = 64 * 1024;
+/** Resources of a lock that are spelled out in an event. */
+const MAX_LISTED = 10;
+
+export class Watching implements Watcher {
+  readonly #channel: Channel;
+  readonly #namespace: Namespace;
+  #dropped = 0;
+
+  constructor(channel: Channel, namespace: Namespace) {
+    this.#channel = channel;
+    this.#namespace = namespace;
+  }
+
+  get count(): number {
+    return this.#namespace.watchers.countOf(this);
+  }
+
+  add(path: Path): void {
+    this.#namespace.watchers.add(this, path);
+  }
+
+  remove(path: Path): void {
+    this.#namespace.watchers.remove(this, path);
+  }
+
+  stop(): void {
+    this.#namespace.watchers.removeAll(this);
+  }
+
+  watched(event: LockEvent, lock: SessionLock): void {
+    if (this.#channel.unreadBytes > MAX_UNREAD_BYTES) {
+      this.#dropped++;
+      return;
+    }
+    this.drained();
+    const { session, terms } = lock.context;
+    this.#say({
+      event,
+      id: String(lock.id),
+      resources: lock.resources.slice(0, MAX_LISTED),
+      moreResources:
+        lock.resources.length > MAX_LISTED ? lock.resources.length - MAX_LISTED : undefined,
+      client: session.client,
+      session: session.label,
+      label: terms.label,
+      owner: terms.owner,
+    });
+  }
+
+  /** The client has caught up: it is told what it missed. */
+  drained(): void {
+    if (this.#dropped === 0) return;
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    this.#say({ dropped });
+  }
+
+  #say(fields: object): void {
+    this.#channel.send(JSON.stringify({ action: 'watch', ...fields }));
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What a session remembers of a lock beside the lock itself: who asked, how it is called, how long
+ * it may wait and be held, and since when it has been doing so.
+ */
+import type { Lock } from '../table/lock.ts';
+import type { Timer } from './clock.ts';
+import type { Session } from './session.ts';
+
+/** A client's own name for a request of its. */
+export type Ref = string | number;
+
+/** What a client may say about a lock beside its resources. */
+export interface LockTerms {
+  readonly ref?: Ref | undefined;
+  /** Milliseconds to wait at most: 0 never waits. No end when left out. */
+  readonly waitMs?: number | undefined;
+  /** Milliseconds (>= 1) to be held at most. No end when left out. */
+  readonly holdMs?: number | undefined;
+  /** The thread of work that asks, by a name of the client's. */
+  readonly owner?: string | undefined;
+  /** A word for people who look at the lock. */
+  readonly label?: string | undefined;
+}
+
+/** A thread of work of one session, known as long as it has locks. */
+export interface Owner {
+  readonly name: string;
+  readonly session: Session;
+  readonly locks: Set<SessionLock>;
+}
+
+export class LockRequest {
+  readonly session: Session;
+  readonly terms: LockTerms;
+  readonly owner: Owner | undefined;
+  /** By the server's clock: when it arrived, and when it was acquired, if it is. */
+  readonly arrivedMs: number;
+  acquiredMs: number | undefined;
+  /** Runs while it waits, or while it is held: whichever has a limit. */
+  timer: Timer | undefined;
+
+  constructor(session: Session, terms: LockTerms, owner: Owner | undefined, arrivedMs: number) {
+    this.session = session;
+    this.terms = terms;
+    this.owner = owner;
+    this.arrivedMs = arrivedMs;
+  }
+}
+
+export type SessionLock = Lock<LockRequest>;

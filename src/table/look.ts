@@ -1,0 +1,71 @@
+/** Looking at a path: which locks hold or await it, what is above and what is below. Changes nothing. */
+import type { Lock } from './lock.ts';
+import type { PathNode } from './path-node.ts';
+import type { Entry, Queue } from './queue.ts';
+import type { Path } from './resource.ts';
+import { isIntent } from './waits.ts';
+
+/** Where a lock stands, seen from the path that is looked at; the first that applies. */
+export type Place = 'same' | 'above' | 'below';
+
+export interface Sight<C> {
+  readonly lock: Lock<C>;
+  readonly place: Place;
+}
+
+interface Cursor<C> {
+  entry: Entry<C> | null;
+  readonly place: Place;
+}
+
+/**
+ * The locks with an id above `afterId` that have to do with `path`, in order of arrival.
+ *
+ * @param root of the trie
+ * @param afterId where the last look ended; 0 for the beginning
+ */
+export function* look<C>(root: PathNode<C>, path: Path, afterId: number): Generator<Sight<C>> {
+  const cursors = cursorsFor(root, path);
+  for (const cursor of cursors) {
+    while (cursor.entry !== null && cursor.entry.lock.id <= afterId)
+      cursor.entry = cursor.entry.next;
+  }
+  for (let first = earliest(cursors); first !== undefined; first = earliest(cursors)) {
+    const { lock } = first;
+    let place: Place = 'below';
+    for (const cursor of cursors) {
+      if (cursor.entry?.lock !== lock) continue;
+      cursor.entry = cursor.entry.next;
+      if (cursor.place === 'same' || place === 'below') place = cursor.place;
+    }
+    yield { lock, place };
+  }
+}
+
+/** The heads of all queues that matter: reads and writes on the way, and everything at the path. */
+function cursorsFor<C>(root: PathNode<C>, path: Path): Cursor<C>[] {
+  const cursors: Cursor<C>[] = [];
+  const add = (queue: Queue<C> | null, place: Place): void => {
+    if (queue !== null && queue.head !== null) cursors.push({ entry: queue.head, place });
+  };
+  let node = root;
+  for (const segment of path) {
+    add(node.s, 'above');
+    add(node.x, 'above');
+    const child = node.child(segment);
+    if (child === undefined) return cursors;
+    node = child;
+  }
+  for (const queue of [node.is, node.ix, node.s, node.x]) {
+    if (queue !== null) add(queue, isIntent(queue.kind) ? 'below' : 'same');
+  }
+  return cursors;
+}
+
+function earliest<C>(cursors: readonly Cursor<C>[]): Entry<C> | undefined {
+  let first: Entry<C> | undefined;
+  for (const { entry } of cursors) {
+    if (entry !== null && (first === undefined || entry.lock.id < first.lock.id)) first = entry;
+  }
+  return first;
+}
