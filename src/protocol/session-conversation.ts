@@ -55,12 +55,12 @@ export class SessionConversation implements Conversation, Peer {
   #heartbeat: Heartbeat | undefined;
   #ended = false;
 
-  constructor(host: ConversationHost, channel: Channel, defaults: Partial<SessionDefaults> = {}) {
+  constructor(host: ConversationHost, channel: Channel, defaults?: SessionDefaults) {
     this.#host = host;
     this.#channel = channel;
-    this.#defaults = {
-      namespace: defaults.namespace ?? DEFAULT_NAMESPACE,
-      abandonTimeoutMs: defaults.abandonTimeoutMs ?? host.defaultAbandonTimeoutMs,
+    this.#defaults = defaults ?? {
+      namespace: DEFAULT_NAMESPACE,
+      abandonTimeoutMs: host.defaultAbandonTimeoutMs,
     };
   }
 

@@ -6,10 +6,15 @@ import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Channel, Conversation } from '../protocol/channel.ts';
 import { namespaceTooLong } from '../protocol/decode.ts';
-import type { ConversationHost } from '../protocol/session-conversation.ts';
-import { V1Conversation, type V1Settings } from '../protocol/v1-conversation.ts';
-import { type Page, pageFor, sentence, V1_PATH } from './http-pages.ts';
+import {
+  type ConversationHost,
+  DEFAULT_NAMESPACE,
+  SessionConversation,
+} from '../protocol/session-conversation.ts';
+import { V1Conversation } from '../protocol/v1-conversation.ts';
+import { type Page, pageFor, sentence, V1_PATH, V2_PATH } from './http-pages.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
 import { acceptHead, checkHandshake } from './websocket/handshake.ts';
@@ -85,14 +90,13 @@ export class HttpGuests {
     const socket = duplex as Socket;
     socket.setTimeout(0);
     const url = targetOf(request);
-    if (url?.pathname !== V1_PATH) {
+    if (url?.pathname !== V1_PATH && url?.pathname !== V2_PATH) {
       this.#ignoreUpgrade(request, socket);
       return;
     }
-    const refusal = this.#refuseVisitor(request);
-    const settings = refusal ?? this.#v1Settings(url);
-    if ('status' in settings) {
-      this.#refuse(socket, settings);
+    const converse = this.#refuseVisitor(request) ?? this.#conversationFor(url);
+    if ('status' in converse) {
+      this.#refuse(socket, converse);
       return;
     }
     const handshake = checkHandshake(request);
@@ -101,32 +105,29 @@ export class HttpGuests {
       return;
     }
     socket.write(acceptHead(handshake.accept), 'latin1');
-    const host = this.#host;
-    const client = host.clientName(socket);
-    const channel = new WebSocketChannel(
-      socket,
-      head,
-      host,
-      client,
-      (self) => new V1Conversation(host, self, settings),
-    );
-    host.opened(channel, socket);
+    const client = this.#host.clientName(socket);
+    this.#host.opened(new WebSocketChannel(socket, head, this.#host, client, converse), socket);
   }
 
-  #v1Settings(url: URL): V1Settings | Page {
-    const namespace = url.searchParams.get('namespace');
-    if (namespace === null || namespace === '') {
+  /** What makes the conversation that a handshake with this path and query asks for. */
+  #conversationFor(url: URL): ((channel: Channel) => Conversation) | Page {
+    const host = this.#host;
+    const namespace = url.searchParams.get('namespace') || undefined;
+    if (url.pathname === V1_PATH && namespace === undefined) {
       return sentence(400, `Add the parameter namespace: ${V1_PATH}?namespace=NAME.`);
     }
-    const tooLong = namespaceTooLong(namespace, this.#host.limits);
+    const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, host.limits);
     if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
     const timeout = url.searchParams.get('abandon-timeout-ms');
-    const abandonTimeoutMs =
-      timeout === null ? this.#host.defaultAbandonTimeoutMs : wholeNumber(timeout);
+    const abandonTimeoutMs = timeout === null ? host.defaultAbandonTimeoutMs : wholeNumber(timeout);
     if (abandonTimeoutMs === undefined) {
       return sentence(400, 'abandon-timeout-ms must be a whole number of milliseconds, 0 or more.');
     }
-    return { namespace, abandonTimeoutMs };
+    if (url.pathname === V1_PATH && namespace !== undefined) {
+      return (channel) => new V1Conversation(host, channel, { namespace, abandonTimeoutMs });
+    }
+    const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
+    return (channel) => new SessionConversation(host, channel, defaults);
   }
 
   /** A client may offer a protocol that this server doesn't speak (h2c, say): it gets HTTP/1.1. */

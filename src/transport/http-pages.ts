@@ -12,6 +12,7 @@ export interface Page {
 
 /** Where each kind of guest is served. */
 export const V1_PATH = '/v1';
+export const V2_PATH = '/v2';
 const STATS_V1_PATH = '/stats_v1';
 
 /** Namespaces named on the front page; the rest is counted. */
@@ -44,12 +45,14 @@ export function pageFor(method: string, url: URL, namespaces: Namespaces): Page 
 
 const PAGES: ReadonlyMap<string, (url: URL, namespaces: Namespaces) => Page> = new Map([
   ['/', (_url, namespaces) => frontPage(namespaces)],
-  [
-    V1_PATH,
-    () => sentence(400, `${V1_PATH} is a WebSocket: connect to it with a WebSocket client.`),
-  ],
+  [V1_PATH, needsWebSocket],
+  [V2_PATH, needsWebSocket],
   [STATS_V1_PATH, statsV1],
 ]);
+
+function needsWebSocket(url: URL): Page {
+  return sentence(400, `${url.pathname} is a WebSocket: connect to it with a WebSocket client.`);
+}
 
 function frontPage(namespaces: Namespaces): Page {
   const lines = [
@@ -59,6 +62,7 @@ function frontPage(namespaces: Namespaces): Page {
     'arrival. This port takes',
     '  lines of JSON on plain TCP      nc HOST PORT, then type {"action":"help"}',
     `  WebSocket, the v1 protocol      ws://HOST:PORT${V1_PATH}?namespace=NAME`,
+    `  WebSocket, the same as lines    ws://HOST:PORT${V2_PATH}`,
     `  HTTP, numbers of a namespace    http://HOST:PORT${STATS_V1_PATH}?namespace=NAME`,
     '',
     `Namespaces in use: ${namespaces.size}`,

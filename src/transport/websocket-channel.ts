@@ -3,10 +3,17 @@ import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Channel, Conversation, EndReason } from '../protocol/channel.ts';
 import { Refusal } from '../protocol/refusal.ts';
+import type { Timer } from '../session/clock.ts';
 import type { SessionHost } from '../session/session.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { WebSocketConnection, type WebSocketHandlers } from './websocket/connection.ts';
 import { CloseCode } from './websocket/frame.ts';
+
+/**
+ * Milliseconds between two looks at a connection. If nothing has arrived since the last one the peer
+ * is pinged, which it must answer; if nothing has arrived by the next, the connection is cut.
+ */
+const PING_INTERVAL_MS = 30_000;
 
 const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
   goodbye: CloseCode.normal,
@@ -18,8 +25,13 @@ const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
 
 export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly client: string;
+  readonly #socket: Socket;
+  readonly #host: SessionHost;
   readonly #connection: WebSocketConnection;
   readonly #conversation: Conversation;
+  #bytesSeen = 0;
+  #isPinged = false;
+  #pingTimer: Timer;
 
   /**
    * @param socket upgraded, the response to the handshake written
@@ -29,21 +41,24 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   constructor(
     socket: Socket,
     head: Buffer,
-    { limits, clock }: SessionHost,
+    host: SessionHost,
     client: string,
     converse: (channel: Channel) => Conversation,
   ) {
     this.client = client;
-    const { maxMessageBytes, maxFragments, maxUnreadBytes } = limits;
+    this.#socket = socket;
+    this.#host = host;
+    const { maxMessageBytes, maxFragments, maxUnreadBytes } = host.limits;
     const options = {
       maxMessageBytes,
       maxFragments,
       maxUnreadBytes,
       closeTimeoutMs: CLOSE_TIMEOUT_MS,
-      clock,
+      clock: host.clock,
     };
     this.#connection = new WebSocketConnection(socket, head, options, this);
     this.#conversation = converse(this);
+    this.#pingTimer = this.#lookLater();
     socket.on('drain', () => this.#conversation.drained());
   }
 
@@ -77,6 +92,25 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   }
 
   ended(): void {
+    this.#pingTimer.cancel();
     this.#conversation.lost();
+  }
+
+  #lookLater(): Timer {
+    return this.#host.clock.setTimer(PING_INTERVAL_MS, () => this.#look());
+  }
+
+  /** Notices a peer that vanished without a word: TCP alone would take hours. */
+  #look(): void {
+    const { bytesRead } = this.#socket;
+    const isSilent = bytesRead === this.#bytesSeen;
+    if (isSilent && this.#isPinged) {
+      this.#connection.destroy();
+      return;
+    }
+    this.#bytesSeen = bytesRead;
+    this.#isPinged = isSilent;
+    if (isSilent) this.#connection.ping();
+    this.#pingTimer = this.#lookLater();
   }
 }
