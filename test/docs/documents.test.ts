@@ -8,7 +8,9 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { OPTIONS } from '../../src/cli/settings.ts';
+import type { Server } from '../../src/server.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
 import { startServer } from '../support/running-server.ts';
 import {
@@ -26,8 +28,8 @@ const document = (name: string): string => readFileSync(join(ROOT, name), 'utf8'
 const README = document('README.md');
 const PROTOCOL = document('PROTOCOL.md');
 
-async function lineClient(t: TestContext, port: number): Promise<TranscriptClient> {
-  const client = await LineClient.connect(t, port);
+async function lineClient(t: TestContext, server: Server): Promise<TranscriptClient> {
+  const client = await LineClient.connect(t, server.address.port);
   return {
     say: (message) => client.sendRaw(`${message}\n`),
     hear: () => client.nextLine(),
@@ -35,11 +37,18 @@ async function lineClient(t: TestContext, port: number): Promise<TranscriptClien
       assert.deepEqual(await client.ended(), []);
       return '(the server ends the connection)';
     },
+    async break() {
+      const { connections } = server.counts;
+      client.socket.destroy();
+      while (server.counts.connections === connections) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
   };
 }
 
-async function v1Client(t: TestContext, port: number): Promise<TranscriptClient> {
-  const socket = new WebSocket(`ws://localhost:${port}/v1?namespace=shop`);
+async function v1Client(t: TestContext, server: Server): Promise<TranscriptClient> {
+  const socket = new WebSocket(`ws://localhost:${server.address.port}/v1?namespace=shop`);
   t.after(() => socket.terminate());
   const heard: string[] = [];
   let wake = (): void => {};
@@ -63,6 +72,7 @@ async function v1Client(t: TestContext, port: number): Promise<TranscriptClient>
     async ended() {
       return `(the server closes with ${(await closed)[0]})`;
     },
+    break: () => assert.fail('no transcript of v1 breaks a connection'),
   };
 }
 
@@ -73,9 +83,13 @@ const TRANSCRIPTS: Transcript[] = [
 
 for (const transcript of TRANSCRIPTS) {
   test(`the transcript at ${transcript.name} is what happens`, async (t) => {
-    const { address } = await startServer(t);
-    const connect = transcript.kind === 'v1' ? v1Client : lineClient;
-    await play(transcript, () => connect(t, address.port));
+    const clock = new FakeClock();
+    const server = await startServer(t, { clock });
+    const client = transcript.kind === 'v1' ? v1Client : lineClient;
+    await play(transcript, {
+      connect: () => client(t, server),
+      advance: (ms) => clock.advance(ms),
+    });
   });
 }
 

@@ -3,9 +3,10 @@
  *
  *     A> what client A sends           A< what it is sent, next
  *     A< (the server ends the connection)
+ *     A# the connection breaks         # 1500 ms later
  *
- * Ids in a document stand for the ids that the server hands out: each for one of them, all through
- * the transcript. `…` stands for any text.
+ * Ids and names of sessions in a document stand for those that the server hands out: each for one of
+ * them, all through the transcript. `…` stands for any text.
  */
 import assert from 'node:assert/strict';
 
@@ -15,6 +16,16 @@ export interface TranscriptClient {
   hear(): Promise<string>;
   /** Resolves when the server has ended the connection: how, in the words of the document. */
   ended(): Promise<string>;
+  /** Breaks the connection; resolves when the server has noticed. */
+  break(): Promise<void>;
+}
+
+/** The stage on which a transcript is played. */
+export interface Stage {
+  /** Called for each client when it first appears. */
+  connect(): Promise<TranscriptClient>;
+  /** Lets time pass. */
+  advance(ms: number): void;
 }
 
 export interface Transcript {
@@ -25,7 +36,8 @@ export interface Transcript {
   readonly name: string;
 }
 
-const ID = /\b\d{16}\b/g;
+/** An id, or the name of a session. */
+const ID = /\b\d{16}\b|(?<=")[-_A-Za-z0-9]{32}(?=")/g;
 
 /** Blocks of a Markdown document whose info string begins with `language`. */
 export function blocksOf(
@@ -49,19 +61,20 @@ export function transcriptsOf(file: string, markdown: string): Transcript[] {
   }));
 }
 
-/** Plays `transcript`; `connect` is called for each client when it first appears. */
-export async function play(
-  transcript: Transcript,
-  connect: () => Promise<TranscriptClient>,
-): Promise<void> {
+export async function play(transcript: Transcript, stage: Stage): Promise<void> {
   const clients = new Map<string, TranscriptClient>();
   const ids = new IdMap();
   for (const line of transcript.lines) {
-    const [, name = '', direction, text = ''] = /^([A-Z])([<>]) (.*)$/.exec(line) ?? [];
-    assert.notEqual(name, '', `not a line of a transcript: ${line}`);
-    const client = clients.get(name) ?? (await connect());
+    const [, name = '', kind, text = ''] = /^([A-Z]?)([<>#]) (.*)$/.exec(line) ?? [];
+    assert.notEqual(kind, undefined, `not a line of a transcript: ${line}`);
+    if (name === '') {
+      stage.advance(Number(/^(\d+) ms later$/.exec(text)?.[1]));
+      continue;
+    }
+    const client = clients.get(name) ?? (await stage.connect());
     clients.set(name, client);
-    if (direction === '>') client.say(ids.toActual(text));
+    if (kind === '>') client.say(ids.toActual(text));
+    else if (kind === '#') await client.break();
     else if (text.startsWith('(')) assert.equal(await client.ended(), text);
     else assertSays(ids.toDocumented(await client.hear(), text), text);
   }
