@@ -15,6 +15,7 @@ import { protocolOf } from './transport/first-bytes.ts';
 import { HttpGuests, type HttpHost } from './transport/http-guests.ts';
 import { LineConnection } from './transport/line-connection.ts';
 import { CLOSE_TIMEOUT_MS } from './transport/outbox.ts';
+import { visitorRules } from './transport/visitor-rules.ts';
 
 /** How a client talks to the server. */
 export type ClientKind = 'lines' | 'websocket';
@@ -107,6 +108,8 @@ export class Server {
   /** Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... */
   async listen(): Promise<void> {
     const { host = DEFAULT_HOST, port = DEFAULT_PORT } = this.#options;
+    // Node takes the empty name for all addresses of the machine, which nobody means by it.
+    if (host === '') throw new RangeError('host must not be empty');
     await new Promise<void>((resolve, reject) => {
       this.#tcp.once('error', reject);
       this.#tcp.listen({ host, port }, () => {
@@ -204,10 +207,7 @@ export class Server {
   #httpHost(): HttpHost {
     return {
       ...this.#host,
-      visitors: {
-        allowedOrigins: this.#options.allowedOrigins ?? [],
-        allowedHosts: this.#options.allowedHosts ?? [],
-      },
+      visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
       isLoopback: () => isLoopback(this.address.address),
       clientName,
       opened: (channel, socket) => {

@@ -3,7 +3,7 @@
  * by handing it the socket; a server of its own listens nowhere.
  */
 import { Buffer } from 'node:buffer';
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Channel, Conversation } from '../protocol/channel.ts';
@@ -14,11 +14,12 @@ import {
   SessionConversation,
 } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
-import { type Page, pageFor, sentence, V1_PATH, V2_PATH } from './http-pages.ts';
+import { namespaceMissing, type Page, pageFor, sentence, V1_PATH, V2_PATH } from './http-pages.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
+import { rawResponse } from './raw-response.ts';
 import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
 import { acceptHead, checkHandshake } from './websocket/handshake.ts';
-import { type EndOptions, endGently, refuseUpgrade } from './websocket/refuse.ts';
+import { type EndOptions, endGently } from './websocket/refuse.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
 
 /** Milliseconds without a byte after which an HTTP connection is closed. */
@@ -37,16 +38,25 @@ export interface HttpHost extends ConversationHost {
 export class HttpGuests {
   readonly #host: HttpHost;
   readonly #server: Server;
+  /** Sockets that were told no and are about to end. */
+  readonly #refused = new WeakSet<Duplex>();
+  /** The last answer on its way, by socket. */
+  readonly #answering = new WeakMap<Duplex, ServerResponse>();
 
   constructor(host: HttpHost) {
     this.#host = host;
     // node:http would refuse a request without Host itself, and with no word about why.
     this.#server = createServer({ keepAlive: true, noDelay: true, requireHostHeader: false });
     this.#server.timeout = IDLE_TIMEOUT_MS;
-    this.#server.on('request', (request, response) => this.#answer(request, response));
+    this.#server.on('request', (request, response) => {
+      this.#answer(request, response, this.#page(request));
+    });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     // Without a listener node:http cuts these off unanswered.
     this.#server.on('connect', (request, socket) => this.#refuse(socket, this.#page(request)));
+    this.#server.on('checkExpectation', (request, response) => {
+      this.#answer(request, response, sentence(417, 'Leave out the header Expect.'));
+    });
     this.#server.on('clientError', (error, socket) => this.#refuseGarbage(error, socket));
   }
 
@@ -56,17 +66,24 @@ export class HttpGuests {
     this.#server.emit('connection', socket);
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
-    const page = this.#page(request);
+  #answer(request: IncomingMessage, response: ServerResponse, page: Page): void {
     const body = Buffer.from(page.body);
-    response.writeHead(page.status, {
-      'Content-Type': page.contentType,
-      'Content-Length': body.length,
-      'Cache-Control': 'no-store',
-      'X-Content-Type-Options': 'nosniff',
-      ...page.headers,
+    this.#answering.set(request.socket, response);
+    response.on('close', () => {
+      if (this.#answering.get(request.socket) === response) this.#answering.delete(request.socket);
     });
+    response.writeHead(page.status, { ...headersOf(page), 'Content-Length': body.length });
     response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  /**
+   * Goes on with a socket that node:http has given up. Requests may have come before, in the same
+   * packet, whose answers are still on their way: it keeps writing those, and nothing else may.
+   */
+  #afterAnswers(socket: Duplex, goOn: () => void): void {
+    const last = this.#answering.get(socket);
+    if (last === undefined) goOn();
+    else last.on('close', () => socket.destroyed || goOn());
   }
 
   #page(request: IncomingMessage): Page {
@@ -86,12 +103,11 @@ export class HttpGuests {
     return why === undefined ? undefined : sentence(403, why);
   }
 
-  #upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
-    const socket = duplex as Socket;
-    socket.setTimeout(0);
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const url = targetOf(request);
     if (url?.pathname !== V1_PATH && url?.pathname !== V2_PATH) {
-      this.#ignoreUpgrade(request, socket);
+      // A client may offer a protocol that isn't spoken here (h2c, say): it gets HTTP/1.1.
+      this.#refuse(socket, this.#page(request), request.method);
       return;
     }
     const converse = this.#refuseVisitor(request) ?? this.#conversationFor(url);
@@ -104,18 +120,20 @@ export class HttpGuests {
       this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
       return;
     }
-    socket.write(acceptHead(handshake.accept), 'latin1');
-    const client = this.#host.clientName(socket);
-    this.#host.opened(new WebSocketChannel(socket, head, this.#host, client, converse), socket);
+    this.#afterAnswers(socket, () => {
+      const tcp = request.socket;
+      const client = this.#host.clientName(tcp);
+      tcp.write(acceptHead(handshake.accept), 'latin1');
+      this.#host.opened(new WebSocketChannel(tcp, head, this.#host, client, converse), tcp);
+    });
   }
 
   /** What makes the conversation that a handshake with this path and query asks for. */
   #conversationFor(url: URL): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
     const namespace = url.searchParams.get('namespace') || undefined;
-    if (url.pathname === V1_PATH && namespace === undefined) {
-      return sentence(400, `Add the parameter namespace: ${V1_PATH}?namespace=NAME.`);
-    }
+    const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
+    if (missing !== undefined) return missing;
     const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, host.limits);
     if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
     const timeout = url.searchParams.get('abandon-timeout-ms');
@@ -130,17 +148,10 @@ export class HttpGuests {
     return (channel) => new SessionConversation(host, channel, defaults);
   }
 
-  /** A client may offer a protocol that this server doesn't speak (h2c, say): it gets HTTP/1.1. */
-  #ignoreUpgrade(request: IncomingMessage, socket: Socket): void {
-    const response = new ServerResponse(request);
-    response.shouldKeepAlive = false;
-    response.assignSocket(socket);
-    response.on('finish', () => endGently(socket, this.#ending()));
-    this.#answer(request, response);
-  }
-
   /** Answers what node:http could not parse, as far as somebody is there to read it. */
   #refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // What comes after something that can't be parsed can't either; that one is answered already.
+    if (this.#refused.has(socket)) return;
     if (!socket.writable) {
       socket.destroy();
     } else if (error.code === 'HPE_HEADER_OVERFLOW') {
@@ -150,14 +161,28 @@ export class HttpGuests {
     }
   }
 
-  /** Answers on a socket that node:http has given up, and closes it. */
-  #refuse(socket: Duplex, { status, headers = {}, body }: Page): void {
-    refuseUpgrade(socket, { status, headers, message: body.trim() }, this.#ending());
+  /** Answers what came last on this connection, and ends it. */
+  #refuse(socket: Duplex, page: Page, method?: string): void {
+    this.#refused.add(socket);
+    this.#afterAnswers(socket, () => {
+      const { status, body } = page;
+      socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
+      endGently(socket, this.#ending());
+    });
   }
 
   #ending(): EndOptions {
     return { clock: this.#host.clock, closeTimeoutMs: CLOSE_TIMEOUT_MS };
   }
+}
+
+function headersOf({ contentType, headers }: Page): Record<string, string> {
+  return {
+    'Content-Type': contentType,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    ...headers,
+  };
 }
 
 /** The path and query that were asked for; undefined for `*`, an authority, or nonsense. */

@@ -45,10 +45,16 @@ export function pageFor(method: string, url: URL, namespaces: Namespaces): Page 
 
 const PAGES: ReadonlyMap<string, (url: URL, namespaces: Namespaces) => Page> = new Map([
   ['/', (_url, namespaces) => frontPage(namespaces)],
-  [V1_PATH, needsWebSocket],
+  [V1_PATH, (url) => namespaceMissing(url) ?? needsWebSocket(url)],
   [V2_PATH, needsWebSocket],
   [STATS_V1_PATH, statsV1],
 ]);
+
+/** What is said of a query without a namespace, for those paths that need one. */
+export function namespaceMissing({ pathname, searchParams }: URL): Page | undefined {
+  if (searchParams.get('namespace')) return undefined;
+  return sentence(400, `Add the parameter namespace: ${pathname}?namespace=NAME.`);
+}
 
 function needsWebSocket(url: URL): Page {
   return sentence(400, `${url.pathname} is a WebSocket: connect to it with a WebSocket client.`);
@@ -86,10 +92,9 @@ function* namespaceLines(namespaces: Namespaces): Generator<string> {
 
 /** The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources. */
 function statsV1(url: URL, namespaces: Namespaces): Page {
-  const name = url.searchParams.get('namespace');
-  if (name === null || name === '') {
-    return sentence(400, `Add the parameter namespace: ${STATS_V1_PATH}?namespace=NAME.`);
-  }
+  const missing = namespaceMissing(url);
+  if (missing !== undefined) return missing;
+  const name = url.searchParams.get('namespace') ?? '';
   const namespace = namespaces.get(name);
   if (namespace === undefined) {
     return sentence(404, `Nobody uses a namespace ${JSON.stringify(name)} now.`);

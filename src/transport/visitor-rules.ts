@@ -9,10 +9,21 @@
 import { isIPv4 } from 'node:net';
 
 export interface VisitorRules {
-  /** Origins, as in `https://shop.example`, whose pages may connect; `*` stands for any. */
   readonly allowedOrigins: readonly string[];
-  /** Names, without a port, by which this server may be addressed beside `localhost`; `*` for any. */
   readonly allowedHosts: readonly string[];
+}
+
+/**
+ * @param origins origins, as in `https://shop.example`, whose pages may connect; `*` for any
+ * @param hosts names, without a port, by which this server may be addressed beside `localhost`;
+ *   `*` for any
+ */
+export function visitorRules(origins: readonly string[], hosts: readonly string[]): VisitorRules {
+  return {
+    // As browsers write them: without a path, in lower case.
+    allowedOrigins: origins.map((origin) => origin.toLowerCase().replace(/\/$/, '')),
+    allowedHosts: hosts.map((host) => host.toLowerCase()),
+  };
 }
 
 const LOOPBACK_NAMES = ['localhost', '[::1]'];
@@ -33,7 +44,8 @@ export function refuseVisitor(
     return `This server is not known as ${quoted(nameOf(host))}. Start it with --allow-host ${quoted(nameOf(host))} if it should be.`;
   }
   if (origin === undefined || isOwnOrigin(origin, host)) return undefined;
-  if (rules.allowedOrigins.includes('*') || rules.allowedOrigins.includes(origin)) return undefined;
+  if (rules.allowedOrigins.includes('*') || rules.allowedOrigins.includes(origin.toLowerCase()))
+    return undefined;
   return `Pages from ${quoted(origin)} may not connect. Start the server with --allow-origin ${quoted(origin)} if they should.`;
 }
 

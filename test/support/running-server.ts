@@ -17,3 +17,8 @@ export const NOTHING_LEFT: ServerCounts = {
   acquired: 0,
   enqueued: 0,
 };
+
+/** Waits, one turn of the event loop at a time, until the server in this process has got there. */
+export async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
+}

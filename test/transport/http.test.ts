@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { test } from 'node:test';
+import { FakeClock } from '../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
-import { startServer } from '../support/running-server.ts';
+import { startServer, until } from '../support/running-server.ts';
 import { startV1 } from '../support/v1-client.ts';
 
 const HOST = 'Host: localhost\r\n';
@@ -91,7 +92,7 @@ test('a known path with another method gets 405 and Allow', async (t) => {
 
 test('/v1 without an upgrade gets 400 and a sentence', async (t) => {
   const { port } = await startV1(t);
-  for (const path of ['/v1', '/v1?namespace=a', '/v1?namespace=a&abandon-timeout-ms=1']) {
+  for (const path of ['/v1?namespace=a', '/v1?namespace=a&abandon-timeout-ms=1']) {
     const { status, body } = await ask(port, path);
     assert.deepEqual(
       [status, body],
@@ -284,4 +285,64 @@ test('a page that posts messages to this port does nothing to any lock', async (
   const head = `POST / HTTP/1.1\r\n${HOST}Content-Length: 0\r\n\r\n`;
   assert.deepEqual(statuses(await exchange(port, head + line)), [405, 400]);
   assert.deepEqual([watch.count('acquired'), server.counts.namespaces], [0, 0]);
+});
+
+test('requests before an upgrade in the same packet are answered first, and nothing after it is lost', async (t) => {
+  const server = await startServer(t);
+  const { port } = server.address;
+  const page = `GET / HTTP/1.1\r\n${HOST}\r\n`;
+  const h2c = `GET / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`;
+  assert.deepEqual(statuses(await exchange(port, page + h2c)), [200, 200]);
+  assert.deepEqual(statuses(await exchange(port, page + page + h2c)), [200, 200, 200]);
+  assert.deepEqual(
+    statuses(await exchange(port, `${page}${page}garbage\r\n\r\n`)),
+    [200, 200, 400],
+  );
+  const connectLine = `CONNECT x:1 HTTP/1.1\r\n${HOST}\r\n`;
+  assert.deepEqual(statuses(await exchange(port, page + page + connectLine)), [200, 200, 400]);
+  assert.deepEqual(statuses(await exchange(port, page)).length, 1);
+});
+
+test('requests before a WebSocket handshake in the same packet leave no byte in it', async (t) => {
+  const server = await startServer(t);
+  const page = `GET / HTTP/1.1\r\n${HOST}\r\n`;
+  const handshake =
+    `GET /v1?namespace=shop HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n` +
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+  const close = '\x88\x80\0\0\0\0';
+  const received = await exchange(server.address.port, page + page + handshake + close);
+  assert.deepEqual(statuses(received), [200, 200, 101]);
+  assert.equal(received.split('\r\n\r\n').at(-1), '\x88\x00', 'only the close frame follows');
+});
+
+test('a HEAD with an upgrade that is not spoken is answered without a body', async (t) => {
+  const { port } = await startV1(t);
+  const head = `HEAD / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`;
+  assert.equal(bodyOf(await exchange(port, head)), '');
+});
+
+test('an expectation is refused with a sentence', async (t) => {
+  const { port } = await startV1(t);
+  const { status, body } = await ask(port, '/', { headers: { Expect: 'miracles' } });
+  assert.deepEqual([status, body], [417, 'Leave out the header Expect.\n']);
+});
+
+test('/v1 without a namespace names the parameter first, upgrade or not', async (t) => {
+  const { port } = await startV1(t);
+  assert.match((await ask(port, '/v1')).body, /^Add the parameter namespace/);
+  assert.match((await ask(port, '/v1?namespace=a')).body, /is a WebSocket/);
+  assert.match((await ask(port, '/v2')).body, /^\/v2 is a WebSocket/);
+});
+
+test('a refused upgrade whose peer does not close its side is cut after a while', async (t) => {
+  const clock = new FakeClock();
+  const server = await startServer(t, { clock });
+  const client = await LineClient.connect(t, server.address.port);
+  client.socket.allowHalfOpen = true;
+  client.sendRaw(`GET / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`);
+  await once(client.socket, 'end');
+  assert.equal(server.counts.connections, 1);
+  clock.advance(5000);
+  await until(() => server.counts.connections === 0);
+  assert.equal(clock.pendingTimers, 0);
 });

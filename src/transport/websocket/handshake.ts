@@ -6,9 +6,9 @@
  * Header text is read with loops over character codes: it comes from anyone, and a regular
  * expression can be made to run for minutes. Every header may be missing.
  */
-import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { rawResponse } from '../raw-response.ts';
 
 /** What is looked at of a request; a `node:http` IncomingMessage is one. */
 export interface HandshakeRequest {
@@ -77,13 +77,9 @@ export function acceptHead(accept: string): string {
 }
 
 /** A refusal as a whole HTTP response, for a socket that `node:http` has given up. */
-export function refusalResponse(refused: Refused): string {
-  const body = `${refused.message}\n`;
-  let head = `HTTP/1.1 ${refused.status} ${STATUS_CODES[refused.status] ?? 'Refused'}\r\n`;
-  for (const [name, value] of Object.entries(refused.headers)) head += `${name}: ${value}\r\n`;
-  head += 'Content-Type: text/plain; charset=utf-8\r\n';
-  head += `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
-  return head + body;
+export function refusalResponse({ status, headers, message }: Refused): string {
+  const type = { 'Content-Type': 'text/plain; charset=utf-8' };
+  return rawResponse({ status, headers: { ...headers, ...type }, body: `${message}\n` }, false);
 }
 
 function refusal(status: number, message: string, headers: Record<string, string> = {}): Refused {
