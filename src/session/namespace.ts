@@ -58,11 +58,14 @@ export class Namespaces implements Iterable<Namespace> {
     if (namespace.sessions.size === 0) this.#byName.delete(namespace.name);
   }
 
-  /** Ends every session and with it every namespace, without a word to anybody. */
+  /** Ends every session and with it every namespace; nobody is granted what another leaves. */
   endAll(): void {
-    const sessions = [...this.#byName.values()].flatMap((namespace) => [...namespace.sessions]);
-    // All are silenced first: nobody shall be granted what another leaves behind.
-    for (const session of sessions) session.silence();
-    for (const session of sessions) session.end();
+    for (const { table, sessions } of [...this.#byName.values()]) {
+      // A lock waits for earlier ones only: newest first, none lets another one through.
+      for (const lock of [...table.look([])].map((sight) => sight.lock).reverse()) {
+        lock.context.session.release(lock, 'ended');
+      }
+      for (const session of [...sessions]) session.end();
+    }
   }
 }

@@ -158,9 +158,13 @@ export class Session {
     return lock;
   }
 
-  /** Releases one of this session's locks, or takes it out of the queue. */
-  release(lock: SessionLock): void {
-    this.#drop(lock, 'released');
+  /**
+   * Releases one of this session's locks, or takes it out of the queue.
+   *
+   * @param cause what is to be said of it to those who look on
+   */
+  release(lock: SessionLock, cause: ReleaseCause = 'released'): void {
+    this.#drop(lock, cause);
   }
 
   /**
@@ -172,7 +176,7 @@ export class Session {
     this.#state = 'lost';
     this.#peer = undefined;
     if (this.name === undefined) {
-      for (const lock of this.locks.values()) {
+      for (const lock of newestFirst(this.locks)) {
         if (lock.state === 'enqueued') this.#drop(lock, 'lost');
       }
     }
@@ -201,18 +205,11 @@ export class Session {
     if (this.#state !== 'ended') this.#finish('ended');
   }
 
-  /** From now on the peer hears nothing. */
-  silence(): void {
-    this.#peer = undefined;
-  }
-
   #finish(cause: ReleaseCause): void {
     this.#state = 'ended';
     this.#peer = undefined;
     this.#abandonTimer?.cancel();
-    // Waiters first, so that no held lock is handed to one that leaves with the next step.
-    for (const lock of this.locks.values()) if (lock.state === 'enqueued') this.#drop(lock, cause);
-    for (const lock of this.locks.values()) this.#drop(lock, cause);
+    for (const lock of newestFirst(this.locks)) this.#drop(lock, cause);
     if (this.name !== undefined) this.#host.resumable.delete(this.name);
     this.#host.namespaces.leave(this.namespace, this);
   }
@@ -240,7 +237,8 @@ export class Session {
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
     this.namespace.watchers.tell(EVENT_OF[cause], lock);
-    for (const next of acquired) next.context.session.#grant(next);
+    // A peer that was just told may have released one that is still in the list.
+    for (const next of acquired) if (next.state === 'acquired') next.context.session.#grant(next);
   }
 
   #grant(lock: SessionLock): void {
@@ -292,6 +290,11 @@ export class Session {
     owner.locks.delete(lock);
     if (owner.locks.size === 0) this.#owners?.delete(owner.name);
   }
+}
+
+/** A lock waits for earlier ones only: so, newest first, none of them lets another one through. */
+function newestFirst(locks: ReadonlyMap<number, SessionLock>): SessionLock[] {
+  return [...locks.values()].reverse();
 }
 
 /** A goodbye releases; a client that is gone abandons, be it what it holds or what it awaits. */

@@ -126,6 +126,21 @@ test('what a lost session waits for leaves the queue at once, and those behind m
   assert.deepEqual(told, ['late/1']);
 });
 
+test('a lost session leaves none of its own waiters behind as holders', () => {
+  const { open, told, verify, namespaces } = setUp();
+  const holder = mustLock(open('holder'), '1', write('a'));
+  const lost = open('lost', 60_000);
+  mustLock(lost, '1', write('a'), write('b'));
+  mustLock(lost, '2', write('b'));
+  mustLock(open('next'), '1', write('b'));
+  lost.loseFirst();
+  verify();
+  assert.deepEqual(told, ['next/1']);
+  assert.equal(lost.locks.size, 0);
+  holder.context.session.end();
+  assert.equal(namespaces.get('shop')?.sessions.size, 1);
+});
+
 test('a session that held nothing is gone with its connection, and its namespace with it', () => {
   const { open, namespaces, clock } = setUp();
   const a = open('a');
@@ -228,6 +243,7 @@ test('a namespace has at most maxWaitersPerNamespace waiters; holders are not co
   const c = open('c');
   assert.deepEqual(c.lock([write('x')], { ref: 'refused' }), { code: 'too_many_waiters' });
   assert.equal(c.lockByRef('refused'), undefined);
+  assert.equal(c.namespace.table.size.enqueued, 1);
   assert.equal(mustLock(c, '2', write('y')).state, 'acquired');
   verify();
   a.release(held);
@@ -235,14 +251,18 @@ test('a namespace has at most maxWaitersPerNamespace waiters; holders are not co
 });
 
 test('ending all sessions grants nothing to anybody', () => {
-  const { open, told, namespaces, clock } = setUp();
+  const { open, told, namespaces, clock, events } = setUp();
   mustLock(open('a'), '1', write('x'));
   mustLock(open('b'), '1', write('x'));
+  mustLock(open('c'), '1', write('x', 'y'));
   const lost = open('c', 1000, 'farm');
   mustLock(lost, '1', write('y'));
   lost.loseFirst();
+  const before = events.length;
   namespaces.endAll();
   assert.deepEqual(told, []);
+  const after = events.slice(before);
+  assert.deepEqual(after, ['ended c/1', 'ended b/1', 'ended a/1', 'ended c/1']);
   assert.equal(namespaces.size, 0);
   assert.equal(clock.pendingTimers, 0);
 });
