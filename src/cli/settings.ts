@@ -17,6 +17,8 @@ export interface Settings {
   readonly logLocks: boolean;
   /** Seconds between two lines of numbers; 0 for none. */
   readonly statsIntervalS: number;
+  /** Every option that is not at its default, as `flag value`. */
+  readonly chosen: readonly string[];
 }
 
 /** What the command line asks for. */
@@ -39,8 +41,9 @@ interface Option {
 }
 
 const TCP_PORTS = 65_535;
-/** Enough for any limit, and short enough for a Buffer and a Map. */
-const MAX_LIMIT = 2 ** 30;
+/** Enough for any limit, and less than Node takes in one string or Map. */
+const MAX_LIMIT = 2 ** 24;
+const MAX_BYTES = 2 ** 28;
 
 /** Every option, in the order of the help text. */
 export const OPTIONS = [
@@ -111,7 +114,7 @@ function limit<F extends string>(flag: F, name: keyof Limits, help: string) {
     flag,
     type: 'integer',
     min: 1,
-    max: MAX_LIMIT,
+    max: flag.endsWith('-bytes') ? MAX_BYTES : MAX_LIMIT,
     value: 'N',
     default: String(DEFAULT_LIMITS[name]),
     help: `most ${help}`,
@@ -181,6 +184,7 @@ function mistakeIn(option: Option, value: string, source: string): string | unde
     if (asSwitch(value) !== undefined) return undefined;
     return `${source} must be true or false, not "${value}"`;
   }
+  if (option.type === 'text' && value === '') return `${source} must not be empty`;
   if (option.type !== 'integer') return undefined;
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = option;
   const number = asInteger(value);
@@ -228,5 +232,8 @@ function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
     logClients: asSwitch(text('log-clients')) ?? false,
     logLocks: asSwitch(text('log-locks')) ?? false,
     statsIntervalS: integer('stats-interval'),
+    chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(
+      ({ flag }) => `${flag} ${text(flag)}`,
+    ),
   };
 }

@@ -33,21 +33,16 @@ One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"
 (ws://localhost:9009/v1?namespace=NAME) and HTTP (http://localhost:9009/).
 
 SIGINT or SIGTERM: says goodbye to every client, releases all locks and exits with 0; a second one
-ends at once. Exit codes: 0 stopped, 1 could not listen, 2 a mistake in the options.
+ends at once. Exit codes: 0 stopped, 1 could not listen, 2 a mistake in the options, 130 or 143
+ended by a second signal.
 `;
 }
 
-/** The effective settings in one line. */
-export function startLine(address: AddressInfo, settings: Settings): string {
-  const { defaultAbandonTimeoutMs } = settings.server;
-  const switches = [
-    `default-abandon-timeout ${defaultAbandonTimeoutMs} ms`,
-    `log-clients ${settings.logClients ? 'on' : 'off'}`,
-    `log-locks ${settings.logLocks ? 'on' : 'off'}`,
-    `stats-interval ${settings.statsIntervalS === 0 ? 'off' : `${settings.statsIntervalS} s`}`,
-  ];
+/** Where it listens and how it was set up, in one line. */
+export function startLine(address: AddressInfo, { chosen }: Settings): string {
   const where = addressName(address.address, address.port);
-  return `Locktopus ${VERSION} listens on ${where} (${switches.join(', ')})`;
+  const how = chosen.length === 0 ? 'all options at their defaults' : chosen.join(', ');
+  return `Locktopus ${VERSION} listens on ${where} (${how})`;
 }
 
 /** Why the server could not start, and what to do. */

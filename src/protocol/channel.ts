@@ -24,7 +24,7 @@ export interface Conversation {
   receiveGarbage(refusal: Refusal): void;
   /** The peer has read what was waiting for it. */
   drained(): void;
-  /** The connection has ended, with or without a goodbye. Called once. */
+  /** The connection has ended, with or without a goodbye. Called again, it does nothing. */
   lost(): void;
   /** The server stops: say so, and end. */
   shutDown(): void;

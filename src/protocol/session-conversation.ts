@@ -53,6 +53,8 @@ export class SessionConversation implements Conversation, Peer {
   #session: Session | undefined;
   #watching: Watching | undefined;
   #heartbeat: Heartbeat | undefined;
+  /** Whether the client has sent a JSON object, be it a good request or not. */
+  #hasSpoken = false;
   #ended = false;
 
   constructor(host: ConversationHost, channel: Channel, defaults?: SessionDefaults) {
@@ -68,8 +70,12 @@ export class SessionConversation implements Conversation, Peer {
     if (this.#ended) return;
     this.#heartbeat?.heard();
     const decoded = decodeRequest(text, this.#host.limits);
-    if (isRefused(decoded)) this.#refuse(decoded);
-    else this.#answer(decoded);
+    if (isRefused(decoded)) {
+      this.#refuse(decoded);
+    } else {
+      this.#hasSpoken = true;
+      this.#answer(decoded);
+    }
   }
 
   receiveGarbage(refusal: Refusal): void {
@@ -267,8 +273,8 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #refuse({ refusal, action, ref }: Refused): void {
-    const isStranger = this.#session === undefined && NOT_A_MESSAGE.has(refusal.code);
-    if (!isStranger) {
+    this.#hasSpoken ||= !NOT_A_MESSAGE.has(refusal.code);
+    if (this.#hasSpoken) {
       this.#fault(action, ref, refusal);
       return;
     }

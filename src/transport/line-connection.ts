@@ -27,7 +27,7 @@ export class LineConnection implements Channel, LineSink {
     this.#host = host;
     this.#socket = socket;
     this.#splitter = new LineSplitter(maxMessageBytes, this);
-    this.#outbox = new Outbox(socket, maxUnreadBytes, () => socket.destroy());
+    this.#outbox = new Outbox(socket, maxUnreadBytes, () => this.#cut());
     this.#conversation = new SessionConversation(host, this);
     socket.on('data', (chunk: Buffer) => this.#splitter.push(chunk));
     socket.on('drain', () => this.#conversation.drained());
@@ -72,6 +72,12 @@ export class LineConnection implements Channel, LineSink {
         `a line may have at most ${maxMessageBytes} bytes; closing the connection`,
       ),
     );
+  }
+
+  /** The peer does not read: what it asked for behind that is not carried out. */
+  #cut(): void {
+    this.#splitter.stop();
+    this.#socket.destroy();
   }
 
   /** The end of the input is the end of the session; a line that was cut off is not carried out. */

@@ -29,6 +29,7 @@ test('the defaults are those of the documentation', () => {
     logClients: false,
     logLocks: false,
     statsIntervalS: 0,
+    chosen: [],
   });
 });
 
@@ -42,6 +43,7 @@ test('every option can be given by flag and by variable, and the flag wins', () 
       list: ['a', 'b'],
     }[type] as [string, string];
     const byFlag = settingsOf([`--${flag}=${one}`]);
+    assert.deepEqual(byFlag.chosen, [`${flag} ${one}`]);
     assert.notDeepEqual(byFlag, settingsOf([]), flag);
     assert.deepEqual(settingsOf([], { [variable]: one }), byFlag, variable);
     assert.deepEqual(settingsOf([`--${flag}=${one}`], { [variable]: other }), byFlag, flag);
@@ -105,6 +107,8 @@ test('help and version win over everything else', () => {
 const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>, said: RegExp])[] =
   [
     [['--bogus'], {}, /^Unknown option '--bogus'/],
+    [['--host='], {}, /^--host must not be empty$/],
+    [['--max-message-bytes=268435457'], {}, /^--max-message-bytes must be .* to 268435456/],
     [['serve'], {}, /'serve'/],
     [['--port'], {}, /'-p, --port <value>' argument missing/],
     [['--port', 'x'], {}, /^--port must be a whole number from 0 to 65535, not "x"$/],

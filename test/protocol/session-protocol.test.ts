@@ -6,7 +6,8 @@ import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 import { VERSION } from '../../src/version.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
-import { startServer } from '../support/running-server.ts';
+import { startServer, until } from '../support/running-server.ts';
+import { Watch } from '../support/watch.ts';
 
 async function setUp(t: Parameters<typeof startServer>[0], options = {}) {
   const clock = new FakeClock();
@@ -238,6 +239,17 @@ test('a first line that is no JSON object ends the connection, with nothing done
   assert.equal(server.counts.namespaces, 0);
 });
 
+test('once a JSON object was sent, good or not, a line that is none costs an error only', async (t) => {
+  const { connect } = await setUp(t);
+  for (const first of ['{"action":"nope"}', '{"action":"hello","namespace":7}']) {
+    const client = await connect();
+    client.sendRaw(`${first}\noops\n`);
+    await client.next();
+    assert.equal(codeOf(await client.next()), 'bad_json');
+    assert.deepEqual(await client.ask({ action: 'ping' }), { action: 'ping' });
+  }
+});
+
 test('a line of the limit is served; one byte more ends the connection, which is then lost', async (t) => {
   const { connect, clock, server } = await setUp(t, { limits: { maxMessageBytes: 200 } });
   const client = await connect();
@@ -325,7 +337,7 @@ test('a cut connection leaves its lock for the abandon timeout', async (t) => {
   await client.ask(lock(write('a')));
   await waiter.ask(lock(write('a')));
   client.socket.resetAndDestroy();
-  await waitUntil(() => clock.pendingTimers === 1, waiter);
+  await until(() => clock.pendingTimers === 1);
   clock.advance(499);
   await waiter.ask({ action: 'ping' });
   assert.deepEqual(waiter.unread, []);
@@ -367,6 +379,42 @@ test('a peer that does not read is cut when too much waits for it, and its waite
   assert.equal(server.counts.sessions, 1);
 });
 
+test('what stands behind the reply that was too much is not carried out', async (t) => {
+  const { connect, server } = await setUp(t, { limits: { maxUnreadBytes: 1000 } });
+  const client = await connect();
+  client.send(...Array(100).fill({ action: 'ping' }), lock(write('late')));
+  await client.ended();
+  assert.equal(server.counts.acquired, 0);
+});
+
+test('a peer that says goodbye but does not close its side is cut after a while', async (t) => {
+  const { connect, server, clock } = await setUp(t);
+  const client = await connect();
+  client.socket.allowHalfOpen = true;
+  client.send({ action: 'bye' });
+  await client.ended();
+  assert.equal(server.counts.connections, 1);
+  clock.advance(5000);
+  await until(() => server.counts.connections === 0);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('the end of the input takes waiters out at once, though answers are still on their way', async (t) => {
+  const watch = new Watch();
+  const { connect, server } = await setUp(t, { lockObserver: watch });
+  const [holder, leaver] = [await connect(), await connect()];
+  await holder.ask(lock(write('a')));
+  leaver.socket.pause();
+  leaver.send(lock(write('a')));
+  // More than the kernel keeps for a peer that does not read: the server can't close yet.
+  leaver.send(...Array(4000).fill({ action: 'help' }));
+  leaver.socket.end();
+  await watch.until('lost');
+  assert.equal(server.counts.connections, 2);
+  assert.equal(server.counts.acquired, 1);
+  leaver.socket.destroy();
+});
+
 test('the server says why when it stops, and grants nothing on its way out', async (t) => {
   const { connect, server } = await setUp(t);
   const [holder, waiter, silent] = [await connect(), await connect(), await connect()];
@@ -393,8 +441,3 @@ test('a client that does not close its side is cut after a while when the server
   clock.advance(5000);
   await closed;
 });
-
-/** Waits for something to be true on the server, one round trip of `client` at a time. */
-async function waitUntil(isTrue: () => boolean, client: LineClient): Promise<void> {
-  while (!isTrue()) await client.ask({ action: 'ping' });
-}
