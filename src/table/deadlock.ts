@@ -5,8 +5,11 @@
  * *stuck* when it waits, and each lock it waits for is blocked by an owner that is stuck. An owner
  * that waits for nothing can still move, and so can one of whose waits only one may end; a lock
  * without an owner is never in the way for good. So the stuck owners are the largest set in which
- * each one's every wait is blocked by another of the set. If the new lock's owner is in it, the
- * newest request has closed a cycle, since before it nobody was stuck.
+ * each one's every wait is blocked by another of the set. If the new lock's owner is in it, and the
+ * waits among them lead back to it, the newest request has closed a cycle.
+ *
+ * Only requests are judged. An owner with several waits may get stuck without one, when the wait
+ * that could still end does: that is found when one of those concerned asks for more, or never.
  *
  *  1. Follow the waits from the new lock, from owner to owner. Mostly that ends without coming back
  *     to where it began, and there is no deadlock. Each queue is walked once, whoever waits in it.
@@ -59,8 +62,9 @@ class Search<C, O> {
     const stuck = this.#stuckAmong(new Set(reached.keys()), owner);
     if (stuck === undefined) return undefined;
     const ways = this.#follow(owner, stuck);
-    const cycle = wayTo(owner, ways, this.#owners);
-    return this.#stepsLeft < 0 ? undefined : cycle;
+    // Stuck, and yet not in a circle: behind others that are.
+    if (!ways.has(owner) || this.#stepsLeft < 0) return undefined;
+    return wayTo(owner, ways, this.#owners);
   }
 
   /**
