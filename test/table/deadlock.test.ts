@@ -343,6 +343,17 @@ test('10,000 owners in a chain: no deadlock, then one of them all', (t) => {
   assert.equal(timed(t, table)?.length, MANY);
 });
 
+test('a chain of 10,000 owners the last of whom can move does not hide a deadlock beside it', (t) => {
+  const table = new OwnedTable();
+  for (let i = 0; i < MANY; i++) table.enter(`o${i}`, write(`${i}`));
+  for (let i = 0; i + 1 < MANY; i++) table.enter(`o${i}`, write(`${i + 1}`));
+  table.enter('A', write('x'));
+  table.enter('B', write('y'));
+  table.enter('A', write('y'));
+  table.enter('B', write('x'), read('0'));
+  assert.equal(timed(t, table)?.length, 2);
+});
+
 test('10,000 owners in each other’s way on 10 paths: the search ends', (t) => {
   const table = new OwnedTable();
   const all = Array.from({ length: 10 }, (_, i) => write(`${i}`));
