@@ -171,11 +171,7 @@ export class Session {
     if (this.#state !== 'open' || this.#peer !== peer) return;
     this.#state = 'lost';
     this.#peer = undefined;
-    if (this.name === undefined) {
-      for (const lock of this.locks.values()) {
-        if (lock.state === 'enqueued') this.#drop(lock, 'lost');
-      }
-    }
+    if (this.name === undefined) this.#dropWaiting('lost');
     const isWorthKeeping = this.name !== undefined || this.locks.size > 0;
     if (!isWorthKeeping || this.abandonTimeoutMs === 0) {
       this.#finish('abandoned');
@@ -210,11 +206,17 @@ export class Session {
     this.#state = 'ended';
     this.#peer = undefined;
     this.#abandonTimer?.cancel();
-    // Waiters first, so that no held lock is handed to one that leaves with the next step.
-    for (const lock of this.locks.values()) if (lock.state === 'enqueued') this.#drop(lock, cause);
+    // What waits first, so that no held lock is handed to one that leaves with the next step.
+    this.#dropWaiting(cause);
     for (const lock of this.locks.values()) this.#drop(lock, cause);
     if (this.name !== undefined) this.#host.resumable.delete(this.name);
     this.#host.namespaces.leave(this.namespace, this);
+  }
+
+  /** All that waits leaves the queue. Newest first: so none is granted what another one leaves. */
+  #dropWaiting(cause: ReleaseCause): void {
+    const waiting = [...this.locks.values()].filter((lock) => lock.state === 'enqueued');
+    for (const lock of waiting.reverse()) this.#drop(lock, cause);
   }
 
   /** Why `lock`, which must wait, should not. */
