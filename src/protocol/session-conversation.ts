@@ -239,7 +239,8 @@ export class SessionConversation implements Conversation, Peer {
   #watch({ action, ref, path }: WatchRequest): void {
     this.#watching ??= new Watching(this.#channel, this.#current().namespace);
     const { maxWatches } = this.#host.limits;
-    if (action === 'watch' && this.#watching.count >= maxWatches) {
+    const isNew = action === 'watch' && !this.#watching.has(path);
+    if (isNew && this.#watching.count >= maxWatches) {
       const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
       this.#fault(action, ref, new Refusal('too_many_watches', message));
       return;
