@@ -79,7 +79,9 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   receiveGarbage(refusal: Refusal): void {
-    if (!this.#ended) this.#refuse({ refusal, action: undefined, ref: undefined });
+    if (this.#ended) return;
+    this.#heartbeat?.heard();
+    this.#refuse({ refusal, action: undefined, ref: undefined });
   }
 
   /** A message that can't be told from the next any more: says so, and ends. */
@@ -243,7 +245,8 @@ export class SessionConversation implements Conversation, Peer {
   #watch({ action, ref, path }: WatchRequest): void {
     this.#watching ??= new Watching(this.#channel, this.#current().namespace);
     const { maxWatches } = this.#host.limits;
-    if (action === 'watch' && this.#watching.count >= maxWatches) {
+    const isNew = action === 'watch' && !this.#watching.has(path);
+    if (isNew && this.#watching.count >= maxWatches) {
       const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
       this.#fault(action, ref, new Refusal('too_many_watches', message));
       return;

@@ -28,6 +28,10 @@ export class Watching implements Watcher {
     return this.#namespace.watchers.countOf(this);
   }
 
+  has(path: Path): boolean {
+    return this.#namespace.watchers.has(this, path);
+  }
+
   add(path: Path): void {
     this.#namespace.watchers.add(this, path);
   }

@@ -14,13 +14,11 @@ export class Watchers {
   /** The paths of each watcher. Empty for nearly every namespace: then nothing is looked at. */
   readonly #paths = new Map<Watcher, Path[]>();
 
-  /** @returns whether that path was new to that watcher */
-  add(watcher: Watcher, path: Path): boolean {
+  /** Once is enough: the same path again changes nothing. */
+  add(watcher: Watcher, path: Path): void {
     const paths = this.#paths.get(watcher);
     if (paths === undefined) this.#paths.set(watcher, [path]);
-    else if (paths.some((known) => isSame(known, path))) return false;
-    else paths.push(path);
-    return true;
+    else if (!this.has(watcher, path)) paths.push(path);
   }
 
   /** @returns whether that path was watched */
@@ -34,6 +32,10 @@ export class Watchers {
 
   removeAll(watcher: Watcher): void {
     this.#paths.delete(watcher);
+  }
+
+  has(watcher: Watcher, path: Path): boolean {
+    return this.#paths.get(watcher)?.some((known) => isSame(known, path)) ?? false;
   }
 
   /** How many paths `watcher` watches. */

@@ -5,12 +5,16 @@
  * *stuck* when it waits, and each lock it waits for is blocked by an owner that is stuck. An owner
  * that waits for nothing can still move, and so can one of whose waits only one may end; a lock
  * without an owner is never in the way for good. So the stuck owners are the largest set in which
- * each one's every wait is blocked by another of the set. If the new lock's owner is in it, the
- * newest request has closed a cycle, since before it nobody was stuck.
+ * each one's every wait is blocked by another of the set. If the new lock's owner is in it, and the
+ * waits among them lead back to it, the newest request has closed a cycle.
+ *
+ * Only requests are judged. An owner with several waits may get stuck without one, when the wait
+ * that could still end does: that is found when one of those concerned asks for more, or never.
  *
  *  1. Follow the waits from the new lock, from owner to owner. Mostly that ends without coming back
  *     to where it began, and there is no deadlock. Each queue is walked once, whoever waits in it.
- *  2. Otherwise take out, from all owners found, those that can move, until no more can.
+ *  2. Otherwise take out, from all owners found, those that can move, until no more can. Each wait
+ *     is looked at again only when an owner by which it was known to be stuck has been taken out.
  *  3. If the new lock's owner is left, the shortest way back to it through those left is the cycle.
  *
  * The search looks at no more than `MAX_STEPS` entries, so that it can't hold up the server. Past
@@ -59,8 +63,9 @@ class Search<C, O> {
     const stuck = this.#stuckAmong(new Set(reached.keys()), owner);
     if (stuck === undefined) return undefined;
     const ways = this.#follow(owner, stuck);
-    const cycle = wayTo(owner, ways, this.#owners);
-    return this.#stepsLeft < 0 ? undefined : cycle;
+    // Stuck, and yet not in a circle: behind others that are.
+    if (!ways.has(owner) || this.#stepsLeft < 0) return undefined;
+    return wayTo(owner, ways, this.#owners);
   }
 
   /**
@@ -104,63 +109,102 @@ class Search<C, O> {
 
   /** Those of `owners` that can't move unless another of them does; undefined if `asker` can. */
   #stuckAmong(owners: Set<O>, asker: O): Set<O> | undefined {
-    for (let before = -1; before !== owners.size; ) {
-      before = owners.size;
-      for (const owner of owners) {
-        if (this.#canMove(owner, owners)) owners.delete(owner);
+    const proofs = new Proofs<C, O>();
+    const freed: O[] = [];
+    const free = (owner: O): void => {
+      owners.delete(owner);
+      freed.push(owner);
+    };
+    for (const owner of owners) {
+      const waiting = this.#waiting(owner);
+      const isStuck = waiting.length > 0 && waiting.every((l) => this.#prove(l, owners, proofs));
+      if (!isStuck) free(owner);
+    }
+    for (const mover of freed) {
+      for (const lock of proofs.takeThoseOn(mover)) {
+        const owner = this.#owners.ownerOf(lock);
+        if (owner === undefined || !owners.has(owner)) continue;
+        if (!this.#prove(lock, owners, proofs)) free(owner);
       }
       if (!owners.has(asker)) return undefined;
     }
-    return owners;
+    return owners.has(asker) ? owners : undefined;
   }
 
-  #canMove(owner: O, stuck: ReadonlySet<O>): boolean {
-    const waiting = this.#waiting(owner);
-    return waiting.length === 0 || !waiting.every((lock) => this.#isStuck(lock, stuck));
-  }
-
-  /** Whether `lock` would still wait if all but the `stuck` owners let go of everything. */
-  #isStuck(lock: TableLock<C>, stuck: ReadonlySet<O>): boolean {
+  /** Whether `lock` would still wait if all but the `stuck` owners let go; notes by whom it would. */
+  #prove(lock: TableLock<C>, stuck: ReadonlySet<O>, proofs: Proofs<C, O>): boolean {
+    this.#stepsLeft--;
     for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
       for (const queue of queuesAhead(entry)) {
-        const isStuck =
+        const blockers =
           entry instanceof LimitEntry
-            ? this.#isLineStuck(entry, queue, stuck)
-            : this.#hasStuckAhead(lock, queue, stuck);
-        if (isStuck) return true;
+            ? this.#blockersInLine(entry, queue, stuck)
+            : this.#firstBlocker(lock, queue, stuck, proofs);
+        for (const blocker of blockers) proofs.add(blocker, lock);
+        if (blockers.length > 0) return true;
       }
     }
     return false;
   }
 
-  #hasStuckAhead(lock: TableLock<C>, queue: Queue<C>, stuck: ReadonlySet<O>): boolean {
-    for (let other = queue.head; isAheadOf(other, lock); other = other.next) {
-      if (this.#stepsLeft-- <= 0) return false;
-      if (this.#isOwnedByOne(other.lock, stuck)) return true;
+  /** The owner of the first lock of a stuck one in `queue`, if that is ahead of `lock`. */
+  #firstBlocker(
+    lock: TableLock<C>,
+    queue: Queue<C>,
+    stuck: ReadonlySet<O>,
+    { firsts }: Proofs<C, O>,
+  ): O[] {
+    let first = firsts.get(queue) ?? queue.head;
+    let owner: O | undefined;
+    while (isAheadOf(first, lock) && this.#stepsLeft-- > 0) {
+      firsts.set(queue, first);
+      owner = this.#stuckOwnerOf(first.lock, stuck);
+      if (owner !== undefined) return [owner];
+      first = first.next;
     }
-    return false;
+    return [];
   }
 
   /** The same for limited reads: the line that is left must let each of its own in, up to `entry`. */
-  #isLineStuck(entry: LimitEntry<C>, queue: Queue<C>, stuck: ReadonlySet<O>): boolean {
-    let left = 0;
+  #blockersInLine(entry: LimitEntry<C>, queue: Queue<C>, stuck: ReadonlySet<O>): O[] {
+    const left: O[] = [];
     for (let other = queue.head; isAheadOf(other, entry.lock); other = other.next) {
-      if (this.#stepsLeft-- <= 0) return false;
-      if (!this.#isOwnedByOne(other.lock, stuck)) continue;
-      if (other instanceof LimitEntry && left >= other.limit) return true;
-      left++;
+      if (this.#stepsLeft-- <= 0) return [];
+      const owner = this.#stuckOwnerOf(other.lock, stuck);
+      if (owner === undefined) continue;
+      left.push(owner);
+      if (other instanceof LimitEntry && left.length > other.limit) return left;
     }
-    return left >= entry.limit;
+    return left.length >= entry.limit ? left : [];
   }
 
-  #isOwnedByOne(lock: Lock<C>, of: ReadonlySet<O>): boolean {
+  #stuckOwnerOf(lock: Lock<C>, stuck: ReadonlySet<O>): O | undefined {
     const owner = this.#owners.ownerOf(lock);
-    return owner !== undefined && of.has(owner);
+    return owner !== undefined && stuck.has(owner) ? owner : undefined;
   }
 
   #waiting(owner: O): TableLock<C>[] {
     // The view of the owners is the caller's; the locks in it are this table's own.
     return [...this.#owners.waitsOf(owner)] as TableLock<C>[];
+  }
+}
+
+/** By which owners each lock is known to be stuck: when one of them can move, it is to be seen anew. */
+class Proofs<C, O> {
+  readonly #locks = new Map<O, TableLock<C>[]>();
+  /** In each queue, how far it holds no lock of a stuck owner: that only ever moves on. */
+  readonly firsts = new Map<Queue<C>, Entry<C>>();
+
+  add(owner: O, lock: TableLock<C>): void {
+    const locks = this.#locks.get(owner);
+    if (locks === undefined) this.#locks.set(owner, [lock]);
+    else locks.push(lock);
+  }
+
+  takeThoseOn(owner: O): readonly TableLock<C>[] {
+    const locks = this.#locks.get(owner) ?? [];
+    this.#locks.delete(owner);
+    return locks;
   }
 }
 

@@ -2,84 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IdCounter } from '../../src/session/id-counter.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
-import type { LockTerms, SessionLock } from '../../src/session/lock-request.ts';
-import { Namespaces } from '../../src/session/namespace.ts';
-import {
-  type Peer,
-  Session,
-  type SessionHost,
-  type SessionSettings,
-} from '../../src/session/session.ts';
-import { FakeClock } from '../support/fake-clock.ts';
 import { read, write } from '../support/line-client.ts';
-
-function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
-  const clock = new FakeClock();
-  const namespaces = new Namespaces(new IdCounter(0).next);
-  const events: string[] = [];
-  let names = 0;
-  const name = (lock: SessionLock): string =>
-    `${lock.context.session.client}/${lock.context.terms.ref}`;
-  const host: SessionHost = {
-    namespaces,
-    resumable: new Map(),
-    newName: () => `name-${++names}`,
-    clock,
-    limits: { ...DEFAULT_LIMITS, ...limits },
-    observer: {
-      enqueued: (lock) => events.push(`enqueued ${name(lock)}`),
-      acquired: (lock) => events.push(`acquired ${name(lock)}`),
-      released: (lock, cause) => events.push(`${cause} ${name(lock)}`),
-    },
-  };
-  /** What each client was told of locks that it had waited for. */
-  const told: string[] = [];
-  const peerOf = (client: string): Peer => ({
-    acquired: (lock) => told.push(name(lock)),
-    timedOut: (lock) => told.push(`timeout ${name(lock)}`),
-    expired: (lock) => told.push(`expired ${name(lock)}`),
-    takenOver: () => told.push(`taken over ${client}`),
-  });
-  const open = (
-    client: string,
-    abandonTimeoutMs = 1000,
-    namespace = 'shop',
-    sessionName?: string,
-  ): TestSession => {
-    const peer = peerOf(client);
-    const settings = { namespace, abandonTimeoutMs, client, name: sessionName };
-    return new TestSession(host, settings, peer);
-  };
-  const verify = (): void => {
-    for (const { table } of namespaces) table.verify();
-  };
-  return { clock, namespaces, events, told, open, verify, host, peerOf };
-}
-
-/** A session that remembers its first peer, so that tests can say that this one was lost. */
-class TestSession extends Session {
-  readonly peer: Peer;
-
-  constructor(host: SessionHost, settings: SessionSettings, peer: Peer) {
-    super(host, settings, peer);
-    this.peer = peer;
-  }
-
-  loseFirst(): void {
-    this.lose(this.peer);
-  }
-}
-
-function mustLock(session: Session, ref: string, ...resources: Parameters<Session['lock']>[0]) {
-  return mustGet(session, { ref }, ...resources);
-}
-
-function mustGet(session: Session, terms: LockTerms, ...resources: Parameters<Session['lock']>[0]) {
-  const lock = session.lock(resources, terms);
-  if ('code' in lock) assert.fail(lock.code);
-  return lock;
-}
+import { mustLock, setUp } from '../support/session-host.ts';
 
 test('a peer is told when what it waits for is released, and only then', () => {
   const { open, told } = setUp();

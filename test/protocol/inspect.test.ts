@@ -1,0 +1,220 @@
+/** `inspect` over real sockets: by path, by id, in pages; every field; and that it changes nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type LineClient, lock, type Reply, read, write } from '../support/line-client.ts';
+import { codeOf, setUp, unreadOf } from '../support/line-server.ts';
+
+/** Asks, and takes all lines of the answer. */
+async function inspect(client: LineClient, fields: object = {}): Promise<Reply[]> {
+  client.send({ action: 'inspect', ...fields });
+  const lines = [await client.next()];
+  while (lines.at(-1)?.end !== true) lines.push(await client.next());
+  return lines;
+}
+
+test('a path shows what is at it, above it and below it, and who waits for whom', async (t) => {
+  const { connect, greet, clock } = await setUp(t);
+  const { client: holder } = await greet({ label: 'till' });
+  const below = await holder.ask({ ...lock(read('a', 'b')), label: 'night job', owner: 'o1' });
+  clock.advance(1500);
+  const above = await holder.ask({ ...lock(read(), write('z')), holdMs: 9000 });
+  clock.advance(250);
+  const waiter = await connect();
+  const waiting = await waiter.ask({ ...lock(write('a')), waitMs: 5000 });
+  clock.advance(250);
+  const lines: Reply[] = await inspect(waiter, { path: ['a'], ref: 'i' });
+  const waitsFor = lines[2]?.waitsFor as Reply[];
+  assert.equal(
+    lines.every((line) => line.action === 'inspect' && line.ref === 'i'),
+    true,
+  );
+  const head = { action: 'inspect', ref: 'i' };
+  const { client } = lines[0] ?? {};
+  assert.match(String(client), /^127\.0\.0\.1:\d+$/);
+  assert.notEqual(lines[2]?.client, client);
+  assert.deepEqual(lines, [
+    {
+      ...head,
+      id: below.id,
+      state: 'acquired',
+      place: 'below',
+      resources: [read('a', 'b')],
+      client,
+      session: 'till',
+      label: 'night job',
+      owner: 'o1',
+      forMs: 2000,
+    },
+    {
+      ...head,
+      id: above.id,
+      state: above.state,
+      place: 'above',
+      resources: [read(), write('z')],
+      client,
+      session: 'till',
+      forMs: 500,
+      limitMs: 9000,
+    },
+    {
+      ...head,
+      id: waiting.id,
+      state: 'enqueued',
+      place: 'same',
+      resources: [write('a')],
+      client: lines[2]?.client,
+      forMs: 250,
+      limitMs: 5000,
+      waitsFor,
+    },
+    { ...head, end: true, acquired: 2, enqueued: 1 },
+  ]);
+  assert.deepEqual(
+    waitsFor.toSorted((a, b) => Number(a.id) - Number(b.id)),
+    [
+      { id: below.id, state: 'acquired', relation: 'below', path: ['a'] },
+      { id: above.id, state: 'acquired', relation: 'above', path: [] },
+    ],
+  );
+});
+
+test('forMs counts the wait until the grant, and the hold from there', async (t) => {
+  const { connect, clock } = await setUp(t);
+  const client = await connect();
+  await client.ask({ ...lock(write('a')), ref: 1 });
+  const second = await client.ask({ ...lock(write('a')), ref: 2 });
+  clock.advance(300);
+  assert.equal((await inspect(client, { id: second.id }))[0]?.forMs, 300);
+  client.send({ action: 'release', id: String(Number(second.id) - 1) });
+  await client.next();
+  await client.next();
+  clock.advance(40);
+  const [line] = await inspect(client, { id: second.id });
+  assert.deepEqual([line?.state, line?.forMs], ['acquired', 40]);
+});
+
+test('an id shows that lock alone, of whichever session of the namespace, or is not there', async (t) => {
+  const { connect, greet } = await setUp(t);
+  const { client: stranger } = await greet({ namespace: 'elsewhere' });
+  const hidden = await stranger.ask(lock(write('a')));
+  const [holder, client] = [await connect(), await connect()];
+  const { id } = await holder.ask(lock(write('a')));
+  await holder.ask(lock(write('b')));
+  const lines = await inspect(client, { id });
+  assert.equal(lines.length, 2);
+  assert.equal(lines[0]?.id, id);
+  assert.equal('place' in (lines[0] ?? {}), false);
+  for (const wrong of [hidden.id, '1']) {
+    const reply = await client.ask({ action: 'inspect', id: wrong });
+    assert.equal(codeOf(reply), 'no_such_lock');
+  }
+});
+
+test('without a path everything is shown; what is free shows nothing', async (t) => {
+  const { connect } = await setUp(t);
+  const client = await connect();
+  assert.deepEqual(await inspect(client), [
+    { action: 'inspect', end: true, acquired: 0, enqueued: 0 },
+  ]);
+  await client.ask(lock(write('a')));
+  await client.ask(lock(write('b', 'c')));
+  await client.ask(lock(read('b')));
+  assert.deepEqual((await inspect(client)).at(-1), {
+    action: 'inspect',
+    end: true,
+    acquired: 2,
+    enqueued: 1,
+  });
+  assert.equal((await inspect(client, { path: ['c'] })).length, 1);
+});
+
+test('pages of max locks each, by next and after, are the whole without repeats', async (t) => {
+  const { connect } = await setUp(t);
+  const [holder, client] = [await connect(), await connect()];
+  const ids: unknown[] = [];
+  for (let i = 0; i < 105; i++) ids.push((await holder.ask(lock(read('a', `${i}`)))).id);
+  for (const max of [1, 50, 104, 105, 106, undefined]) {
+    const found: unknown[] = [];
+    let after: unknown;
+    do {
+      const lines = await inspect(client, { path: ['a'], max, after });
+      const end = lines.pop();
+      assert.ok(lines.length <= (max ?? 100));
+      found.push(...lines.map((line) => line.id));
+      after = end?.next;
+    } while (after !== undefined);
+    assert.deepEqual(found, ids);
+  }
+  for (const max of [0, 1001, 1.5, '5']) {
+    assert.equal(codeOf(await client.ask({ action: 'inspect', max })), 'bad_request');
+  }
+});
+
+test('an answer ends when it is over its bytes, and goes on where it ended', async (t) => {
+  const { connect } = await setUp(t);
+  const [holder, client] = [await connect(), await connect()];
+  const long = Array.from({ length: 10 }, (_, i) => read('x'.repeat(1000), `${i}`));
+  for (let i = 0; i < 100; i++) await holder.ask(lock(...long));
+  let found = 0;
+  let pages = 0;
+  let after: unknown;
+  do {
+    const lines = await inspect(client, { after, max: 1000 });
+    assert.ok(JSON.stringify(lines).length < 300 * 1024);
+    found += lines.length - 1;
+    pages++;
+    after = lines.at(-1)?.next;
+  } while (after !== undefined);
+  assert.equal(found, 100);
+  assert.ok(pages > 1);
+});
+
+test('of many resources and many waits ten are spelled out', async (t) => {
+  const { connect } = await setUp(t);
+  const client = await connect();
+  for (let i = 0; i < 11; i++) await client.ask(lock(write(`${i}`)));
+  const many = Array.from({ length: 12 }, (_, i) => write(`${i}`));
+  const { id } = await client.ask(lock(...many));
+  const [line] = await inspect(client, { id });
+  assert.equal((line?.resources as object[] | undefined)?.length, 10);
+  assert.equal(line?.moreResources, 2);
+  assert.equal((line?.waitsFor as object[] | undefined)?.length, 10);
+  assert.equal(line?.waitsForMore, true);
+});
+
+test('the line of a limit is a relation of its own', async (t) => {
+  const { connect } = await setUp(t);
+  const client = await connect();
+  const seat = lock({ type: 'read', path: ['gpu'], limit: 1 });
+  const first = await client.ask(seat);
+  const second = await client.ask(seat);
+  const [line] = await inspect(client, { id: second.id });
+  assert.deepEqual(line?.resources, seat.resources);
+  assert.deepEqual(line?.waitsFor, [
+    { id: first.id, state: 'acquired', relation: 'limit', path: ['gpu'] },
+  ]);
+});
+
+test('looking changes nothing and disturbs nobody', async (t) => {
+  const { connect, watch, server } = await setUp(t);
+  const [holder, waiter, client] = [await connect(), await connect(), await connect()];
+  await holder.ask(lock(write('a')));
+  await waiter.ask(lock(write('a')));
+  const before = server.counts;
+  for (const path of [[], ['a'], ['a', 'b'], ['new', 'path']]) await inspect(client, { path });
+  const stats = await client.ask({ action: 'stats' });
+  assert.equal(stats.paths, 1);
+  assert.deepEqual(server.counts, { ...before, sessions: 3 });
+  assert.equal(watch.count('acquired') + watch.count('enqueued'), 2);
+  assert.deepEqual(await unreadOf(holder), []);
+  assert.deepEqual(await unreadOf(waiter), []);
+});
+
+test('a lock of a session that is lost is shown as it stands', async (t) => {
+  const { connect, greet, cut } = await setUp(t);
+  const { client: holder } = await greet({ label: 'gone' });
+  const { id } = await holder.ask(lock(write('a')));
+  await cut(holder);
+  const [line] = await inspect(await connect(), { path: ['a'] });
+  assert.deepEqual([line?.id, line?.session], [id, 'gone']);
+});

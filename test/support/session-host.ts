@@ -1,0 +1,97 @@
+/**
+ * Sessions without a server: a host on a driven clock, and peers that write down what they are told.
+ * Locks go by `client/ref`.
+ */
+import assert from 'node:assert/strict';
+import { IdCounter } from '../../src/session/id-counter.ts';
+import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import type { LockTerms, SessionLock } from '../../src/session/lock-request.ts';
+import { Namespaces } from '../../src/session/namespace.ts';
+import {
+  type Peer,
+  Session,
+  type SessionHost,
+  type SessionSettings,
+} from '../../src/session/session.ts';
+import { FakeClock } from './fake-clock.ts';
+
+export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
+  const clock = new FakeClock();
+  const namespaces = new Namespaces(new IdCounter(0).next);
+  const events: string[] = [];
+  let names = 0;
+  const name = (lock: SessionLock): string =>
+    `${lock.context.session.client}/${lock.context.terms.ref}`;
+  const host: SessionHost = {
+    namespaces,
+    resumable: new Map(),
+    newName: () => `name-${++names}`,
+    clock,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    observer: {
+      enqueued: (lock) => events.push(`enqueued ${name(lock)}`),
+      acquired: (lock) => events.push(`acquired ${name(lock)}`),
+      released: (lock, cause) => events.push(`${cause} ${name(lock)}`),
+    },
+  };
+  /** What each client was told of locks that it had waited for. */
+  const told: string[] = [];
+  const peerOf = (client: string): Peer => ({
+    acquired: (lock) => told.push(name(lock)),
+    timedOut: (lock) => told.push(`timeout ${name(lock)}`),
+    expired: (lock) => told.push(`expired ${name(lock)}`),
+    takenOver: () => told.push(`taken over ${client}`),
+  });
+  const open = (
+    client: string,
+    abandonTimeoutMs = 1000,
+    namespace = 'shop',
+    sessionName?: string,
+  ): TestSession => {
+    const peer = peerOf(client);
+    const settings = { namespace, abandonTimeoutMs, client, name: sessionName };
+    return new TestSession(host, settings, peer);
+  };
+  /** Takes a session over for a new connection of that client. */
+  const resume = (session: Session, client: string): Peer => {
+    const peer = peerOf(client);
+    session.resume(peer, client);
+    return peer;
+  };
+  const verify = (): void => {
+    for (const { table } of namespaces) table.verify();
+  };
+  return { clock, namespaces, events, told, open, resume, verify, host, peerOf };
+}
+
+/** A session that remembers its first peer, so that tests can say that this one was lost. */
+export class TestSession extends Session {
+  readonly peer: Peer;
+
+  constructor(host: SessionHost, settings: SessionSettings, peer: Peer) {
+    super(host, settings, peer);
+    this.peer = peer;
+  }
+
+  loseFirst(): void {
+    this.lose(this.peer);
+  }
+}
+
+export function mustLock(
+  session: Session,
+  ref: string,
+  ...resources: Parameters<Session['lock']>[0]
+) {
+  return mustGet(session, { ref }, ...resources);
+}
+
+export function mustGet(
+  session: Session,
+  terms: LockTerms,
+  ...resources: Parameters<Session['lock']>[0]
+) {
+  const lock = session.lock(resources, terms);
+  if ('code' in lock) assert.fail(lock.code);
+  return lock;
+}

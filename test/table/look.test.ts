@@ -1,0 +1,183 @@
+/** Looking at a table: who has to do with a path, and who waits for whom, against plain definitions. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Lock } from '../../src/table/lock.ts';
+import { LockTable } from '../../src/table/lock-table.ts';
+import type { Place } from '../../src/table/look.ts';
+import type { Path, Resource } from '../../src/table/resource.ts';
+import { isPrefix } from '../support/lock-model.ts';
+import { type Random, withSeeds } from '../support/random.ts';
+import { limited, read, write } from '../support/resources.ts';
+import { WaitModel } from '../support/wait-model.ts';
+
+/** What a lock's resources come to, without those that others of it cover. */
+function effective(resources: readonly Resource[]): Resource[] {
+  return resources.filter(
+    (resource, i) =>
+      !resources.some((other, j) => {
+        if (i === j || !isPrefix(other.path, resource.path)) return false;
+        if (other.type === 'read' && resource.type === 'write') return false;
+        const isTwin = other.type === resource.type && other.path.length === resource.path.length;
+        return !isTwin || j < i;
+      }),
+  );
+}
+
+function placeOf(lock: Lock, path: Path): Place | undefined {
+  const places = effective(lock.resources).map((resource): Place | undefined => {
+    if (isPrefix(resource.path, path)) {
+      return resource.path.length === path.length ? 'same' : 'above';
+    }
+    return isPrefix(path, resource.path) ? 'below' : undefined;
+  });
+  return (['same', 'above', 'below'] as const).find((place) => places.includes(place));
+}
+
+/** What `look` says, as words. */
+function seen(table: LockTable, path: Path, afterId?: number): string[] {
+  return [...table.look(path, afterId)].map(({ lock, place }) => `${lock.id} ${place}`);
+}
+
+function drawPath(random: Random): string[] {
+  return Array.from({ length: random.below(4) }, () => random.pick(['a', 'b', '']));
+}
+
+function drawResource(random: Random): Resource {
+  const path = drawPath(random);
+  return random.pick([write(...path), read(...path), limited(1 + random.below(2), ...path)]);
+}
+
+function checkWaits(table: LockTable, alive: readonly Lock[]): void {
+  const model = new WaitModel(alive, () => undefined);
+  for (const lock of alive) {
+    const expected = model.waitsOf(lock);
+    const waits = [...table.waitsOf(lock)];
+    const ids = waits.map(({ blocker }) => blocker.id);
+    assert.equal(new Set(ids).size, ids.length, 'each blocker once');
+    assert.deepEqual(new Set(ids), new Set([...expected.keys()].map(({ id }) => id)));
+    assert.equal(waits.length === 0, lock.state === 'acquired');
+    for (const { waiter, blocker, relation, path } of waits) {
+      assert.equal(waiter, lock);
+      const meetings = (expected.get(blocker) ?? []).map((meeting) => JSON.stringify(meeting));
+      assert.ok(meetings.includes(JSON.stringify({ relation, path })), `${relation} ${path}`);
+    }
+  }
+}
+
+function checkLook(table: LockTable, alive: readonly Lock[], path: Path, afterId: number): void {
+  const expected = alive.flatMap((lock) => {
+    const place = placeOf(lock, path);
+    return place === undefined || lock.id <= afterId ? [] : [`${lock.id} ${place}`];
+  });
+  assert.deepEqual(seen(table, path, afterId), expected);
+}
+
+test('random tables: look and waitsOf say what the definitions say, and change nothing', () => {
+  withSeeds(150, (random) => {
+    const table = new LockTable();
+    const alive: Lock[] = [];
+    for (let step = 0; step < 40; step++) {
+      if (alive.length > 12 || (alive.length > 0 && random.oneIn(3))) {
+        const [lock] = alive.splice(random.below(alive.length), 1);
+        table.release(lock ?? assert.fail());
+      } else {
+        const length = random.pick([1, 1, 2, 4]);
+        const resources = Array.from({ length }, () => drawResource(random));
+        alive.push(table.lock(resources, undefined));
+      }
+      const size = { ...table.size };
+      checkWaits(table, alive);
+      checkLook(table, alive, drawPath(random), random.below(table.lastId + 1));
+      table.verify();
+      assert.deepEqual(table.size, size);
+    }
+  });
+});
+
+test('a lock is seen from its own path, from above it and from below it, but not from beside it', () => {
+  const table = new LockTable();
+  table.lock([write('a', 'b')], undefined);
+  table.lock([read('a')], undefined);
+  assert.deepEqual(seen(table, []), ['1 below', '2 below']);
+  assert.deepEqual(seen(table, ['a']), ['1 below', '2 same']);
+  assert.deepEqual(seen(table, ['a', 'b']), ['1 same', '2 above']);
+  assert.deepEqual(seen(table, ['a', 'b', 'c', 'd']), ['1 above', '2 above']);
+  assert.deepEqual(seen(table, ['a', 'c']), ['2 above']);
+  assert.deepEqual(seen(table, ['c']), []);
+});
+
+test('a lock with several resources is seen once, at the first place that applies', () => {
+  const table = new LockTable();
+  table.lock([read('a'), write('a', 'b'), limited(2, 'a', 'b', 'c')], undefined);
+  assert.deepEqual(seen(table, ['a']), ['1 same']);
+  assert.deepEqual(seen(table, ['a', 'b']), ['1 same']);
+  assert.deepEqual(seen(table, ['a', 'b', 'c']), ['1 above']);
+  assert.deepEqual(seen(table, []), ['1 below']);
+});
+
+test('an empty table shows nothing', () => {
+  assert.deepEqual(seen(new LockTable(), []), []);
+  assert.deepEqual(seen(new LockTable(), ['a']), []);
+});
+
+/** The ids of one page: at most `size` locks after the one with that id. */
+function page(table: LockTable, path: Path, afterId: number, size: number): number[] {
+  return [...table.look(path, afterId)].slice(0, size).map(({ lock }) => lock.id);
+}
+
+test('pages by afterId are the whole in order, each lock once', () => {
+  const table = new LockTable();
+  for (let i = 0; i < 50; i++) table.lock([read('a', `${i % 3}`), write('b', `${i}`)], undefined);
+  for (const path of [[], ['a'], ['a', '1'], ['b']]) {
+    const whole = [...table.look(path)].map(({ lock }) => lock.id);
+    for (const size of [1, 3, 49, 50, 51]) {
+      const paged: number[] = [];
+      let next = page(table, path, 0, size);
+      while (next.length > 0) {
+        paged.push(...next);
+        next = page(table, path, paged.at(-1) ?? 0, size);
+      }
+      assert.deepEqual(paged, whole);
+    }
+  }
+});
+
+test('what comes and goes between two pages is not repeated, and hides nothing else', () => {
+  const table = new LockTable();
+  const locks = Array.from({ length: 6 }, () => table.lock([write('a')], undefined));
+  const [first, second, third, fourth] = locks;
+  assert.ok(first && second && third && fourth);
+  assert.deepEqual(seen(table, ['a']).slice(0, 2), ['1 same', '2 same']);
+  table.release(first);
+  table.release(second);
+  table.release(fourth);
+  table.lock([write('a')], undefined);
+  assert.deepEqual(seen(table, ['a'], second.id), ['3 same', '5 same', '6 same', '7 same']);
+  for (const lock of [...table.look(['a'])]) table.release(lock.lock);
+  assert.deepEqual(seen(table, ['a'], 3), []);
+});
+
+test('a waiter waits for each conflicting lock before it, and says where they meet', () => {
+  const table = new LockTable();
+  table.lock([write('a', 'b')], undefined);
+  table.lock([read()], undefined);
+  table.lock([limited(1, 'c')], undefined);
+  const writer = table.lock([write('a')], undefined);
+  const seat = table.lock([limited(1, 'c')], undefined);
+  const behind = table.lock([read('a')], undefined);
+  const waits = (lock: Lock) =>
+    [...table.waitsOf(lock)]
+      .map(({ blocker, relation, path }) => `${blocker.id} ${relation} /${path.join('/')}`)
+      .sort();
+  assert.deepEqual(waits(writer), ['1 below /a', '2 above /']);
+  assert.deepEqual(waits(seat), ['3 limit /c']);
+  assert.deepEqual(waits(behind), ['1 below /a', '4 same /a']);
+});
+
+test('a lock that is held waits for nothing, and one that is released can not be asked', () => {
+  const table = new LockTable();
+  const lock = table.lock([write('a')], undefined);
+  assert.deepEqual([...table.waitsOf(lock)], []);
+  table.release(lock);
+  assert.throws(() => table.waitsOf(lock), /released already/);
+});
