@@ -171,11 +171,7 @@ export class Session {
     if (this.#state !== 'open' || this.#peer !== peer) return;
     this.#state = 'lost';
     this.#peer = undefined;
-    if (this.name === undefined) {
-      for (const lock of this.locks.values()) {
-        if (lock.state === 'enqueued') this.#drop(lock, 'lost');
-      }
-    }
+    if (this.name === undefined) this.#dropWaiting('lost');
     const isWorthKeeping = this.name !== undefined || this.locks.size > 0;
     if (!isWorthKeeping || this.abandonTimeoutMs === 0) {
       this.#finish('abandoned');
@@ -211,10 +207,20 @@ export class Session {
     this.#peer = undefined;
     this.#abandonTimer?.cancel();
     // Waiters first, so that no held lock is handed to one that leaves with the next step.
-    for (const lock of this.locks.values()) if (lock.state === 'enqueued') this.#drop(lock, cause);
+    this.#dropWaiting(cause);
     for (const lock of this.locks.values()) this.#drop(lock, cause);
     if (this.name !== undefined) this.#host.resumable.delete(this.name);
     this.#host.namespaces.leave(this.namespace, this);
+  }
+
+  /**
+   * Leaves all queues. The newest lock goes first: it lets only later ones through, and of those
+   * none is left here, so that nothing is granted to this session by its own leaving.
+   */
+  #dropWaiting(cause: ReleaseCause): void {
+    for (const lock of [...this.locks.values()].reverse()) {
+      if (lock.state === 'enqueued') this.#drop(lock, cause);
+    }
   }
 
   /** Why `lock`, which must wait, should not. */

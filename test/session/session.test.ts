@@ -126,6 +126,30 @@ test('what a lost session waits for leaves the queue at once, and those behind m
   assert.deepEqual(told, ['late/1']);
 });
 
+test('a lost session that waits for itself holds nothing of that afterwards', () => {
+  const { open, events, clock } = setUp();
+  mustLock(open('holder'), '1', write('x'));
+  const lost = open('lost');
+  mustLock(lost, '1', write('x'), write('y'));
+  mustLock(lost, '2', write('y'));
+  mustLock(open('late'), '1', write('y'));
+  events.length = 0;
+  lost.loseFirst();
+  assert.deepEqual(events, ['lost lost/2', 'lost lost/1', 'acquired late/1']);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('a session that ends is granted nothing by its own leaving', () => {
+  const { open, events } = setUp();
+  mustLock(open('holder'), '1', write('x'));
+  const leaving = open('leaving');
+  mustLock(leaving, '1', write('x'), write('y'));
+  mustLock(leaving, '2', write('y'));
+  events.length = 0;
+  leaving.end();
+  assert.deepEqual(events, ['ended leaving/2', 'ended leaving/1']);
+});
+
 test('a session that held nothing is gone with its connection, and its namespace with it', () => {
   const { open, namespaces, clock } = setUp();
   const a = open('a');
