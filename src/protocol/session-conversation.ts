@@ -73,7 +73,9 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   receiveGarbage(refusal: Refusal): void {
-    if (!this.#ended) this.#refuse({ refusal, action: undefined, ref: undefined });
+    if (this.#ended) return;
+    this.#heartbeat?.heard();
+    this.#refuse({ refusal, action: undefined, ref: undefined });
   }
 
   /** A message that can't be told from the next any more: says so, and ends. */

@@ -398,3 +398,17 @@ test('a client that does not close its side is cut after a while when the server
 async function waitUntil(isTrue: () => boolean, client: LineClient): Promise<void> {
   while (!isTrue()) await client.ask({ action: 'ping' });
 }
+
+test('a line that is no text is refused, and yet a sign of life', async (t) => {
+  const { clock, connect } = await setUp(t);
+  const client = await connect();
+  await client.ask({ action: 'hello', heartbeatMs: 100 });
+  clock.advance(99);
+  client.sendRaw(Buffer.from([0x7b, 0xff, 0x7d, 0x0a]));
+  assert.equal(codeOf(await client.next()), 'bad_utf8');
+  clock.advance(99);
+  assert.deepEqual(await client.ask({ action: 'ping' }), { action: 'ping' });
+  clock.advance(100);
+  const [farewell] = await client.ended();
+  assert.equal(codeOf(farewell ?? {}), 'silent');
+});
