@@ -49,17 +49,17 @@ export function locksConflict(a: ModelLock, b: ModelLock): boolean {
   return a.resources.some((ra) => b.resources.some((rb) => resourcesConflict(ra, rb)));
 }
 
-function resourcesConflict(a: Resource, b: Resource): boolean {
+export function resourcesConflict(a: Resource, b: Resource): boolean {
   if (a.type === 'read' && b.type === 'read') return false;
   return isPrefix(a.path, b.path) || isPrefix(b.path, a.path);
 }
 
-function isPrefix(short: Path, long: Path): boolean {
+export function isPrefix(short: Path, long: Path): boolean {
   return short.length <= long.length && short.every((segment, i) => segment === long[i]);
 }
 
 /** Leaves out what a write of the same lock covers; of two on one path the smaller counts. */
-function limitsThatCount(resources: readonly Resource[]): Map<string, number> {
+export function limitsThatCount(resources: readonly Resource[]): Map<string, number> {
   const smallest = new Map<string, number>();
   for (const resource of resources) {
     if (resource.type === 'write' || resource.limit === undefined) continue;
