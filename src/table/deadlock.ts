@@ -5,13 +5,14 @@
  * *stuck* when it waits, and each lock it waits for is blocked by an owner that is stuck. An owner
  * that waits for nothing can still move, and so can one of whose waits only one may end; a lock
  * without an owner is never in the way for good. So the stuck owners are the largest set in which
- * each one's every wait is blocked by another of the set. If the new lock's owner is in it, the
- * newest request has closed a cycle, since before it nobody was stuck.
+ * each one's every wait is blocked by another of the set. The newest request has closed a cycle if
+ * its owner is in it and in the way of itself there. That it is in it is not enough: others may be
+ * stuck without it, where an owner took back the one wait that could still end.
  *
  *  1. Follow the waits from the new lock, from owner to owner. Mostly that ends without coming back
  *     to where it began, and there is no deadlock. Each queue is walked once, whoever waits in it.
  *  2. Otherwise take out, from all owners found, those that can move, until no more can.
- *  3. If the new lock's owner is left, the shortest way back to it through those left is the cycle.
+ *  3. The shortest way back to the new lock's owner through those left, if there is one, is the cycle.
  *
  * The search looks at no more than `MAX_STEPS` entries, so that it can't hold up the server. Past
  * that it gives up and finds nothing.
@@ -59,8 +60,8 @@ class Search<C, O> {
     const stuck = this.#stuckAmong(new Set(reached.keys()), owner);
     if (stuck === undefined) return undefined;
     const ways = this.#follow(owner, stuck);
-    const cycle = wayTo(owner, ways, this.#owners);
-    return this.#stepsLeft < 0 ? undefined : cycle;
+    if (this.#stepsLeft < 0 || !ways.has(owner)) return undefined;
+    return wayTo(owner, ways, this.#owners);
   }
 
   /**

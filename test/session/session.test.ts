@@ -277,3 +277,27 @@ test('ids start from the wall clock in microseconds and rise', () => {
   assert.equal(counter.next(), 1_700_000_000_123_002);
   assert.ok(Number.isSafeInteger(new IdCounter(Date.parse('2200-01-01')).next()));
 });
+
+test('who waits behind a deadlock of others, and for one that can move, has closed no cycle', () => {
+  const { open } = setUp();
+  const session = open('a');
+  const as = (owner: string, ...paths: string[]) =>
+    session.lock(
+      paths.map((path) => write(path)),
+      { owner },
+    );
+  for (const owner of ['p', 'q', 'o', 'r']) as(owner, owner);
+  mustLock(session, 'free', write('free'));
+  // p and q wait for each other, which nobody noticed: p could still move when q asked.
+  as('p', 'q');
+  const wayOut = as('p', 'free');
+  as('q', 'p');
+  assert.ok('state' in wayOut);
+  session.release(wayOut);
+  // r waits for o, but for something else as well.
+  as('r', 'o');
+  as('r', 'free');
+  const asked = as('o', 'p', 'r');
+  assert.ok('state' in asked);
+  assert.equal(asked.state, 'enqueued');
+});
