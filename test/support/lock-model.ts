@@ -49,7 +49,7 @@ export function locksConflict(a: ModelLock, b: ModelLock): boolean {
   return a.resources.some((ra) => b.resources.some((rb) => resourcesConflict(ra, rb)));
 }
 
-function resourcesConflict(a: Resource, b: Resource): boolean {
+export function resourcesConflict(a: Resource, b: Resource): boolean {
   if (a.type === 'read' && b.type === 'read') return false;
   return isPrefix(a.path, b.path) || isPrefix(b.path, a.path);
 }

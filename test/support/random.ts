@@ -45,7 +45,8 @@ export function withSeeds(count: number, round: (random: Random) => void): void 
     try {
       round(new Random(seed));
     } catch (error) {
-      throw new Error(`failed with SEED=${seed}`, { cause: error });
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`failed with SEED=${seed}: ${reason}`, { cause: error });
     }
   }
 }

@@ -1,0 +1,81 @@
+/**
+ * What clients believe they hold, by what they were told, and when they stop to believe it without
+ * being told: a client that has been cut off gives its locks up when its abandon timeout may have
+ * passed. Nothing here looks into the server.
+ */
+import assert from 'node:assert/strict';
+import type { Path, Resource } from '../../src/table/resource.ts';
+import { isPrefix, locksConflict } from '../support/lock-model.ts';
+
+/** One session as its client and the wires know it. */
+export interface SessionView {
+  readonly namespace: string;
+  readonly abandonTimeoutMs: number;
+  /** When its connection ended on the server's side; undefined while there is one. */
+  lostAtMs: number | undefined;
+}
+
+export interface Belief {
+  readonly id: number;
+  readonly resources: readonly Resource[];
+  readonly session: SessionView;
+  /** When its hold limit may have run out. */
+  readonly untilMs: number;
+}
+
+export class Ledger {
+  readonly #beliefs = new Map<string, Map<number, Belief>>();
+  entered = 0;
+
+  /** Somebody is told that they hold it: then nobody else may believe to hold what conflicts. */
+  enter(belief: Belief, nowMs: number): void {
+    const { namespace } = belief.session;
+    const beliefs = this.#beliefs.get(namespace) ?? new Map<number, Belief>();
+    this.#beliefs.set(namespace, beliefs);
+    for (const other of beliefs.values()) {
+      if (!isBelieved(other, nowMs)) beliefs.delete(other.id);
+      else if (other.id !== belief.id && locksConflict(belief, other)) {
+        assert.fail(`lock ${belief.id} is told to be held while ${other.id} is`);
+      }
+    }
+    beliefs.set(belief.id, belief);
+    this.entered++;
+  }
+
+  leave({ id, session }: Belief): void {
+    this.#beliefs.get(session.namespace)?.delete(id);
+  }
+}
+
+export function isBelieved({ session, untilMs }: Belief, nowMs: number): boolean {
+  const { lostAtMs, abandonTimeoutMs } = session;
+  if (nowMs >= untilMs) return false;
+  return lostAtMs === undefined || nowMs < lostAtMs + abandonTimeoutMs;
+}
+
+interface Fence {
+  readonly path: Path;
+  read: number;
+  write: number;
+}
+
+/** Of two conflicting locks the one that is acquired later has the larger id: so an id fences. */
+export class Fences {
+  readonly #byPath = new Map<string, Fence>();
+
+  acquired(id: number, resources: readonly Resource[]): void {
+    for (const { type, path } of resources) {
+      for (const fence of this.#byPath.values()) {
+        if (!isPrefix(fence.path, path) && !isPrefix(path, fence.path)) continue;
+        const last = type === 'write' ? Math.max(fence.read, fence.write) : fence.write;
+        assert.ok(id >= last, `lock ${id} is acquired after ${last}, which conflicts`);
+      }
+    }
+    for (const { type, path } of resources) {
+      const key = JSON.stringify(path);
+      const fence = this.#byPath.get(key) ?? { path, read: 0, write: 0 };
+      this.#byPath.set(key, fence);
+      fence[type] = Math.max(fence[type], id);
+    }
+  }
+}

@@ -1,0 +1,557 @@
+/**
+ * The server a second time, as plainly as it can be said: sessions, limits and answers from
+ * DESIGN.md and PROTOCOL.md, without a lock table. Locks of a namespace stand in one array in order
+ * of arrival; each knows the earlier ones that it conflicts with. Whatever leaves, leaves at once.
+ *
+ * It takes the same requests, losses and time as the server and says what every connection must
+ * be told. Only ids and the names of sessions are the server's own choice.
+ */
+import type { Timer } from '../../src/session/clock.ts';
+import type { Limits } from '../../src/session/limits.ts';
+import type { Ref } from '../../src/session/lock-request.ts';
+import type { ReleaseCause } from '../../src/session/session.ts';
+import type { Path, Resource } from '../../src/table/resource.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { isPrefix, limitsThatCount, locksConflict } from '../support/lock-model.ts';
+import {
+  errorGist,
+  type HelloRequest,
+  type InspectRequest,
+  type LockRequest,
+  type Request,
+  SENTENCE,
+  stateGist,
+  type WatchRequest,
+} from './requests.ts';
+
+/** What the server chose that nobody can foresee. */
+export interface Issued {
+  /** The lock id that was handed out last. */
+  readonly lastId: number;
+  /** The session name that was handed out last. */
+  readonly lastName: string;
+}
+
+export interface ReferenceNamespace {
+  readonly name: string;
+  /** In order of arrival. */
+  alive: ReferenceLock[];
+  readonly sessions: Set<ReferenceSession>;
+  readonly watchers: Set<ReferencePeer>;
+}
+
+export interface ReferenceSession {
+  readonly name: string | undefined;
+  readonly namespace: ReferenceNamespace;
+  readonly abandonTimeoutMs: number;
+  peer: ReferencePeer | undefined;
+  isEnded: boolean;
+  abandonTimer: Timer | undefined;
+  readonly locks: Set<ReferenceLock>;
+}
+
+export interface ReferenceLock {
+  readonly id: number;
+  readonly session: ReferenceSession;
+  readonly request: LockRequest;
+  readonly resources: readonly Resource[];
+  readonly limits: ReadonlyMap<string, number>;
+  /** Earlier locks that conflict and are still there. */
+  readonly blockers: Set<ReferenceLock>;
+  isHeld: boolean;
+  timer: Timer | undefined;
+}
+
+/** One connection, as the reference sees it. */
+export class ReferencePeer {
+  readonly kind: 'session' | 'v1';
+  session: ReferenceSession | undefined;
+  /** Has sent a JSON object. */
+  hasSpoken = false;
+  isEnded = false;
+  /** Does not read: events are counted instead of told. */
+  isSlow = false;
+  dropped = 0;
+  watches: Path[] = [];
+  heartbeatMs: number | undefined;
+  heartbeat: Timer | undefined;
+  /** What it must have been told since the last comparison, and what it was told. */
+  expected: string[] = [];
+  said: string[] = [];
+
+  constructor(kind: 'session' | 'v1') {
+    this.kind = kind;
+  }
+}
+
+type Events = 'enqueued' | 'acquired' | ReleaseCause;
+
+export class ReferenceServer {
+  readonly clock = new FakeClock();
+  readonly namespaces = new Map<string, ReferenceNamespace>();
+  readonly resumable = new Map<string, ReferenceSession>();
+  /** Peers with something in `expected`. */
+  readonly touched = new Set<ReferencePeer>();
+  /** What an observer must have heard since the last comparison. */
+  observed: string[] = [];
+  readonly #limits: Limits;
+  readonly #defaultAbandonTimeoutMs: number;
+  readonly #issued: Issued;
+
+  constructor(limits: Limits, defaultAbandonTimeoutMs: number, issued: Issued) {
+    this.#limits = limits;
+    this.#defaultAbandonTimeoutMs = defaultAbandonTimeoutMs;
+    this.#issued = issued;
+  }
+
+  connectV1(namespace: string, abandonTimeoutMs: number): ReferencePeer {
+    const peer = new ReferencePeer('v1');
+    peer.session = this.#open(peer, namespace, abandonTimeoutMs, undefined);
+    return peer;
+  }
+
+  receive(peer: ReferencePeer, request: Request): void {
+    if (peer.isEnded) return;
+    this.#heard(peer);
+    if (peer.kind === 'v1') this.#receiveV1(peer, request);
+    else this.#receive(peer, request);
+  }
+
+  lost(peer: ReferencePeer): void {
+    peer.isEnded = true;
+    this.#leave(peer);
+  }
+
+  drained(peer: ReferencePeer): void {
+    if (peer.dropped === 0) return;
+    this.#say(peer, `dropped ${peer.dropped}`);
+    peer.dropped = 0;
+  }
+
+  #say(peer: ReferencePeer | undefined, gist: string): void {
+    if (peer === undefined) return;
+    peer.expected.push(gist);
+    this.touched.add(peer);
+  }
+
+  #fault(peer: ReferencePeer, request: Request, code: string): void {
+    this.#say(peer, errorGist(request.action, request.ref, code));
+  }
+
+  #receiveV1(peer: ReferencePeer, request: Request): void {
+    const [only] = peer.session?.locks ?? [];
+    if (request.action === 'lock' && only === undefined) {
+      const lock = this.#lock(this.#current(peer), request);
+      if (typeof lock !== 'string') {
+        this.#say(
+          peer,
+          stateGist('lock', undefined, lock.id, lock.isHeld ? 'acquired' : 'enqueued'),
+        );
+        return;
+      }
+    } else if (request.action === 'release' && only !== undefined) {
+      this.#say(peer, stateGist('release', undefined, only.id, 'ready'));
+      this.#remove([only], 'released');
+      return;
+    }
+    this.#say(peer, SENTENCE);
+    this.#end(peer, 'bad_input');
+  }
+
+  #receive(peer: ReferencePeer, request: Request): void {
+    const { action, ref } = request;
+    if (action !== 'nonsense') peer.hasSpoken = true;
+    if (action === 'nonsense') {
+      this.#nonsense(peer, request.code, request.readAs);
+    } else if (action === 'hello') {
+      this.#hello(peer, request);
+    } else {
+      const session = this.#current(peer);
+      if (action === 'lock') this.#lockOrRepeat(peer, session, request);
+      else if (action === 'release') this.#release(peer, session, request.id, ref);
+      else if (action === 'inspect') this.#inspect(peer, session, request);
+      else if (action === 'watch' || action === 'unwatch') this.#watch(peer, session, request);
+      else if (action === 'stats') this.#say(peer, statsGist(session.namespace, ref));
+      else this.#say(peer, `${action} ${ref}`);
+      if (action === 'bye') {
+        this.#finish(session, 'ended');
+        this.#end(peer, 'goodbye');
+      }
+    }
+  }
+
+  #nonsense(peer: ReferencePeer, code: string, readAs: string | undefined): void {
+    this.#say(peer, errorGist(readAs, undefined, code));
+    peer.hasSpoken ||= code !== 'bad_json' && code !== 'bad_utf8' && code !== 'message_too_long';
+    if (!peer.hasSpoken || code === 'message_too_long') this.#end(peer, 'bad_input');
+  }
+
+  #hello(peer: ReferencePeer, request: HelloRequest): void {
+    if (peer.session !== undefined) {
+      this.#fault(peer, request, 'hello_not_first');
+      return;
+    }
+    if (request.session === undefined) {
+      const abandonTimeoutMs = request.abandonTimeoutMs ?? this.#defaultAbandonTimeoutMs;
+      const { lastName } = this.#issued;
+      peer.session = this.#open(peer, request.namespace ?? 'default', abandonTimeoutMs, lastName);
+    } else {
+      const session = this.resumable.get(request.session);
+      if (session === undefined) {
+        this.#fault(peer, request, 'no_such_session');
+        return;
+      }
+      this.#resume(peer, session);
+    }
+    const { session } = peer;
+    peer.heartbeatMs = request.heartbeatMs;
+    this.#heard(peer);
+    const locks = request.session === undefined ? undefined : session?.locks.size;
+    this.#say(peer, `hello ${request.ref} ${session?.name} ${session?.namespace.name} ${locks}`);
+    if (request.session === undefined) return;
+    for (const lock of session?.locks ?? [])
+      this.#tell(lock, lock.isHeld ? 'acquired' : 'enqueued');
+  }
+
+  #resume(peer: ReferencePeer, session: ReferenceSession): void {
+    const before = session.peer;
+    session.abandonTimer?.cancel();
+    session.peer = peer;
+    peer.session = session;
+    if (before === undefined) return;
+    this.#say(before, errorGist(undefined, undefined, 'taken_over'));
+    this.#end(before, 'taken_over');
+  }
+
+  #lockOrRepeat(peer: ReferencePeer, session: ReferenceSession, request: LockRequest): void {
+    const { ref, resources } = request;
+    const known = ref === undefined ? undefined : lockByRef(session, ref);
+    if (known !== undefined) {
+      const isSame = JSON.stringify(known.resources) === JSON.stringify(resources);
+      if (isSame) this.#tell(known, known.isHeld ? 'acquired' : 'enqueued');
+      else this.#fault(peer, request, 'ref_in_use');
+      return;
+    }
+    const lock = this.#lock(session, request);
+    if (lock === 'timeout') {
+      this.#say(peer, stateGist('lock', ref, this.#issued.lastId, 'timeout'));
+    } else if (typeof lock === 'string') {
+      this.#fault(peer, request, lock);
+    } else {
+      this.#tell(lock, lock.isHeld ? 'acquired' : 'enqueued');
+    }
+  }
+
+  /** @returns the lock, or the code of why there is none */
+  #lock(session: ReferenceSession, request: LockRequest): ReferenceLock | string {
+    const { namespace } = session;
+    const { maxLocksPerSession, maxWaitersPerNamespace } = this.#limits;
+    if (session.locks.size >= maxLocksPerSession) return 'too_many_locks';
+    const { resources } = request;
+    const id = this.#issued.lastId;
+    const blockers = new Set(
+      namespace.alive.filter((other) => locksConflict({ id, resources }, other)),
+    );
+    const limits = limitsThatCount(resources);
+    const isHeld = false;
+    const lock = { id, session, request, resources, limits, blockers, isHeld, timer: undefined };
+    namespace.alive.push(lock);
+    session.locks.add(lock);
+    if (!isFree(lock)) {
+      const waiters = namespace.alive.filter((other) => !other.isHeld).length;
+      let refusal: string | undefined;
+      if (request.waitMs === 0) refusal = 'timeout';
+      else if (waiters > maxWaitersPerNamespace) refusal = 'too_many_waiters';
+      else if (closesCycle(lock)) refusal = 'deadlock';
+      if (refusal !== undefined) {
+        namespace.alive.pop();
+        session.locks.delete(lock);
+        return refusal;
+      }
+      this.#note('enqueued', lock);
+      this.#startTimer(lock, request.waitMs, 'timeout');
+      return lock;
+    }
+    this.#hold(lock);
+    return lock;
+  }
+
+  #hold(lock: ReferenceLock): void {
+    lock.timer?.cancel();
+    lock.isHeld = true;
+    this.#note('acquired', lock);
+    this.#startTimer(lock, lock.request.holdMs, 'expired');
+  }
+
+  #startTimer(lock: ReferenceLock, ms: number | undefined, end: 'timeout' | 'expired'): void {
+    lock.timer =
+      ms === undefined
+        ? undefined
+        : this.clock.setTimer(ms, () => {
+            this.#tell(lock, end);
+            this.#remove([lock], end);
+          });
+  }
+
+  #tell(lock: ReferenceLock, state: string): void {
+    const { session, request, id } = lock;
+    this.#say(session.peer, stateGist('lock', request.ref, id, state));
+  }
+
+  #release(
+    peer: ReferencePeer,
+    session: ReferenceSession,
+    id: string | undefined,
+    ref: Ref | undefined,
+  ): void {
+    const locks = [...session.locks];
+    const lock = id === undefined ? locks[0] : locks.find((other) => String(other.id) === id);
+    if (lock === undefined) {
+      this.#say(peer, errorGist('release', ref, 'no_such_lock'));
+    } else if (id === undefined && locks.length > 1) {
+      this.#say(peer, errorGist('release', ref, 'id_needed'));
+    } else {
+      this.#say(peer, stateGist('release', ref, lock.id, 'released'));
+      this.#remove([lock], 'released');
+    }
+  }
+
+  #inspect(peer: ReferencePeer, { namespace }: ReferenceSession, request: InspectRequest): void {
+    const { ref, max } = request;
+    const seen = namespace.alive.slice(0, max);
+    for (const { id, isHeld } of seen) {
+      this.#say(peer, `inspect ${ref} ${id} ${isHeld ? 'acquired' : 'enqueued'}`);
+    }
+    const held = seen.filter((lock) => lock.isHeld).length;
+    const next = namespace.alive.length > max ? String(seen.at(-1)?.id) : undefined;
+    this.#say(peer, `inspect ${ref} end ${held} ${seen.length - held} ${next}`);
+  }
+
+  #watch(peer: ReferencePeer, { namespace }: ReferenceSession, request: WatchRequest): void {
+    const { action, ref, path } = request;
+    const key = JSON.stringify(path);
+    const others = peer.watches.filter((other) => JSON.stringify(other) !== key);
+    if (action === 'watch' && others.length >= this.#limits.maxWatches) {
+      this.#fault(peer, request, 'too_many_watches');
+      return;
+    }
+    peer.watches = others;
+    if (action === 'watch') peer.watches.push(path);
+    namespace.watchers.add(peer);
+    this.#say(peer, `${action} ${ref}`);
+  }
+
+  /** Takes `locks` out together; then whoever waited for them alone has what it waited for. */
+  #remove(locks: readonly ReferenceLock[], cause: ReleaseCause): void {
+    const [first] = locks;
+    if (first === undefined) return;
+    const { namespace } = first.session;
+    const gone = new Set(locks);
+    namespace.alive = namespace.alive.filter((lock) => !gone.has(lock));
+    for (const lock of locks) {
+      lock.timer?.cancel();
+      lock.session.locks.delete(lock);
+      this.#note(cause, lock);
+    }
+    for (const lock of namespace.alive) {
+      if (lock.isHeld) continue;
+      for (const other of locks) lock.blockers.delete(other);
+      if (!isFree(lock)) continue;
+      this.#hold(lock);
+      this.#tell(lock, 'acquired');
+    }
+  }
+
+  #note(event: Events, lock: ReferenceLock): void {
+    this.observed.push(`${event} ${lock.id}`);
+    const { watchers } = lock.session.namespace;
+    for (const peer of watchers) {
+      const isWatched = peer.watches.some((path) =>
+        lock.resources.some((resource) => isPrefix(path, resource.path)),
+      );
+      if (!isWatched) continue;
+      if (peer.isSlow) {
+        peer.dropped++;
+      } else {
+        this.drained(peer);
+        this.#say(peer, `event ${WATCHED_AS[event] ?? event} ${lock.id}`);
+      }
+    }
+  }
+
+  #open(
+    peer: ReferencePeer,
+    namespaceName: string,
+    abandonTimeoutMs: number,
+    name: string | undefined,
+  ): ReferenceSession {
+    let namespace = this.namespaces.get(namespaceName);
+    if (namespace === undefined) {
+      namespace = { name: namespaceName, alive: [], sessions: new Set(), watchers: new Set() };
+      this.namespaces.set(namespaceName, namespace);
+    }
+    const session: ReferenceSession = {
+      name,
+      namespace,
+      abandonTimeoutMs,
+      peer,
+      isEnded: false,
+      abandonTimer: undefined,
+      locks: new Set(),
+    };
+    namespace.sessions.add(session);
+    if (name !== undefined) this.resumable.set(name, session);
+    return session;
+  }
+
+  #current(peer: ReferencePeer): ReferenceSession {
+    peer.session ??= this.#open(peer, 'default', this.#defaultAbandonTimeoutMs, undefined);
+    return peer.session;
+  }
+
+  #heard(peer: ReferencePeer): void {
+    const { heartbeatMs } = peer;
+    if (heartbeatMs === undefined) return;
+    peer.heartbeat?.cancel();
+    peer.heartbeat = this.clock.setTimer(heartbeatMs, () => {
+      this.#say(peer, errorGist(undefined, undefined, 'silent'));
+      this.#end(peer, 'silent');
+    });
+  }
+
+  #end(peer: ReferencePeer, reason: string): void {
+    this.#say(peer, `end ${reason}`);
+    this.lost(peer);
+  }
+
+  #leave(peer: ReferencePeer): void {
+    peer.heartbeat?.cancel();
+    const { session } = peer;
+    session?.namespace.watchers.delete(peer);
+    if (session === undefined || session.isEnded || session.peer !== peer) return;
+    session.peer = undefined;
+    if (session.name === undefined) {
+      this.#remove(
+        [...session.locks].filter((lock) => !lock.isHeld),
+        'lost',
+      );
+    }
+    const isWorthKeeping = session.name !== undefined || session.locks.size > 0;
+    if (!isWorthKeeping || session.abandonTimeoutMs === 0) {
+      this.#finish(session, 'abandoned');
+      return;
+    }
+    session.abandonTimer = this.clock.setTimer(session.abandonTimeoutMs, () =>
+      this.#finish(session, 'abandoned'),
+    );
+  }
+
+  #finish(session: ReferenceSession, cause: ReleaseCause): void {
+    const { namespace, name } = session;
+    session.isEnded = true;
+    session.peer = undefined;
+    session.abandonTimer?.cancel();
+    this.#remove([...session.locks], cause);
+    if (name !== undefined) this.resumable.delete(name);
+    namespace.sessions.delete(session);
+    if (namespace.sessions.size === 0) this.namespaces.delete(namespace.name);
+  }
+}
+
+const WATCHED_AS: Readonly<Partial<Record<Events, string>>> = {
+  ended: 'released',
+  lost: 'abandoned',
+};
+
+function lockByRef(session: ReferenceSession, ref: Ref): ReferenceLock | undefined {
+  for (const lock of session.locks) if (lock.request.ref === ref) return lock;
+  return undefined;
+}
+
+function statsGist({ alive, sessions }: ReferenceNamespace, ref: Ref | undefined): string {
+  const counts = [0, 0, 0, 0];
+  for (const { isHeld, resources } of alive) {
+    const at = isHeld ? 0 : 1;
+    counts[at] = (counts[at] ?? 0) + 1;
+    counts[at + 2] = (counts[at + 2] ?? 0) + resources.length;
+  }
+  return `stats ${ref} ${sessions.size} ${counts.join(' ')}`;
+}
+
+function isFree(lock: ReferenceLock): boolean {
+  return lock.blockers.size === 0 && (lock.limits.size === 0 || isAdmitted(lock, () => true));
+}
+
+/** Whether the lines of limited reads let `lock` in, if only those of them count that `counts`. */
+function isAdmitted(lock: ReferenceLock, counts: (other: ReferenceLock) => boolean): boolean {
+  return [...lock.limits.keys()].every((path) => isAdmittedAt(path, lock, counts));
+}
+
+function isAdmittedAt(
+  path: string,
+  lock: ReferenceLock,
+  counts: (other: ReferenceLock) => boolean,
+): boolean {
+  const line = lineUpTo(lock, path).filter((other) => other === lock || counts(other));
+  return line.every((other, at) => at < (other.limits.get(path) ?? 0));
+}
+
+function lineUpTo(lock: ReferenceLock, path: string): ReferenceLock[] {
+  const { alive } = lock.session.namespace;
+  return alive.filter((other) => other.id <= lock.id && other.limits.has(path));
+}
+
+/** Owners are per session: this is one of them in a word. */
+function ownerOf({ session, request }: ReferenceLock): string | undefined {
+  if (request.owner === undefined) return undefined;
+  sessionNumbers.set(session, sessionNumbers.get(session) ?? ++lastSessionNumber);
+  return `${sessionNumbers.get(session)} ${request.owner}`;
+}
+
+const sessionNumbers = new WeakMap<ReferenceSession, number>();
+let lastSessionNumber = 0;
+
+/**
+ * Whether the owner of `lock`, the newest, waits for itself through owners that cannot move: those
+ * all of whose waits would stay even if everybody but they let go of everything.
+ */
+function closesCycle(lock: ReferenceLock): boolean {
+  const asker = ownerOf(lock);
+  if (asker === undefined) return false;
+  const waits = new Map<string, ReferenceLock[]>();
+  for (const other of lock.session.namespace.alive) {
+    const owner = ownerOf(other);
+    if (owner === undefined || other.isHeld) continue;
+    waits.set(owner, [...(waits.get(owner) ?? []), other]);
+  }
+  keepStuck(waits);
+  const reached = new Set<string>();
+  const toVisit = [asker];
+  for (const owner of toVisit) {
+    for (const other of (waits.get(owner) ?? []).flatMap(inTheWayOf)) {
+      const next = ownerOf(other);
+      if (next === undefined || !waits.has(next) || reached.has(next)) continue;
+      reached.add(next);
+      toVisit.push(next);
+    }
+  }
+  return reached.has(asker);
+}
+
+/** Leaves those owners that cannot move, each with its waits. */
+function keepStuck(waits: Map<string, ReferenceLock[]>): void {
+  const isOfStuck = (other: ReferenceLock): boolean => waits.has(ownerOf(other) ?? '');
+  const isStuck = (wait: ReferenceLock): boolean =>
+    [...wait.blockers].some(isOfStuck) || !isAdmitted(wait, isOfStuck);
+  for (let before = -1; before !== waits.size; ) {
+    before = waits.size;
+    for (const [owner, locks] of waits) if (!locks.every(isStuck)) waits.delete(owner);
+  }
+}
+
+function inTheWayOf(wait: ReferenceLock): ReferenceLock[] {
+  const inLine = [...wait.limits.keys()]
+    .filter((path) => !isAdmittedAt(path, wait, () => true))
+    .flatMap((path) => lineUpTo(wait, path));
+  return [...wait.blockers, ...inLine].filter((other) => other !== wait);
+}

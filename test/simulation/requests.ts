@@ -1,0 +1,110 @@
+/**
+ * What simulated clients say, and what is said to them boiled down to one comparable line. The
+ * server gets text; its reference gets these objects.
+ */
+import type { Ref } from '../../src/session/lock-request.ts';
+import type { Path, Resource } from '../../src/table/resource.ts';
+import type { Reply } from '../support/line-client.ts';
+
+export interface HelloRequest {
+  readonly action: 'hello';
+  readonly ref?: Ref | undefined;
+  readonly session?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly abandonTimeoutMs?: number | undefined;
+  readonly heartbeatMs?: number | undefined;
+}
+
+export interface LockRequest {
+  readonly action: 'lock';
+  readonly ref?: Ref | undefined;
+  readonly resources: readonly Resource[];
+  readonly waitMs?: number | undefined;
+  readonly holdMs?: number | undefined;
+  readonly owner?: string | undefined;
+}
+
+export interface ReleaseRequest {
+  readonly action: 'release';
+  readonly ref?: Ref | undefined;
+  readonly id?: string | undefined;
+}
+
+export interface WatchRequest {
+  readonly action: 'watch' | 'unwatch';
+  readonly ref?: Ref | undefined;
+  readonly path: Path;
+}
+
+export interface InspectRequest {
+  readonly action: 'inspect';
+  readonly ref?: Ref | undefined;
+  readonly max: number;
+}
+
+export interface PlainRequest {
+  readonly action: 'ping' | 'stats' | 'bye';
+  readonly ref?: Ref | undefined;
+}
+
+/** Nonsense, with the error that it must be answered with. */
+export interface Nonsense {
+  readonly action: 'nonsense';
+  readonly ref?: undefined;
+  readonly bytes: Buffer;
+  readonly code: string;
+  /** The action as far as the server can read it. */
+  readonly readAs?: string | undefined;
+}
+
+export type Request =
+  | HelloRequest
+  | LockRequest
+  | ReleaseRequest
+  | WatchRequest
+  | InspectRequest
+  | PlainRequest
+  | Nonsense;
+
+/** The line that says `request`, without its end. */
+export function bytesOf(request: Request): Buffer {
+  return request.action === 'nonsense' ? request.bytes : Buffer.from(JSON.stringify(request));
+}
+
+export function nonsense(text: string, code: string, readAs?: string): Nonsense {
+  return { action: 'nonsense', bytes: Buffer.from(text, 'latin1'), code, readAs };
+}
+
+export const SENTENCE = 'a sentence';
+
+/** What a server sent, as far as it is decided by the requests: no texts for people, no times. */
+export function gist(reply: Reply): string {
+  const { action, ref, id, state, error, session, locks } = reply;
+  if (error !== undefined) return errorGist(action, ref, (error as Reply).code);
+  switch (action) {
+    case 'hello':
+      return `hello ${ref} ${session} ${reply.namespace} ${locks}`;
+    case 'watch':
+      if (reply.event !== undefined) return `event ${reply.event} ${id}`;
+      return reply.dropped === undefined ? `watch ${ref}` : `dropped ${reply.dropped}`;
+    case 'stats': {
+      const counts = locks as Reply;
+      const resources = reply.resources as Reply;
+      return `stats ${ref} ${reply.sessions} ${counts.acquired} ${counts.enqueued} ${resources.acquired} ${resources.enqueued}`;
+    }
+    case 'inspect':
+      return reply.end === true
+        ? `inspect ${ref} end ${reply.acquired} ${reply.enqueued} ${reply.next}`
+        : `inspect ${ref} ${id} ${state}`;
+    default:
+      return id === undefined ? `${action} ${ref}` : stateGist(action, ref, id, state);
+  }
+}
+
+export function stateGist(action: unknown, ref: unknown, id: unknown, state: unknown): string {
+  return `${action} ${ref} ${id} ${state}`;
+}
+
+export function errorGist(action: unknown, ref: unknown, code: unknown): string {
+  return `error ${action} ${ref} ${code}`;
+}

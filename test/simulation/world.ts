@@ -1,0 +1,495 @@
+/**
+ * A whole server behind fake sockets and a fake clock, its clients, and its reference. Every step
+ * is one thing that can happen: a client says something, bytes arrive, time passes, a link is cut.
+ * After each, what every connection was told and what the server's observer heard must be what the
+ * reference says, and the tables must hold what it holds.
+ */
+import assert from 'node:assert/strict';
+import {
+  type ConversationHost,
+  SessionConversation,
+} from '../../src/protocol/session-conversation.ts';
+import { V1Conversation } from '../../src/protocol/v1-conversation.ts';
+import type { SessionLock } from '../../src/session/lock-request.ts';
+import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { LockModel } from '../support/lock-model.ts';
+import type { Random } from '../support/random.ts';
+import { SimulatedClient } from './client.ts';
+import { Fences, Ledger, type SessionView } from './ledger.ts';
+import { ReferencePeer, ReferenceServer } from './reference.ts';
+import type { HelloRequest, LockRequest, Request } from './requests.ts';
+import { drawLie, drawResources, drawSome, drawSwarm, type Step, type Swarm } from './swarm.ts';
+import { Wire, type WireHost } from './wire.ts';
+
+const DEFAULT_ABANDON_TIMEOUT_MS = 300;
+const FIRST_ID = 1_000_000;
+/** Time is counted in these, so that sums are exact. */
+const TICKS_PER_MS = 2 ** 20;
+/** Clients up to which everything is looked at after every step. */
+const SMALL = 6;
+/** Steps between two looks at a larger world. */
+const LOOK_EVERY = 97;
+
+export class World implements WireHost {
+  readonly swarm: Swarm;
+  readonly ledger = new Ledger();
+  readonly #random: Random;
+  readonly #clock = new FakeClock();
+  readonly #host: ConversationHost;
+  readonly #reference: ReferenceServer;
+  readonly #issued = { lastId: FIRST_ID, lastName: '' };
+  readonly #fences = new Map<string, Fences>();
+  readonly #clients: SimulatedClient[];
+  /** Wires that their clients have left and the server has not. */
+  readonly #abandoned = new Set<Wire>();
+  readonly #sessions = new Map<string, SessionView>();
+  readonly #namespaces = new Set<Namespace>();
+  readonly #touched = new Set<ReferencePeer>();
+  #observed: string[] = [];
+  #wireCount = 0;
+  #refCount = 0;
+  steps = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.swarm = drawSwarm(random);
+    const { limits } = this.swarm;
+    this.#host = {
+      namespaces: new Namespaces(() => ++this.#issued.lastId),
+      resumable: new Map(),
+      newName: () => {
+        this.#issued.lastName = `s${this.#sessions.size}-${random.below(2 ** 30)}`;
+        return this.#issued.lastName;
+      },
+      clock: this.#clock,
+      limits,
+      observer: {
+        enqueued: ({ id }) => void this.#observed.push(`enqueued ${id}`),
+        acquired: (lock) => this.#acquired(lock),
+        released: ({ id }, cause) => void this.#observed.push(`${cause} ${id}`),
+      },
+      defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
+    };
+    this.#reference = new ReferenceServer(limits, DEFAULT_ABANDON_TIMEOUT_MS, this.#issued);
+    this.#clients = Array.from({ length: this.swarm.clients }, (_, i) => {
+      const kind = random.below(10) < this.swarm.v1Per10 ? 'v1' : 'session';
+      return new SimulatedClient(`client ${i}`, kind, this.ledger, () => this.nowMs());
+    });
+  }
+
+  get maxMessageBytes(): number {
+    return this.swarm.limits.maxMessageBytes;
+  }
+
+  nowMs(): number {
+    return this.#clock.now();
+  }
+
+  touched(peer: ReferencePeer): void {
+    this.#touched.add(peer);
+  }
+
+  follow(wire: Wire, request: Request): void {
+    this.#reference.receive(wire.peer, request);
+    if (request.action === 'hello') this.#sessionsMoved(wire, request);
+    this.#compare();
+  }
+
+  /** Plays the round, to the end at which nothing is left. */
+  play(): void {
+    for (; this.steps < this.swarm.steps; this.steps++) {
+      this.#step();
+      this.#compare();
+      const { clients } = this.swarm;
+      if (clients <= SMALL || this.steps % LOOK_EVERY === 0) this.#lookAtEverything();
+    }
+    if (this.#random.oneIn(4)) this.#shutDown();
+    else this.#everybodyLeaves();
+    this.#checkNothingLeft();
+  }
+
+  #step(): void {
+    const random = this.#random;
+    // No two steps at the same time: what falls due at one and the same has no order.
+    this.#advance((1 + random.below(TICKS_PER_MS / 256)) / TICKS_PER_MS);
+    const step = random.pick(this.swarm.odds);
+    if (step === 'time') {
+      this.#timePasses();
+      return;
+    }
+    if (step === 'notice') {
+      this.#notice();
+      return;
+    }
+    const client = random.pick(this.#clients);
+    const { wire } = client;
+    if (wire === undefined) this.#connect(client);
+    else if (step === 'up' && wire.bytesToServer > 0) this.#up(wire);
+    else if (client.isStalled) this.#maybeWake(client, wire);
+    else if (step === 'down' || step === 'up') this.#down(client);
+    else if (step === 'cut') this.#cut(client, wire);
+    else if (step === 'stall') this.#stall(client, wire);
+    else if (!client.isResuming) this.#speak(client, step);
+  }
+
+  #timePasses(): void {
+    const { jumpMs } = this.swarm;
+    const long = this.#random.oneIn(40) ? 30 : 1;
+    this.#advance(this.#random.below(jumpMs * long));
+  }
+
+  #advance(ms: number): void {
+    this.#clock.advance(ms);
+    this.#reference.clock.advance(ms);
+    this.#compare();
+  }
+
+  /** The server hears of what clients have left behind: bytes still on the way, or the end. */
+  #notice(): void {
+    const [first] = this.#abandoned;
+    if (first === undefined) return;
+    const wire = this.#random.oneIn(2) ? first : this.#random.pick([...this.#abandoned]);
+    if (wire.bytesToServer > 0 && !wire.isEnded) this.#up(wire);
+    else this.#lose(wire);
+  }
+
+  #up(wire: Wire): void {
+    const { bytesToServer } = wire;
+    const random = this.#random;
+    if (bytesToServer > 0)
+      wire.deliver(random.oneIn(3) ? 1 + random.below(bytesToServer) : bytesToServer);
+  }
+
+  #down(client: SimulatedClient): void {
+    const { wire } = client;
+    if (wire === undefined) return;
+    let count = 1 + this.#random.below(wire.messagesToClient + 1);
+    while (count-- > 0 && wire.messagesToClient > 0) client.read();
+    if (!wire.isEnded || wire.messagesToClient > 0) return;
+    client.wire = undefined;
+    this.#lose(wire);
+  }
+
+  #lose(wire: Wire): void {
+    this.#abandoned.delete(wire);
+    const times = this.#random.oneIn(3) ? 2 : 1;
+    for (let i = 0; i < times; i++) {
+      wire.lose();
+      this.#reference.lost(wire.peer);
+      this.#compare();
+    }
+  }
+
+  #cut(client: SimulatedClient, wire: Wire): void {
+    const random = this.#random;
+    client.wire = undefined;
+    if (random.oneIn(2)) this.#up(wire);
+    if (random.oneIn(2)) {
+      for (let count = random.below(wire.messagesToClient + 1); count > 0; count--) {
+        client.readFrom(wire);
+      }
+    }
+    const isHalfClosed = random.oneIn(4);
+    if (isHalfClosed) wire.deliver(wire.bytesToServer);
+    wire.cut();
+    if (isHalfClosed || random.oneIn(2)) this.#lose(wire);
+    else this.#abandoned.add(wire);
+  }
+
+  #stall(client: SimulatedClient, wire: Wire): void {
+    client.isStalled = true;
+    wire.peer.isSlow = true;
+  }
+
+  #maybeWake(client: SimulatedClient, wire: Wire): void {
+    if (!this.#random.oneIn(8)) return;
+    client.isStalled = false;
+    wire.peer.isSlow = false;
+    if (wire.isEnded) return;
+    wire.drained();
+    this.#reference.drained(wire.peer);
+  }
+
+  #connect(client: SimulatedClient): void {
+    const { swarm } = this;
+    const random = this.#random;
+    if (client.kind === 'v1') {
+      const session = this.#drawSession();
+      const { namespace, abandonTimeoutMs } = session;
+      const peer = this.#reference.connectV1(namespace, abandonTimeoutMs);
+      const settings = { namespace, abandonTimeoutMs };
+      client.connect(
+        this.#wire(peer, (channel) => new V1Conversation(this.#host, channel, settings)),
+      );
+      client.begin(session);
+      return;
+    }
+    client.connect(this.#sessionWire());
+    if (random.oneIn(20)) client.say({ action: 'hello', ref: 1, session: this.#guess(client) });
+    if (client.sessionName !== undefined && !random.oneIn(10)) {
+      client.say(this.#resume(client.sessionName));
+    } else if (random.below(10) < swarm.unnamedPer10) {
+      client.begin(view('default', DEFAULT_ABANDON_TIMEOUT_MS));
+    } else {
+      this.#hello(client);
+    }
+  }
+
+  #sessionWire(): Wire {
+    const peer = new ReferencePeer('session');
+    return this.#wire(peer, (channel) => new SessionConversation(this.#host, channel));
+  }
+
+  #wire(peer: ReferencePeer, converse: ConstructorParameters<typeof Wire>[3]): Wire {
+    return new Wire(this, `wire ${++this.#wireCount}`, peer, converse);
+  }
+
+  #hello(client: SimulatedClient): void {
+    const session = this.#drawSession();
+    client.begin(session);
+    const { namespace, abandonTimeoutMs } = session;
+    const heartbeatMs = drawSome(this.#random, this.swarm.heartbeatsMs);
+    client.say({ action: 'hello', ref: 2, namespace, abandonTimeoutMs, heartbeatMs });
+  }
+
+  #resume(session: string): HelloRequest {
+    const heartbeatMs = drawSome(this.#random, this.swarm.heartbeatsMs);
+    return { action: 'hello', ref: 3, session, heartbeatMs };
+  }
+
+  #drawSession(): SessionView {
+    const { namespaces, abandonsMs } = this.swarm;
+    return view(this.#random.pick(namespaces), this.#random.pick(abandonsMs));
+  }
+
+  /** The name of a session that never was, or is no more. */
+  #guess(client: SimulatedClient): string {
+    return client.endedNames.at(-1) ?? `x${this.#random.below(1000)}`;
+  }
+
+  #speak(client: SimulatedClient, step: Step): void {
+    const random = this.#random;
+    if (client.session === undefined) {
+      // It has said goodbye, or its session was gone.
+      if (!client.isLeaving) this.#hello(client);
+      return;
+    }
+    const locks = [...client.locks.values()];
+    switch (step) {
+      case 'lock':
+        if (locks.length < this.swarm.locksPerClient) client.say(this.#drawLock(client));
+        break;
+      case 'release':
+      case 'cancel': {
+        const state = step === 'release' ? 'acquired' : 'enqueued';
+        const fitting = locks.filter((lock) => lock.state === state && !lock.isReleasing);
+        if (fitting.length === 0) break;
+        const { id } = random.pick(fitting);
+        // Without an id it could be taken for another lock that this client has yet to hear of.
+        const isOnly = locks.length === 1 && !client.isWaiting;
+        const isPlain = client.kind === 'v1' || (isOnly && random.oneIn(2));
+        client.say(isPlain ? { action: 'release' } : { action: 'release', ref: 4, id });
+        break;
+      }
+      case 'retry': {
+        const asked = [...client.asked.values()];
+        if (asked.length > 0) client.say(random.pick(asked).request);
+        break;
+      }
+      case 'takeover':
+        this.#takeOver(client);
+        break;
+      case 'lie':
+        this.#lie(client);
+        break;
+      case 'look':
+      case 'watch':
+      case 'bye':
+        if (client.kind === 'session') this.#ask(client, step);
+    }
+  }
+
+  #ask(client: SimulatedClient, step: 'look' | 'watch' | 'bye'): void {
+    const random = this.#random;
+    const ref = random.below(1000);
+    if (step === 'bye') {
+      client.say({ action: 'bye', ref });
+    } else if (step === 'watch') {
+      const path = drawResources(random, this.swarm)[0]?.path ?? [];
+      client.say({ action: random.oneIn(3) ? 'unwatch' : 'watch', ref, path });
+    } else {
+      const action = random.pick(['ping', 'stats', 'inspect'] as const);
+      client.say(action === 'inspect' ? { action, ref, max: 20 } : { action, ref });
+    }
+  }
+
+  #drawLock(client: SimulatedClient): LockRequest {
+    const random = this.#random;
+    const { swarm } = this;
+    const resources = drawResources(random, swarm);
+    if (client.kind === 'v1') return { action: 'lock', resources: resources.map(withoutLimit) };
+    return {
+      action: 'lock',
+      ref: random.below(10) < swarm.refsPer10 ? ++this.#refCount : undefined,
+      resources,
+      waitMs: drawSome(random, swarm.waitsMs),
+      holdMs: drawSome(random, swarm.holdsMs),
+      owner: drawSome(random, swarm.owners),
+    };
+  }
+
+  /** The client comes again while the server still has it on another connection. */
+  #takeOver(client: SimulatedClient): void {
+    const { wire, sessionName } = client;
+    if (wire === undefined || sessionName === undefined) return;
+    if (this.#random.oneIn(2)) wire.cut();
+    this.#abandoned.add(wire);
+    client.connect(this.#sessionWire());
+    client.say(this.#resume(sessionName));
+  }
+
+  #lie(client: SimulatedClient): void {
+    const random = this.#random;
+    const lie = drawLie(random);
+    if (client.kind === 'v1') {
+      // A release of v1 has no id, so it cannot have a wrong one.
+      if (lie.code !== 'message_too_long' && lie.readAs !== 'release') client.say(lie);
+      return;
+    }
+    const others = random.pick(this.#clients).locks;
+    const [id = '1'] = others.keys();
+    switch (random.below(4)) {
+      case 0:
+        client.say(lie);
+        break;
+      case 1:
+        client.say({ action: 'release', ref: 5, id });
+        break;
+      case 2:
+        client.say({ action: 'hello', ref: 6, session: this.#guess(client) });
+        break;
+      case 3: {
+        const [asked] = client.asked.values();
+        const resources = [{ type: 'write', path: ['no', 'such', 'request'] }] as const;
+        if (asked !== undefined) client.say({ action: 'lock', ref: asked.request.ref, resources });
+      }
+    }
+  }
+
+  #acquired(lock: SessionLock): void {
+    this.#observed.push(`acquired ${lock.id}`);
+    const { namespace } = lock.context.session;
+    this.#namespaces.add(namespace);
+    const fences = this.#fences.get(namespace.name) ?? new Fences();
+    this.#fences.set(namespace.name, fences);
+    fences.acquired(lock.id, lock.resources);
+  }
+
+  /** The server has answered a hello: whose session is on which wire now? */
+  #sessionsMoved(wire: Wire, request: HelloRequest): void {
+    const { session, isEnded } = wire.peer;
+    if (session?.name === undefined || isEnded) return;
+    if (request.session === undefined) {
+      if (wire.session !== undefined && !this.#sessions.has(session.name)) {
+        this.#sessions.set(session.name, wire.session);
+      }
+    } else if (request.session === session.name) {
+      const resumed = this.#sessions.get(session.name);
+      assert.ok(resumed !== undefined);
+      wire.session = resumed;
+      resumed.lostAtMs = undefined;
+    }
+  }
+
+  #compare(): void {
+    for (const peer of this.#touched) comparePeer(peer);
+    for (const peer of this.#reference.touched) comparePeer(peer);
+    this.#touched.clear();
+    this.#reference.touched.clear();
+    const expected = this.#reference.observed;
+    if (expected.length > 0 || this.#observed.length > 0) {
+      assert.deepEqual(this.#observed.sort(), expected.sort(), 'what the observer heard');
+      this.#observed = [];
+      this.#reference.observed = [];
+    }
+  }
+
+  /** The tables, the reference and the brute-force model must hold the same. */
+  #lookAtEverything(): void {
+    const { namespaces, resumable } = this.#host;
+    assert.equal(namespaces.size, this.#reference.namespaces.size, 'namespaces');
+    assert.equal(resumable.size, this.#reference.resumable.size, 'sessions that can be resumed');
+    for (const { name, table, sessions } of namespaces) {
+      table.verify();
+      const reference = this.#reference.namespaces.get(name);
+      assert.ok(reference !== undefined);
+      assert.equal(sessions.size, reference.sessions.size, 'sessions');
+      const model = new LockModel();
+      for (const lock of reference.alive) model.lock(lock);
+      const held = model.acquired();
+      const states = new Map(reference.alive.map(({ id }) => [id, held.has(id)]));
+      assert.equal(table.size.acquired + table.size.enqueued, states.size, 'locks');
+      for (const session of sessions) {
+        for (const { id, state } of session.locks.values()) {
+          assert.equal(state === 'acquired', states.get(id), `lock ${id} is ${state}`);
+        }
+      }
+    }
+  }
+
+  #everybodyLeaves(): void {
+    for (const client of this.#clients) {
+      if (client.wire !== undefined) this.#cut(client, client.wire);
+    }
+    while (this.#abandoned.size > 0) this.#notice();
+    this.#advance(Number.MAX_SAFE_INTEGER);
+    this.#lookAtEverything();
+  }
+
+  #shutDown(): void {
+    const wires = [...this.#abandoned];
+    for (const { wire } of this.#clients) if (wire !== undefined) wires.push(wire);
+    for (const wire of wires) if (!wire.isEnded) wire.shutDown();
+    this.#host.namespaces.endAll();
+    for (const wire of wires) wire.lose();
+  }
+
+  #checkNothingLeft(): void {
+    assert.equal(this.#host.namespaces.size, 0, 'no namespace is left');
+    assert.equal(this.#host.resumable.size, 0, 'no session can be resumed');
+    assert.equal(this.#clock.pendingTimers, 0, 'no timer runs');
+    for (const { table, sessions, watchers } of this.#namespaces) {
+      assert.ok(table.isEmpty);
+      assert.equal(table.size.paths, 0);
+      assert.equal(sessions.size, 0);
+      table.verify();
+      // If anybody still watched, the wire would complain that something is said after its end.
+      const resources = ['a', 'é', 'c', '😀', '', 'f', 'g', 'h'].flatMap((a) =>
+        [[], ['a'], ['é'], ['c']].map((rest) => ({ type: 'read', path: [a, ...rest] }) as const),
+      );
+      const session = { client: '', label: undefined };
+      const context = { session, terms: {} } as unknown as SessionLock['context'];
+      watchers.tell('acquired', { id: 1, resources, context, state: 'acquired' });
+    }
+  }
+}
+
+function comparePeer(peer: ReferencePeer): void {
+  const { said, expected } = peer;
+  if (said.length > 1) said.sort();
+  if (expected.length > 1) expected.sort();
+  if (said.length !== expected.length || said.some((gist, i) => gist !== expected[i])) {
+    assert.deepEqual(said, expected, 'what a client was told, and should have been');
+  }
+  peer.said = [];
+  peer.expected = [];
+}
+
+function view(namespace: string, abandonTimeoutMs: number): SessionView {
+  return { namespace, abandonTimeoutMs, lostAtMs: undefined };
+}
+
+function withoutLimit({ type, path }: LockRequest['resources'][number]) {
+  return { type, path };
+}
