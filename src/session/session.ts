@@ -27,6 +27,7 @@ import {
   type SessionLock,
 } from './lock-request.ts';
 import type { Namespace, Namespaces } from './namespace.ts';
+import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type { LockEvent } from './watchers.ts';
 
 /** Who is told what becomes of locks without having asked: the conversation with the client. */
@@ -94,7 +95,8 @@ export class Session {
   readonly locks = new Map<number, SessionLock>();
   readonly #host: SessionHost;
   #byRef: Map<Ref, SessionLock> | undefined;
-  #owners: Map<string, Owner> | undefined;
+  /** Made when the client names the first. */
+  #owners: Owners | undefined;
   #client: string;
   #peer: Peer | undefined;
   #abandonTimer: Timer | undefined;
@@ -140,7 +142,7 @@ export class Session {
       if (refusal !== undefined) {
         // The newest lock stands behind all others: taking it out again lets nobody through.
         this.namespace.table.release(lock);
-        this.#disown(lock);
+        this.#owners?.disown(lock);
         return refusal;
       }
     }
@@ -222,7 +224,7 @@ export class Session {
       return { code: 'too_many_waiters' };
     }
     if (lock.context.owner === undefined) return undefined;
-    const cycle = table.findDeadlock(lock, OWNERS);
+    const cycle = table.findDeadlock(lock, OWNERS_OF_LOCKS);
     return cycle === undefined ? undefined : { code: 'deadlock', cycle };
   }
 
@@ -233,7 +235,7 @@ export class Session {
     timer?.cancel();
     this.locks.delete(lock.id);
     if (terms.ref !== undefined) this.#byRef?.delete(terms.ref);
-    this.#disown(lock);
+    this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
     this.namespace.watchers.tell(EVENT_OF[cause], lock);
@@ -268,27 +270,14 @@ export class Session {
     });
   }
 
+  #ownerNamed(name: string): Owner {
+    this.#owners ??= new Owners(this);
+    return this.#owners.named(name);
+  }
+
   #expire(lock: SessionLock): void {
     this.#peer?.expired(lock);
     this.#drop(lock, 'expired');
-  }
-
-  #ownerNamed(name: string): Owner {
-    this.#owners ??= new Map();
-    let owner = this.#owners.get(name);
-    if (owner === undefined) {
-      owner = { name, session: this, locks: new Set() };
-      this.#owners.set(name, owner);
-    }
-    return owner;
-  }
-
-  /** `lock` is no more its owner's; an owner without locks is of no interest. */
-  #disown(lock: SessionLock): void {
-    const { owner } = lock.context;
-    if (owner === undefined) return;
-    owner.locks.delete(lock);
-    if (owner.locks.size === 0) this.#owners?.delete(owner.name);
   }
 }
 
@@ -305,12 +294,4 @@ const EVENT_OF: Readonly<Record<ReleaseCause, LockEvent>> = {
   ended: 'released',
   lost: 'abandoned',
   abandoned: 'abandoned',
-};
-
-/** How the table's search for deadlocks sees owners. */
-const OWNERS = {
-  ownerOf: (lock: SessionLock): Owner | undefined => lock.context.owner,
-  *waitsOf(owner: Owner): Generator<SessionLock> {
-    for (const lock of owner.locks) if (lock.state === 'enqueued') yield lock;
-  },
 };

@@ -29,6 +29,7 @@
  * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
  */
 import { ok } from 'node:assert/strict';
+import { mustWait } from './conflict.ts';
 import { findDeadlock, type Owners } from './deadlock.ts';
 import { type Lock, TableLock } from './lock.ts';
 import { look, type Sight } from './look.ts';
@@ -312,26 +313,6 @@ export class LockTable<C = void> {
 function hasValidLimit(resource: Resource): boolean {
   if (resource.type === 'write' || resource.limit === undefined) return true;
   return Number.isSafeInteger(resource.limit) && resource.limit >= 1;
-}
-
-/** Rule 1: whether the lock with that `id`, entering or waiting in `mode`, has a conflict ahead. */
-function mustWait<C>(node: PathNode<C>, mode: Mode, id: number): boolean {
-  switch (mode) {
-    case 'IS':
-      return isAhead(node.x, id);
-    case 'IX':
-      return isAhead(node.s, id) || isAhead(node.x, id);
-    case 'S':
-      return isAhead(node.ix, id) || isAhead(node.x, id);
-    case 'X':
-      return (
-        isAhead(node.is, id) || isAhead(node.ix, id) || isAhead(node.s, id) || isAhead(node.x, id)
-      );
-  }
-}
-
-function isAhead<C>(queue: Queue<C> | null, id: number): boolean {
-  return queue !== null && queue.head !== null && queue.head.lock.id < id;
 }
 
 function byArrival<C>(a: Lock<C>, b: Lock<C>): number {

@@ -4,19 +4,11 @@
  * ready is judged here by looking at every entry, not by heads and frontiers.
  */
 import { ok, strictEqual } from 'node:assert/strict';
+import { BLOCKED_BY } from './conflict.ts';
 import type { TableLock } from './lock.ts';
 import type { TableSize } from './lock-table.ts';
 import type { PathNode } from './path-node.ts';
-import { type Entry, LimitEntry, type LimitQueue, type Queue, type QueueKind } from './queue.ts';
-
-/** The modes that an entry waits for when they are ahead of it. */
-const CONFLICTS: Readonly<Record<QueueKind, readonly QueueKind[]>> = {
-  IS: ['X'],
-  IX: ['S', 'X'],
-  S: ['IX', 'X'],
-  X: ['IS', 'IX', 'S', 'X'],
-  limit: [],
-};
+import { type Entry, LimitEntry, type LimitQueue, type Queue } from './queue.ts';
 
 interface Seen<C> {
   /** Entries found in queues, by lock. */
@@ -114,7 +106,7 @@ function entriesOf<C>(queue: Queue<C>): Entry<C>[] {
 
 function isBlocked<C>(entry: Entry<C>, node: PathNode<C>): boolean {
   for (const queue of queuesOf(node)) {
-    if (!CONFLICTS[entry.queue.kind].includes(queue.kind)) continue;
+    if (!BLOCKED_BY[entry.queue.kind].includes(queue.kind)) continue;
     for (let other = queue.head; other !== null; other = other.next) {
       if (other.lock.id < entry.lock.id) return true;
     }

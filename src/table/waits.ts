@@ -2,6 +2,7 @@
  * What waits for what: for people who ask who is in the way, and for the search for deadlocks. It
  * only looks; it is no part of locking and releasing.
  */
+import { BLOCKED_BY, queueOf } from './conflict.ts';
 import type { Lock, TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
 import { type Entry, LimitEntry, type Queue, type QueueKind } from './queue.ts';
@@ -19,31 +20,6 @@ export interface Wait<C> {
   readonly relation: Relation;
   /** The node at which the two meet. */
   readonly path: readonly string[];
-}
-
-/** The queues whose entries an entry of each kind waits for when they are ahead of it. */
-const BLOCKED_BY: Readonly<Record<QueueKind, readonly QueueKind[]>> = {
-  IS: ['X'],
-  IX: ['S', 'X'],
-  S: ['IX', 'X'],
-  X: ['IS', 'IX', 'S', 'X'],
-  limit: ['limit'],
-};
-
-/** The queue of `node` of that kind, if it has one. */
-export function queueOf<C>(node: PathNode<C>, kind: QueueKind): Queue<C> | null {
-  switch (kind) {
-    case 'IS':
-      return node.is;
-    case 'IX':
-      return node.ix;
-    case 'S':
-      return node.s;
-    case 'X':
-      return node.x;
-    case 'limit':
-      return node.limit;
-  }
 }
 
 /** The queues that may hold what `entry` waits for; none when it is ready. */

@@ -1,0 +1,38 @@
+/** The owners of one session's locks: threads of work by name, known as long as they have locks. */
+import type { Owner, SessionLock } from './lock-request.ts';
+import type { Session } from './session.ts';
+
+export class Owners {
+  readonly #session: Session;
+  readonly #byName = new Map<string, Owner>();
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** The owner of that name, made when there is none. */
+  named(name: string): Owner {
+    let owner = this.#byName.get(name);
+    if (owner === undefined) {
+      owner = { name, session: this.#session, locks: new Set() };
+      this.#byName.set(name, owner);
+    }
+    return owner;
+  }
+
+  /** `lock` is no more its owner's; an owner without locks is of no interest. */
+  disown(lock: SessionLock): void {
+    const { owner } = lock.context;
+    if (owner === undefined) return;
+    owner.locks.delete(lock);
+    if (owner.locks.size === 0) this.#byName.delete(owner.name);
+  }
+}
+
+/** How the table's search for deadlocks sees owners. */
+export const OWNERS_OF_LOCKS = {
+  ownerOf: (lock: SessionLock): Owner | undefined => lock.context.owner,
+  *waitsOf(owner: Owner): Generator<SessionLock> {
+    for (const lock of owner.locks) if (lock.state === 'enqueued') yield lock;
+  },
+};
