@@ -33,6 +33,7 @@ import type {
 import { limitRefusal, Refusal } from './refusal.ts';
 import { errorReply, plainReply, stateReply } from './replies.ts';
 import { helloFields, statsFields } from './session-fields.ts';
+import { findLock, isSameRequest, stateOf } from './session-locks.ts';
 import { Watching } from './watching.ts';
 
 /** Where a client goes that doesn't say `hello`. */
@@ -326,30 +327,3 @@ export class SessionConversation implements Conversation, Peer {
 }
 
 const NOT_A_MESSAGE: ReadonlySet<string> = new Set(['bad_json', 'bad_utf8']);
-
-/** The lock that a release means: the one with that `id` or, without an id, the only one. */
-function findLock(session: Session, id: number | undefined): SessionLock | Refusal {
-  if (id !== undefined) {
-    const lock = session.locks.get(id);
-    if (lock !== undefined) return lock;
-    return new Refusal(
-      'no_such_lock',
-      `this session has no lock ${id}; it may be released already`,
-    );
-  }
-  const [only] = session.locks.values();
-  if (only === undefined) {
-    return new Refusal('no_such_lock', 'this session has no lock to release');
-  }
-  if (session.locks.size === 1) return only;
-  const count = session.locks.size;
-  return new Refusal('id_needed', `this session has ${count} locks; say which one by its "id"`);
-}
-
-function stateOf(lock: SessionLock): 'acquired' | 'enqueued' {
-  return lock.state === 'acquired' ? 'acquired' : 'enqueued';
-}
-
-function isSameRequest(a: readonly Resource[], b: readonly Resource[]): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
-}

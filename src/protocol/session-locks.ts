@@ -1,0 +1,34 @@
+/** Questions about the locks of a session that its conversation asks. */
+import type { SessionLock } from '../session/lock-request.ts';
+import type { Session } from '../session/session.ts';
+import type { Resource } from '../table/resource.ts';
+import { Refusal } from './refusal.ts';
+
+/** The lock that a release means: the one with that `id` or, without an id, the only one. */
+export function findLock(session: Session, id: number | undefined): SessionLock | Refusal {
+  if (id !== undefined) {
+    const lock = session.locks.get(id);
+    if (lock !== undefined) return lock;
+    return new Refusal(
+      'no_such_lock',
+      `this session has no lock ${id}; it may be released already`,
+    );
+  }
+  const [only] = session.locks.values();
+  if (only === undefined) {
+    return new Refusal('no_such_lock', 'this session has no lock to release');
+  }
+  if (session.locks.size === 1) return only;
+  const count = session.locks.size;
+  return new Refusal('id_needed', `this session has ${count} locks; say which one by its "id"`);
+}
+
+/** The state of a lock that is not released. */
+export function stateOf(lock: SessionLock): 'acquired' | 'enqueued' {
+  return lock.state === 'acquired' ? 'acquired' : 'enqueued';
+}
+
+/** Whether both ask for the same, in the same order. */
+export function isSameRequest(a: readonly Resource[], b: readonly Resource[]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
