@@ -73,6 +73,7 @@ function describe(
     resources: lock.resources.slice(0, MAX_LISTED),
     moreResources: atLeast(lock.resources.length - MAX_LISTED),
     client: session.client,
+    lost: session.isLost ? true : undefined,
     session: session.label,
     label: terms.label,
     owner: owner?.name,

@@ -118,6 +118,11 @@ export class Session {
     return this.#client;
   }
 
+  /** Whether its connection is gone and nobody has come back yet. */
+  get isLost(): boolean {
+    return this.#state === 'lost';
+  }
+
   /** The lock, held or enqueued, that was asked for with that `ref`. */
   lockByRef(ref: Ref): SessionLock | undefined {
     return this.#byRef?.get(ref);
