@@ -8,7 +8,7 @@ export {
 } from './server.ts';
 export type { Clock, Timer } from './session/clock.ts';
 export { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
-export type { LockRequest, LockTerms, Owner, Ref, SessionLock } from './session/lock-request.ts';
+export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/lock-record.ts';
 export type { LockObserver, ReleaseCause } from './session/session.ts';
 export type { Lock, LockState } from './table/lock.ts';
 export { LockTable, type TableSize } from './table/lock-table.ts';

@@ -1,7 +1,7 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
 import type { AddressInfo } from 'node:net';
 import { addressName, type ServerCounts } from '../server.ts';
-import type { SessionLock } from '../session/lock-request.ts';
+import type { SessionLock } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
 import { OPTIONS, type Settings, variableOf } from './settings.ts';

@@ -3,14 +3,14 @@
  * validation of that protocol is here and in resources.ts.
  */
 import type { Limits } from '../session/limits.ts';
-import type { Ref } from '../session/lock-request.ts';
+import type { Ref } from '../session/lock-record.ts';
 import { isObject, type JsonObject, shorten, unknownField } from './fields.ts';
 import {
   ACTIONS,
   type Action,
   type HelloRequest,
   type InspectRequest,
-  type LockMessage,
+  type LockRequest,
   type Request,
 } from './messages.ts';
 import { Refusal } from './refusal.ts';
@@ -114,7 +114,7 @@ function decodeLock(
   message: JsonObject,
   ref: Ref | undefined,
   limits: Limits,
-): LockMessage | Refusal {
+): LockRequest | Refusal {
   const resources = decodeResources(message.resources, limits, 'session');
   if (resources instanceof Refusal) return resources;
   const waitMs = decodeMs(message.waitMs, 'waitMs', 0);

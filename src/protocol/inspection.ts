@@ -3,7 +3,7 @@
  * lock, which a person can read at a terminal, and one at the end. It changes nothing.
  */
 
-import type { SessionLock } from '../session/lock-request.ts';
+import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { Place } from '../table/look.ts';
 import type { InspectRequest } from './messages.ts';

@@ -1,5 +1,5 @@
 /** What a client can ask in the session protocol, once decoded: nothing past this is checked again. */
-import type { LockTerms, Ref } from '../session/lock-request.ts';
+import type { LockTerms, Ref } from '../session/lock-record.ts';
 import type { Path, Resource } from '../table/resource.ts';
 
 export interface HelloRequest {
@@ -13,7 +13,7 @@ export interface HelloRequest {
   readonly label: string | undefined;
 }
 
-export interface LockMessage {
+export interface LockRequest {
   readonly action: 'lock';
   readonly resources: readonly Resource[];
   readonly terms: LockTerms;
@@ -50,7 +50,7 @@ export interface PlainRequest {
 
 export type Request =
   | HelloRequest
-  | LockMessage
+  | LockRequest
   | ReleaseRequest
   | InspectRequest
   | WatchRequest

@@ -2,7 +2,7 @@
  * Replies of the session protocol as JSON text. They are put together by hand in one order of
  * fields (action, ref, id, state), the order in which a person reads them.
  */
-import type { Ref } from '../session/lock-request.ts';
+import type { Ref } from '../session/lock-record.ts';
 import type { Action } from './messages.ts';
 import type { Refusal } from './refusal.ts';
 

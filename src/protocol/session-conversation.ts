@@ -6,7 +6,7 @@
  * a lock later is told when it happens.
  */
 import { Heartbeat } from '../session/heartbeat.ts';
-import type { LockTerms, Ref, SessionLock } from '../session/lock-request.ts';
+import type { LockTerms, Ref, SessionLock } from '../session/lock-record.ts';
 import {
   type LockRefusal,
   type Peer,
@@ -24,7 +24,7 @@ import { inspect } from './inspection.ts';
 import type {
   HelloRequest,
   InspectRequest,
-  LockMessage,
+  LockRequest,
   PlainRequest,
   ReleaseRequest,
   Request,
@@ -192,7 +192,7 @@ export class SessionConversation implements Conversation, Peer {
     });
   }
 
-  #lock({ resources, terms }: LockMessage): void {
+  #lock({ resources, terms }: LockRequest): void {
     const session = this.#current();
     const known = terms.ref === undefined ? undefined : session.lockByRef(terms.ref);
     if (known !== undefined) {

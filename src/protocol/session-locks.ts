@@ -1,5 +1,5 @@
 /** Questions about the locks of a session that its conversation asks. */
-import type { SessionLock } from '../session/lock-request.ts';
+import type { SessionLock } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { Resource } from '../table/resource.ts';
 import { Refusal } from './refusal.ts';

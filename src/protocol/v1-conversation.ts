@@ -5,7 +5,7 @@
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
  */
-import type { SessionLock } from '../session/lock-request.ts';
+import type { SessionLock } from '../session/lock-record.ts';
 import { type LockRefusal, type Peer, Session, type SessionHost } from '../session/session.ts';
 import type { Channel, Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';

@@ -3,7 +3,7 @@
  * they are counted instead, and it is told how many it missed as soon as it has caught up. So a slow
  * watcher costs a bounded amount, and nobody but itself an event.
  */
-import type { SessionLock } from '../session/lock-request.ts';
+import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { LockEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';

@@ -3,13 +3,13 @@
  * when the last has ended; a session that lost its connection counts until it is abandoned.
  */
 import { LockTable } from '../table/lock-table.ts';
-import type { LockRequest } from './lock-request.ts';
+import type { LockRecord } from './lock-record.ts';
 import type { Session } from './session.ts';
 import { Watchers } from './watchers.ts';
 
 export class Namespace {
   readonly name: string;
-  readonly table: LockTable<LockRequest>;
+  readonly table: LockTable<LockRecord>;
   readonly sessions = new Set<Session>();
   readonly watchers = new Watchers();
 

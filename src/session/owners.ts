@@ -1,5 +1,5 @@
 /** The owners of one session's locks: threads of work by name, known as long as they have locks. */
-import type { Owner, SessionLock } from './lock-request.ts';
+import type { Owner, SessionLock } from './lock-record.ts';
 import type { Session } from './session.ts';
 
 export class Owners {

@@ -20,12 +20,12 @@ import type { Wait } from '../table/waits.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { Limits } from './limits.ts';
 import {
-  LockRequest,
+  LockRecord,
   type LockTerms,
   type Owner,
   type Ref,
   type SessionLock,
-} from './lock-request.ts';
+} from './lock-record.ts';
 import type { Namespace, Namespaces } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type { LockEvent } from './watchers.ts';
@@ -85,7 +85,7 @@ export type LockRefusal =
   | { readonly code: 'too_many_locks' | 'too_many_waiters' }
   /** It would have had to wait, and was not to. */
   | { readonly code: 'timeout'; readonly id: number }
-  | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRequest>[] };
+  | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRecord>[] };
 
 export class Session {
   readonly namespace: Namespace;
@@ -139,8 +139,8 @@ export class Session {
     const { limits, observer, clock } = this.#host;
     if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
-    const request = new LockRequest(this, terms, owner, clock.now());
-    const lock = this.namespace.table.lock(resources, request);
+    const record = new LockRecord(this, terms, owner, clock.now());
+    const lock = this.namespace.table.lock(resources, record);
     owner?.locks.add(lock);
     if (lock.state === 'enqueued') {
       const refusal = this.#refuseWait(lock);
@@ -256,10 +256,10 @@ export class Session {
 
   #hold(lock: SessionLock): void {
     const { observer, clock } = this.#host;
-    const request = lock.context;
-    const { holdMs } = request.terms;
-    request.acquiredMs = clock.now();
-    request.timer =
+    const record = lock.context;
+    const { holdMs } = record.terms;
+    record.acquiredMs = clock.now();
+    record.timer =
       holdMs === undefined ? undefined : clock.setTimer(holdMs, () => this.#expire(lock));
     observer?.acquired(lock);
     this.namespace.watchers.tell('acquired', lock);

@@ -1,6 +1,6 @@
 /** Who wants to hear what happens to locks at and below a path of one namespace. */
 import type { Path } from '../table/resource.ts';
-import type { SessionLock } from './lock-request.ts';
+import type { SessionLock } from './lock-record.ts';
 
 /** What may happen to a lock. `timeout` and `expired` are its own limits, `abandoned` is its client. */
 export type LockEvent = 'enqueued' | 'acquired' | 'released' | 'timeout' | 'expired' | 'abandoned';

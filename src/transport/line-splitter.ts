@@ -10,7 +10,7 @@ import { Buffer, isUtf8 } from 'node:buffer';
 export interface LineSink {
   /** One line that is not blank, without its end. */
   line(text: string): void;
-  /** A line whose bytes are not UTF-8; it is dropped, and the next one is as good as any. */
+  /** A line whose bytes are not UTF-8; it is dropped, and the next one is read as usual. */
   lineNotUtf8(): void;
   /** More bytes than the limit without an end: nothing after this can be understood. Called last. */
   lineTooLong(): void;

@@ -53,7 +53,7 @@ function isKnownHost({ allowedHosts }: VisitorRules, name: string): boolean {
   return isLoopbackName(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
 }
 
-/** An address can't be rebound: any that is loopback will do, as in `--host 127.0.0.2`. */
+/** An address can't be rebound, so every loopback one will do, as in `--host 127.0.0.2`. */
 function isLoopbackName(name: string): boolean {
   return LOOPBACK_NAMES.includes(name) || (isIPv4(name) && name.startsWith('127.'));
 }

@@ -2,7 +2,7 @@
  * What simulated clients say, and what is said to them boiled down to one comparable line. The
  * server gets text; its reference gets these objects.
  */
-import type { Ref } from '../../src/session/lock-request.ts';
+import type { Ref } from '../../src/session/lock-record.ts';
 import type { Path, Resource } from '../../src/table/resource.ts';
 import type { Reply } from '../support/line-client.ts';
 

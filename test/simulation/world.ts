@@ -10,7 +10,7 @@ import {
   SessionConversation,
 } from '../../src/protocol/session-conversation.ts';
 import { V1Conversation } from '../../src/protocol/v1-conversation.ts';
-import type { SessionLock } from '../../src/session/lock-request.ts';
+import type { SessionLock } from '../../src/session/lock-record.ts';
 import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LockModel } from '../support/lock-model.ts';

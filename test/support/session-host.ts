@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { IdCounter } from '../../src/session/id-counter.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
-import type { LockTerms, SessionLock } from '../../src/session/lock-request.ts';
+import type { LockTerms, SessionLock } from '../../src/session/lock-record.ts';
 import { Namespaces } from '../../src/session/namespace.ts';
 import {
   type Peer,

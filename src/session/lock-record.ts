@@ -29,7 +29,7 @@ export interface Owner {
   readonly locks: Set<SessionLock>;
 }
 
-export class LockRequest {
+export class LockRecord {
   readonly session: Session;
   readonly terms: LockTerms;
   readonly owner: Owner | undefined;
@@ -47,4 +47,4 @@ export class LockRequest {
   }
 }
 
-export type SessionLock = Lock<LockRequest>;
+export type SessionLock = Lock<LockRecord>;
