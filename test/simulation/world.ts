@@ -93,6 +93,8 @@ export class World implements WireHost {
   follow(wire: Wire, request: Request): void {
     this.#reference.receive(wire.peer, request);
     if (request.action === 'hello') this.#sessionsMoved(wire, request);
+    const { said, expected } = wire.peer;
+    assert.equal(said.find(isNoEvent), expected.find(isNoEvent), 'the answer comes first');
     this.#compare();
   }
 
@@ -484,6 +486,11 @@ function comparePeer(peer: ReferencePeer): void {
   }
   peer.said = [];
   peer.expected = [];
+}
+
+/** What happens to others may be told before the answer to who watches it, all else after. */
+function isNoEvent(gist: string): boolean {
+  return !gist.startsWith('event ') && !gist.startsWith('dropped ');
 }
 
 function view(namespace: string, abandonTimeoutMs: number): SessionView {
