@@ -35,7 +35,10 @@ test('a timer that is due can still be cancelled by what comes in meanwhile', as
   const timer = systemClock.setTimer(0, () => {
     fired = true;
   });
-  await new Promise<void>((resolve) => void setTimeout(resolve, 1));
+  const isDue = new Promise<void>((resolve) => void setTimeout(resolve, 1));
+  // A stall, after which both are due in the same turn of the event loop.
+  for (const sinceMs = performance.now(); performance.now() < sinceMs + 5; );
+  await isDue;
   timer.cancel();
   await new Promise<void>((resolve) => void systemClock.setTimer(0, resolve));
   assert.equal(fired, false);
