@@ -4,8 +4,11 @@
  * A line ends with LF; a CR before it is dropped. Blank lines are passed over. What comes after the
  * last LF is kept until the rest arrives, in one buffer that grows as the bytes come: never more
  * than the limit, however many pieces a line arrives in.
+ *
+ * Nearly all that is ever sent is ASCII. Such a chunk becomes text at once, and its lines are slices
+ * of that; only in others each line is looked at for itself.
  */
-import { Buffer, isUtf8 } from 'node:buffer';
+import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 
 export interface LineSink {
   /** One line that is not blank, without its end. */
@@ -18,12 +21,15 @@ export interface LineSink {
 
 const LF = 0x0a;
 const CR = 0x0d;
+const OPENING_BRACE = 0x7b;
+
+const NO_BYTES = Buffer.alloc(0);
 
 export class LineSplitter {
   readonly #maxLineBytes: number;
   readonly #sink: LineSink;
   /** The beginning of a line whose end has not come: the first `#partialLength` bytes. */
-  #partial: Buffer = Buffer.alloc(0);
+  #partial: Buffer = NO_BYTES;
   #partialLength = 0;
   #stopped = false;
 
@@ -35,43 +41,67 @@ export class LineSplitter {
 
   /** Takes in what arrived. The sink may call `stop` from inside. */
   push(chunk: Buffer): void {
-    let start = 0;
-    for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, start)) {
-      if (this.#stopped) return;
-      if (this.#partialLength > 0) {
-        if (!this.#keep(chunk.subarray(start, end))) return;
-        const line = this.#partial.subarray(0, this.#partialLength);
-        this.#partialLength = 0;
-        this.#emit(line);
-      } else {
-        this.#emit(chunk.subarray(start, end));
-      }
-      start = end + 1;
-    }
-    if (!this.#stopped && start < chunk.length) this.#keep(chunk.subarray(start));
-    if (this.#partialLength === 0 && this.#partial.length > 0) this.#partial = Buffer.alloc(0);
+    const start = this.#partialLength === 0 ? 0 : this.#completePartial(chunk);
+    if (start === chunk.length) return;
+    const rest = start === 0 ? chunk : chunk.subarray(start);
+    const kept = isAscii(rest) ? this.#takeAscii(rest) : this.#takeBytes(rest);
+    if (!this.#stopped && kept < rest.length) this.#keep(rest.subarray(kept));
   }
 
   /** Drops what is kept and ignores what comes. */
   stop(): void {
     this.#stopped = true;
-    this.#partial = Buffer.alloc(0);
+    this.#partial = NO_BYTES;
     this.#partialLength = 0;
   }
 
-  #emit(bytes: Buffer): void {
+  /** Ends the line that has begun, if `chunk` has its end; returns where the next one begins. */
+  #completePartial(chunk: Buffer): number {
+    const end = chunk.indexOf(LF);
+    if (!this.#keep(end === -1 ? chunk : chunk.subarray(0, end)) || end === -1) return chunk.length;
+    const line = this.#partial.subarray(0, this.#partialLength);
+    this.#partial = NO_BYTES;
+    this.#partialLength = 0;
+    this.#emitBytes(line);
+    return end + 1;
+  }
+
+  /** Emits all lines that end in `bytes`; returns where the one begins that doesn't. */
+  #takeAscii(bytes: Buffer): number {
+    const text = bytes.toString('latin1');
+    let start = 0;
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+      if (this.#stopped) return start;
+      if (end - start > this.#maxLineBytes) this.#tooLong();
+      else this.#emit(text.slice(start, text.charCodeAt(end - 1) === CR ? end - 1 : end));
+      start = end + 1;
+    }
+    return start;
+  }
+
+  #takeBytes(bytes: Buffer): number {
+    let start = 0;
+    for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
+      if (this.#stopped) return start;
+      this.#emitBytes(bytes.subarray(start, end));
+      start = end + 1;
+    }
+    return start;
+  }
+
+  #emitBytes(bytes: Buffer): void {
     if (bytes.length > this.#maxLineBytes) {
       this.#tooLong();
       return;
     }
     const hasCr = bytes.length > 0 && bytes[bytes.length - 1] === CR;
     const line = hasCr ? bytes.subarray(0, -1) : bytes;
-    if (!isUtf8(line)) {
-      this.#sink.lineNotUtf8();
-      return;
-    }
-    const text = line.toString('utf8');
-    if (text.trim() !== '') this.#sink.line(text);
+    if (isUtf8(line)) this.#emit(line.toString('utf8'));
+    else this.#sink.lineNotUtf8();
+  }
+
+  #emit(line: string): void {
+    if (line.charCodeAt(0) === OPENING_BRACE || line.trim() !== '') this.#sink.line(line);
   }
 
   /** Appends to the line that has begun; false when that is too long. */
