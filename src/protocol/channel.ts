@@ -12,6 +12,8 @@ export interface Channel {
   readonly unreadBytes: number;
   /** Sends one message; messages arrive whole and in order. Ignored after `end`. */
   send(text: string): void;
+  /** The same for a message that is known to be ASCII: it need not be looked at any more. */
+  sendAscii(text: string): void;
   /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
   end(reason: EndReason): void;
 }

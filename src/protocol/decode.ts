@@ -3,8 +3,9 @@
  * validation of that protocol is here and in resources.ts.
  */
 import type { Limits } from '../session/limits.ts';
-import type { Ref } from '../session/lock-record.ts';
+import { type LockTerms, NO_TERMS, type Ref } from '../session/lock-record.ts';
 import { isObject, type JsonObject, shorten, unknownField } from './fields.ts';
+import { decodeId } from './ids.ts';
 import {
   ACTIONS,
   type Action,
@@ -29,6 +30,8 @@ const MAX_NAME_LENGTH = 256;
 /** Locks in one answer to `inspect`. */
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
+
+const KNOWN_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);
 
 const FIELDS: Readonly<Record<Action, ReadonlySet<string>>> = {
   hello: new Set([
@@ -117,6 +120,11 @@ function decodeLock(
 ): LockRequest | Refusal {
   const resources = decodeResources(message.resources, limits, 'session');
   if (resources instanceof Refusal) return resources;
+  const terms = decodeTerms(message, ref);
+  return terms instanceof Refusal ? terms : { action: 'lock', resources, terms };
+}
+
+function decodeTerms(message: JsonObject, ref: Ref | undefined): LockTerms | Refusal {
   const waitMs = decodeMs(message.waitMs, 'waitMs', 0);
   if (waitMs instanceof Refusal) return waitMs;
   const holdMs = decodeMs(message.holdMs, 'holdMs', 1);
@@ -125,7 +133,8 @@ function decodeLock(
   if (owner instanceof Refusal) return owner;
   const label = decodeName(message.label, 'label');
   if (label instanceof Refusal) return label;
-  return { action: 'lock', resources, terms: { ref, waitMs, holdMs, owner, label } };
+  const isBare = (ref ?? waitMs ?? holdMs ?? owner ?? label) === undefined;
+  return isBare ? NO_TERMS : { ref, waitMs, holdMs, owner, label };
 }
 
 function decodeInspect(
@@ -175,8 +184,7 @@ function refused(refusal: Refusal, action: Action | undefined, ref: Ref | undefi
 }
 
 function decodeAction(value: unknown): Action | Refusal {
-  const action = ACTIONS.find((known) => known === value);
-  if (action !== undefined) return action;
+  if (KNOWN_ACTIONS.has(value as Action)) return value as Action;
   const given = typeof value === 'string' ? `"${shorten(value)}" is not an action` : undefined;
   const said = given ?? 'a message needs an "action"';
   return new Refusal('unknown_action', `${said}; the actions are ${ACTIONS.join(', ')}`);
@@ -188,19 +196,6 @@ function decodeRef(value: unknown): Ref | undefined | Refusal {
   return new Refusal(
     'bad_request',
     `ref must be an integer below 2^53 or a string of at most ${MAX_NAME_LENGTH} characters`,
-  );
-}
-
-/** Ids travel as decimal strings, for clients whose numbers are not exact to 2^53. */
-function decodeId(value: unknown, field: string): number | undefined | Refusal {
-  if (value === undefined) return undefined;
-  if (typeof value === 'string' && value.length > 0 && value.length <= 16) {
-    const id = Number(value);
-    if (String(id) === value && Number.isSafeInteger(id) && id > 0) return id;
-  }
-  return new Refusal(
-    'bad_request',
-    `${field} must be the id of a lock: a string of decimal digits`,
   );
 }
 

@@ -65,7 +65,7 @@ function describe(
   { table }: Namespace,
   nowMs: number,
 ): object {
-  const { session, terms, owner, arrivedMs, acquiredMs } = lock.context;
+  const { session, terms, owner, sinceMs } = lock.context;
   return {
     id: String(lock.id),
     state: lock.state,
@@ -77,7 +77,7 @@ function describe(
     session: session.label,
     label: terms.label,
     owner: owner?.name,
-    forMs: Math.round(nowMs - (acquiredMs ?? arrivedMs)),
+    forMs: Math.round(nowMs - sinceMs),
     limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
     ...(lock.state === 'acquired' ? {} : waits(lock, table)),
   };

@@ -3,6 +3,7 @@
  * fields (action, ref, id, state), the order in which a person reads them.
  */
 import type { Ref } from '../session/lock-record.ts';
+import { idText } from './ids.ts';
 import type { Action } from './messages.ts';
 import type { Refusal } from './refusal.ts';
 
@@ -15,7 +16,7 @@ export function stateReply(
   id: number,
   state: ReplyState,
 ): string {
-  return `{"action":"${action}",${refField(ref)}"id":"${id}","state":"${state}"}`;
+  return `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
 }
 
 /** @param details more fields for the error, after its code and message */

@@ -1,6 +1,9 @@
 /**
  * From a parsed JSON value to the resources of a lock, or to a refusal that names the field. Both
  * protocols ask for locks in the same words; they differ in what they do with fields they don't know.
+ *
+ * What has been parsed belongs to nobody else, so the value itself becomes the lock's resources: an
+ * object is made anew only if it says more or says it otherwise than a `Resource` does.
  */
 import { Buffer } from 'node:buffer';
 import type { Limits } from '../session/limits.ts';
@@ -13,11 +16,12 @@ export type Dialect = 'v1' | 'session';
 
 const RESOURCE_FIELDS = new Set(['type', 'path', 'limit']);
 
+/** @param value fresh from the parser; it is kept, and its elements may be replaced */
 export function decodeResources(
   value: unknown,
   limits: Limits,
   dialect: Dialect,
-): Resource[] | Refusal {
+): readonly Resource[] | Refusal {
   if (!Array.isArray(value) || value.length === 0) {
     return new Refusal('bad_request', 'resources must be an array of at least one resource');
   }
@@ -27,13 +31,12 @@ export function decodeResources(
       `resources has ${value.length} elements; at most ${limits.maxResourcesPerLock} are allowed`,
     );
   }
-  const resources: Resource[] = [];
   for (let i = 0; i < value.length; i++) {
     const resource = decodeResource(value[i], i, limits, dialect);
     if (resource instanceof Refusal) return resource;
-    resources.push(resource);
+    value[i] = resource;
   }
-  return resources;
+  return value;
 }
 
 function decodeResource(
@@ -55,7 +58,10 @@ function decodeResource(
   const path = decodePath(value.path, `${where}.path`, limits);
   if (path instanceof Refusal) return path;
   const limit = dialect === 'session' ? value.limit : undefined;
-  if (limit === undefined) return { type, path };
+  if (limit === undefined) {
+    const isAsSaid = dialect === 'session' && value.type === type;
+    return isAsSaid ? (value as unknown as Resource) : { type, path };
+  }
   if (type === 'write') {
     return new Refusal('bad_request', `${where}.limit goes with reads only: a write is alone`);
   }

@@ -31,7 +31,7 @@ import type {
   WatchRequest,
 } from './messages.ts';
 import { limitRefusal, Refusal } from './refusal.ts';
-import { errorReply, plainReply, stateReply } from './replies.ts';
+import { errorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
 import { helloFields, statsFields } from './session-fields.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
 import { Watching } from './watching.ts';
@@ -164,7 +164,7 @@ export class SessionConversation implements Conversation, Peer {
     const fields = helloFields(session, request, this.#host.limits);
     this.#channel.send(plainReply('hello', request.ref, fields));
     if (request.session === undefined) return;
-    for (const lock of session.locks.values()) this.#tell(lock, stateOf(lock));
+    for (const lock of session.locks) this.#tell(lock, stateOf(lock));
   }
 
   #begin({ namespace, abandonTimeoutMs, label }: HelloRequest): Session {
@@ -194,7 +194,7 @@ export class SessionConversation implements Conversation, Peer {
 
   #lock({ resources, terms }: LockRequest): void {
     const session = this.#current();
-    const known = terms.ref === undefined ? undefined : session.lockByRef(terms.ref);
+    const known = terms.ref === undefined ? undefined : session.locks.getByRef(terms.ref);
     if (known !== undefined) {
       this.#repeat(known, resources, terms);
       return;
@@ -206,7 +206,7 @@ export class SessionConversation implements Conversation, Peer {
 
   #refuseLock(refusal: LockRefusal, ref: Ref | undefined): void {
     if (refusal.code === 'timeout') {
-      this.#channel.send(stateReply('lock', ref, refusal.id, 'timeout'));
+      this.#say('lock', ref, refusal.id, 'timeout');
     } else if (refusal.code === 'deadlock') {
       const details = { cycle: cycleOf(refusal.cycle) };
       this.#channel.send(errorReply('lock', ref, deadlockRefusal(refusal.cycle), details));
@@ -233,7 +233,7 @@ export class SessionConversation implements Conversation, Peer {
       return;
     }
     // The answer comes first: what this release lets through may be another lock of this session.
-    this.#channel.send(stateReply('release', ref, lock.id, 'released'));
+    this.#say('release', ref, lock.id, 'released');
     session.release(lock);
   }
 
@@ -289,7 +289,14 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #tell(lock: SessionLock, state: 'enqueued' | 'acquired' | 'timeout' | 'expired'): void {
-    this.#channel.send(stateReply('lock', lock.context.terms.ref, lock.id, state));
+    this.#say('lock', lock.context.terms.ref, lock.id, state);
+  }
+
+  #say(action: 'lock' | 'release', ref: Ref | undefined, id: number, state: ReplyState): void {
+    const reply = stateReply(action, ref, id, state);
+    // Nothing in it but the ref comes from outside.
+    if (typeof ref === 'string') this.#channel.send(reply);
+    else this.#channel.sendAscii(reply);
   }
 
   #fault(action: Request['action'] | undefined, ref: Ref | undefined, refusal: Refusal): void {

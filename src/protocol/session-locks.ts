@@ -14,7 +14,7 @@ export function findLock(session: Session, id: number | undefined): SessionLock 
       `this session has no lock ${id}; it may be released already`,
     );
   }
-  const [only] = session.locks.values();
+  const only = session.locks.first;
   if (only === undefined) {
     return new Refusal('no_such_lock', 'this session has no lock to release');
   }

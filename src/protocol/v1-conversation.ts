@@ -5,11 +5,12 @@
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
  */
-import type { SessionLock } from '../session/lock-record.ts';
+import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { type LockRefusal, type Peer, Session, type SessionHost } from '../session/session.ts';
 import type { Channel, Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
 import { shorten } from './fields.ts';
+import { idText } from './ids.ts';
 import { limitRefusal, Refusal } from './refusal.ts';
 import { decodeResources } from './resources.ts';
 
@@ -111,11 +112,8 @@ export class V1Conversation implements Conversation, Peer {
   }
 
   #reply(lock: SessionLock, action: 'lock' | 'release', state: V1State): void {
-    this.#channel.send(`{"id":"${lock.id}","action":"${action}","state":"${state}"}`);
+    this.#channel.sendAscii(`{"id":"${idText(lock.id)}","action":"${action}","state":"${state}"}`);
   }
 }
-
-/** A lock of v1 has no ref, no limits and no owner. */
-const NO_TERMS = {};
 
 type V1State = 'ready' | 'enqueued' | 'acquired';

@@ -22,6 +22,15 @@ export interface LockTerms {
   readonly label?: string | undefined;
 }
 
+/** What most locks say: nothing beside their resources. One for all of them. */
+export const NO_TERMS: LockTerms = {
+  ref: undefined,
+  waitMs: undefined,
+  holdMs: undefined,
+  owner: undefined,
+  label: undefined,
+};
+
 /** A thread of work of one session, known as long as it has locks. */
 export interface Owner {
   readonly name: string;
@@ -33,17 +42,21 @@ export class LockRecord {
   readonly session: Session;
   readonly terms: LockTerms;
   readonly owner: Owner | undefined;
-  /** By the server's clock: when it arrived, and when it was acquired, if it is. */
-  readonly arrivedMs: number;
-  acquiredMs: number | undefined;
+  /** Since when, by the server's clock, it waits or, once it is acquired, is held. */
+  sinceMs: number;
   /** Runs while it waits, or while it is held: whichever has a limit. */
   timer: Timer | undefined;
+  /** The links of `LockIndex`. */
+  previous: SessionLock | null = null;
+  next: SessionLock | null = null;
+  nextById: SessionLock | null = null;
+  nextByRef: SessionLock | null = null;
 
-  constructor(session: Session, terms: LockTerms, owner: Owner | undefined, arrivedMs: number) {
+  constructor(session: Session, terms: LockTerms, owner: Owner | undefined, sinceMs: number) {
     this.session = session;
     this.terms = terms;
     this.owner = owner;
-    this.arrivedMs = arrivedMs;
+    this.sinceMs = sinceMs;
   }
 }
 

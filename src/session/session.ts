@@ -19,13 +19,8 @@ import type { Resource } from '../table/resource.ts';
 import type { Wait } from '../table/waits.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { Limits } from './limits.ts';
-import {
-  LockRecord,
-  type LockTerms,
-  type Owner,
-  type Ref,
-  type SessionLock,
-} from './lock-record.ts';
+import { LockIndex } from './lock-index.ts';
+import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
 import type { Namespace, Namespaces } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type { LockEvent } from './watchers.ts';
@@ -92,9 +87,8 @@ export class Session {
   readonly abandonTimeoutMs: number;
   readonly label: string | undefined;
   readonly name: string | undefined;
-  readonly locks = new Map<number, SessionLock>();
+  readonly locks = new LockIndex();
   readonly #host: SessionHost;
-  #byRef: Map<Ref, SessionLock> | undefined;
   /** Made when the client names the first. */
   #owners: Owners | undefined;
   #client: string;
@@ -123,11 +117,6 @@ export class Session {
     return this.#state === 'lost';
   }
 
-  /** The lock, held or enqueued, that was asked for with that `ref`. */
-  lockByRef(ref: Ref): SessionLock | undefined {
-    return this.#byRef?.get(ref);
-  }
-
   /**
    * Asks for `resources` together.
    *
@@ -151,13 +140,10 @@ export class Session {
         return refusal;
       }
     }
-    this.locks.set(lock.id, lock);
-    if (terms.ref !== undefined) {
-      this.#byRef ??= new Map();
-      this.#byRef.set(terms.ref, lock);
-    }
-    if (lock.state === 'acquired') this.#hold(lock);
-    else {
+    this.locks.add(lock);
+    if (lock.state === 'acquired') {
+      this.#hold(lock);
+    } else {
       this.#limitWait(lock);
       observer?.enqueued(lock);
       this.namespace.watchers.tell('enqueued', lock);
@@ -236,10 +222,8 @@ export class Session {
   /** `lock` leaves, whatever for; who waited for it alone gets what it left. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
     const { observer } = this.#host;
-    const { terms, timer } = lock.context;
-    timer?.cancel();
-    this.locks.delete(lock.id);
-    if (terms.ref !== undefined) this.#byRef?.delete(terms.ref);
+    lock.context.timer?.cancel();
+    this.locks.remove(lock);
     this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
@@ -250,6 +234,7 @@ export class Session {
 
   #grant(lock: SessionLock): void {
     lock.context.timer?.cancel();
+    lock.context.sinceMs = this.#host.clock.now();
     this.#hold(lock);
     this.#peer?.acquired(lock);
   }
@@ -258,7 +243,6 @@ export class Session {
     const { observer, clock } = this.#host;
     const record = lock.context;
     const { holdMs } = record.terms;
-    record.acquiredMs = clock.now();
     record.timer =
       holdMs === undefined ? undefined : clock.setTimer(holdMs, () => this.#expire(lock));
     observer?.acquired(lock);
@@ -287,8 +271,8 @@ export class Session {
 }
 
 /** A lock waits for earlier ones only: so, newest first, none of them lets another one through. */
-function newestFirst(locks: ReadonlyMap<number, SessionLock>): SessionLock[] {
-  return [...locks.values()].reverse();
+function newestFirst(locks: Iterable<SessionLock>): SessionLock[] {
+  return [...locks].reverse();
 }
 
 /** A goodbye releases; a client that is gone abandons, be it what it holds or what it awaits. */

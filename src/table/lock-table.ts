@@ -28,9 +28,9 @@
  * Costs: `lock` and `release` take O(resources x depth) amortised, with no term in the number of
  * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
  */
-import { ok } from 'node:assert/strict';
 import { mustWait } from './conflict.ts';
 import { findDeadlock, type Owners } from './deadlock.ts';
+import { ensure } from './ensure.ts';
 import { type Lock, TableLock } from './lock.ts';
 import { look, type Sight } from './look.ts';
 import { PathNode } from './path-node.ts';
@@ -95,10 +95,10 @@ export class LockTable<C = void> {
    */
   lock(resources: readonly Resource[], context: C): Lock<C> {
     // What can throw comes before any change: misuse leaves the table as it was.
-    ok(resources.length > 0, 'a lock needs at least one resource');
-    ok(resources.every(hasValidLimit), 'a limit is an integer of at least 1');
+    ensure(resources.length > 0, 'a lock needs at least one resource');
+    ensure(resources.every(hasValidLimit), 'a limit is an integer of at least 1');
     const id = this.#nextId();
-    ok(id > this.#lastId && Number.isSafeInteger(id), 'lock ids must be rising safe integers');
+    ensure(id > this.#lastId && Number.isSafeInteger(id), 'lock ids must be rising safe integers');
     this.#lastId = id;
 
     const lock = new TableLock<C>(this, id, resources, context);
@@ -131,8 +131,8 @@ export class LockTable<C = void> {
 
   /** Refuses what this table never gave or has released. */
   #own(lock: Lock<C>): TableLock<C> {
-    ok(lock instanceof TableLock && lock.table === this, 'the lock belongs to another table');
-    ok(lock.state !== 'released', 'the lock is released already');
+    ensure(lock instanceof TableLock && lock.table === this, 'the lock belongs to another table');
+    ensure(lock.state !== 'released', 'the lock is released already');
     return lock;
   }
 

@@ -29,11 +29,17 @@ export class LineConnection implements Channel, LineSink {
     this.#splitter = new LineSplitter(maxMessageBytes, this);
     this.#outbox = new Outbox(socket, maxUnreadBytes, () => this.#cut());
     this.#conversation = new SessionConversation(host, this);
-    socket.on('data', (chunk: Buffer) => this.#splitter.push(chunk));
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('drain', () => this.#conversation.drained());
     socket.on('end', () => this.#inputEnded());
     socket.on('close', () => this.#closed());
-    this.#splitter.push(head);
+    this.#take(head);
+  }
+
+  #take(chunk: Buffer): void {
+    this.#outbox.hold();
+    this.#splitter.push(chunk);
+    this.#outbox.flush();
   }
 
   get unreadBytes(): number {
@@ -41,7 +47,11 @@ export class LineConnection implements Channel, LineSink {
   }
 
   send(text: string): void {
-    this.#outbox.push(`${toByteString(text)}\n`);
+    this.sendAscii(toByteString(text));
+  }
+
+  sendAscii(text: string): void {
+    this.#outbox.push(`${text}\n`);
   }
 
   end(): void {

@@ -1,5 +1,7 @@
 /**
- * What one connection has to say, gathered over a turn of the event loop and written once.
+ * What one connection has to say, gathered over a turn of the event loop and written once. Whoever
+ * reads from the connection holds the outbox while it does, and flushes it then; what is said at
+ * other times goes out at the end of the turn.
  *
  * Bytes are kept as a *byte string*: a string whose every character is one byte (0-255). Joining
  * those is cheap, their length is the number of bytes, and Node writes them without a copy of ours.
@@ -26,6 +28,7 @@ export class Outbox {
   readonly #maxUnreadBytes: number;
   readonly #overflow: () => void;
   #pending = '';
+  #held = false;
   #closed = false;
 
   /**
@@ -47,7 +50,7 @@ export class Outbox {
   /** Adds `bytes` (a byte string) to this turn's write; nothing happens once closed. */
   push(bytes: string): void {
     if (this.#closed) return;
-    if (this.#pending === '') flushLater(this);
+    if (this.#pending === '' && !this.#held) flushLater(this);
     this.#pending += bytes;
     if (this.unreadBytes > this.#maxUnreadBytes) {
       this.close();
@@ -55,8 +58,14 @@ export class Outbox {
     }
   }
 
-  /** Hands what has gathered to the socket. Called by itself at the end of the turn. */
+  /** Until the next `flush`, which is the caller's to call, everything gathers. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Hands what has gathered to the socket. Unless held, it does so by itself after the turn. */
   flush(): void {
+    this.#held = false;
     if (this.#pending === '') return;
     const bytes = this.#pending;
     this.#pending = '';

@@ -70,6 +70,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.sendText(text);
   }
 
+  sendAscii(text: string): void {
+    this.#connection.sendAscii(text);
+  }
+
   end(reason: EndReason): void {
     this.#connection.close(CLOSE_CODES[reason], '');
   }

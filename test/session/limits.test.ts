@@ -16,7 +16,7 @@ test('a wait limit lets a lock wait to its last millisecond, and then leave the 
   clock.advance(1);
   assert.equal(waiting.state, 'released');
   assert.deepEqual(told, ['timeout a/1', 'behind/1'], 'those behind it move up');
-  assert.equal(a.lockByRef('1'), undefined);
+  assert.equal(a.locks.getByRef('1'), undefined);
   assert.equal(clock.pendingTimers, 0);
   verify();
 });
@@ -48,7 +48,7 @@ test('a try is acquired or refused, and never in the queue', () => {
   assert.ok('code' in refused && refused.code === 'timeout');
   assert.equal(namespaces.get('shop')?.table.size.enqueued, 0);
   assert.equal(a.locks.size, 0);
-  assert.equal(a.lockByRef('1'), undefined);
+  assert.equal(a.locks.getByRef('1'), undefined);
   assert.equal(mustGet(a, { ref: '1', waitMs: 0 }, read('x')).state, 'acquired');
   assert.deepEqual(told, []);
   assert.deepEqual(events, ['acquired reader/1', 'acquired a/1']);
@@ -66,7 +66,7 @@ test('a hold limit lets a lock be held to its last millisecond, and then expire'
   clock.advance(1);
   assert.equal(held.state, 'released');
   assert.deepEqual(told, ['expired a/1', 'b/1']);
-  assert.equal(a.lockByRef('1'), undefined);
+  assert.equal(a.locks.getByRef('1'), undefined);
   assert.equal(clock.pendingTimers, 0);
 });
 
@@ -132,7 +132,7 @@ test('a release and an expiry at the same millisecond have one outcome, whicheve
   const expired = mustGet(a, { ref: '2', holdMs: 100 }, write('x'));
   clock.advance(100);
   assert.equal(expired.state, 'released');
-  assert.equal(a.locks.has(expired.id), false, 'a release has nothing to find');
+  assert.equal(a.locks.get(expired.id), undefined, 'a release has nothing to find');
   assert.deepEqual(told, ['expired a/2']);
   assert.deepEqual(events, ['acquired a/1', 'released a/1', 'acquired a/2', 'expired a/2']);
 });

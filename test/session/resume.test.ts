@@ -15,7 +15,7 @@ test('a session is resumed within its abandon timeout, with its locks, and lives
   assert.equal(clock.pendingTimers, 0);
   clock.advance(10_000);
   assert.equal(held.state, 'acquired');
-  assert.equal(a.lockByRef('1'), held);
+  assert.equal(a.locks.getByRef('1'), held);
   assert.deepEqual(told, []);
 });
 
@@ -91,7 +91,7 @@ test('what is granted while the session is lost is there when it is resumed', ()
   holder.release(held);
   resume(a, 'a2');
   assert.equal(waiting.state, 'acquired');
-  assert.equal(a.lockByRef('1'), waiting);
+  assert.equal(a.locks.getByRef('1'), waiting);
   assert.deepEqual(told, []);
   assert.deepEqual(events.at(-1), 'acquired a/1');
 });

@@ -144,9 +144,9 @@ test('a ref leads to its lock until that is released', () => {
   const { open } = setUp();
   const a = open('a');
   const lock = mustLock(a, 'job', write('x'));
-  assert.equal(a.lockByRef('job'), lock);
+  assert.equal(a.locks.getByRef('job'), lock);
   a.release(lock);
-  assert.equal(a.lockByRef('job'), undefined);
+  assert.equal(a.locks.getByRef('job'), undefined);
 });
 
 test('a session has at most maxLocksPerSession locks', () => {
@@ -166,7 +166,7 @@ test('a namespace has at most maxWaitersPerNamespace waiters; holders are not co
   mustLock(open('b'), '1', write('x'));
   const c = open('c');
   assert.deepEqual(c.lock([write('x')], { ref: 'refused' }), { code: 'too_many_waiters' });
-  assert.equal(c.lockByRef('refused'), undefined);
+  assert.equal(c.locks.getByRef('refused'), undefined);
   assert.equal(c.namespace.table.size.enqueued, 1);
   assert.equal(mustLock(c, '2', write('y')).state, 'acquired');
   verify();

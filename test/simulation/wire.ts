@@ -71,6 +71,10 @@ export class Wire implements Channel, LineSink {
     return this.#toClient.length;
   }
 
+  sendAscii(text: string): void {
+    this.send(text);
+  }
+
   send(text: string): void {
     if (this.#isServerStopping) return;
     assert.ok(!this.isEnded, `nothing is said after the end: ${text}`);

@@ -433,7 +433,7 @@ export class World implements WireHost {
       const states = new Map(reference.alive.map(({ id }) => [id, held.has(id)]));
       assert.equal(table.size.acquired + table.size.enqueued, states.size, 'locks');
       for (const session of sessions) {
-        for (const { id, state } of session.locks.values()) {
+        for (const { id, state } of session.locks) {
           assert.equal(state === 'acquired', states.get(id), `lock ${id} is ${state}`);
         }
       }

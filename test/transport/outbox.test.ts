@@ -33,6 +33,23 @@ test('what is pushed in one turn leaves in one write', async () => {
   assert.deepEqual(writes.map(String), ['ab', 'c']);
 });
 
+test('what is pushed while it is held leaves at the flush, and no later', async () => {
+  const { writes, outbox, turn } = setUp();
+  outbox.push('a');
+  outbox.hold();
+  outbox.push('b');
+  outbox.flush();
+  assert.deepEqual(writes.map(String), ['ab']);
+  outbox.push('c');
+  await turn();
+  outbox.hold();
+  outbox.push('d');
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab', 'c']);
+  outbox.flush();
+  assert.deepEqual(writes.map(String), ['ab', 'c', 'd']);
+});
+
 test('text goes out as UTF-8', async () => {
   const { writes, outbox, turn } = setUp();
   outbox.push(toByteString('ascii grün 🐙 \ud800'));

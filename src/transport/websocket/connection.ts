@@ -93,7 +93,11 @@ export class WebSocketConnection {
     }
     // Put back, and before anybody listens: so no handler runs until the constructor has returned.
     if (head.length > 0) socket.unshift(head);
-    socket.on('data', (chunk: Buffer) => receiver.push(chunk));
+    socket.on('data', (chunk: Buffer) => {
+      this.#outbox.hold();
+      receiver.push(chunk);
+      this.#outbox.flush();
+    });
     socket.resume();
   }
 
@@ -105,6 +109,11 @@ export class WebSocketConnection {
   /** Sends a text message (5.6). Nothing happens unless the connection is open. */
   sendText(text: string): void {
     if (this.#state === 'open') this.#outbox.push(encodeText(text));
+  }
+
+  /** The same for text that is known to be ASCII: it need not be looked at. */
+  sendAscii(message: string): void {
+    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, message));
   }
 
   /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */
