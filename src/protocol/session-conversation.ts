@@ -34,6 +34,7 @@ import { limitRefusal, Refusal } from './refusal.ts';
 import { errorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
 import { helloFields, statsFields } from './session-fields.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
+import { readUsual } from './usual-requests.ts';
 import { Watching } from './watching.ts';
 
 /** Where a client goes that doesn't say `hello`. */
@@ -70,7 +71,8 @@ export class SessionConversation implements Conversation, Peer {
   receive(text: string): void {
     if (this.#ended) return;
     this.#heartbeat?.heard();
-    const decoded = decodeRequest(text, this.#host.limits);
+    const { limits } = this.#host;
+    const decoded = readUsual(text, limits) ?? decodeRequest(text, limits);
     if (isRefused(decoded)) {
       this.#refuse(decoded);
     } else {

@@ -7,12 +7,14 @@
  */
 import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { type LockRefusal, type Peer, Session, type SessionHost } from '../session/session.ts';
+import type { Resource } from '../table/resource.ts';
 import type { Channel, Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
 import { shorten } from './fields.ts';
 import { idText } from './ids.ts';
 import { limitRefusal, Refusal } from './refusal.ts';
 import { decodeResources } from './resources.ts';
+import { readUsual } from './usual-requests.ts';
 
 export interface V1Settings {
   readonly namespace: string;
@@ -72,26 +74,30 @@ export class V1Conversation implements Conversation, Peer {
 
   /** Does what the message says; returns what is wrong with it, in plain words, if anything is. */
   #handle(text: string): string | undefined {
+    const usual = readUsual(text, this.#host.limits);
+    if (usual?.action === 'lock') return this.#lockAs(usual.resources);
+    if (usual?.action === 'release') return this.#releaseIt();
     const message = parseObject(text);
     if (message instanceof Refusal) return message.message;
     const { action } = message;
     if (action === 'lock') {
-      if (this.#lock !== undefined) return `cannot lock: release lock ${this.#lock.id} first`;
-      return this.#acquire(message.resources);
+      const resources = decodeResources(message.resources, this.#host.limits, 'v1');
+      // In the wrong state, that is what is said, whatever else may be wrong.
+      if (resources instanceof Refusal) return this.#cannotLock() ?? resources.message;
+      return this.#lockAs(resources);
     }
-    if (action === 'release') {
-      if (this.#lock === undefined) return 'cannot release: there is no lock';
-      this.#release(this.#lock);
-      return undefined;
-    }
+    if (action === 'release') return this.#releaseIt();
     if (typeof action !== 'string') return 'action must be "lock" or "release"';
     return `unknown action "${shorten(action)}"; it must be "lock" or "release"`;
   }
 
-  #acquire(value: unknown): string | undefined {
-    const { limits } = this.#host;
-    const resources = decodeResources(value, limits, 'v1');
-    if (resources instanceof Refusal) return resources.message;
+  #cannotLock(): string | undefined {
+    return this.#lock && `cannot lock: release lock ${this.#lock.id} first`;
+  }
+
+  #lockAs(resources: readonly Resource[]): string | undefined {
+    const wrong = this.#cannotLock();
+    if (wrong !== undefined) return wrong;
     const lock = this.#session.lock(resources, NO_TERMS);
     if ('code' in lock) return this.#limitMessage(lock);
     this.#lock = lock;
@@ -105,10 +111,13 @@ export class V1Conversation implements Conversation, Peer {
     return limitRefusal(refusal.code, this.#host.limits).message;
   }
 
-  #release(lock: SessionLock): void {
+  #releaseIt(): string | undefined {
+    const lock = this.#lock;
+    if (lock === undefined) return 'cannot release: there is no lock';
     this.#lock = undefined;
     this.#reply(lock, 'release', 'ready');
     this.#session.release(lock);
+    return undefined;
   }
 
   #reply(lock: SessionLock, action: 'lock' | 'release', state: V1State): void {

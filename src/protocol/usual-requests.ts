@@ -1,0 +1,180 @@
+/**
+ * The two requests that nearly all traffic consists of, read at a fraction of what a JSON parser
+ * costs: `lock` with plain resources and `release`, spelled as `JSON.stringify` spells them.
+ *
+ *     {"action":"lock","ref":7,"resources":[{"type":"write","path":["orders","17"]}]}
+ *     {"action":"release","ref":8,"id":"1795475605972001"}
+ *
+ * It knows only what is right. Whatever is spelled, nested or meant in another way, or goes beyond a
+ * limit, is left to the decoder, and only that refuses. So the rule, held by a test with random
+ * messages: what is returned here is what the decoder would have returned.
+ */
+import type { Limits } from '../session/limits.ts';
+import { NO_TERMS, type Ref } from '../session/lock-record.ts';
+import type { Resource } from '../table/resource.ts';
+import { decodeId } from './ids.ts';
+import type { LockRequest, ReleaseRequest } from './messages.ts';
+
+const LOCK = '{"action":"lock"';
+const RELEASE = '{"action":"release"';
+const REF = ',"ref":';
+const ID = ',"id":"';
+const RESOURCES = ',"resources":[';
+const WRITE = '{"type":"write","path":[';
+const READ = '{"type":"read","path":[';
+
+/**
+ * From this length on the engine slices a string by pointing into it. A segment is kept as long as
+ * its lock: it would keep the whole chunk that it came in.
+ */
+const MIN_SHARED_LENGTH = 13;
+
+/** So many fit a number exactly, whatever they are. */
+const MAX_REF_DIGITS = 15;
+
+/**
+ * Where arrays are gathered, to be copied at their exact length: one that grows by itself has room
+ * for seventeen elements from the first on, and is kept as long as its lock. Empty between requests.
+ */
+const resourcesRead: Resource[] = [];
+const segmentsRead: string[] = [];
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const CLOSING_BRACKET = 0x5d;
+const CLOSING_BRACE = 0x7d;
+
+/** @returns undefined for everything that is not one of the usual requests */
+export function readUsual(text: string, limits: Limits): LockRequest | ReleaseRequest | undefined {
+  if (text.startsWith(LOCK)) return new Reader(text, LOCK.length, limits).lock();
+  if (text.startsWith(RELEASE)) return new Reader(text, RELEASE.length, limits).release();
+  return undefined;
+}
+
+class Reader {
+  readonly #text: string;
+  readonly #limits: Limits;
+  #at: number;
+
+  constructor(text: string, at: number, limits: Limits) {
+    this.#text = text;
+    this.#at = at;
+    this.#limits = limits;
+  }
+
+  lock(): LockRequest | undefined {
+    const ref = this.#ref();
+    if (!this.#skip(RESOURCES)) return undefined;
+    const resources = this.#resources();
+    if (resources === undefined || !this.#ends()) return undefined;
+    const terms =
+      ref === undefined
+        ? NO_TERMS
+        : { ref, waitMs: undefined, holdMs: undefined, owner: undefined, label: undefined };
+    return { action: 'lock', resources, terms };
+  }
+
+  release(): ReleaseRequest | undefined {
+    const ref = this.#ref();
+    const id = this.#id();
+    return this.#ends() ? { action: 'release', ref, id } : undefined;
+  }
+
+  /** Whether the object closes here and the text ends with it. What was not understood is in between. */
+  #ends(): boolean {
+    return this.#at === this.#text.length - 1 && this.#code() === CLOSING_BRACE;
+  }
+
+  /** Like `#id`, stays where it is unless all is well: then nothing that follows fits. */
+  #ref(): Ref | undefined {
+    if (!this.#text.startsWith(REF, this.#at)) return undefined;
+    const start = this.#at + REF.length;
+    let end = start;
+    let ref = 0;
+    for (let digit = this.#digit(end); digit >= 0 && digit <= 9; digit = this.#digit(end)) {
+      ref = ref * 10 + digit;
+      end++;
+    }
+    const length = end - start;
+    if (length === 0 || length > MAX_REF_DIGITS) return undefined;
+    if (length > 1 && this.#digit(start) === 0) return undefined;
+    this.#at = end;
+    return ref;
+  }
+
+  #digit(at: number): number {
+    return this.#text.charCodeAt(at) - 0x30;
+  }
+
+  #id(): number | undefined {
+    if (!this.#text.startsWith(ID, this.#at)) return undefined;
+    const start = this.#at + ID.length;
+    const end = this.#text.indexOf('"', start);
+    const id = end === -1 ? undefined : decodeId(this.#text.slice(start, end), 'id');
+    if (typeof id !== 'number') return undefined;
+    this.#at = end + 1;
+    return id;
+  }
+
+  #resources(): Resource[] | undefined {
+    resourcesRead.length = 0;
+    do {
+      const resource = this.#resource();
+      if (resource === undefined) return undefined;
+      if (resourcesRead.push(resource) > this.#limits.maxResourcesPerLock) return undefined;
+    } while (this.#skipCode(COMMA));
+    return this.#skipCode(CLOSING_BRACKET) ? resourcesRead.slice() : undefined;
+  }
+
+  #resource(): Resource | undefined {
+    const type = this.#skip(WRITE) ? 'write' : this.#skip(READ) ? 'read' : undefined;
+    if (type === undefined) return undefined;
+    const path = this.#path();
+    return path !== undefined && this.#skipCode(CLOSING_BRACE) ? { type, path } : undefined;
+  }
+
+  #path(): string[] | undefined {
+    if (this.#skipCode(CLOSING_BRACKET)) return [];
+    segmentsRead.length = 0;
+    do {
+      const segment = this.#segment();
+      if (segment === undefined) return undefined;
+      if (segmentsRead.push(segment) > this.#limits.maxSegmentsPerPath) return undefined;
+    } while (this.#skipCode(COMMA));
+    return this.#skipCode(CLOSING_BRACKET) ? segmentsRead.slice() : undefined;
+  }
+
+  /** A string of plain ASCII. */
+  #segment(): string | undefined {
+    if (!this.#skipCode(QUOTE)) return undefined;
+    const start = this.#at;
+    let code = this.#code();
+    while (code >= 0x20 && code < 0x7f && code !== QUOTE && code !== BACKSLASH) {
+      this.#at++;
+      code = this.#code();
+    }
+    const end = this.#at;
+    if (!this.#skipCode(QUOTE) || end - start > this.#limits.maxSegmentBytes) return undefined;
+    return end - start < MIN_SHARED_LENGTH
+      ? this.#text.slice(start, end)
+      : JSON.parse(this.#text.slice(start - 1, end + 1));
+  }
+
+  #skip(words: string): boolean {
+    if (!this.#text.startsWith(words, this.#at)) return false;
+    this.#at += words.length;
+    return true;
+  }
+
+  #skipCode(code: number): boolean {
+    if (this.#code() !== code) return false;
+    this.#at++;
+    return true;
+  }
+
+  /** The character at hand; NaN past the end. */
+  #code(): number {
+    return this.#text.charCodeAt(this.#at);
+  }
+}

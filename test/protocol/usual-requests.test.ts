@@ -1,0 +1,121 @@
+/**
+ * The usual requests, read without a parser: what is read is what the decoder reads, and what is
+ * not exactly as usual is left to it.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decodeRequest } from '../../src/protocol/decode.ts';
+import { readUsual } from '../../src/protocol/usual-requests.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/session/limits.ts';
+import { type Random, withSeeds } from '../support/random.ts';
+
+const LIMITS: Limits = {
+  ...DEFAULT_LIMITS,
+  maxResourcesPerLock: 3,
+  maxSegmentsPerPath: 3,
+  maxSegmentBytes: 40,
+};
+
+/** What was read; fails if the decoder would have read something else. */
+function read(text: string, limits = LIMITS) {
+  const usual = readUsual(text, limits);
+  if (usual !== undefined) assert.deepEqual(usual, decodeRequest(text, limits), text);
+  return usual;
+}
+
+const USUAL = [
+  '{"action":"lock","resources":[{"type":"write","path":["orders","17"]}]}',
+  '{"action":"lock","resources":[{"type":"read","path":[]}]}',
+  '{"action":"lock","resources":[{"type":"read","path":[""]},{"type":"write","path":["a","b","c"]}]}',
+  '{"action":"lock","ref":0,"resources":[{"type":"write","path":["~ {}[],:"]}]}',
+  '{"action":"lock","ref":999999999999999,"resources":[{"type":"write","path":["a"]}]}',
+  `{"action":"lock","resources":[{"type":"write","path":["${'x'.repeat(12)}","${'y'.repeat(13)}","${'z'.repeat(40)}"]}]}`,
+  '{"action":"release"}',
+  '{"action":"release","ref":7}',
+  '{"action":"release","id":"1795475605972001"}',
+  '{"action":"release","ref":10,"id":"1"}',
+];
+
+test('the usual requests are read', () => {
+  for (const text of USUAL) assert.notEqual(read(text), undefined, text);
+});
+
+test('a usual request cut anywhere, or with a character too many, is left to the decoder', () => {
+  for (const text of USUAL) {
+    for (let end = 0; end < text.length; end++) assert.equal(read(text.slice(0, end)), undefined);
+    for (const more of [' ', '}', ',', '\0', text]) assert.equal(read(text + more), undefined);
+  }
+});
+
+const UNUSUAL = [
+  '{"action":"lock","resources":[]}',
+  '{"action":"lock","resources":[{"type":"write","path":["a"]},]}',
+  '{"action":"lock","resources":[{"type":"write","path":["a",]}]}',
+  '{"action":"lock","resources":[{"type":"write","path":["\\u0061"]}]}',
+  '{"action":"lock","resources":[{"type":"write","path":["ä"]}]}',
+  '{"action":"lock","resources":[{"type":"write","path":["a\u007f"]}]}',
+  '{"action":"lock","resources":[{"type":"write","path":["a\u0001"]}]}',
+  '{"action":"lock","resources":[{"type":"w","path":["a"]}]}',
+  '{"action":"lock","resources":[{"type":"read","path":["a"],"limit":2}]}',
+  '{"action":"lock","ref":-1,"resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","ref":01,"resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","ref":1.5,"resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","ref":1e3,"resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","ref":9999999999999999,"resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","ref":"a","resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","waitMs":0,"resources":[{"type":"write","path":["a"]}]}',
+  '{"action":"lock","resources":[{"type":"write","path":["a"]}],"ref":1}',
+  '{"action":"release","id":"01"}',
+  '{"action":"release","id":"x"}',
+  '{"action":"release","id":"9007199254740992"}',
+  '{"action":"release","id":1}',
+  '{"action":"release","ref":}',
+  '{"action":"release","ref":10,"id":"}',
+  '{"action":"released"}',
+  '{"action":"bye"}',
+];
+
+test('whatever is not exactly as usual is left to the decoder', () => {
+  for (const text of UNUSUAL) assert.equal(read(text), undefined, text);
+});
+
+test('a limit is kept to, and what goes beyond is left to the decoder', () => {
+  const resource = (...path: string[]) => ({ type: 'write', path });
+  const lock = (...resources: object[]) => JSON.stringify({ action: 'lock', resources });
+  const [a, long] = [resource('a'), 'x'.repeat(40)];
+  for (const [text, isUsual] of [
+    [lock(a, a, a), true],
+    [lock(a, a, a, a), false],
+    [lock(resource('a', 'b', 'c')), true],
+    [lock(resource('a', 'b', 'c', 'd')), false],
+    [lock(resource(long)), true],
+    [lock(resource(`${long}x`)), false],
+  ] as const) {
+    assert.equal(read(text) !== undefined, isUsual, text);
+  }
+  assert.equal(read(lock(resource('ab')), { ...LIMITS, maxSegmentBytes: 1 }), undefined);
+});
+
+test('requests do not share what they are made of', () => {
+  const [first, second] = [read(USUAL[0] ?? ''), read(USUAL[2] ?? '')];
+  assert.deepEqual(first, decodeRequest(USUAL[0] ?? '', LIMITS));
+  assert.deepEqual(second, decodeRequest(USUAL[2] ?? '', LIMITS));
+});
+
+const PIECES = ['"', '{', '}', '[', ']', ',', ':', '\\', '0', '1', 'a', ' ', 'ä', '"ref":1,', '\n'];
+
+function mutated(text: string, random: Random): string {
+  let result = text;
+  for (let i = random.below(3); i >= 0; i--) {
+    const at = random.below(result.length + 1);
+    const piece = random.oneIn(3) ? '' : random.pick(PIECES);
+    result = result.slice(0, at) + piece + result.slice(at + random.below(3));
+  }
+  return result;
+}
+
+test('random spellings are read as the decoder reads them, or not at all', () => {
+  withSeeds(20, (random) => {
+    for (let i = 0; i < 2000; i++) read(mutated(random.pick(USUAL), random));
+  });
+});
