@@ -14,12 +14,10 @@ export function findLock(session: Session, id: number | undefined): SessionLock 
       `this session has no lock ${id}; it may be released already`,
     );
   }
-  const only = session.locks.first;
-  if (only === undefined) {
-    return new Refusal('no_such_lock', 'this session has no lock to release');
-  }
-  if (session.locks.size === 1) return only;
   const count = session.locks.size;
+  if (count === 0) return new Refusal('no_such_lock', 'this session has no lock to release');
+  const { only } = session.locks;
+  if (only !== undefined) return only;
   return new Refusal('id_needed', `this session has ${count} locks; say which one by its "id"`);
 }
 

@@ -1,16 +1,15 @@
 /**
- * The locks of one session: in order of arrival, by id, and by ref.
+ * The locks of one session: by id, by ref, and in order of arrival.
  *
- * Two chained hash tables and a list, all intrusive: the links are fields of the locks' records. A
- * `Map` would do the same with more garbage: every few deletions it moves to a new table, and the
+ * Two chained hash tables, intrusive: the links are fields of the locks' records. A `Map` would do the same with more garbage: every few deletions it moves to a new table, and the
  * old one, once it has lived long enough, keeps alive what it held, for the collector to carry
  * around. At full speed that was a fifth of the server's time.
  *
  * Invariants:
- *  1. `size` locks are in the list, ids rising from `first` on, in exactly one chain of `#byId` and,
- *     if they have a ref, in exactly one of `#byRef`.
+ *  1. `size` locks are in here, each in exactly one chain of `#byId` and, if it has a ref, in exactly
+ *     one of `#byRef`.
  *  2. The number of chains is a power of two; there are no more locks than chains, so chains are
- *     short. A client that chose refs to make them long would wait for itself: at most for as many
+ *     short, and not many fewer, so going through them is cheap. A client that chose refs to make them long would wait for itself: at most for as many
  *     steps as a session may have locks.
  *  3. The links of a lock that is not in here are null, so that none keeps another alive.
  */
@@ -24,8 +23,6 @@ const MAX_SPARSENESS = 8;
 
 export class LockIndex implements Iterable<SessionLock> {
   #size = 0;
-  #first: SessionLock | null = null;
-  #last: SessionLock | null = null;
   /** Made for the first lock, as most connections that wait around have none. */
   #byId: Chains = [];
   /** Made for the first lock with a ref; as long as `#byId` from then on. */
@@ -35,9 +32,9 @@ export class LockIndex implements Iterable<SessionLock> {
     return this.#size;
   }
 
-  /** The lock that arrived first. */
-  get first(): SessionLock | undefined {
-    return this.#first ?? undefined;
+  /** The only lock; undefined when there is none, or several. */
+  get only(): SessionLock | undefined {
+    return this.#size === 1 ? this.#all()[0] : undefined;
   }
 
   get(id: number): SessionLock | undefined {
@@ -53,37 +50,21 @@ export class LockIndex implements Iterable<SessionLock> {
     return lock ?? undefined;
   }
 
-  /** In order of arrival. The lock that was given last may be removed meanwhile, no other. */
-  *[Symbol.iterator](): Generator<SessionLock> {
-    let lock = this.#first;
-    while (lock !== null) {
-      const { next } = lock.context;
-      yield lock;
-      lock = next;
-    }
+  /** Those that are in here now, in order of arrival, whatever happens to them meanwhile. */
+  [Symbol.iterator](): Iterator<SessionLock> {
+    return this.#all().sort(byArrival).values();
   }
 
-  /** @param lock newer than all others, with a ref that none of them has */
+  /** @param lock with a ref that none of the others has */
   add(lock: SessionLock): void {
+    if (this.#size === this.#byId.length) this.#resize(Math.max(MIN_CHAINS, this.#size * 2));
     this.#size++;
-    if (this.#size > this.#byId.length) this.#resize(Math.max(MIN_CHAINS, this.#size * 2));
     this.#chain(lock);
-    lock.context.previous = this.#last;
-    if (this.#last === null) this.#first = lock;
-    else this.#last.context.next = lock;
-    this.#last = lock;
   }
 
   /** @param lock one that is in here */
   remove(lock: SessionLock): void {
-    const record = lock.context;
     this.#unchain(lock);
-    if (record.previous === null) this.#first = record.next;
-    else record.previous.context.next = record.next;
-    if (record.next === null) this.#last = record.previous;
-    else record.next.context.previous = record.previous;
-    record.previous = null;
-    record.next = null;
     this.#size--;
     if (this.#byId.length > MIN_CHAINS && this.#size * MAX_SPARSENESS < this.#byId.length) {
       this.#resize(this.#byId.length / 2);
@@ -134,14 +115,24 @@ export class LockIndex implements Iterable<SessionLock> {
     lock.context.nextByRef = null;
   }
 
-  /** Sets the number of chains to the first power of two that is not below `atLeast`. */
-  #resize(atLeast: number): void {
-    let length = MIN_CHAINS;
-    while (length < atLeast) length *= 2;
+  #resize(length: number): void {
+    const all = this.#all();
     this.#byId = emptyChains(length);
     if (this.#byRef !== undefined) this.#byRef = emptyChains(length);
-    for (const lock of this) this.#chain(lock);
+    for (const lock of all) this.#chain(lock);
   }
+
+  #all(): SessionLock[] {
+    const all: SessionLock[] = [];
+    for (const head of this.#byId) {
+      for (let lock = head; lock !== null; lock = lock.context.nextById) all.push(lock);
+    }
+    return all;
+  }
+}
+
+function byArrival(a: SessionLock, b: SessionLock): number {
+  return a.id - b.id;
 }
 
 function emptyChains(length: number): Chains {

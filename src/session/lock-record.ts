@@ -42,13 +42,14 @@ export class LockRecord {
   readonly session: Session;
   readonly terms: LockTerms;
   readonly owner: Owner | undefined;
-  /** Since when, by the server's clock, it waits or, once it is acquired, is held. */
+  /**
+   * Since when, by the server's clock and in whole milliseconds, it waits or, once it is acquired,
+   * is held.
+   */
   sinceMs: number;
   /** Runs while it waits, or while it is held: whichever has a limit. */
   timer: Timer | undefined;
   /** The links of `LockIndex`. */
-  previous: SessionLock | null = null;
-  next: SessionLock | null = null;
   nextById: SessionLock | null = null;
   nextByRef: SessionLock | null = null;
 

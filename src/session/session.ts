@@ -128,7 +128,7 @@ export class Session {
     const { limits, observer, clock } = this.#host;
     if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
-    const record = new LockRecord(this, terms, owner, clock.now());
+    const record = new LockRecord(this, terms, owner, Math.round(clock.now()));
     const lock = this.namespace.table.lock(resources, record);
     owner?.locks.add(lock);
     if (lock.state === 'enqueued') {
@@ -234,7 +234,7 @@ export class Session {
 
   #grant(lock: SessionLock): void {
     lock.context.timer?.cancel();
-    lock.context.sinceMs = this.#host.clock.now();
+    lock.context.sinceMs = Math.round(this.#host.clock.now());
     this.#hold(lock);
     this.#peer?.acquired(lock);
   }
