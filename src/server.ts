@@ -2,16 +2,16 @@
  * The server: one port, three kinds of guest. It wires sessions, protocols and transports together
  * and owns the sockets; what any of them means is decided elsewhere.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket, type Server as TcpServer } from 'node:net';
 import type { ConversationHost } from './protocol/session-conversation.ts';
-import { type Clock, systemClock } from './session/clock.ts';
+import { type Clock, systemClock, type Timer } from './session/clock.ts';
 import { IdCounter } from './session/id-counter.ts';
 import { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
 import type { LockObserver } from './session/session.ts';
-import { protocolOf } from './transport/first-bytes.ts';
+import { Entrance } from './transport/entrance.ts';
 import { HttpGuests, type HttpHost } from './transport/http-guests.ts';
 import { LineConnection } from './transport/line-connection.ts';
 import { CLOSE_TIMEOUT_MS } from './transport/outbox.ts';
@@ -76,8 +76,9 @@ export class Server {
   readonly #tcp: TcpServer;
   readonly #http: HttpGuests;
   readonly #host: ConversationHost;
-  /** Every open socket, with the conversation on it once it is known to have one. */
-  readonly #sockets = new Map<Socket, Stoppable | undefined>();
+  readonly #entrance: Entrance;
+  /** What is spoken on which socket, once it is known. */
+  readonly #conversations = new Map<Socket, Stoppable>();
   #isClosing = false;
 
   constructor(options: ServerOptions = {}) {
@@ -93,6 +94,13 @@ export class Server {
       defaultAbandonTimeoutMs: options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
     };
     this.#http = new HttpGuests(this.#httpHost());
+    this.#entrance = new Entrance({
+      clock: this.#clock,
+      limits: this.#host.limits,
+      acceptLines: (socket, head, patience) => this.#acceptLines(socket, head, patience),
+      acceptHttp: (socket, head) => this.#http.accept(socket, head),
+      refuseHttp: (socket, head, refusal) => this.#http.turnAway(socket, head, refusal),
+    });
     this.#tcp = createServer(
       // Half-open, because whoever sent all it had to say may still wait for the answer.
       {
@@ -133,7 +141,7 @@ export class Server {
       counts.acquired += table.size.acquired;
       counts.enqueued += table.size.enqueued;
     }
-    return { connections: this.#sockets.size, namespaces: this.#namespaces.size, ...counts };
+    return { connections: this.#entrance.count, namespaces: this.#namespaces.size, ...counts };
   }
 
   /**
@@ -145,18 +153,19 @@ export class Server {
     const closed = [
       new Promise<void>((resolve) => this.#tcp.close(() => resolve())),
       // Node counts a socket as closed before those who listen to it have heard.
-      ...[...this.#sockets.keys()].map(
+      ...[...this.#entrance.sockets()].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       ),
     ];
-    for (const [socket, conversation] of this.#sockets) {
+    for (const socket of this.#entrance.sockets()) {
+      const conversation = this.#conversations.get(socket);
       // HTTP requests are answered at once: such a socket is idle, or has only half a request.
       if (conversation === undefined) socket.destroy();
       else conversation.shutDown();
     }
     this.#namespaces.endAll();
     const timer = this.#clock.setTimer(CLOSE_TIMEOUT_MS, () => {
-      for (const socket of this.#sockets.keys()) socket.destroy();
+      for (const socket of this.#entrance.sockets()) socket.destroy();
     });
     await Promise.all(closed);
     timer.cancel();
@@ -165,36 +174,21 @@ export class Server {
   #welcome(socket: Socket): void {
     // First of all: a socket that fails with nobody listening would end the process.
     socket.on('error', () => socket.destroy());
-    if (this.#isClosing) {
-      socket.destroy();
-      return;
-    }
-    this.#sockets.set(socket, undefined);
-    socket.on('close', () => this.#sockets.delete(socket));
-    this.#sniff(socket);
+    if (this.#isClosing) socket.destroy();
+    else this.#entrance.welcome(socket);
   }
 
-  /** Reads until the first bytes tell what the guest speaks, then hands it over. */
-  #sniff(socket: Socket): void {
-    let head: Buffer | undefined;
-    const onEnd = (): void => void socket.destroy();
-    const onData = (chunk: Buffer): void => {
-      head = head === undefined ? chunk : Buffer.concat([head, chunk]);
-      const protocol = protocolOf(head);
-      if (protocol === 'undecided') return;
-      socket.off('data', onData);
-      socket.off('end', onEnd);
-      if (protocol === 'http') this.#http.accept(socket, head);
-      else this.#acceptLines(socket, head);
-    };
-    socket.on('data', onData);
-    socket.on('end', onEnd);
-  }
-
-  #acceptLines(socket: Socket, head: Buffer): void {
+  #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {
     const client = clientName(socket);
     this.#announce(client, socket, 'lines');
-    this.#sockets.set(socket, new LineConnection(socket, head, this.#host, client));
+    const connection = new LineConnection(socket, head, this.#host, client, patience);
+    this.#converse(socket, connection);
+    return connection;
+  }
+
+  #converse(socket: Socket, conversation: Stoppable): void {
+    this.#conversations.set(socket, conversation);
+    socket.on('close', () => this.#conversations.delete(socket));
   }
 
   #announce(client: string, socket: Socket, kind: ClientKind): void {
@@ -212,7 +206,7 @@ export class Server {
       clientName,
       opened: (channel, socket) => {
         this.#announce(channel.client, socket, 'websocket');
-        this.#sockets.set(socket, channel);
+        this.#converse(socket, channel);
       },
     };
   }

@@ -105,6 +105,16 @@ export const OPTIONS = [
   limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
   limit('max-watches', 'maxWatches', 'paths watched by one connection'),
   limit('max-unread-bytes', 'maxUnreadBytes', 'bytes kept for a client that does not read'),
+  limit('max-connections', 'maxConnections', 'connections at a time'),
+  limit('max-sessions', 'maxSessions', 'sessions at a time, lost ones too'),
+  {
+    flag: 'first-message-timeout',
+    type: 'integer',
+    min: 1,
+    value: 'MS',
+    default: String(DEFAULT_LIMITS.firstMessageMs),
+    help: 'time to say something valid; for HTTP, of each request',
+  },
 ] as const satisfies readonly Option[];
 
 type Flag = (typeof OPTIONS)[number]['flag'];
@@ -227,6 +237,9 @@ function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
         maxWaitersPerNamespace: integer('max-waiters'),
         maxWatches: integer('max-watches'),
         maxUnreadBytes: integer('max-unread-bytes'),
+        maxConnections: integer('max-connections'),
+        maxSessions: integer('max-sessions'),
+        firstMessageMs: integer('first-message-timeout'),
       },
     },
     logClients: asSwitch(text('log-clients')) ?? false,

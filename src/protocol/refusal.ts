@@ -17,6 +17,9 @@ export type ErrorCode =
   | 'too_many_locks'
   | 'too_many_waiters'
   | 'too_many_watches'
+  | 'too_many_sessions'
+  | 'too_many_connections'
+  | 'too_slow'
   | 'deadlock'
   | 'hello_not_first'
   | 'no_such_session'
@@ -36,6 +39,28 @@ export class Refusal {
     this.code = code;
     this.message = message;
   }
+}
+
+export function tooManyConnections({ maxConnections }: Limits): Refusal {
+  return new Refusal(
+    'too_many_connections',
+    `this server has ${maxConnections} connections, as many as are allowed; try again later`,
+  );
+}
+
+export function tooManySessions({ maxSessions }: Limits): Refusal {
+  return new Refusal(
+    'too_many_sessions',
+    `this server has ${maxSessions} sessions, as many as are allowed; try again later`,
+  );
+}
+
+/** Of a connection on which nothing valid was said in time. */
+export function tooSlow({ firstMessageMs }: Limits): Refusal {
+  return new Refusal(
+    'too_slow',
+    `nothing valid was said for ${firstMessageMs} ms; connect again and begin with a JSON object, such as {"action":"help"}`,
+  );
 }
 
 /** The refusal of one lock more than there may be, in words. */

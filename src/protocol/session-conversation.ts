@@ -30,7 +30,7 @@ import type {
   Request,
   WatchRequest,
 } from './messages.ts';
-import { limitRefusal, Refusal } from './refusal.ts';
+import { limitRefusal, Refusal, tooManySessions, tooSlow } from './refusal.ts';
 import { errorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
 import { helloFields, statsFields } from './session-fields.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
@@ -55,7 +55,6 @@ export class SessionConversation implements Conversation, Peer {
   #session: Session | undefined;
   #watching: Watching | undefined;
   #heartbeat: Heartbeat | undefined;
-  /** Whether the client has sent a JSON object, be it a good request or not. */
   #hasSpoken = false;
   #ended = false;
 
@@ -92,6 +91,16 @@ export class SessionConversation implements Conversation, Peer {
     this.#endWith('bad_input', refusal);
   }
 
+  /** Whether the client has sent a JSON object, be it a good request or not. */
+  get hasSpoken(): boolean {
+    return this.#hasSpoken;
+  }
+
+  /** The time for a first message is over. */
+  firstMessageIsDue(): void {
+    this.fail(tooSlow(this.#host.limits));
+  }
+
   acquired(lock: SessionLock): void {
     this.#tell(lock, 'acquired');
   }
@@ -124,6 +133,7 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #answer(request: Request): void {
+    if (this.#session === undefined && !this.#mayBegin(request)) return;
     switch (request.action) {
       case 'lock':
         this.#lock(request);
@@ -144,6 +154,17 @@ export class SessionConversation implements Conversation, Peer {
       default:
         this.#plain(request);
     }
+  }
+
+  /** Whether there is room for a session, if `request` begins one; says so if there is none. */
+  #mayBegin(request: Request): boolean {
+    const { namespaces, limits } = this.#host;
+    if (namespaces.sessions < limits.maxSessions) return true;
+    const isResuming = request.action === 'hello' && request.session !== undefined;
+    if (isResuming) return true;
+    const ref = request.action === 'lock' ? request.terms.ref : request.ref;
+    this.#fault(request.action, ref, tooManySessions(limits));
+    return false;
   }
 
   #hello(request: HelloRequest): void {

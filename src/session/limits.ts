@@ -17,6 +17,11 @@ export interface Limits {
   readonly maxWatches: number;
   /** Bytes waiting for one peer to read them, before its connection is cut. */
   readonly maxUnreadBytes: number;
+  readonly maxConnections: number;
+  /** Sessions of the whole server, those that lost their connection too. */
+  readonly maxSessions: number;
+  /** Milliseconds that a new connection has to say something valid, and HTTP each of its requests. */
+  readonly firstMessageMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -29,4 +34,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxWaitersPerNamespace: 1_000_000,
   maxWatches: 100,
   maxUnreadBytes: 16 * 1024 * 1024,
+  maxConnections: 100_000,
+  maxSessions: 200_000,
+  firstMessageMs: 10_000,
 };

@@ -23,6 +23,7 @@ export class Namespace {
 export class Namespaces implements Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
+  #sessions = 0;
 
   /** @param nextId gives lock ids: rising integers, larger than any handed out before */
   constructor(nextId: () => number) {
@@ -31,6 +32,11 @@ export class Namespaces implements Iterable<Namespace> {
 
   get size(): number {
     return this.#byName.size;
+  }
+
+  /** Sessions in all of them. */
+  get sessions(): number {
+    return this.#sessions;
   }
 
   get(name: string): Namespace | undefined {
@@ -49,12 +55,13 @@ export class Namespaces implements Iterable<Namespace> {
       this.#byName.set(name, namespace);
     }
     namespace.sessions.add(session);
+    this.#sessions++;
     return namespace;
   }
 
   /** Takes out a session that holds and awaits nothing any more. */
   leave(namespace: Namespace, session: Session): void {
-    namespace.sessions.delete(session);
+    if (namespace.sessions.delete(session)) this.#sessions--;
     if (namespace.sessions.size === 0) this.#byName.delete(namespace.name);
   }
 

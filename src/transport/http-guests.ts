@@ -8,12 +8,14 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Channel, Conversation } from '../protocol/channel.ts';
 import { namespaceTooLong } from '../protocol/decode.ts';
+import { type Refusal, tooManySessions } from '../protocol/refusal.ts';
 import {
   type ConversationHost,
   DEFAULT_NAMESPACE,
   SessionConversation,
 } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
+import { HttpDeadline } from './http-deadline.ts';
 import { namespaceMissing, type Page, pageFor, sentence, V1_PATH, V2_PATH } from './http-pages.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { rawResponse } from './raw-response.ts';
@@ -21,9 +23,6 @@ import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
 import { acceptHead, checkHandshake } from './websocket/handshake.ts';
 import { type EndOptions, endGently } from './websocket/refuse.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
-
-/** Milliseconds without a byte after which an HTTP connection is closed. */
-const IDLE_TIMEOUT_MS = 10_000;
 
 export interface HttpHost extends ConversationHost {
   readonly visitors: VisitorRules;
@@ -40,6 +39,7 @@ export class HttpGuests {
   readonly #server: Server;
   /** Sockets that were told no and are about to end. */
   readonly #refused = new WeakSet<Duplex>();
+  readonly #deadlines = new WeakMap<Duplex, HttpDeadline>();
   /** The last answer on its way, by socket. */
   readonly #answering = new WeakMap<Duplex, ServerResponse>();
 
@@ -47,8 +47,8 @@ export class HttpGuests {
     this.#host = host;
     // node:http would refuse a request without Host itself, and with no word about why.
     this.#server = createServer({ keepAlive: true, noDelay: true, requireHostHeader: false });
-    this.#server.timeout = IDLE_TIMEOUT_MS;
     this.#server.on('request', (request, response) => {
+      this.#deadlines.get(request.socket)?.requestCame();
       this.#answer(request, response, this.#page(request));
     });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -62,8 +62,24 @@ export class HttpGuests {
 
   /** Takes over a connection whose first bytes, already read, are HTTP's. */
   accept(socket: Socket, head: Buffer): void {
+    const { clock, limits } = this.#host;
+    const deadline = new HttpDeadline(socket, clock, limits.firstMessageMs, (isIdle) => {
+      if (isIdle) endGently(socket, this.#ending());
+      else
+        this.#refuse(
+          socket,
+          sentence(408, `No request was complete after ${limits.firstMessageMs} ms.`),
+        );
+    });
+    this.#deadlines.set(socket, deadline);
     socket.unshift(head);
     this.#server.emit('connection', socket);
+  }
+
+  /** Answers the request that `head` begins, for which there is no room, and ends the connection. */
+  turnAway(socket: Socket, head: Buffer, { message }: Refusal): void {
+    const page = sentence(503, asSentence(message), { 'Retry-After': '1' });
+    this.#refuse(socket, page, head.toString('latin1', 0, 5) === 'HEAD ' ? 'HEAD' : 'GET');
   }
 
   #answer(request: IncomingMessage, response: ServerResponse, page: Page): void {
@@ -120,6 +136,7 @@ export class HttpGuests {
       this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
       return;
     }
+    this.#deadlines.get(socket)?.stop();
     this.#afterAnswers(socket, () => {
       const tcp = request.socket;
       const client = this.#host.clientName(tcp);
@@ -136,6 +153,11 @@ export class HttpGuests {
     if (missing !== undefined) return missing;
     const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, host.limits);
     if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
+    if (host.namespaces.sessions >= host.limits.maxSessions) {
+      return sentence(503, asSentence(tooManySessions(host.limits).message), {
+        'Retry-After': '1',
+      });
+    }
     const timeout = url.searchParams.get('abandon-timeout-ms');
     const abandonTimeoutMs = timeout === null ? host.defaultAbandonTimeoutMs : wholeNumber(timeout);
     if (abandonTimeoutMs === undefined) {
@@ -164,6 +186,7 @@ export class HttpGuests {
   /** Answers what came last on this connection, and ends it. */
   #refuse(socket: Duplex, page: Page, method?: string): void {
     this.#refused.add(socket);
+    this.#deadlines.get(socket)?.stop();
     this.#afterAnswers(socket, () => {
       const { status, body } = page;
       socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
@@ -174,6 +197,11 @@ export class HttpGuests {
   #ending(): EndOptions {
     return { clock: this.#host.clock, closeTimeoutMs: CLOSE_TIMEOUT_MS };
   }
+}
+
+/** What is said on the wire in small letters, as a page. */
+function asSentence(message: string): string {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 
 function headersOf({ contentType, headers }: Page): Record<string, string> {

@@ -4,26 +4,36 @@ import type { Channel } from '../protocol/channel.ts';
 import { Refusal } from '../protocol/refusal.ts';
 import { type ConversationHost, SessionConversation } from '../protocol/session-conversation.ts';
 import type { Timer } from '../session/clock.ts';
+import type { LineGuest } from './entrance.ts';
 import { type LineSink, LineSplitter } from './line-splitter.ts';
 import { CLOSE_TIMEOUT_MS, Outbox, toByteString } from './outbox.ts';
 
-export class LineConnection implements Channel, LineSink {
+export class LineConnection implements Channel, LineSink, LineGuest {
   readonly client: string;
   readonly #host: ConversationHost;
   readonly #socket: Socket;
   readonly #splitter: LineSplitter;
   readonly #outbox: Outbox;
   readonly #conversation: SessionConversation;
+  #patience: Timer | undefined;
   #closeTimer: Timer | undefined;
 
   /**
    * @param socket open, half-open allowed, with an `error` listener of the caller's; the rest of it
    *   is ours
    * @param head what was read from it so far
+   * @param patience runs until something valid has come; then it is cancelled
    */
-  constructor(socket: Socket, head: Buffer, host: ConversationHost, client: string) {
+  constructor(
+    socket: Socket,
+    head: Buffer,
+    host: ConversationHost,
+    client: string,
+    patience: Timer,
+  ) {
     const { maxMessageBytes, maxUnreadBytes } = host.limits;
     this.client = client;
+    this.#patience = patience;
     this.#host = host;
     this.#socket = socket;
     this.#splitter = new LineSplitter(maxMessageBytes, this);
@@ -40,6 +50,10 @@ export class LineConnection implements Channel, LineSink {
     this.#outbox.hold();
     this.#splitter.push(chunk);
     this.#outbox.flush();
+    if (this.#patience !== undefined && this.#conversation.hasSpoken) {
+      this.#patience.cancel();
+      this.#patience = undefined;
+    }
   }
 
   get unreadBytes(): number {
@@ -58,6 +72,10 @@ export class LineConnection implements Channel, LineSink {
     this.#splitter.stop();
     this.#outbox.end();
     this.#closeTimer ??= this.#host.clock.setTimer(CLOSE_TIMEOUT_MS, () => this.#socket.destroy());
+  }
+
+  firstMessageIsDue(): void {
+    this.#conversation.firstMessageIsDue();
   }
 
   shutDown(): void {

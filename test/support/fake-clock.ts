@@ -27,6 +27,11 @@ export class FakeClock implements Clock {
     return this.#pending.size;
   }
 
+  /** How many timers were ever set: tells a test that the server has got somewhere. */
+  get timersSet(): number {
+    return this.#order;
+  }
+
   /** Moves time on by `ms` milliseconds and fires what falls due on the way. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;
