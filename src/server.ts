@@ -174,6 +174,7 @@ export class Server {
   #welcome(socket: Socket): void {
     // First of all: a socket that fails with nobody listening would end the process.
     socket.on('error', () => socket.destroy());
+    this.#clock.arrived?.();
     if (this.#isClosing) socket.destroy();
     else this.#entrance.welcome(socket);
   }

@@ -16,26 +16,48 @@ export interface Clock {
    * earlier, and not before the input that had arrived by then has been read.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
+  /** A connection has been accepted: others may wait behind it. For clocks that care for input. */
+  arrived?(): void;
 }
 
 /** The longest delay `setTimeout` takes; it fires at once for anything longer. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/**
- * Turns of the event loop that a timer which is due still lets pass. When the loop was stalled,
- * timers run before the input that has arrived meanwhile; in one turn a waiting connection is
- * accepted, in the next what it sent is read. Whoever spoke in time is heard before being expired.
+/*
+ * When the event loop was stalled, timers run before the input that has arrived meanwhile. Whoever
+ * spoke in time is to be heard before being expired, so a timer that is due still waits for two
+ * things.
+ *
+ * If it is late, so are the server's answers, and a client may need one before it can say what
+ * counts: the handshake of WebSocket, or of TLS. So it waits as long again as it is late, up to
+ * MAX_GRACE_MS.
+ *
+ * Then it lets turns of the loop pass. In one turn a connection is accepted, in the next what it
+ * sent is read: that is TURNS_OF_GRACE. But libuv accepts only one connection in a turn, so a
+ * turn in which one arrived counts for nothing. Those that had arrived are as many as the queue of
+ * the listening socket holds (511 in Node); past MAX_TURNS it is newcomers who arrive, and they
+ * can't put the timer off for ever.
  */
 const TURNS_OF_GRACE = 2;
+const MAX_TURNS = 1024;
+const MAX_GRACE_MS = 1000;
+
+/** Milliseconds that a timer may be late without anything being wrong. */
+const USUAL_DELAY_MS = 20;
+
+/** Connections accepted so far in this process. */
+let arrivals = 0;
 
 class SystemTimer implements Timer {
   readonly #callback: () => void;
+  readonly #dueMs: number;
   #remainingMs: number;
   #timeout: NodeJS.Timeout;
   #immediate: NodeJS.Immediate | undefined;
 
   constructor(delayMs: number, callback: () => void) {
     this.#callback = callback;
+    this.#dueMs = performance.now() + delayMs;
     this.#remainingMs = delayMs;
     this.#timeout = this.#arm();
   }
@@ -52,13 +74,30 @@ class SystemTimer implements Timer {
   }
 
   #fire(): void {
-    if (this.#remainingMs > 0) this.#timeout = this.#arm();
-    else this.#waitTurns(TURNS_OF_GRACE);
+    if (this.#remainingMs > 0) {
+      this.#timeout = this.#arm();
+      return;
+    }
+    const lateMs = performance.now() - this.#dueMs;
+    if (lateMs <= USUAL_DELAY_MS) {
+      this.#waitTurns(TURNS_OF_GRACE, MAX_TURNS);
+      return;
+    }
+    const graceMs = Math.min(lateMs, MAX_GRACE_MS);
+    this.#timeout = setTimeout(() => this.#waitTurns(TURNS_OF_GRACE, MAX_TURNS), graceMs);
   }
 
-  #waitTurns(turns: number): void {
-    if (turns === 0) this.#callback();
-    else this.#immediate = setImmediate(() => this.#waitTurns(turns - 1));
+  /**
+   * @param turns to pass without a connection that arrives
+   * @param turnsAtMost to pass in any case
+   */
+  #waitTurns(turns: number, turnsAtMost: number): void {
+    const arrivalsBefore = arrivals;
+    this.#immediate = setImmediate(() => {
+      const left = arrivals === arrivalsBefore ? turns - 1 : TURNS_OF_GRACE;
+      if (left === 0 || turnsAtMost === 1) this.#callback();
+      else this.#waitTurns(left, turnsAtMost - 1);
+    });
   }
 }
 
@@ -66,4 +105,7 @@ class SystemTimer implements Timer {
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (delayMs, callback) => new SystemTimer(delayMs, callback),
+  arrived: () => {
+    arrivals++;
+  },
 };

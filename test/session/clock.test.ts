@@ -43,3 +43,28 @@ test('a timer that is due can still be cancelled by what comes in meanwhile', as
   await new Promise<void>((resolve) => void systemClock.setTimer(0, resolve));
   assert.equal(fired, false);
 });
+
+test('a timer that is due waits for as many connections as may have been in the queue', async () => {
+  let fired = false;
+  const timer = systemClock.setTimer(0, () => {
+    fired = true;
+  });
+  // One connection is accepted in each turn of the event loop, as libuv does it.
+  for (let turn = 0; turn < 511; turn++) {
+    systemClock.arrived?.();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(fired, false, `after ${turn} turns`);
+  }
+  timer.cancel();
+});
+
+test('connections that never end to arrive do not put a timer off for ever', async () => {
+  let fired = false;
+  systemClock.setTimer(0, () => {
+    fired = true;
+  });
+  while (!fired) {
+    systemClock.arrived?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+});
