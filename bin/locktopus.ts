@@ -1,7 +1,12 @@
 #!/usr/bin/env node
 /** The executable: hands the program its arguments, environment, terminal and signals. */
 import { constants } from 'node:os';
+import { crash } from '../src/cli/crash.ts';
 import { run } from '../src/cli/run.ts';
+
+// Before anything else can go wrong.
+process.on('uncaughtException', crash);
+process.on('unhandledRejection', crash);
 
 // Whoever reads the log may go away; the locks stay.
 process.stdout.on('error', () => {});

@@ -12,8 +12,15 @@ export class Program {
   stdout = '';
   stderr = '';
 
-  constructor(t: TestContext, args: readonly string[], env: Record<string, string> = {}) {
-    this.child = spawn(process.execPath, ['--import', 'tsx', BIN, ...args], {
+  /** @param imports modules to be loaded before it, from the repository's root */
+  constructor(
+    t: TestContext,
+    args: readonly string[],
+    env: Record<string, string> = {},
+    imports: readonly string[] = [],
+  ) {
+    const before = ['tsx', ...imports].flatMap((module) => ['--import', module]);
+    this.child = spawn(process.execPath, [...before, BIN, ...args], {
       cwd: ROOT,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
