@@ -59,6 +59,20 @@ test('every module opens with what it is for', () => {
   }
 });
 
+test('the wall clock, which may be set, is asked for the first id and for stamps of the log alone', () => {
+  const uses = sourceFiles().flatMap((file) =>
+    readFileSync(join(ROOT, file), 'utf8')
+      .split('\n')
+      .filter((line) => /^[^*]*(Date\.now\(|new Date\()/.test(line))
+      .map((line) => `${file}: ${line.trim()}`),
+  );
+  const allowed = [/IdCounter\(Date\.now\(\)\)/, /new Date\(\)\.toISOString\(\)/];
+  assert.deepEqual(
+    uses.filter((line) => !allowed.some((pattern) => pattern.test(line))),
+    [],
+  );
+});
+
 test('the version is the one of package.json, which has no runtime dependencies', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   assert.equal(manifest.version, VERSION);
