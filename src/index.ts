@@ -2,6 +2,7 @@
 export {
   type ClientKind,
   type ClientObserver,
+  type Drained,
   Server,
   type ServerCounts,
   type ServerOptions,

@@ -6,14 +6,19 @@ import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket, type Server as TcpServer } from 'node:net';
 import type { ConversationHost } from './protocol/session-conversation.ts';
+import { censusOf, holdersIn } from './session/census.ts';
 import { type Clock, systemClock, type Timer } from './session/clock.ts';
+import { Counters } from './session/counters.ts';
+import { Drain } from './session/drain.ts';
 import { IdCounter } from './session/id-counter.ts';
 import { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
 import type { LockObserver } from './session/session.ts';
+import { StallMeter, type StallReport, TICK_MS } from './session/stall-meter.ts';
 import { Entrance } from './transport/entrance.ts';
 import { HttpGuests, type HttpHost } from './transport/http-guests.ts';
 import { LineConnection } from './transport/line-connection.ts';
+import type { Figures } from './transport/metrics-page.ts';
 import { CLOSE_TIMEOUT_MS } from './transport/outbox.ts';
 import { visitorRules } from './transport/visitor-rules.ts';
 
@@ -41,6 +46,10 @@ export interface ServerOptions {
   readonly allowedHosts?: readonly string[];
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
+  /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
+  readonly stallThresholdMs?: number;
+  /** Hears of stalls, seldom enough for a log. */
+  readonly stallObserver?: ((report: StallReport) => void) | undefined;
   /** For tests. */
   readonly clock?: Clock;
 }
@@ -54,14 +63,22 @@ export interface ServerCounts {
   readonly enqueued: number;
 }
 
-/** A connection that must be told when the server stops. */
+/** What a drain has come to. */
+export interface Drained {
+  /** Sessions that still held locks at the end; 0 says that everybody could finish. */
+  readonly cutOff: number;
+}
+
+/** A connection that must be told when the server drains or stops. */
 interface Stoppable {
+  drain(): void;
   shutDown(): void;
 }
 
 export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;
 export const DEFAULT_ABANDON_TIMEOUT_MS = 60_000;
+export const DEFAULT_STALL_THRESHOLD_MS = 500;
 
 /** Random bytes in the name of a session: more than anybody can guess. */
 const NAME_BYTES = 24;
@@ -79,7 +96,15 @@ export class Server {
   readonly #entrance: Entrance;
   /** What is spoken on which socket, once it is known. */
   readonly #conversations = new Map<Socket, Stoppable>();
+  /** Clients there are, and have ever been, by what they speak; and all connections so far. */
+  readonly #open = { lines: 0, websocket: 0 };
+  readonly #opened = { lines: 0, websocket: 0 };
+  #accepted = 0;
+  readonly #stalls: StallMeter;
+  readonly #startMs = performance.now();
+  #stallTicker: NodeJS.Timeout | undefined;
   #isClosing = false;
+  #draining: Promise<Drained> | undefined;
 
   constructor(options: ServerOptions = {}) {
     this.#options = options;
@@ -89,10 +114,16 @@ export class Server {
       resumable: new Map(),
       newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
+      drain: new Drain(),
+      counters: new Counters(),
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       observer: options.lockObserver,
       defaultAbandonTimeoutMs: options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
     };
+    const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
+    this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
+      stallObserver?.(report),
+    );
     this.#http = new HttpGuests(this.#httpHost());
     this.#entrance = new Entrance({
       clock: this.#clock,
@@ -125,6 +156,7 @@ export class Server {
         resolve();
       });
     });
+    this.#meterStalls();
   }
 
   /** Where the server listens. */
@@ -135,13 +167,14 @@ export class Server {
   }
 
   get counts(): ServerCounts {
-    const counts = { sessions: 0, acquired: 0, enqueued: 0 };
-    for (const { table, sessions } of this.#namespaces) {
-      counts.sessions += sessions.size;
-      counts.acquired += table.size.acquired;
-      counts.enqueued += table.size.enqueued;
-    }
-    return { connections: this.#entrance.count, namespaces: this.#namespaces.size, ...counts };
+    const { namespaces, sessions, locks } = censusOf(this.#namespaces);
+    const connections = this.#entrance.count;
+    return { connections, namespaces, sessions: sessions.open + sessions.lost, ...locks };
+  }
+
+  /** The sessions that hold locks; lost ones count as others do. */
+  get holders(): number {
+    return holdersIn(this.#namespaces);
   }
 
   /**
@@ -150,6 +183,7 @@ export class Server {
    */
   async close(): Promise<void> {
     this.#isClosing = true;
+    clearInterval(this.#stallTicker);
     const closed = [
       new Promise<void>((resolve) => this.#tcp.close(() => resolve())),
       // Node counts a socket as closed before those who listen to it have heard.
@@ -171,10 +205,50 @@ export class Server {
     timer.cancel();
   }
 
+  /**
+   * Stops, but lets those finish who hold locks: no new sessions and locks, what waits leaves the
+   * queue, whoever holds nothing any more is disconnected. Closes when no lock is held, or when the
+   * time is over. Called again, it tells of the same drain.
+   *
+   * @param timeoutMs milliseconds (>= 0); 0 closes at once
+   */
+  drain(timeoutMs: number): Promise<Drained> {
+    this.#draining ??= this.#drain(timeoutMs);
+    return this.#draining;
+  }
+
+  async #drain(timeoutMs: number): Promise<Drained> {
+    if (timeoutMs > 0) await this.#untilNothingIsHeld(timeoutMs);
+    const cutOff = this.holders;
+    await this.close();
+    return { cutOff };
+  }
+
+  #untilNothingIsHeld(timeoutMs: number): Promise<void> {
+    for (const conversation of this.#conversations.values()) conversation.drain();
+    this.#host.drain.begin(this.#namespaces);
+    return new Promise((resolve) => {
+      const timer = this.#clock.setTimer(timeoutMs, resolve);
+      this.#namespaces.onEmpty(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Real stalls are measured, whatever clock drives the rest. */
+  #meterStalls(): void {
+    if (this.#options.stallThresholdMs === 0) return;
+    const tick = (): void => this.#stalls.tick(performance.now());
+    tick();
+    this.#stallTicker = setInterval(tick, TICK_MS).unref();
+  }
+
   #welcome(socket: Socket): void {
     // First of all: a socket that fails with nobody listening would end the process.
     socket.on('error', () => socket.destroy());
     this.#clock.arrived?.();
+    this.#accepted++;
     if (this.#isClosing) socket.destroy();
     else this.#entrance.welcome(socket);
   }
@@ -193,16 +267,36 @@ export class Server {
   }
 
   #announce(client: string, socket: Socket, kind: ClientKind): void {
+    this.#open[kind]++;
+    this.#opened[kind]++;
+    socket.on('close', () => this.#open[kind]--);
     const { clientObserver } = this.#options;
     if (clientObserver === undefined) return;
     clientObserver.connected(client, kind);
     socket.on('close', () => clientObserver.disconnected(client));
   }
 
+  #figures(): Figures {
+    const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
+    const { lines, websocket } = this.#open;
+    return {
+      counters: this.#host.counters,
+      connections: { lines, websocket, other: this.#entrance.count - lines - websocket },
+      connectionsTotal: this.#accepted,
+      clientsTotal: this.#opened,
+      census: censusOf(this.#namespaces),
+      isDraining: this.#host.drain.isOn,
+      uptimeMs: performance.now() - this.#startMs,
+      stalls: this.#stalls,
+      memoryBytes: { rss, heap_total: heapTotal, heap_used: heapUsed, external },
+    };
+  }
+
   #httpHost(): HttpHost {
     return {
       ...this.#host,
       visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
+      figures: () => this.#figures(),
       isLoopback: () => isLoopback(this.address.address),
       clientName,
       opened: (channel, socket) => {

@@ -1,9 +1,27 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
-import { type ClientObserver, DEFAULT_HOST, DEFAULT_PORT, Server } from '../server.ts';
+import {
+  type ClientObserver,
+  DEFAULT_HOST,
+  DEFAULT_PORT,
+  type Drained,
+  Server,
+} from '../server.ts';
 import type { LockObserver } from '../session/session.ts';
 import { VERSION } from '../version.ts';
 import { readCommand, type Settings } from './settings.ts';
-import { helpText, listenFailure, lockName, startLine, statsLine } from './texts.ts';
+import {
+  drainLine,
+  helpText,
+  listenFailure,
+  lockName,
+  stallLine,
+  startLine,
+  statsLine,
+  stoppedLine,
+} from './texts.ts';
+
+/** Seconds between two looks at how far a drain is. */
+const DRAIN_LOOK_S = 1;
 
 /** The world outside the program; a test can bring its own. */
 export interface Terminal {
@@ -11,7 +29,7 @@ export interface Terminal {
   err(text: string): void;
 }
 
-export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2 } as const;
+export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2, cutOff: 3 } as const;
 
 /**
  * Runs the program.
@@ -42,7 +60,7 @@ export async function run(
 
 /** A server and what logs beside it. */
 export interface RunningServer {
-  /** Says goodbye to everybody and stops; resolves with the exit code. */
+  /** Lets holders of locks finish, says goodbye to everybody and stops; resolves with the exit code. */
   stop(signal: string): Promise<number>;
 }
 
@@ -52,6 +70,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     ...settings.server,
     clientObserver: settings.logClients ? clientLog(log) : undefined,
     lockObserver: settings.logLocks ? lockLog(log) : undefined,
+    stallObserver: (report) => log(stallLine(report)),
   });
   try {
     await server.listen();
@@ -67,11 +86,31 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     async stop(signal) {
       clearInterval(ticker);
       log(`${signal}: stopping (${statsLine(server.counts)}); again to end at once`);
-      await server.close();
-      log('stopped');
-      return ExitCode.ok;
+      const { cutOff } = await drain(server, settings.drainTimeoutMs, log);
+      log(stoppedLine(cutOff));
+      return cutOff === 0 ? ExitCode.ok : ExitCode.cutOff;
     },
   };
+}
+
+/** Drains and tells, as long as it takes, what is still held. */
+async function drain(
+  server: Server,
+  timeoutMs: number,
+  log: (text: string) => void,
+): Promise<Drained> {
+  let told = '';
+  const tell = (): void => {
+    const line = drainLine(server.holders, server.counts);
+    if (line !== told && server.holders > 0) log(line);
+    told = line;
+  };
+  const drained = server.drain(timeoutMs);
+  if (timeoutMs > 0) tell();
+  const ticker = startTicker(DRAIN_LOOK_S, tell);
+  const result = await drained;
+  clearInterval(ticker);
+  return result;
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {

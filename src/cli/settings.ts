@@ -7,6 +7,7 @@ import {
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_HOST,
   DEFAULT_PORT,
+  DEFAULT_STALL_THRESHOLD_MS,
   type ServerOptions,
 } from '../server.ts';
 import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
@@ -17,6 +18,8 @@ export interface Settings {
   readonly logLocks: boolean;
   /** Seconds between two lines of numbers; 0 for none. */
   readonly statsIntervalS: number;
+  /** Milliseconds that holders of locks have to finish when the server is to stop; 0 for none. */
+  readonly drainTimeoutMs: number;
   /** Every option that is not at its default, as `flag value`. */
   readonly chosen: readonly string[];
 }
@@ -40,6 +43,7 @@ interface Option {
   readonly help: string;
 }
 
+const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
 const TCP_PORTS = 65_535;
 /** Enough for any limit, and less than Node takes in one string or Map. */
 const MAX_LIMIT = 2 ** 24;
@@ -95,6 +99,20 @@ export const OPTIONS = [
     value: 'SECONDS',
     default: '0',
     help: 'log a line of numbers that often; 0 for never',
+  },
+  {
+    flag: 'drain-timeout',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_DRAIN_TIMEOUT_MS),
+    help: 'how long a stop waits for held locks; 0 to stop at once',
+  },
+  {
+    flag: 'stall-threshold',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_STALL_THRESHOLD_MS),
+    help: 'log when the server was held up for so long; 0 for never',
   },
   limit('max-message-bytes', 'maxMessageBytes', 'bytes in one line or WebSocket message'),
   limit('max-fragments', 'maxFragments', 'frames of one WebSocket message'),
@@ -227,6 +245,7 @@ function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
       defaultAbandonTimeoutMs: integer('default-abandon-timeout'),
       allowedOrigins: list('allow-origin'),
       allowedHosts: list('allow-host'),
+      stallThresholdMs: integer('stall-threshold'),
       limits: {
         maxMessageBytes: integer('max-message-bytes'),
         maxFragments: integer('max-fragments'),
@@ -245,6 +264,7 @@ function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
     logClients: asSwitch(text('log-clients')) ?? false,
     logLocks: asSwitch(text('log-locks')) ?? false,
     statsIntervalS: integer('stats-interval'),
+    drainTimeoutMs: integer('drain-timeout'),
     chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(
       ({ flag }) => `${flag} ${text(flag)}`,
     ),

@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { addressName, type ServerCounts } from '../server.ts';
 import type { SessionLock } from '../session/lock-record.ts';
+import type { StallReport } from '../session/stall-meter.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
 import { OPTIONS, type Settings, variableOf } from './settings.ts';
@@ -32,9 +33,12 @@ ${variableOf('log-clients')} (true or false), and so on. The option wins over th
 One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"}), WebSocket
 (ws://localhost:9009/v1?namespace=NAME) and HTTP (http://localhost:9009/).
 
-SIGINT or SIGTERM: says goodbye to every client, releases all locks and exits with 0; a second one
-ends at once. Exit codes: 0 stopped, 1 could not listen, 2 a mistake in the options, 130 or 143
-ended by a second signal.
+SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
+--drain-timeout, and stops; a second one ends at once.
+
+Exit codes: 0 stopped, and nobody was cut off; 1 could not listen; 2 a mistake in the options;
+3 stopped, and clients that held locks were cut off; 70 a fault in the server, which then can't
+trust its locks; 130 or 143 ended by a second signal.
 `;
 }
 
@@ -65,6 +69,21 @@ export function listenFailure(error: NodeJS.ErrnoException, host: string, port: 
 
 export function statsLine(counts: ServerCounts): string {
   return `${counts.connections} connections, ${counts.namespaces} namespaces, ${counts.sessions} sessions, ${counts.acquired} locks held, ${counts.enqueued} waiting`;
+}
+
+/** How far a drain is. */
+export function drainLine(holders: number, { acquired }: ServerCounts): string {
+  return `draining: ${holders} sessions hold ${acquired} locks`;
+}
+
+/** How a drain, or a stop, has ended. */
+export function stoppedLine(cutOff: number): string {
+  return cutOff === 0 ? 'stopped' : `stopped; ${cutOff} sessions that held locks were cut off`;
+}
+
+export function stallLine({ stallMs, untold }: StallReport): string {
+  const others = untold === 0 ? '' : `, and ${untold} more times since the last such line`;
+  return `the server was held up for ${Math.round(stallMs)} ms${others}`;
 }
 
 /** A lock in a log line: who, where and what. */

@@ -28,6 +28,8 @@ export interface Conversation {
   drained(): void;
   /** The connection has ended, with or without a goodbye. Called again, it does nothing. */
   lost(): void;
+  /** The server drains: say so, once, and go on. */
+  drain(): void;
   /** The server stops: say so, and end. */
   shutDown(): void;
 }

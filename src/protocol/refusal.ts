@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'id_needed'
   | 'taken_over'
   | 'silent'
+  | 'draining'
   | 'shutting_down';
 
 export class Refusal {
@@ -63,8 +64,18 @@ export function tooSlow({ firstMessageMs }: Limits): Refusal {
   );
 }
 
+/** What everybody is told who asks for something new while the server drains. */
+export const DRAINING = new Refusal(
+  'draining',
+  'the server is about to stop: no new sessions and no new locks; release what you hold',
+);
+
 /** The refusal of one lock more than there may be, in words. */
-export function limitRefusal(code: 'too_many_locks' | 'too_many_waiters', limits: Limits): Refusal {
+export function limitRefusal(
+  code: 'too_many_locks' | 'too_many_waiters' | 'draining',
+  limits: Limits,
+): Refusal {
+  if (code === 'draining') return DRAINING;
   if (code === 'too_many_locks') {
     return new Refusal(
       code,

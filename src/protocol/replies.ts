@@ -30,6 +30,13 @@ export function errorReply(
   return `{${head}${refField(ref)}"error":${JSON.stringify({ code, message, ...details })}}`;
 }
 
+/** The end of a lock request that had an id already. */
+export function lockErrorReply(ref: Ref | undefined, id: number, refusal: Refusal): string {
+  const { code, message } = refusal;
+  const error = JSON.stringify({ code, message });
+  return `{"action":"lock",${refField(ref)}"id":"${id}","error":${error}}`;
+}
+
 /** A reply that carries `fields` after the action and the ref. */
 export function plainReply(action: Action, ref: Ref | undefined, fields: object): string {
   return JSON.stringify({ action, ref, ...fields });

@@ -30,8 +30,8 @@ import type {
   Request,
   WatchRequest,
 } from './messages.ts';
-import { limitRefusal, Refusal, tooManySessions, tooSlow } from './refusal.ts';
-import { errorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
+import { DRAINING, limitRefusal, Refusal, tooManySessions, tooSlow } from './refusal.ts';
+import { errorReply, lockErrorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
 import { helloFields, statsFields } from './session-fields.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
 import { readUsual } from './usual-requests.ts';
@@ -113,6 +113,16 @@ export class SessionConversation implements Conversation, Peer {
     this.#tell(lock, 'expired');
   }
 
+  turnedAway(lock: SessionLock): void {
+    this.#host.counters.refused(DRAINING.code);
+    this.#channel.send(lockErrorReply(lock.context.terms.ref, lock.id, DRAINING));
+  }
+
+  dismissed(): void {
+    this.shutDown();
+    this.#leave();
+  }
+
   takenOver(): void {
     const message = 'another connection has resumed this session; this one has no part in it now';
     this.#endWith('taken_over', new Refusal('taken_over', message));
@@ -125,6 +135,10 @@ export class SessionConversation implements Conversation, Peer {
   lost(): void {
     this.#ended = true;
     this.#leave();
+  }
+
+  drain(): void {
+    if (!this.#ended) this.#fault(undefined, undefined, DRAINING);
   }
 
   shutDown(): void {
@@ -156,14 +170,14 @@ export class SessionConversation implements Conversation, Peer {
     }
   }
 
-  /** Whether there is room for a session, if `request` begins one; says so if there is none. */
+  /** Whether a session may begin, if `request`, the first one, needs one; says so if not. */
   #mayBegin(request: Request): boolean {
-    const { namespaces, limits } = this.#host;
-    if (namespaces.sessions < limits.maxSessions) return true;
-    const isResuming = request.action === 'hello' && request.session !== undefined;
-    if (isResuming) return true;
+    if (!needsNewSession(request)) return true;
+    const { namespaces, limits, drain } = this.#host;
+    const isFull = namespaces.sessions >= limits.maxSessions;
+    if (!drain.isOn && !isFull) return true;
     const ref = request.action === 'lock' ? request.terms.ref : request.ref;
-    this.#fault(request.action, ref, tooManySessions(limits));
+    this.#fault(request.action, ref, drain.isOn ? DRAINING : tooManySessions(limits));
     return false;
   }
 
@@ -188,6 +202,8 @@ export class SessionConversation implements Conversation, Peer {
     this.#channel.send(plainReply('hello', request.ref, fields));
     if (request.session === undefined) return;
     for (const lock of session.locks) this.#tell(lock, stateOf(lock));
+    // Whoever comes back may have missed that.
+    if (this.#host.drain.isOn) this.drain();
   }
 
   #begin({ namespace, abandonTimeoutMs, label }: HelloRequest): Session {
@@ -232,7 +248,7 @@ export class SessionConversation implements Conversation, Peer {
       this.#say('lock', ref, refusal.id, 'timeout');
     } else if (refusal.code === 'deadlock') {
       const details = { cycle: cycleOf(refusal.cycle) };
-      this.#channel.send(errorReply('lock', ref, deadlockRefusal(refusal.cycle), details));
+      this.#fault('lock', ref, deadlockRefusal(refusal.cycle), details);
     } else {
       this.#fault('lock', ref, limitRefusal(refusal.code, this.#host.limits));
     }
@@ -281,6 +297,12 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #plain({ action, ref }: PlainRequest): void {
+    if (action === 'bye') {
+      this.#channel.send(plainReply(action, ref, {}));
+      this.#session?.end();
+      this.#end('goodbye');
+      return;
+    }
     const session = this.#current();
     switch (action) {
       case 'ping':
@@ -291,11 +313,6 @@ export class SessionConversation implements Conversation, Peer {
         return;
       case 'stats':
         this.#channel.send(plainReply(action, ref, statsFields(session.namespace)));
-        return;
-      case 'bye':
-        this.#channel.send(plainReply(action, ref, {}));
-        session.end();
-        this.#end('goodbye');
     }
   }
 
@@ -322,8 +339,14 @@ export class SessionConversation implements Conversation, Peer {
     else this.#channel.sendAscii(reply);
   }
 
-  #fault(action: Request['action'] | undefined, ref: Ref | undefined, refusal: Refusal): void {
-    this.#channel.send(errorReply(action, ref, refusal));
+  #fault(
+    action: Request['action'] | undefined,
+    ref: Ref | undefined,
+    refusal: Refusal,
+    details?: object,
+  ): void {
+    this.#host.counters.refused(refusal.code);
+    this.#channel.send(errorReply(action, ref, refusal, details));
   }
 
   #current(): Session {
@@ -354,6 +377,12 @@ export class SessionConversation implements Conversation, Peer {
     this.#watching?.stop();
     this.#session?.lose(this);
   }
+}
+
+/** Whether what comes first on a connection begins a session: all but a goodbye and a resume. */
+function needsNewSession(request: Request): boolean {
+  if (request.action === 'hello') return request.session === undefined;
+  return request.action !== 'bye';
 }
 
 const NOT_A_MESSAGE: ReadonlySet<string> = new Set(['bad_json', 'bad_utf8']);

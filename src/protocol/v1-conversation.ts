@@ -12,7 +12,7 @@ import type { Channel, Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
 import { shorten } from './fields.ts';
 import { idText } from './ids.ts';
-import { limitRefusal, Refusal } from './refusal.ts';
+import { DRAINING, limitRefusal, Refusal } from './refusal.ts';
 import { decodeResources } from './resources.ts';
 import { readUsual } from './usual-requests.ts';
 
@@ -48,11 +48,22 @@ export class V1Conversation implements Conversation, Peer {
     this.#reply(lock, 'lock', 'acquired');
   }
 
+  turnedAway(): void {
+    this.#channel.send(DRAINING.message);
+    this.shutDown();
+  }
+
+  dismissed(): void {
+    this.shutDown();
+  }
+
   /** Nothing of v1 can time out, expire, or be resumed, or is watched. */
   timedOut(): void {}
   expired(): void {}
   takenOver(): void {}
   drained(): void {}
+  /** It has no words for that; when it holds nothing any more it is dismissed. */
+  drain(): void {}
 
   lost(): void {
     this.#ended = true;
@@ -60,6 +71,7 @@ export class V1Conversation implements Conversation, Peer {
   }
 
   shutDown(): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#channel.end('shutting_down');
   }
@@ -106,7 +118,7 @@ export class V1Conversation implements Conversation, Peer {
   }
 
   #limitMessage(refusal: LockRefusal): string {
-    // Without terms there is nothing else that a lock can be refused for.
+    // Without terms it can't be refused for those.
     if (refusal.code === 'timeout' || refusal.code === 'deadlock') throw new Error(refusal.code);
     return limitRefusal(refusal.code, this.#host.limits).message;
   }

@@ -24,6 +24,7 @@ export class Namespaces implements Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
   #sessions = 0;
+  #whenEmpty: (() => void) | undefined;
 
   /** @param nextId gives lock ids: rising integers, larger than any handed out before */
   constructor(nextId: () => number) {
@@ -62,7 +63,15 @@ export class Namespaces implements Iterable<Namespace> {
   /** Takes out a session that holds and awaits nothing any more. */
   leave(namespace: Namespace, session: Session): void {
     if (namespace.sessions.delete(session)) this.#sessions--;
-    if (namespace.sessions.size === 0) this.#byName.delete(namespace.name);
+    if (namespace.sessions.size > 0) return;
+    this.#byName.delete(namespace.name);
+    if (this.#byName.size === 0) this.#whenEmpty?.();
+  }
+
+  /** Calls `emptied` when no namespace is left: at once, or each time the last one goes. */
+  onEmpty(emptied: () => void): void {
+    this.#whenEmpty = emptied;
+    if (this.#byName.size === 0) emptied();
   }
 
   /** Ends every session and with it every namespace; nobody is granted what another leaves. */

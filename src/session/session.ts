@@ -18,6 +18,8 @@
 import type { Resource } from '../table/resource.ts';
 import type { Wait } from '../table/waits.ts';
 import type { Clock, Timer } from './clock.ts';
+import type { Counters } from './counters.ts';
+import type { Drain } from './drain.ts';
 import type { Limits } from './limits.ts';
 import { LockIndex } from './lock-index.ts';
 import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
@@ -33,15 +35,27 @@ export interface Peer {
   timedOut(lock: SessionLock): void;
   /** A lock was held as long as it may and has been released. */
   expired(lock: SessionLock): void;
+  /** An enqueued lock has to leave the queue: the server drains. */
+  turnedAway(lock: SessionLock): void;
+  /** The server drains and the session holds nothing any more: it has ended. */
+  dismissed(): void;
   /** Another connection has resumed the session: this one has no part in it any more. */
   takenOver(): void;
 }
 
 /**
  * Why a lock was released: it was asked for, it waited or was held too long, its session ended, its
- * connection was lost while it waited, or nobody came back in time.
+ * connection was lost while it waited, nobody came back in time, or it waited when the server
+ * began to drain.
  */
-export type ReleaseCause = 'released' | 'timeout' | 'expired' | 'ended' | 'lost' | 'abandoned';
+export type ReleaseCause =
+  | 'released'
+  | 'timeout'
+  | 'expired'
+  | 'ended'
+  | 'lost'
+  | 'abandoned'
+  | 'draining';
 
 /** Hears of everything that happens to locks. It must not throw or touch any lock. */
 export interface LockObserver {
@@ -60,6 +74,8 @@ export interface SessionHost {
   readonly clock: Clock;
   readonly limits: Limits;
   readonly observer: LockObserver | undefined;
+  readonly drain: Drain;
+  readonly counters: Counters;
 }
 
 export interface SessionSettings {
@@ -77,7 +93,7 @@ export interface SessionSettings {
 
 /** Why there is no lock after all. */
 export type LockRefusal =
-  | { readonly code: 'too_many_locks' | 'too_many_waiters' }
+  | { readonly code: 'too_many_locks' | 'too_many_waiters' | 'draining' }
   /** It would have had to wait, and was not to. */
   | { readonly code: 'timeout'; readonly id: number }
   | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRecord>[] };
@@ -117,6 +133,12 @@ export class Session {
     return this.#state === 'lost';
   }
 
+  /** Whether it holds a lock. */
+  get isHolder(): boolean {
+    for (const { state } of this.locks) if (state === 'acquired') return true;
+    return false;
+  }
+
   /**
    * Asks for `resources` together.
    *
@@ -125,7 +147,9 @@ export class Session {
    *   none; then nothing has changed for anybody
    */
   lock(resources: readonly Resource[], terms: LockTerms): SessionLock | LockRefusal {
-    const { limits, observer, clock } = this.#host;
+    const { limits, observer, clock, drain, counters } = this.#host;
+    counters.locksRequested++;
+    if (drain.isOn) return { code: 'draining' };
     if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
     const record = new LockRecord(this, terms, owner, Math.round(clock.now()));
@@ -198,6 +222,19 @@ export class Session {
     if (this.#state !== 'ended') this.#finish('ended');
   }
 
+  /** The server drains: `lock`, which waits, leaves the queue. */
+  turnAway(lock: SessionLock): void {
+    this.#peer?.turnedAway(lock);
+    this.#drop(lock, 'draining');
+  }
+
+  /** The server drains and there is nothing to be waited for here: ends it, and the peer hears. */
+  dismiss(): void {
+    const peer = this.#peer;
+    this.#finish('ended');
+    peer?.dismissed();
+  }
+
   #finish(cause: ReleaseCause): void {
     this.#state = 'ended';
     this.#peer = undefined;
@@ -210,7 +247,10 @@ export class Session {
   /** Why `lock`, which must wait, should not. */
   #refuseWait(lock: SessionLock): LockRefusal | undefined {
     const { table } = this.namespace;
-    if (lock.context.terms.waitMs === 0) return { code: 'timeout', id: lock.id };
+    if (lock.context.terms.waitMs === 0) {
+      this.#host.counters.locksMissed++;
+      return { code: 'timeout', id: lock.id };
+    }
     if (table.size.enqueued > this.#host.limits.maxWaitersPerNamespace) {
       return { code: 'too_many_waiters' };
     }
@@ -221,7 +261,8 @@ export class Session {
 
   /** `lock` leaves, whatever for; who waited for it alone gets what it left. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
-    const { observer } = this.#host;
+    const { observer, counters, drain } = this.#host;
+    counters.locksEnded[cause]++;
     lock.context.timer?.cancel();
     this.locks.remove(lock);
     this.#owners?.disown(lock);
@@ -230,17 +271,22 @@ export class Session {
     this.namespace.watchers.tell(EVENT_OF[cause], lock);
     // A peer that was just told may have released one that is still in the list.
     for (const next of acquired) if (next.state === 'acquired') next.context.session.#grant(next);
+    if (drain.isOn && this.locks.size === 0 && this.#state !== 'ended') this.dismiss();
   }
 
   #grant(lock: SessionLock): void {
     lock.context.timer?.cancel();
-    lock.context.sinceMs = Math.round(this.#host.clock.now());
+    const { clock, counters } = this.#host;
+    const nowMs = Math.round(clock.now());
+    counters.waits.add(nowMs - lock.context.sinceMs);
+    lock.context.sinceMs = nowMs;
     this.#hold(lock);
     this.#peer?.acquired(lock);
   }
 
   #hold(lock: SessionLock): void {
-    const { observer, clock } = this.#host;
+    const { observer, clock, counters } = this.#host;
+    counters.locksAcquired++;
     const record = lock.context;
     const { holdMs } = record.terms;
     record.timer =
@@ -283,4 +329,5 @@ const EVENT_OF: Readonly<Record<ReleaseCause, LockEvent>> = {
   ended: 'released',
   lost: 'abandoned',
   abandoned: 'abandoned',
+  draining: 'released',
 };

@@ -16,7 +16,16 @@ import {
 } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
 import { HttpDeadline } from './http-deadline.ts';
-import { namespaceMissing, type Page, pageFor, sentence, V1_PATH, V2_PATH } from './http-pages.ts';
+import {
+  draining,
+  namespaceMissing,
+  type Page,
+  type PageHost,
+  pageFor,
+  sentence,
+  V1_PATH,
+  V2_PATH,
+} from './http-pages.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { rawResponse } from './raw-response.ts';
 import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
@@ -24,7 +33,7 @@ import { acceptHead, checkHandshake } from './websocket/handshake.ts';
 import { type EndOptions, endGently } from './websocket/refuse.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
 
-export interface HttpHost extends ConversationHost {
+export interface HttpHost extends ConversationHost, PageHost {
   readonly visitors: VisitorRules;
   /** Whether the server listens where only its own machine can reach it. */
   isLoopback(): boolean;
@@ -110,7 +119,7 @@ export class HttpGuests {
     if (refusal !== undefined) return refusal;
     const url = targetOf(request);
     if (url === undefined) return sentence(400, 'The target of this request is not a path.');
-    return pageFor(request.method ?? 'GET', url, this.#host.namespaces);
+    return pageFor(request.method ?? 'GET', url, this.#host);
   }
 
   #refuseVisitor({ headers }: IncomingMessage): Page | undefined {
@@ -138,6 +147,11 @@ export class HttpGuests {
     }
     this.#deadlines.get(socket)?.stop();
     this.#afterAnswers(socket, () => {
+      // A session of v1 is new. At /v2 one may be resumed: that shows when it says hello.
+      if (url.pathname === V1_PATH && this.#host.drain.isOn) {
+        this.#refuse(socket, draining());
+        return;
+      }
       const tcp = request.socket;
       const client = this.#host.clientName(tcp);
       tcp.write(acceptHead(handshake.accept), 'latin1');

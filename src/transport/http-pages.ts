@@ -1,6 +1,8 @@
 /** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
+import type { Drain } from '../session/drain.ts';
 import type { Namespace, Namespaces } from '../session/namespace.ts';
 import { VERSION } from '../version.ts';
+import { type Figures, METRICS_TYPE, metricsText } from './metrics-page.ts';
 
 export interface Page {
   readonly status: number;
@@ -10,10 +12,20 @@ export interface Page {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What pages tell of. */
+export interface PageHost {
+  readonly namespaces: Namespaces;
+  readonly drain: Drain;
+  figures(): Figures;
+}
+
 /** Where each kind of guest is served. */
 export const V1_PATH = '/v1';
 export const V2_PATH = '/v2';
 const STATS_V1_PATH = '/stats_v1';
+const METRICS_PATH = '/metrics';
+const LIVE_PATH = '/livez';
+const READY_PATH = '/readyz';
 
 /** Namespaces named on the front page; the rest is counted. */
 const MAX_LISTED = 100;
@@ -29,7 +41,7 @@ export function sentence(status: number, text: string, headers: Record<string, s
  * @param method as in 'GET'
  * @param url the path with its query; only those two are looked at
  */
-export function pageFor(method: string, url: URL, namespaces: Namespaces): Page {
+export function pageFor(method: string, url: URL, host: PageHost): Page {
   const make = PAGES.get(url.pathname);
   if (make === undefined) {
     const known = [...PAGES.keys()].join(', ');
@@ -40,20 +52,35 @@ export function pageFor(method: string, url: URL, namespaces: Namespaces): Page 
       Allow: 'GET, HEAD',
     });
   }
-  return make(url, namespaces);
+  return make(url, host);
 }
 
-const PAGES: ReadonlyMap<string, (url: URL, namespaces: Namespaces) => Page> = new Map([
-  ['/', (_url, namespaces) => frontPage(namespaces)],
+const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
+  string,
+  (url: URL, host: PageHost) => Page
+>([
+  ['/', (_url, { namespaces }) => frontPage(namespaces)],
   [V1_PATH, (url) => namespaceMissing(url) ?? needsWebSocket(url)],
   [V2_PATH, needsWebSocket],
-  [STATS_V1_PATH, statsV1],
+  [STATS_V1_PATH, (url, { namespaces }) => statsV1(url, namespaces)],
+  [METRICS_PATH, (_url, host) => metrics(host)],
+  [LIVE_PATH, () => sentence(200, 'The server is alive.')],
+  [READY_PATH, (_url, { drain }) => (drain.isOn ? draining() : sentence(200, 'Ready.'))],
 ]);
 
 /** What is said of a query without a namespace, for those paths that need one. */
 export function namespaceMissing({ pathname, searchParams }: URL): Page | undefined {
   if (searchParams.get('namespace')) return undefined;
   return sentence(400, `Add the parameter namespace: ${pathname}?namespace=NAME.`);
+}
+
+/** What is said of anything new while the server drains. */
+export function draining(): Page {
+  return sentence(503, 'The server is about to stop: no new sessions and no new locks.');
+}
+
+function metrics(host: PageHost): Page {
+  return { status: 200, contentType: METRICS_TYPE, body: metricsText(host.figures()) };
 }
 
 function needsWebSocket(url: URL): Page {
@@ -70,6 +97,8 @@ function frontPage(namespaces: Namespaces): Page {
     `  WebSocket, the v1 protocol      ws://HOST:PORT${V1_PATH}?namespace=NAME`,
     `  WebSocket, the same as lines    ws://HOST:PORT${V2_PATH}`,
     `  HTTP, numbers of a namespace    http://HOST:PORT${STATS_V1_PATH}?namespace=NAME`,
+    `  HTTP, numbers for Prometheus    http://HOST:PORT${METRICS_PATH}`,
+    `  HTTP, probes                    http://HOST:PORT${LIVE_PATH} and ${READY_PATH}`,
     '',
     `Namespaces in use: ${namespaces.size}`,
     ...namespaceLines(namespaces),

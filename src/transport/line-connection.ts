@@ -78,6 +78,10 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     this.#conversation.firstMessageIsDue();
   }
 
+  drain(): void {
+    this.#conversation.drain();
+  }
+
   shutDown(): void {
     this.#conversation.shutDown();
   }

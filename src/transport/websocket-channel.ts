@@ -78,6 +78,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.close(CLOSE_CODES[reason], '');
   }
 
+  drain(): void {
+    this.#conversation.drain();
+  }
+
   shutDown(): void {
     this.#conversation.shutDown();
   }

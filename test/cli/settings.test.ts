@@ -24,11 +24,13 @@ test('the defaults are those of the documentation', () => {
       defaultAbandonTimeoutMs: 60_000,
       allowedOrigins: [],
       allowedHosts: [],
+      stallThresholdMs: 500,
       limits: DEFAULT_LIMITS,
     },
     logClients: false,
     logLocks: false,
     statsIntervalS: 0,
+    drainTimeoutMs: 10_000,
     chosen: [],
   });
 });

@@ -88,6 +88,7 @@ for (const transcript of TRANSCRIPTS) {
     const client = transcript.kind === 'v1' ? v1Client : lineClient;
     await play(transcript, {
       connect: () => client(t, server),
+      drain: () => void server.drain(60_000),
       advance: (ms) => clock.advance(ms),
     });
   });

@@ -10,6 +10,8 @@ import {
   SessionConversation,
 } from '../../src/protocol/session-conversation.ts';
 import { V1Conversation } from '../../src/protocol/v1-conversation.ts';
+import { Counters } from '../../src/session/counters.ts';
+import { Drain } from '../../src/session/drain.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -63,6 +65,8 @@ export class World implements WireHost {
         return this.#issued.lastName;
       },
       clock: this.#clock,
+      drain: new Drain(),
+      counters: new Counters(),
       limits,
       observer: {
         enqueued: ({ id }) => void this.#observed.push(`enqueued ${id}`),

@@ -3,6 +3,8 @@
  * Locks go by `client/ref`.
  */
 import assert from 'node:assert/strict';
+import { Counters } from '../../src/session/counters.ts';
+import { Drain } from '../../src/session/drain.ts';
 import { IdCounter } from '../../src/session/id-counter.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 import type { LockTerms, SessionLock } from '../../src/session/lock-record.ts';
@@ -27,6 +29,8 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
     resumable: new Map(),
     newName: () => `name-${++names}`,
     clock,
+    drain: new Drain(),
+    counters: new Counters(),
     limits: { ...DEFAULT_LIMITS, ...limits },
     observer: {
       enqueued: (lock) => events.push(`enqueued ${name(lock)}`),
@@ -40,6 +44,8 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
     acquired: (lock) => told.push(name(lock)),
     timedOut: (lock) => told.push(`timeout ${name(lock)}`),
     expired: (lock) => told.push(`expired ${name(lock)}`),
+    turnedAway: (lock) => told.push(`turned away ${name(lock)}`),
+    dismissed: () => told.push(`dismissed ${client}`),
     takenOver: () => told.push(`taken over ${client}`),
   });
   const open = (

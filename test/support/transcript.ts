@@ -3,7 +3,7 @@
  *
  *     A> what client A sends           A< what it is sent, next
  *     A< (the server ends the connection)
- *     A# the connection breaks         # 1500 ms later
+ *     A# the connection breaks         # 1500 ms later         # the server drains
  *
  * Ids and names of sessions in a document stand for those that the server hands out: each for one of
  * them, all through the transcript. `…` stands for any text.
@@ -24,6 +24,8 @@ export interface TranscriptClient {
 export interface Stage {
   /** Called for each client when it first appears. */
   connect(): Promise<TranscriptClient>;
+  /** Begins to drain. */
+  drain(): void;
   /** Lets time pass. */
   advance(ms: number): void;
 }
@@ -67,6 +69,10 @@ export async function play(transcript: Transcript, stage: Stage): Promise<void> 
   for (const line of transcript.lines) {
     const [, name = '', kind, text = ''] = /^([A-Z]?)([<>#]) (.*)$/.exec(line) ?? [];
     assert.notEqual(kind, undefined, `not a line of a transcript: ${line}`);
+    if (name === '' && text === 'the server drains') {
+      stage.drain();
+      continue;
+    }
     if (name === '') {
       stage.advance(Number(/^(\d+) ms later$/.exec(text)?.[1]));
       continue;
