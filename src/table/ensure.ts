@@ -5,5 +5,12 @@
 
 /** @throws Error with `invariant` when that does not hold: a bug of the table or its caller */
 export function ensure(holds: boolean, invariant: string): asserts holds {
-  if (!holds) throw new Error(invariant);
+  if (!holds) fail(invariant);
+}
+
+/** The stack begins at whoever called `ensure`: that is the place to be told. */
+function fail(invariant: string): never {
+  const error = new Error(invariant);
+  Error.captureStackTrace(error, ensure);
+  throw error;
 }
