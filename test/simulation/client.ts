@@ -31,8 +31,13 @@ interface Asked<R extends Request = Request> {
   readonly atMs: number;
 }
 
-/** Errors with which the server ends a connection without having been asked. */
-const FAREWELLS: ReadonlySet<unknown> = new Set(['taken_over', 'silent', 'shutting_down']);
+/** Errors that the server tells without having been asked: all but `draining` end the connection. */
+const FAREWELLS: ReadonlySet<unknown> = new Set([
+  'taken_over',
+  'silent',
+  'draining',
+  'shutting_down',
+]);
 
 export class SimulatedClient {
   readonly name: string;
@@ -168,6 +173,10 @@ export class SimulatedClient {
       this.#become(String(reply.id), String(reply.state));
       return;
     }
+    if (action === 'lock' && error !== undefined && reply.id !== undefined) {
+      this.#turnedAway(String(reply.id), code);
+      return;
+    }
     if (action === 'inspect' && reply.end !== true && error === undefined) {
       assert.equal(this.#unanswered[0]?.request.action, 'inspect', 'an answer in its turn');
       return;
@@ -183,6 +192,12 @@ export class SimulatedClient {
     else if (request.action === 'hello' && code === 'no_such_session') this.#notResumed(request);
     else if (code === 'deadlock') assert.ok(((error as Reply).cycle as object[]).length > 0);
     else if (request.action === 'lock' && code !== 'ref_in_use') this.#forgetAsked(request);
+  }
+
+  #turnedAway(id: string, code: unknown): void {
+    const lock = this.locks.get(id);
+    assert.deepEqual([lock?.state, code], ['enqueued', 'draining']);
+    this.#finish(id, lock?.request);
   }
 
   /** Whether it tells what became of a lock, rather than answers a request. */

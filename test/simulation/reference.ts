@@ -94,6 +94,7 @@ export class ReferenceServer {
   readonly touched = new Set<ReferencePeer>();
   /** What an observer must have heard since the last comparison. */
   observed: string[] = [];
+  isDraining = false;
   readonly #limits: Limits;
   readonly #defaultAbandonTimeoutMs: number;
   readonly #issued: Issued;
@@ -126,6 +127,43 @@ export class ReferenceServer {
     if (peer.dropped === 0) return;
     this.#say(peer, `dropped ${peer.dropped}`);
     peer.dropped = 0;
+  }
+
+  /** @param peers all that are connected */
+  drain(peers: readonly ReferencePeer[]): void {
+    this.isDraining = true;
+    for (const peer of peers) if (!peer.isEnded) this.#tellDraining(peer);
+    for (const { alive } of [...this.namespaces.values()]) {
+      for (const lock of alive.filter(({ isHeld }) => !isHeld).reverse()) {
+        const { peer } = lock.session;
+        if (peer?.kind === 'v1') {
+          this.#say(peer, SENTENCE);
+          this.#say(peer, 'end shutting_down');
+          peer.isEnded = true;
+        } else {
+          this.#say(peer, errorGist('lock', lock.request.ref, 'draining'));
+        }
+        this.#remove([lock], 'draining');
+      }
+    }
+    for (const { sessions } of [...this.namespaces.values()]) {
+      for (const session of [...sessions]) this.#dismissIfIdle(session);
+    }
+  }
+
+  #tellDraining(peer: ReferencePeer): void {
+    if (peer.kind === 'session') this.#say(peer, errorGist(undefined, undefined, 'draining'));
+  }
+
+  #dismissIfIdle(session: ReferenceSession): void {
+    const { peer } = session;
+    if (session.isEnded || session.locks.size > 0) return;
+    this.#finish(session, 'ended');
+    if (peer === undefined || peer.isEnded) return;
+    if (peer.kind === 'session') {
+      this.#say(peer, errorGist(undefined, undefined, 'shutting_down'));
+    }
+    this.#end(peer, 'shutting_down');
   }
 
   #say(peer: ReferencePeer | undefined, gist: string): void {
@@ -163,6 +201,8 @@ export class ReferenceServer {
     if (action !== 'nonsense') peer.hasSpoken = true;
     if (action === 'nonsense') {
       this.#nonsense(peer, request.code, request.readAs);
+    } else if (this.isDraining && peer.session === undefined && needsSession(request)) {
+      this.#fault(peer, request, 'draining');
     } else if (action === 'hello') {
       this.#hello(peer, request);
     } else {
@@ -211,6 +251,7 @@ export class ReferenceServer {
     if (request.session === undefined) return;
     for (const lock of session?.locks ?? [])
       this.#tell(lock, lock.isHeld ? 'acquired' : 'enqueued');
+    if (this.isDraining) this.#tellDraining(peer);
   }
 
   #resume(peer: ReferencePeer, session: ReferenceSession): void {
@@ -246,6 +287,7 @@ export class ReferenceServer {
   #lock(session: ReferenceSession, request: LockRequest): ReferenceLock | string {
     const { namespace } = session;
     const { maxLocksPerSession, maxWaitersPerNamespace } = this.#limits;
+    if (this.isDraining) return 'draining';
     if (session.locks.size >= maxLocksPerSession) return 'too_many_locks';
     const { resources } = request;
     const id = this.#issued.lastId;
@@ -360,6 +402,7 @@ export class ReferenceServer {
       this.#hold(lock);
       this.#tell(lock, 'acquired');
     }
+    if (this.isDraining) this.#dismissIfIdle(first.session);
   }
 
   #note(event: Events, lock: ReferenceLock): void {
@@ -458,7 +501,14 @@ export class ReferenceServer {
   }
 }
 
+/** Whether what comes first on a connection is about a new session. */
+function needsSession(request: Request): boolean {
+  if (request.action === 'hello') return request.session === undefined;
+  return request.action !== 'bye';
+}
+
 const WATCHED_AS: Readonly<Partial<Record<Events, string>>> = {
+  draining: 'released',
   ended: 'released',
   lost: 'abandoned',
 };

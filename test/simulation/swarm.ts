@@ -47,15 +47,19 @@ export interface Swarm {
   readonly locksPerClient: number;
   readonly limits: Limits;
   readonly odds: readonly Step[];
+  /** The step at which the server begins to drain; undefined for never. */
+  readonly drainStep: number | undefined;
 }
 
 const MAX_MESSAGE_BYTES = 1500;
 
 export function drawSwarm(random: Random): Swarm {
   const clients = random.pick([2, 3, 4, 6, 10, 30, 200]);
+  const steps = clients > 10 ? 6000 : 1500;
   return {
     clients,
-    steps: clients > 10 ? 6000 : 1500,
+    steps,
+    drainStep: random.oneIn(4) ? steps - 1 - random.below(500) : undefined,
     v1Per10: random.pick([0, 0, 2, 10]),
     unnamedPer10: random.pick([0, 2, 10]),
     namespaces: random.pick([['default'], ['default', 'x'], ['y', 'z', 'default']]),

@@ -92,8 +92,7 @@ export class Wire implements Channel, LineSink {
     this.isEnded = true;
     this.#splitter.stop();
     this.#note(`end ${reason}`);
-    if (reason === 'shutting_down') this.#isServerStopping = true;
-    else this.#sessionLost();
+    this.#sessionLost();
   }
 
   /** The client writes. */
@@ -132,8 +131,13 @@ export class Wire implements Channel, LineSink {
     this.#conversation.drained();
   }
 
+  drain(): void {
+    this.#conversation.drain();
+  }
+
   shutDown(): void {
     this.#conversation.shutDown();
+    this.#isServerStopping = true;
   }
 
   line(text: string): void {

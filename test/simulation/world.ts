@@ -115,7 +115,16 @@ export class World implements WireHost {
     this.#checkNothingLeft();
   }
 
+  /** From here on who holds may finish, and nobody else has a place. */
+  #drain(): void {
+    const wires = this.#wires();
+    for (const wire of wires) wire.drain();
+    this.#host.drain.begin(this.#host.namespaces);
+    this.#reference.drain(wires.map(({ peer }) => peer));
+  }
+
   #step(): void {
+    if (this.steps === this.swarm.drainStep) this.#drain();
     const random = this.#random;
     // No two steps at the same time: what falls due at one and the same has no order.
     this.#advance((1 + random.below(TICKS_PER_MS / 256)) / TICKS_PER_MS);
@@ -221,6 +230,8 @@ export class World implements WireHost {
     const { swarm } = this;
     const random = this.#random;
     if (client.kind === 'v1') {
+      // Its handshake would be refused.
+      if (this.#host.drain.isOn) return;
       const session = this.#drawSession();
       const { namespace, abandonTimeoutMs } = session;
       const peer = this.#reference.connectV1(namespace, abandonTimeoutMs);
@@ -437,6 +448,7 @@ export class World implements WireHost {
       const states = new Map(reference.alive.map(({ id }) => [id, held.has(id)]));
       assert.equal(table.size.acquired + table.size.enqueued, states.size, 'locks');
       for (const session of sessions) {
+        if (this.#host.drain.isOn) assert.ok(session.isHolder, 'who holds nothing has left');
         for (const { id, state } of session.locks) {
           assert.equal(state === 'acquired', states.get(id), `lock ${id} is ${state}`);
         }
@@ -454,11 +466,18 @@ export class World implements WireHost {
   }
 
   #shutDown(): void {
-    const wires = [...this.#abandoned];
-    for (const { wire } of this.#clients) if (wire !== undefined) wires.push(wire);
+    const wires = this.#wires();
     for (const wire of wires) if (!wire.isEnded) wire.shutDown();
     this.#host.namespaces.endAll();
     for (const wire of wires) wire.lose();
+  }
+
+  /** All that the server has not lost yet. */
+  #wires(): Wire[] {
+    return [
+      ...this.#abandoned,
+      ...this.#clients.flatMap(({ wire }) => (wire === undefined ? [] : [wire])),
+    ];
   }
 
   #checkNothingLeft(): void {
