@@ -5,34 +5,17 @@
  * The steps do not grow with the others (test/table/cost.test.ts counts them). Times still do, at
  * the right end: 100,000 locks fit no cache, each lives long enough to be copied by the garbage
  * collector, and a large Map is slow to change. The floor shows how much of that is the machine's.
- *
- *     npm run bench:table             a table for people
- *     npm run bench:table -- --json   the same for machines
+ * `npm run bench -- table` shows it.
  */
 import assert from 'node:assert/strict';
-import { cpus } from 'node:os';
-import { argv, version } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import type { Lock } from '../../src/table/lock.ts';
 import { LockTable } from '../../src/table/lock-table.ts';
 import type { Resource } from '../../src/table/resource.ts';
 import { heapUsed } from '../support/heap.ts';
 import { limited, read, write } from '../support/resources.ts';
-import {
-  type BenchCase,
-  type BenchOptions,
-  type BenchRow,
-  formatRows,
-  measure,
-  type Run,
-} from './measure.ts';
-
-export interface TableBench {
-  readonly rows: readonly BenchRow[];
-  /** A two-segment lock and release beside holders of siblings, in floors, at each size. */
-  readonly ratiosToFloor: readonly number[];
-  readonly bytesPerHeldLock: { readonly manyPaths: number; readonly onePath: number };
-}
+import { type BenchCase, measure, type Run } from './measure.ts';
+import { answer, type CellResult, type ContenderResult } from './run-cell.ts';
+import { spreadOf } from './statistics.ts';
 
 /** Locks come and go on so many paths in turn: more than one, few enough to stay in the cache. */
 const PATHS = 1024;
@@ -129,7 +112,7 @@ function mapOfJoinedKeys(others: number): Run {
 const FLOOR: BenchCase = { name: 'floor: Map.set + delete, joined key', prepare: mapOfJoinedKeys };
 /** What the floor does, as a lock table does it: others hold keys of the same kind. */
 const ABOVE_FLOOR: BenchCase = {
-  name: '  the same beside holders of siblings',
+  name: 'lock + release, 2 segments, siblings held',
   prepare: uncontended(
     (i) => [write('orders', `${i}`)],
     (i) => [write('orders', `held ${i}`)],
@@ -173,35 +156,53 @@ function bytesPerHeldLock(locks: number, resourceAt: (i: number) => Resource): n
   return bytes / locks;
 }
 
-export function benchTable(options: BenchOptions, heldLocks: number): TableBench {
-  const rows = measure(CASES, options);
-  const medians = ({ name }: BenchCase) =>
-    rows.find((row) => row.name === name)?.samples.map((sample) => sample.medianNs) ?? [];
-  const floor = medians(FLOOR);
-  return {
-    rows,
-    ratiosToFloor: medians(ABOVE_FLOOR).map((ns, column) => ns / (floor[column] ?? Number.NaN)),
-    bytesPerHeldLock: {
-      manyPaths: bytesPerHeldLock(heldLocks, (i) => write('orders', `${i}`)),
-      onePath: bytesPerHeldLock(heldLocks, () => read('orders', 'all')),
-    },
+const FULL_SIZES = { sizes: [10, 100, 1_000, 10_000, 100_000], repeats: 100_000, held: 100_000 };
+const TINY_SIZES = { sizes: [2, 5], repeats: 10, held: 100 };
+
+/** Each case is a contender, and its figures are nanoseconds beside so many others. */
+export function runTable(isTiny: boolean, rounds: number): CellResult {
+  const { sizes, repeats, held } = isTiny ? TINY_SIZES : FULL_SIZES;
+  const names = sizes.map((others) => `ns beside ${others}`);
+  const contenders = measure(CASES, { sizes, rounds, repeats }).map(
+    ({ name, nsBySize }): ContenderResult => ({
+      name,
+      figures: Object.fromEntries(names.map((figure, i) => [figure, spreadOf(nsBySize[i] ?? [])])),
+      rounds: Array.from({ length: rounds }, (_, round) =>
+        Object.fromEntries(names.map((figure, i) => [figure, nsBySize[i]?.[round] ?? Number.NaN])),
+      ),
+      isGeneratorBound: false,
+      profile: undefined,
+    }),
+  );
+  const memory = {
+    'heap bytes per held lock, a path of its own': bytesPerHeldLock(held, (i) =>
+      write('orders', `${i}`),
+    ),
+    'heap bytes per held lock, one path': bytesPerHeldLock(held, () => read('orders', 'all')),
   };
-}
-
-export function formatTableBench({ rows, ratiosToFloor, bytesPerHeldLock }: TableBench): string {
-  const { manyPaths, onePath } = bytesPerHeldLock;
-  return [
-    formatRows(rows),
-    '',
-    `lock + release, 2 segments, beside holders of siblings, in floors: ${ratiosToFloor.map((r) => r.toFixed(1)).join(', ')}`,
-    `bytes per held lock: ${manyPaths.toFixed(0)} on a path of its own, ${onePath.toFixed(0)} shared`,
-  ].join('\n');
-}
-
-if (argv[1] === fileURLToPath(import.meta.url)) {
-  const options = { sizes: [10, 100, 1_000, 10_000, 100_000], rounds: 7, repeats: 100_000 };
-  const result = benchTable(options, 100_000);
-  const machine = { node: version, cpu: cpus()[0]?.model ?? 'unknown' };
-  if (argv.includes('--json')) console.log(JSON.stringify({ ...machine, ...options, ...result }));
-  else console.log(`${machine.node}, ${machine.cpu}\n\n${formatTableBench(result)}`);
+  return {
+    name: 'table',
+    work: 'the lock table alone; nanoseconds for one beside so many other locks',
+    shown: names,
+    contenders,
+    answers: [
+      ...names.map((name, i) =>
+        answer(
+          {
+            of: { contender: ABOVE_FLOOR.name, name },
+            against: { contender: FLOOR.name, name },
+            // The bar is for locks that nobody contends for, beside a handful.
+            ...(i === 0 ? { atMost: 6 } : {}),
+          },
+          contenders,
+        ),
+      ),
+      ...Object.entries(memory).map(([name, bytes]) => ({
+        of: { contender: 'table', name },
+        value: spreadOf([bytes]),
+        isMet: undefined,
+      })),
+    ],
+    skipped: {},
+  };
 }

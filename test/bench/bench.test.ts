@@ -1,0 +1,79 @@
+/** The bench still runs, all of it; what it measures is not judged here. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { CellResult } from './run-cell.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const run = promisify(execFile);
+
+test('every cell of the bench has a number for every figure and an answer to every question', async (t) => {
+  // Inside the repository, so that the packages are found.
+  const folder = mkdtempSync(join(ROOT, 'build-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  await run(tsc, ['-p', 'test/bench/tsconfig.json', '--outDir', folder], { cwd: ROOT });
+  const bench = [join(folder, 'test/bench/main.js'), '--program', join(folder, 'bin/locktopus.js')];
+  const options = { cwd: tmpdir(), maxBuffer: 2 ** 26 };
+  const tiny = ['--tiny', '--rounds', '1', '--seconds', '0.02'];
+
+  const { stdout } = await run(process.execPath, [...bench, ...tiny, '--json'], options);
+  const { results } = JSON.parse(stdout) as { results: CellResult[] };
+  const names = results.map(({ name }) => name);
+  assert.deepEqual(names, [
+    'a-tcp-2',
+    'a-ws-2',
+    'b',
+    'c',
+    'd',
+    'e',
+    'f',
+    'g-idle',
+    'g-held',
+    'h',
+    'i',
+    'table',
+  ]);
+  for (const { name, contenders, answers, skipped } of results) {
+    for (const { rounds } of contenders) assert.equal(rounds.length, 1, name);
+    for (const { of, value } of answers) {
+      // Null is what JSON makes of NaN.
+      assert.equal(typeof value.median, 'number', `${name}: ${of.name} of ${of.contender}`);
+    }
+    const absent = Object.keys(skipped);
+    assert.deepEqual(
+      absent.filter((peer) => peer !== 'redis' && peer !== 'live-mutex'),
+      [],
+    );
+  }
+
+  const shown = await run(process.execPath, [...bench, ...tiny, 'table'], options);
+  assert.match(shown.stdout, /lock \+ release, 2 segments +\d+ \(\d+-\d+\) +\d+ \(\d+-\d+\)\n/);
+  assert.doesNotMatch(shown.stdout, /NaN|undefined/);
+});
+
+test('a profile of our server is summed up by whose code it was', async (t) => {
+  const { formatProfile } = await import('./profile.ts');
+  const frame = (functionName: string, url: string) => ({ functionName, url, lineNumber: 4 });
+  const nodes = [
+    { id: 1, callFrame: frame('(idle)', '') },
+    { id: 2, callFrame: frame('lock', 'file:///x/dist/src/table/lock-table.js') },
+    { id: 3, callFrame: frame('writeGeneric', 'node:internal/stream') },
+    { id: 4, callFrame: frame('(program)', '') },
+    { id: 5, callFrame: frame('parse', '') },
+  ];
+  const samples = [2, 1, 2, 3, 4, 5];
+  const timeDeltas = [9000, 1000, 100, 200, 300, 400];
+  const text = formatProfile(JSON.stringify({ nodes, samples, timeDeltas }));
+  t.diagnostic(text);
+  assert.match(text, /busy 50 % of the time/);
+  assert.match(text, /10\.0 % {2}JavaScript of ours/);
+  assert.match(text, /20\.0 % {2}JavaScript of Node's/);
+  assert.match(text, /40\.0 % {2}parse/);
+  assert.match(text, /10\.0 % {2}lock table\/lock-table\.js:5/);
+});

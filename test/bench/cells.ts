@@ -1,0 +1,291 @@
+/** The work that is measured, and the bars. `FULL` is the real size, `TINY` shows that it runs. */
+import type { Cell, Contender, Question } from './cell.ts';
+import { heldMemory, idleMemory, startUp } from './other-samplers.ts';
+import { lockReply } from './requests.ts';
+import type { ServerSpec } from './servers.ts';
+
+export interface Sizes {
+  readonly connections: readonly number[];
+  /** Of `connections`, the one that the bars are for. */
+  readonly judged: number;
+  readonly contending: number;
+  readonly queues: readonly number[];
+  readonly idle: number;
+  readonly held: number;
+  readonly elsewhere: readonly number[];
+}
+
+export const FULL: Sizes = {
+  connections: [1, 16, 64, 256],
+  judged: 64,
+  contending: 64,
+  queues: [100, 1000, 10_000],
+  idle: 5000,
+  held: 100_000,
+  elsewhere: [1, 1000, 100_000],
+};
+
+export const TINY: Sizes = {
+  connections: [2],
+  judged: 2,
+  contending: 3,
+  queues: [10, 20],
+  idle: 20,
+  held: 200,
+  elsewhere: [50],
+};
+
+const F1 = 'f1';
+const F2 = 'f2';
+const F3 = 'f3';
+const OURS = 'ours';
+const SECOND = 'perSecond';
+
+/** For locks beyond the default limit of one session. */
+const MANY_LOCKS = ['--max-locks', '1000000'];
+
+const floor = (parses: boolean, ref?: number): ServerSpec => ({
+  kind: 'floor',
+  parses,
+  reply: lockReply(ref),
+});
+
+interface Shape {
+  readonly connections: number;
+  readonly inFlight?: number;
+  readonly resources?: number;
+  readonly segments?: number;
+}
+
+/** @param program the built program that is measured */
+export function allCells(program: string, sizes: Sizes): Cell[] {
+  const ours: ServerSpec = { kind: 'ours', program };
+  return [
+    ...sizes.connections.map((connections) => overTcp(ours, sizes, connections)),
+    ...sizes.connections.map((connections) => overWebSocket(ours, sizes, connections)),
+    inFlight(ours),
+    severalResources(ours, sizes),
+    contended(ours, sizes),
+    queues(ours, sizes),
+    readersAndWriter(ours, sizes),
+    idle(ours, sizes),
+    held(ours, sizes),
+    starting(ours),
+    elsewhere(ours, sizes),
+  ];
+}
+
+function cycles(
+  name: string,
+  server: ServerSpec,
+  language: 'session' | 'floor' | 'redis' | 'v1' | 'echo',
+  { connections, inFlight = 1, resources = 1, segments = 2 }: Shape,
+): Contender {
+  const work = { kind: 'cycles', language, connections, inFlight, resources, segments } as const;
+  return { name, server, work };
+}
+
+function rate(of: string, against: string, atLeast?: number): Question {
+  const bar = atLeast === undefined ? {} : { atLeast };
+  return {
+    of: { contender: of, name: SECOND },
+    against: { contender: against, name: SECOND },
+    ...bar,
+  };
+}
+
+const SHOWN = [SECOND, 'p50Us', 'p99Us', 'serverUsPerCycle', 'serverBusy', 'generatorBusy'];
+
+function overTcp(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
+  const shape = { connections };
+  return {
+    name: `a-tcp-${connections}`,
+    work: `lock and release, ${connections} connections, TCP`,
+    contenders: [
+      cycles(F1, floor(true), 'floor', shape),
+      cycles(OURS, ours, 'session', shape),
+      cycles(F2, floor(false), 'floor', shape),
+      cycles('redis', { kind: 'redis' }, 'redis', shape),
+    ],
+    questions: [
+      rate(OURS, F1, connections === sizes.judged ? 0.95 : undefined),
+      rate(OURS, F2),
+      rate(OURS, 'redis'),
+    ],
+    shown: SHOWN,
+  };
+}
+
+function overWebSocket(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
+  const shape = { connections };
+  return {
+    name: `a-ws-${connections}`,
+    work: `lock and release, ${connections} connections, WebSocket v1`,
+    contenders: [cycles(F3, { kind: 'echo' }, 'echo', shape), cycles(OURS, ours, 'v1', shape)],
+    questions: [rate(OURS, F3, connections === sizes.judged ? 1.25 : undefined)],
+    shown: SHOWN,
+  };
+}
+
+function inFlight(ours: ServerSpec): Cell {
+  const shape = { connections: 16, inFlight: 32 };
+  return {
+    name: 'b',
+    work: 'lock and release, 16 connections, 32 cycles in flight on each',
+    contenders: [
+      cycles(F1, floor(true, 10), 'floor', shape),
+      cycles(OURS, ours, 'session', shape),
+      cycles(F2, floor(false, 10), 'floor', shape),
+      cycles('redis', { kind: 'redis' }, 'redis', shape),
+    ],
+    questions: [rate(OURS, F1, 0.55), rate(OURS, F2), rate(OURS, 'redis', 1)],
+    shown: [SECOND, 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
+  };
+}
+
+function severalResources(ours: ServerSpec, sizes: Sizes): Cell {
+  const shape = { connections: sizes.judged, resources: 4, segments: 3 };
+  return {
+    name: 'c',
+    work: `four resources of depth three, two of them reads, ${sizes.judged} connections`,
+    contenders: [cycles(F1, floor(true), 'floor', shape), cycles(OURS, ours, 'session', shape)],
+    questions: [rate(OURS, F1, 0.85)],
+    shown: SHOWN,
+  };
+}
+
+function contended(ours: ServerSpec, sizes: Sizes): Cell {
+  const clients = sizes.contending;
+  const p50 = (contender: string) => ({ contender, name: 'p50Us' });
+  const p99 = (contender: string) => ({ contender, name: 'p99Us' });
+  return {
+    name: 'd',
+    work: `${clients} clients that all want one path; p50 and p99: release sent to next acquired`,
+    contenders: [
+      cycles(F1, floor(true), 'floor', { connections: 1 }),
+      { name: OURS, server: ours, work: { kind: 'contend', writers: clients, readers: 0 } },
+      {
+        name: 'live-mutex',
+        server: { kind: 'live-mutex' },
+        work: { kind: 'live-mutex', clients },
+      },
+    ],
+    questions: [
+      { of: p50(OURS), against: p50(F1), atMost: 1.5 },
+      rate(OURS, 'live-mutex', 1),
+      { of: p99(OURS), against: p99('live-mutex'), atMost: 1 },
+      { of: { contender: OURS, name: 'mostToLeast' }, atMost: 1.02 },
+    ],
+    shown: [SECOND, 'p50Us', 'p99Us', 'mostToLeast', 'serverUsPerCycle', 'generatorBusy'],
+  };
+}
+
+function queues(ours: ServerSpec, sizes: Sizes): Cell {
+  const name = (waiters: number): string => `${OURS}, ${waiters}`;
+  const [fewest = 0] = sizes.queues;
+  const most = sizes.queues.at(-1);
+  return {
+    name: 'e',
+    work: 'a queue of so many waiters that fills and is served, one after another',
+    contenders: sizes.queues.map((waiters) => ({
+      name: name(waiters),
+      server: { ...ours, args: MANY_LOCKS } as ServerSpec,
+      work: { kind: 'line up', waiters },
+    })),
+    questions: sizes.queues.slice(1).flatMap((waiters) =>
+      ['handoverUs', 'joinUs'].map((figure) => ({
+        of: { contender: name(waiters), name: figure },
+        against: { contender: name(fewest), name: figure },
+        ...(waiters === most && figure === 'handoverUs' ? { atMost: 1.3 } : {}),
+      })),
+    ),
+    shown: ['handoverUs', 'joinUs', 'serverBusy', 'generatorBusy'],
+  };
+}
+
+function readersAndWriter(ours: ServerSpec, sizes: Sizes): Cell {
+  const readers = sizes.contending;
+  const together = `${OURS}, shared`;
+  return {
+    name: 'f',
+    work: `${readers} readers and a writer of one path, against a with as many connections`,
+    contenders: [
+      cycles(OURS, ours, 'session', { connections: readers }),
+      { name: together, server: ours, work: { kind: 'contend', writers: 1, readers } },
+    ],
+    questions: [rate(together, OURS, 0.8)],
+    shown: [SECOND, 'othersDone', 'mostToLeast', 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
+  };
+}
+
+function idle(ours: ServerSpec, sizes: Sizes): Cell {
+  const figure = (contender: string, name: string) => ({ contender, name });
+  const work = idleMemory(sizes.idle);
+  return {
+    name: 'g-idle',
+    work: `memory for each of ${sizes.idle} idle TCP connections`,
+    contenders: [
+      { name: F1, server: floor(true), work },
+      { name: OURS, server: ours, work },
+    ],
+    questions: ['bytesEach', 'rssEach'].map((name) => ({
+      of: figure(OURS, name),
+      against: figure(F1, name),
+      relation: 'difference',
+      ...(name === 'bytesEach' ? { atMost: 3072 } : {}),
+    })),
+    shown: ['bytesEach', 'rssEach'],
+    maxRounds: 3,
+  };
+}
+
+function held(ours: ServerSpec, sizes: Sizes): Cell {
+  return {
+    name: 'g-held',
+    work: `memory for each of ${sizes.held} locks held in one session, two segments each`,
+    contenders: [
+      {
+        name: OURS,
+        server: { ...ours, args: MANY_LOCKS } as ServerSpec,
+        work: heldMemory(sizes.held),
+      },
+    ],
+    questions: [{ of: { contender: OURS, name: 'heapEach' }, atMost: 700 }],
+    shown: ['heapEach', 'rssEach'],
+    maxRounds: 3,
+  };
+}
+
+function starting(ours: ServerSpec): Cell {
+  return {
+    name: 'h',
+    work: 'start of the process to its first answer',
+    contenders: [
+      { name: F1, server: floor(true), work: startUp },
+      { name: OURS, server: ours, work: startUp },
+    ],
+    questions: [
+      { of: { contender: OURS, name: 'startMs' }, against: { contender: F1, name: 'startMs' } },
+    ],
+    shown: ['startMs'],
+  };
+}
+
+function elsewhere(ours: ServerSpec, sizes: Sizes): Cell {
+  const shape = { connections: 16 };
+  const server = { ...ours, args: MANY_LOCKS } as ServerSpec;
+  const name = (held: number): string => `${OURS}, ${held}`;
+  const most = sizes.elsewhere.at(-1);
+  return {
+    name: 'i',
+    work: 'lock and release, 16 connections, TCP, beside so many held locks of the same parent',
+    contenders: [0, ...sizes.elsewhere].map((heldElsewhere) => ({
+      ...cycles(name(heldElsewhere), server, 'session', shape),
+      heldElsewhere,
+    })),
+    questions: sizes.elsewhere.map((count) =>
+      rate(name(count), name(0), count === most ? 0.95 : undefined),
+    ),
+    shown: SHOWN,
+  };
+}

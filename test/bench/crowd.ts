@@ -1,0 +1,61 @@
+/** Connections that do nothing, and locks that are only held: what other work is measured beside. */
+import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { open } from './connection.ts';
+import { lockRequest } from './requests.ts';
+
+const LF = 0x0a;
+/** Requests in one write; each batch is answered before the next is sent. */
+const BATCH = 1000;
+
+/** Opens connections that say one thing, are answered, and are silent from then on. */
+export async function idleConnections(port: number, count: number): Promise<Socket[]> {
+  const sockets: Socket[] = [];
+  for (let i = 0; i < count; i++) {
+    const client = await LineCounter.open(port, 512);
+    await client.ask('{"action":"ping"}\n', 1);
+    sockets.push(client.socket);
+  }
+  return sockets;
+}
+
+/** Holds so many locks in one session, two segments each, beside those that are measured. */
+export async function heldLocks(port: number, count: number): Promise<Socket> {
+  const client = await LineCounter.open(port, 64 * 1024);
+  for (let from = 0; from < count; from += BATCH) {
+    const size = Math.min(BATCH, count - from);
+    const requests = Array.from({ length: size }, (_, i) =>
+      lockRequest([{ type: 'write', path: ['orders', `held ${from + i}`] }]),
+    );
+    await client.ask(`${requests.join('\n')}\n`, size);
+  }
+  return client.socket;
+}
+
+class LineCounter {
+  readonly socket: Socket;
+  readonly #state: { missing: number; answered: () => void };
+
+  static async open(port: number, readBytes: number): Promise<LineCounter> {
+    const state = { missing: 0, answered: (): void => {} };
+    const onBytes = (buffer: Buffer, length: number): void => {
+      for (let i = 0; i < length; i++) if (buffer[i] === LF) state.missing--;
+      if (state.missing === 0) state.answered();
+    };
+    return new LineCounter(await open(port, undefined, onBytes, readBytes), state);
+  }
+
+  private constructor(socket: Socket, state: { missing: number; answered: () => void }) {
+    this.socket = socket;
+    this.#state = state;
+  }
+
+  async ask(text: string, lines: number): Promise<void> {
+    this.#state.missing = lines;
+    const answered = new Promise<void>((resolve) => {
+      this.#state.answered = resolve;
+    });
+    this.socket.write(Buffer.from(text));
+    await answered;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The floor of a line protocol in Node, as a program: a bare server that splits lines, parses each
+ * as JSON if told to, and answers every one with the same line; all answers to one chunk in one write.
+ *
+ *     node floor-lines.js parse|plain REPLY
+ */
+import { Buffer } from 'node:buffer';
+import { type AddressInfo, createServer } from 'node:net';
+import { argv } from 'node:process';
+
+const parses = argv[2] === 'parse';
+const reply = `${argv[3] ?? ''}\n`;
+/** The answers to so many lines at once. */
+const replies = Array.from({ length: 1024 }, (_, count) => Buffer.from(reply.repeat(count)));
+
+const server = createServer({ noDelay: true }, (socket) => {
+  let partial = '';
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (chunk: Buffer) => {
+    const text = partial + chunk.toString('latin1');
+    let [start, count] = [0, 0];
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+      const line = text.slice(start, end);
+      // The action is looked at, so that no engine could skip the parsing.
+      if (!parses || JSON.parse(line).action !== undefined) count++;
+      start = end + 1;
+    }
+    partial = start === text.length ? '' : text.slice(start);
+    if (count > 0) socket.write(replies[count] ?? reply.repeat(count));
+  });
+});
+server.listen(0, '127.0.0.1', () => {
+  console.log(`listens on 127.0.0.1:${(server.address() as AddressInfo).port} `);
+});

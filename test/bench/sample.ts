@@ -1,0 +1,47 @@
+/** What a generator measures in one sample, and the loop around it that every load shares. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Numbers by name; the units are in the names. */
+export type Figures = Record<string, number>;
+
+/** Something that goes on until it is told to stop, and can then be started again. */
+export interface Load {
+  /** Things done since `start`. */
+  readonly done: number;
+  start(): void;
+  /** Lets what has begun come to its end. */
+  stop(): Promise<void>;
+  /** Figures beside the rate, of what was done since `start`. */
+  figures(): Figures;
+  close(): void;
+}
+
+/** Runs `load` for `ms` milliseconds. `total` also counts what was done while it came to its end. */
+export async function sampleOf(load: Load, ms: number): Promise<Figures> {
+  const startMs = performance.now();
+  load.start();
+  await sleep(ms);
+  const [endMs, done] = [performance.now(), load.done];
+  await load.stop();
+  return { perSecond: (done * 1000) / (endMs - startMs), total: load.done, ...load.figures() };
+}
+
+/** The durations of a sample: the last so many of them. */
+export class Durations {
+  readonly #ms = new Float64Array(1 << 17);
+  #count = 0;
+
+  add(ms: number): void {
+    this.#ms[this.#count++ & (this.#ms.length - 1)] = ms;
+  }
+
+  clear(): void {
+    this.#count = 0;
+  }
+
+  /** Microseconds; NaN when there are none. @param share 0 to 1 */
+  quantileUs(share: number): number {
+    const sorted = this.#ms.slice(0, Math.min(this.#count, this.#ms.length)).sort();
+    return (sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN) * 1000;
+  }
+}
