@@ -94,6 +94,12 @@ function rate(of: string, against: string, atLeast?: number): Question {
   };
 }
 
+/** What a cycle costs the server: steadier than a rate where others use the machine, too. */
+function cost(of: string, against: string): Question {
+  const name = 'serverUsPerCycle';
+  return { of: { contender: of, name }, against: { contender: against, name } };
+}
+
 const SHOWN = [SECOND, 'p50Us', 'p99Us', 'serverUsPerCycle', 'serverBusy', 'generatorBusy'];
 
 function overTcp(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
@@ -111,6 +117,7 @@ function overTcp(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
       rate(OURS, F1, connections === sizes.judged ? 0.95 : undefined),
       rate(OURS, F2),
       rate(OURS, 'redis'),
+      cost(OURS, F1),
     ],
     shown: SHOWN,
   };
@@ -122,7 +129,7 @@ function overWebSocket(ours: ServerSpec, sizes: Sizes, connections: number): Cel
     name: `a-ws-${connections}`,
     work: `lock and release, ${connections} connections, WebSocket v1`,
     contenders: [cycles(F3, { kind: 'echo' }, 'echo', shape), cycles(OURS, ours, 'v1', shape)],
-    questions: [rate(OURS, F3, connections === sizes.judged ? 1.25 : undefined)],
+    questions: [rate(OURS, F3, connections === sizes.judged ? 1.25 : undefined), cost(OURS, F3)],
     shown: SHOWN,
   };
 }
@@ -138,7 +145,7 @@ function inFlight(ours: ServerSpec): Cell {
       cycles(F2, floor(false, 10), 'floor', shape),
       cycles('redis', { kind: 'redis' }, 'redis', shape),
     ],
-    questions: [rate(OURS, F1, 0.55), rate(OURS, F2), rate(OURS, 'redis', 1)],
+    questions: [rate(OURS, F1, 0.55), rate(OURS, F2), rate(OURS, 'redis', 1), cost(OURS, F1)],
     shown: [SECOND, 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
   };
 }
@@ -149,7 +156,7 @@ function severalResources(ours: ServerSpec, sizes: Sizes): Cell {
     name: 'c',
     work: `four resources of depth three, two of them reads, ${sizes.judged} connections`,
     contenders: [cycles(F1, floor(true), 'floor', shape), cycles(OURS, ours, 'session', shape)],
-    questions: [rate(OURS, F1, 0.85)],
+    questions: [rate(OURS, F1, 0.85), cost(OURS, F1)],
     shown: SHOWN,
   };
 }
@@ -213,7 +220,7 @@ function readersAndWriter(ours: ServerSpec, sizes: Sizes): Cell {
       cycles(OURS, ours, 'session', { connections: readers }),
       { name: together, server: ours, work: { kind: 'contend', writers: 1, readers } },
     ],
-    questions: [rate(together, OURS, 0.8)],
+    questions: [rate(together, OURS, 0.8), cost(together, OURS)],
     shown: [SECOND, 'othersDone', 'mostToLeast', 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
   };
 }

@@ -54,10 +54,10 @@ export class Child {
   }
 
   /** Ends it; resolves when it is gone. */
-  async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  async stop(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const closed = once(this.#process, 'close');
-    this.#process.kill(signal);
+    this.#process.kill('SIGKILL');
     await closed;
   }
 

@@ -20,7 +20,12 @@ const [LETTER_A, LETTER_E, LETTER_L, LF] = [0x61, 0x65, 0x6c, 0x0a];
 const RELEASE = Buffer.from('{"action":"release"}\n');
 
 export class ContendLoad implements Load {
-  readonly #members: readonly Member[];
+  /**
+   * In the order in which they came to their end: that in which they begin again, so that the line
+   * goes on where it stopped and a sample's beginning favours nobody.
+   */
+  #members: Member[];
+  #ended: Member[] = [];
   readonly #handovers = new Durations();
   /** Since the connections were opened, by member. */
   readonly grants: number[];
@@ -61,6 +66,7 @@ export class ContendLoad implements Load {
     this.#releasedMs = 0;
     this.#isRunning = true;
     this.#active = this.#members.length;
+    this.#ended = [];
     for (const member of this.#members) member.begin();
   }
 
@@ -81,10 +87,6 @@ export class ContendLoad implements Load {
     };
   }
 
-  close(): void {
-    for (const { socket } of this.#members) socket?.destroy();
-  }
-
   /** A lock that had to wait is held: handed over by the last release. */
   waited(): void {
     if (this.#releasedMs !== 0) this.#handovers.add(performance.now() - this.#releasedMs);
@@ -102,8 +104,11 @@ export class ContendLoad implements Load {
     }
   }
 
-  memberStopped(): void {
-    if (--this.#active === 0) this.#stopped();
+  memberStopped(member: Member): void {
+    this.#ended.push(member);
+    if (--this.#active > 0) return;
+    this.#members = this.#ended;
+    this.#stopped();
   }
 }
 
@@ -164,6 +169,6 @@ class Member {
   #released(): void {
     this.#load.cycled(this.#index, this.#isCounted);
     if (this.#load.isRunning) this.begin();
-    else this.#load.memberStopped();
+    else this.#load.memberStopped(this);
   }
 }

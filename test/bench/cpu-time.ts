@@ -45,11 +45,18 @@ export interface Load {
   readonly ranMs: number;
   /** The share of the time in which it ran or wanted to: 1 is a process that never rested. */
   readonly busy: number;
+  /** The share of the time on a processor that the kernel had; coarse. */
+  readonly kernelShare: number;
 }
 
+const NOTHING_KNOWN: Load = { ranMs: Number.NaN, busy: Number.NaN, kernelShare: Number.NaN };
+
 export function loadBetween(before: CpuTime | undefined, after: CpuTime | undefined): Load {
-  if (before === undefined || after === undefined) return { ranMs: Number.NaN, busy: Number.NaN };
+  if (before === undefined || after === undefined) return NOTHING_KNOWN;
   const ranMs = after.ranMs - before.ranMs;
   const wantedMs = ranMs + after.waitedMs - before.waitedMs;
-  return { ranMs, busy: wantedMs / (after.atMs - before.atMs) };
+  const systemMs = after.systemMs - before.systemMs;
+  const bothMs = systemMs + after.userMs - before.userMs;
+  const busy = wantedMs / (after.atMs - before.atMs);
+  return { ranMs, busy, kernelShare: systemMs / bothMs };
 }

@@ -69,10 +69,6 @@ export class CycleLoad implements Load {
     return { p50Us: this.#durations.quantileUs(0.5), p99Us: this.#durations.quantileUs(0.99) };
   }
 
-  close(): void {
-    for (const { socket } of this.#loops) socket?.destroy();
-  }
-
   answered(ms: number): void {
     this.#durations.add(ms);
   }

@@ -42,8 +42,7 @@ export type Task =
 
 export type Command =
   | { readonly open: Task; readonly port: number }
-  | { readonly sampleMs: number }
-  | { readonly close: true };
+  | { readonly sampleMs: number };
 
 let load: Load | undefined;
 
@@ -52,12 +51,8 @@ async function obey(command: Command): Promise<object> {
     load = await openLoad(command.open, command.port);
     return {};
   }
-  if ('sampleMs' in command) {
-    if (load === undefined) throw new Error('nothing to sample');
-    return sampleOf(load, command.sampleMs);
-  }
-  load?.close();
-  return {};
+  if (load === undefined) throw new Error('nothing to sample');
+  return sampleOf(load, command.sampleMs);
 }
 
 async function openLoad(task: Task, port: number): Promise<Load | undefined> {

@@ -80,10 +80,6 @@ export class LineUpLoad implements Load {
     };
   }
 
-  close(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
   #fill(): void {
     this.#isFilling = true;
     this.#joined = 0;

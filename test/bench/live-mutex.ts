@@ -20,7 +20,6 @@ interface LiveMutexClient {
   ensure(): Promise<unknown>;
   acquire(key: string, options: object): Promise<{ readonly id: string }>;
   release(key: string, id: string): Promise<unknown>;
-  close(): void;
 }
 
 export async function liveMutex(): Promise<LiveMutex | undefined> {
@@ -74,10 +73,6 @@ export class LiveMutexLoad implements Load {
       p99Us: this.#handovers.quantileUs(0.99),
       mostToLeast: Math.max(...this.#grants) / Math.min(...this.#grants),
     };
-  }
-
-  close(): void {
-    for (const client of this.#clients) client.close();
   }
 
   async #cycle(client: LiveMutexClient, index: number): Promise<void> {

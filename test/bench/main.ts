@@ -70,7 +70,7 @@ function prepared(cell: Cell): Cell {
     const contenders = cell.contenders.filter(
       ({ server, work }) => server.kind === 'ours' && typeof work !== 'function',
     );
-    return { ...cell, contenders, questions: [] };
+    return { ...cell, contenders, questions: [], shown: [...cell.shown, 'serverKernel'] };
   }
   return values.baseline === undefined ? cell : withBaseline(cell, values.baseline);
 }

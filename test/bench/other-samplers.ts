@@ -4,15 +4,10 @@ import { connect } from 'node:net';
 import type { Sampler } from './cell.ts';
 import { beside, Child } from './child.ts';
 import type { Command, Task } from './generator.ts';
+import type { Memory } from './probe.ts';
 import { lockRequest } from './requests.ts';
 import type { Figures } from './sample.ts';
 import { type ServerSpec, startServer } from './servers.ts';
-
-interface Memory {
-  readonly heap: number;
-  readonly external: number;
-  readonly rss: number;
-}
 
 type Measure = (server: ServerSpec) => Promise<Figures>;
 
@@ -50,15 +45,15 @@ function sampled(measure: Measure): (server: ServerSpec) => Promise<Sampler> {
 }
 
 async function memoryEach(spec: ServerSpec, task: Task, count: number): Promise<Figures> {
-  const server = await startServer(spec, { probe: true });
+  const server = await startServer(spec, true);
   const generator = new Child('generator', [process.execPath, beside('generator')]);
   try {
     const open = (open: Task) => generator.ask({ open, port: server.port } satisfies Command);
     // The code that serves the first connection is not what the thousandth costs.
     await open({ kind: 'idle', connections: 2 });
-    const before = (await server.child.ask({})) as Memory;
+    const before = (await server.ask('memory')) as Memory;
     await open(task);
-    const after = (await server.child.ask({})) as Memory;
+    const after = (await server.ask('memory')) as Memory;
     const each = (bytes: number): number => bytes / count;
     const heap = after.heap - before.heap;
     return {

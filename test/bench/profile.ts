@@ -29,14 +29,13 @@ const MEANING: Readonly<Record<Share, string>> = {
   idle: 'idle',
 };
 
-/** @param json a .cpuprofile; the beginning, until it first rests, is left out */
+/** @param json a .cpuprofile */
 export function formatProfile(json: string): string {
   const { nodes, samples, timeDeltas } = JSON.parse(json) as Profile;
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const shares = new Map<Share, number>();
   const functions = new Map<string, number>();
-  const started = samples.findIndex((id) => byId.get(id)?.callFrame.functionName === '(idle)');
-  for (let i = Math.max(started, 0); i < samples.length; i++) {
+  for (let i = 0; i < samples.length; i++) {
     const node = byId.get(samples[i] ?? 0);
     if (node === undefined) continue;
     const us = timeDeltas[i] ?? 0;

@@ -9,6 +9,7 @@ const COLUMNS: Readonly<Record<string, readonly [head: string, digits: number]>>
   p99Us: ['p99 us', 1],
   serverUsPerCycle: ['server CPU us/cycle', 2],
   serverBusy: ['server busy', 2],
+  serverKernel: ['of that in the kernel', 2],
   generatorBusy: ['generator busy', 2],
   mostToLeast: ['most/least', 3],
   othersDone: ['writer cycles', 0],

@@ -7,7 +7,7 @@ import { beside, Child } from './child.ts';
 import { cpuTimeOf, loadBetween } from './cpu-time.ts';
 import type { Command, Task } from './generator.ts';
 import type { Figures } from './sample.ts';
-import { missing, type StartOptions, startServer } from './servers.ts';
+import { missing, startServer } from './servers.ts';
 import { median, type Spread, spreadOf } from './statistics.ts';
 
 export interface RunOptions {
@@ -78,24 +78,28 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
 
 async function open({ server, work, heldElsewhere = 0 }: Contender, options: RunOptions) {
   if (typeof work === 'function') return work(server);
-  return openLoad(server, work, heldElsewhere, { profile: options.profile });
+  return openLoad(server, work, heldElsewhere, options.profile);
 }
 
 async function openLoad(
   spec: Contender['server'],
   task: Task,
   heldElsewhere: number,
-  options: StartOptions,
+  isProfiled: boolean,
 ): Promise<Sampler> {
-  const server = await startServer(spec, options);
+  const server = await startServer(spec, isProfiled);
   const generator = new Child('generator', [process.execPath, beside('generator')]);
   const tell = async (command: Command) => (await generator.ask(command)) as Figures;
   const { port } = server;
   if (heldElsewhere > 0) await tell({ open: { kind: 'hold', locks: heldElsewhere }, port });
   await tell({ open: task, port });
+  // Warm code, and what was held beforehand, are not part of the profile: it begins with the second
+  // sample, the first that counts.
+  let samples = 0;
   return {
     async sample(sampleMs) {
-      const pids = [server.child.pid, generator.pid] as const;
+      if (isProfiled && ++samples === 2) await server.ask('profile');
+      const pids = [server.pid, generator.pid] as const;
       const before = pids.map(cpuTimeOf);
       const figures = await tell({ sampleMs });
       const [serverLoad, generatorLoad] = pids.map((pid, i) =>
@@ -105,13 +109,15 @@ async function openLoad(
         ...figures,
         serverUsPerCycle: ((serverLoad?.ranMs ?? Number.NaN) * 1000) / (figures.total ?? 0),
         serverBusy: serverLoad?.busy ?? Number.NaN,
+        serverKernel: serverLoad?.kernelShare ?? Number.NaN,
         generatorBusy: generatorLoad?.busy ?? Number.NaN,
       };
     },
     async close() {
-      await tell({ close: true });
+      const profile = samples > 1 ? await server.ask('end profile') : undefined;
       await generator.stop();
-      return server.stop();
+      await server.stop();
+      return (profile as { readonly profile: string } | undefined)?.profile;
     },
   };
 }

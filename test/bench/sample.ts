@@ -13,7 +13,6 @@ export interface Load {
   stop(): Promise<void>;
   /** Figures beside the rate, of what was done since `start`. */
   figures(): Figures;
-  close(): void;
 }
 
 /** Runs `load` for `ms` milliseconds. `total` also counts what was done while it came to its end. */

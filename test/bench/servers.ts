@@ -1,12 +1,10 @@
 /** The servers that are measured, each a program of its own: ours, the floors and the peers. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beside, Child } from './child.ts';
 import { INSTALL_LIVE_MUTEX, liveMutex } from './live-mutex.ts';
+import type { ProbeQuestion } from './probe.ts';
 
 export type ServerSpec =
   | { readonly kind: 'ours'; readonly program: string; readonly args?: readonly string[] }
@@ -15,56 +13,29 @@ export type ServerSpec =
   | { readonly kind: 'redis' }
   | { readonly kind: 'live-mutex' };
 
-export interface StartOptions {
-  /** Lets it tell its memory over IPC. */
-  readonly probe?: boolean;
-  /** Takes a CPU profile, to be read when it has stopped. */
-  readonly profile?: boolean;
-}
-
 export interface RunningServer {
-  readonly child: Child;
   readonly port: number;
-  /** Ends it; resolves with the CPU profile, if one was to be taken. */
-  stop(): Promise<string | undefined>;
+  readonly pid: number;
+  /** Asks the probe, if it was started with one. */
+  ask(question: ProbeQuestion): Promise<unknown>;
+  stop(): Promise<void>;
 }
 
-export async function startServer(
-  spec: ServerSpec,
-  options: StartOptions = {},
-): Promise<RunningServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'locktopus-bench-'));
-  const flags = [
-    ...(options.probe ? ['--import', pathToFileURL(beside('memory-probe')).href] : []),
-    ...(options.profile ? ['--cpu-prof', '--cpu-prof-dir', folder] : []),
-  ];
+/** @param hasProbe whether it can be asked for its memory and for a profile; Node programs only */
+export async function startServer(spec: ServerSpec, hasProbe = false): Promise<RunningServer> {
+  const flags = hasProbe ? ['--import', pathToFileURL(beside('probe')).href] : [];
   const isOwnPort = spec.kind === 'redis' || spec.kind === 'live-mutex';
   const chosen = isOwnPort ? await freePort() : 0;
   const child = new Child('server', commandOf(spec, flags, chosen));
-  try {
-    const [, port] = await child.printed(
-      spec.kind === 'redis' ? /Ready to accept connections/ : /listens on \S+:(\d+) /,
-    );
-    return { child, port: Number(port ?? chosen), stop: () => stop(child, folder, options) };
-  } catch (error) {
-    rmSync(folder, { recursive: true });
-    throw error;
-  }
-}
-
-async function stop(
-  child: Child,
-  folder: string,
-  { profile = false }: StartOptions,
-): Promise<string | undefined> {
-  try {
-    // The profile is written at the end of a program that ends by itself.
-    await child.stop(profile ? 'SIGTERM' : 'SIGKILL');
-    const [file] = readdirSync(folder);
-    return file === undefined ? undefined : readFileSync(join(folder, file), 'utf8');
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const [, port] = await child.printed(
+    spec.kind === 'redis' ? /Ready to accept connections/ : /listens on \S+:(\d+) /,
+  );
+  return {
+    port: Number(port ?? chosen),
+    pid: child.pid,
+    ask: (ask) => child.ask({ ask }),
+    stop: () => child.stop(),
+  };
 }
 
 function commandOf(spec: ServerSpec, flags: readonly string[], port: number): string[] {
