@@ -1,7 +1,7 @@
 /** The work that is measured, and the bars. `FULL` is the real size, `TINY` shows that it runs. */
 import type { Cell, Contender, Question } from './cell.ts';
 import { heldMemory, idleMemory, startUp } from './other-samplers.ts';
-import { lockReply } from './requests.ts';
+import { lockReply, PARENT } from './requests.ts';
 import type { ServerSpec } from './servers.ts';
 
 export interface Sizes {
@@ -281,18 +281,28 @@ function starting(ours: ServerSpec): Cell {
 function elsewhere(ours: ServerSpec, sizes: Sizes): Cell {
   const shape = { connections: 16 };
   const server = { ...ours, args: MANY_LOCKS } as ServerSpec;
+  const contender = (name: string, locks: number, parent: string): Contender => ({
+    ...cycles(name, server, 'session', shape),
+    beside: { kind: 'hold', locks, parent },
+  });
+  const alone = `${OURS}, alone`;
   const name = (held: number): string => `${OURS}, ${held}`;
-  const most = sizes.elsewhere.at(-1);
+  const most = sizes.elsewhere.at(-1) ?? 0;
+  const siblings = `${OURS}, ${most} siblings`;
   return {
     name: 'i',
-    work: 'lock and release, 16 connections, TCP, beside so many held locks of the same parent',
-    contenders: [0, ...sizes.elsewhere].map((heldElsewhere) => ({
-      ...cycles(name(heldElsewhere), server, 'session', shape),
-      heldElsewhere,
-    })),
-    questions: sizes.elsewhere.map((count) =>
-      rate(name(count), name(0), count === most ? 0.95 : undefined),
-    ),
+    work: 'lock and release, 16 connections, TCP, beside so many locks held elsewhere',
+    contenders: [
+      cycles(alone, server, 'session', shape),
+      ...sizes.elsewhere.map((held) => contender(name(held), held, 'elsewhere')),
+      contender(siblings, most, PARENT),
+    ],
+    questions: [
+      ...sizes.elsewhere.map((held) => rate(name(held), alone, held === most ? 0.95 : undefined)),
+      // Stricter than the bar asks: of the same parent, so that its children are many.
+      rate(siblings, alone),
+      ...[name(most), siblings].map((which) => cost(which, alone)),
+    ],
     shown: SHOWN,
   };
 }

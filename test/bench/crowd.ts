@@ -19,13 +19,13 @@ export async function idleConnections(port: number, count: number): Promise<Sock
   return sockets;
 }
 
-/** Holds so many locks in one session, two segments each, beside those that are measured. */
-export async function heldLocks(port: number, count: number): Promise<Socket> {
+/** Holds so many locks in one session, two segments each. @param parent the first segment of all */
+export async function heldLocks(port: number, count: number, parent: string): Promise<Socket> {
   const client = await LineCounter.open(port, 64 * 1024);
   for (let from = 0; from < count; from += BATCH) {
     const size = Math.min(BATCH, count - from);
     const requests = Array.from({ length: size }, (_, i) =>
-      lockRequest([{ type: 'write', path: ['orders', `held ${from + i}`] }]),
+      lockRequest([{ type: 'write', path: [parent, `held ${from + i}`] }]),
     );
     await client.ask(`${requests.join('\n')}\n`, size);
   }

@@ -14,6 +14,7 @@ import {
   echoCycle,
   floorCycle,
   type Language,
+  PARENT,
   type ResourceText,
   redisCycle,
   resp,
@@ -38,7 +39,10 @@ export type Task =
   | { readonly kind: 'line up'; readonly waiters: number }
   | { readonly kind: 'live-mutex'; readonly clients: number }
   | { readonly kind: 'idle'; readonly connections: number }
-  | { readonly kind: 'hold'; readonly locks: number };
+  | { readonly kind: 'hold'; readonly locks: number; readonly parent: string };
+
+/** Of the tasks, the one that only holds. */
+export type HeldTask = Task & { readonly kind: 'hold' };
 
 export type Command =
   | { readonly open: Task; readonly port: number }
@@ -64,7 +68,7 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       return CycleLoad.open(port, texts, isWebSocket ? '/v1?namespace=bench' : undefined);
     }
     case 'contend': {
-      const path = ['orders', 'contended'];
+      const path = [PARENT, 'contended'];
       // The group that is counted comes first: the readers, unless there are only writers.
       return ContendLoad.open(
         port,
@@ -83,7 +87,7 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       await idleConnections(port, task.connections);
       return undefined;
     case 'hold':
-      await heldLocks(port, task.locks);
+      await heldLocks(port, task.locks, task.parent);
       return undefined;
   }
 }
@@ -125,7 +129,7 @@ function resourceTexts(count: number, segments: number, client: number): Resourc
   const own = String(1000 + client);
   return Array.from({ length: count }, (_, i) => {
     const isShared = i % 2 === 1;
-    const names = ['orders', 'stock', 'users', 'prices'];
+    const names = [PARENT, 'stock', 'users', 'prices'];
     const middle = Array.from({ length: segments - 2 }, () => (isShared ? 'all' : own));
     const path = [names[i % names.length] ?? '', ...middle, isShared ? 'list' : own];
     return { type: isShared ? 'read' : 'write', path };

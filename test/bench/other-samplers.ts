@@ -5,7 +5,7 @@ import type { Sampler } from './cell.ts';
 import { beside, Child } from './child.ts';
 import type { Command, Task } from './generator.ts';
 import type { Memory } from './probe.ts';
-import { lockRequest } from './requests.ts';
+import { lockRequest, PARENT } from './requests.ts';
 import type { Figures } from './sample.ts';
 import { type ServerSpec, startServer } from './servers.ts';
 
@@ -18,7 +18,9 @@ export function idleMemory(count: number): (server: ServerSpec) => Promise<Sampl
 
 /** @param count locks; the figures are bytes for each */
 export function heldMemory(count: number): (server: ServerSpec) => Promise<Sampler> {
-  return sampled((server) => memoryEach(server, { kind: 'hold', locks: count }, count));
+  return sampled((server) =>
+    memoryEach(server, { kind: 'hold', locks: count, parent: PARENT }, count),
+  );
 }
 
 /** The time from the start of the process until a client has the answer to its first request. */
@@ -27,7 +29,7 @@ export const startUp = sampled(async (spec) => {
   const server = await startServer(spec);
   try {
     const socket = connect({ port: server.port, host: '127.0.0.1' });
-    socket.write(`${lockRequest([{ type: 'write', path: ['orders', '1'] }])}\n`);
+    socket.write(`${lockRequest([{ type: 'write', path: [PARENT, '1'] }])}\n`);
     await once(socket, 'data');
     const startedMs = performance.now();
     socket.destroy();

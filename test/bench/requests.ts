@@ -23,6 +23,9 @@ export interface ResourceText {
   readonly path: readonly string[];
 }
 
+/** The first segment of what is locked over and over. */
+export const PARENT = 'orders';
+
 export const ID = '1795475605972001';
 
 const ID_FIELD = '"id":"';

@@ -76,22 +76,22 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
   return { name, work, shown, contenders, answers, skipped };
 }
 
-async function open({ server, work, heldElsewhere = 0 }: Contender, options: RunOptions) {
+async function open({ server, work, beside }: Contender, options: RunOptions) {
   if (typeof work === 'function') return work(server);
-  return openLoad(server, work, heldElsewhere, options.profile);
+  return openLoad(server, work, beside, options.profile);
 }
 
 async function openLoad(
   spec: Contender['server'],
   task: Task,
-  heldElsewhere: number,
+  held: Contender['beside'],
   isProfiled: boolean,
 ): Promise<Sampler> {
   const server = await startServer(spec, isProfiled);
   const generator = new Child('generator', [process.execPath, beside('generator')]);
   const tell = async (command: Command) => (await generator.ask(command)) as Figures;
   const { port } = server;
-  if (heldElsewhere > 0) await tell({ open: { kind: 'hold', locks: heldElsewhere }, port });
+  if (held !== undefined) await tell({ open: held, port });
   await tell({ open: task, port });
   // Warm code, and what was held beforehand, are not part of the profile: it begins with the second
   // sample, the first that counts.
