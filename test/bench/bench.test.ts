@@ -44,6 +44,8 @@ test('every cell of the bench has a number for every figure and an answer to eve
   for (const { name, contenders, answers, skipped } of results) {
     for (const { rounds } of contenders) assert.equal(rounds.length, 1, name);
     for (const { of, value } of answers) {
+      // Only Linux tells what other processes had of the processor.
+      if (of.name === 'serverUsPerCycle' && process.platform !== 'linux') continue;
       // Null is what JSON makes of NaN.
       assert.equal(typeof value.median, 'number', `${name}: ${of.name} of ${of.contender}`);
     }

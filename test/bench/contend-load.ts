@@ -35,6 +35,7 @@ export class ContendLoad implements Load {
   #stopped = (): void => {};
   /** Cycles of all members but the last `others`. */
   done = 0;
+  readonly #others: number;
   #othersDone = 0;
 
   /**
@@ -50,9 +51,16 @@ export class ContendLoad implements Load {
   }
 
   private constructor(wanted: readonly ResourceText[], others: number) {
+    this.#others = others;
     const counted = wanted.length - others;
     this.#members = wanted.map((resource, i) => new Member(this, i, resource, i < counted));
     this.grants = Array(counted).fill(0);
+  }
+
+  /** Where all write, somebody must have waited. */
+  get isMeasured(): boolean {
+    if (this.done === 0) return false;
+    return this.#others > 0 ? this.#othersDone > 0 : !this.#handovers.isEmpty;
   }
 
   get isRunning(): boolean {

@@ -43,6 +43,10 @@ export class CycleLoad implements Load {
     this.#loops = texts.map((slots) => new Loop(slots, this));
   }
 
+  get isMeasured(): boolean {
+    return this.done > 0;
+  }
+
   get isRunning(): boolean {
     return this.#isRunning;
   }

@@ -54,6 +54,10 @@ export class LineUpLoad implements Load {
     this.#waiters = waiters;
   }
 
+  get isMeasured(): boolean {
+    return this.done > 0;
+  }
+
   start(): void {
     this.done = 0;
     this.#joinMs = 0;

@@ -54,6 +54,10 @@ export class LiveMutexLoad implements Load {
     this.#grants = clients.map(() => 0);
   }
 
+  get isMeasured(): boolean {
+    return this.done > 0 && !this.#handovers.isEmpty;
+  }
+
   start(): void {
     this.done = 0;
     this.#handovers.clear();

@@ -8,6 +8,8 @@ export type Figures = Record<string, number>;
 export interface Load {
   /** Things done since `start`. */
   readonly done: number;
+  /** Whether enough was done since `start` for every figure to have a value. */
+  readonly isMeasured: boolean;
   start(): void;
   /** Lets what has begun come to its end. */
   stop(): Promise<void>;
@@ -15,11 +17,12 @@ export interface Load {
   figures(): Figures;
 }
 
-/** Runs `load` for `ms` milliseconds. `total` also counts what was done while it came to its end. */
+/** Runs `load` for `ms` milliseconds, or until it has something to tell. `total` also counts what was done while it came to its end. */
 export async function sampleOf(load: Load, ms: number): Promise<Figures> {
   const startMs = performance.now();
   load.start();
-  await sleep(ms);
+  do await sleep(ms);
+  while (!load.isMeasured);
   const [endMs, done] = [performance.now(), load.done];
   await load.stop();
   return { perSecond: (done * 1000) / (endMs - startMs), total: load.done, ...load.figures() };
@@ -32,6 +35,10 @@ export class Durations {
 
   add(ms: number): void {
     this.#ms[this.#count++ & (this.#ms.length - 1)] = ms;
+  }
+
+  get isEmpty(): boolean {
+    return this.#count === 0;
   }
 
   clear(): void {
