@@ -1,4 +1,6 @@
 /** The package's public face: the server to be embedded, and the lock table to be used in-process. */
+export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/access.ts';
+export type { AdminObserver, Eviction } from './protocol/eviction.ts';
 export {
   type ClientKind,
   type ClientObserver,

@@ -5,6 +5,8 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket, type Server as TcpServer } from 'node:net';
+import { Access, type Tokens } from './protocol/access.ts';
+import type { AdminObserver } from './protocol/eviction.ts';
 import type { ConversationHost } from './protocol/session-conversation.ts';
 import { censusOf, holdersIn } from './session/census.ts';
 import { type Clock, systemClock, type Timer } from './session/clock.ts';
@@ -44,6 +46,11 @@ export interface ServerOptions {
   readonly allowedOrigins?: readonly string[];
   /** Names by which the server may be addressed on loopback, beside `localhost`. Default none. */
   readonly allowedHosts?: readonly string[];
+  /** Whoever shows one of these may enter; without any, everybody may. See `MIN_TOKEN_LENGTH`. */
+  readonly tokens?: readonly string[];
+  /** Whoever shows one of these may touch the locks of others; without any, who is local may. */
+  readonly adminTokens?: readonly string[];
+  readonly adminObserver?: AdminObserver | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
   /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
@@ -119,6 +126,8 @@ export class Server {
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       observer: options.lockObserver,
       defaultAbandonTimeoutMs: options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
+      access: new Access({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
+      adminObserver: options.adminObserver,
     };
     const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
@@ -164,6 +173,16 @@ export class Server {
     const address = this.#tcp.address();
     if (address === null || typeof address === 'string') throw new Error('not listening');
     return address;
+  }
+
+  /** Whether the server listens where only its own machine can reach it. */
+  get isLoopback(): boolean {
+    return isLoopback(this.address.address);
+  }
+
+  /** Other tokens from now on; who is connected stays. Throws a RangeError when one can't be. */
+  setTokens(tokens: Tokens): void {
+    this.#host.access.replace(tokens);
   }
 
   get counts(): ServerCounts {
@@ -256,7 +275,14 @@ export class Server {
   #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {
     const client = clientName(socket);
     this.#announce(client, socket, 'lines');
-    const connection = new LineConnection(socket, head, this.#host, client, patience);
+    const connection = new LineConnection(
+      socket,
+      head,
+      this.#host,
+      client,
+      isLocal(socket),
+      patience,
+    );
     this.#converse(socket, connection);
     return connection;
   }
@@ -297,8 +323,9 @@ export class Server {
       ...this.#host,
       visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
       figures: () => this.#figures(),
-      isLoopback: () => isLoopback(this.address.address),
+      isLoopback: () => this.isLoopback,
       clientName,
+      isLocal,
       opened: (channel, socket) => {
         this.#announce(channel.client, socket, 'websocket');
         this.#converse(socket, channel);
@@ -315,6 +342,11 @@ function clientName({ remoteAddress = 'unknown', remotePort = 0 }: Socket): stri
 /** An address and a port in one word; an IPv6 address is put in brackets. */
 export function addressName(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Whether the peer is on this machine. A socket that is gone already has no address: then not. */
+function isLocal({ remoteAddress }: Socket): boolean {
+  return remoteAddress !== undefined && isLoopback(remoteAddress);
 }
 
 function isLoopback(address: string): boolean {

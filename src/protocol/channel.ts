@@ -2,18 +2,29 @@
 import type { Refusal } from './refusal.ts';
 
 /** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
-export type EndReason = 'goodbye' | 'bad_input' | 'taken_over' | 'silent' | 'shutting_down';
+export type EndReason =
+  | 'goodbye'
+  | 'bad_input'
+  | 'taken_over'
+  | 'silent'
+  | 'evicted'
+  | 'unauthorized'
+  | 'shutting_down';
 
 /** What a conversation needs of its transport. */
 export interface Channel {
   /** The peer as people know it: an address. */
   readonly client: string;
+  /** Whether the peer is on this machine, as far as one can see: a proxy on it looks the same. */
+  readonly isLocal: boolean;
   /** Bytes sent that wait for the peer to read them. */
   readonly unreadBytes: number;
   /** Sends one message; messages arrive whole and in order. Ignored after `end`. */
   send(text: string): void;
   /** The same for a message that is known to be ASCII: it need not be looked at any more. */
   sendAscii(text: string): void;
+  /** What comes from now on is thrown away, and its end means nothing; `end` will follow. */
+  stopListening(): void;
   /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
   end(reason: EndReason): void;
 }

@@ -9,6 +9,7 @@ import { decodeId } from './ids.ts';
 import {
   ACTIONS,
   type Action,
+  type EvictRequest,
   type HelloRequest,
   type InspectRequest,
   type LockRequest,
@@ -37,6 +38,7 @@ const FIELDS: Readonly<Record<Action, ReadonlySet<string>>> = {
   hello: new Set([
     'action',
     'ref',
+    'token',
     'session',
     'namespace',
     'abandonTimeoutMs',
@@ -48,6 +50,7 @@ const FIELDS: Readonly<Record<Action, ReadonlySet<string>>> = {
   inspect: new Set(['action', 'ref', 'path', 'id', 'after', 'max']),
   watch: new Set(['action', 'ref', 'path']),
   unwatch: new Set(['action', 'ref', 'path']),
+  evict: new Set(['action', 'ref', 'id', 'sessionId']),
   ping: new Set(['action', 'ref']),
   stats: new Set(['action', 'ref']),
   help: new Set(['action', 'ref']),
@@ -108,6 +111,8 @@ function decodeBody(
       const path = decodePath(message.path ?? [], 'path', limits);
       return path instanceof Refusal ? path : { action, ref, path };
     }
+    case 'evict':
+      return decodeEvict(message, ref);
     default:
       return { action, ref };
   }
@@ -155,11 +160,27 @@ function decodeInspect(
   return { action: 'inspect', ref, path, id, after: after ?? 0, max: max as number };
 }
 
+function decodeEvict(message: JsonObject, ref: Ref | undefined): EvictRequest | Refusal {
+  const id = decodeId(message.id, 'id');
+  if (id instanceof Refusal) return id;
+  const sessionId = decodeId(message.sessionId, 'sessionId', 'session');
+  if (sessionId instanceof Refusal) return sessionId;
+  if ((id === undefined) === (sessionId === undefined)) {
+    return new Refusal(
+      'bad_request',
+      'evict needs the id of a lock or a sessionId, one of the two',
+    );
+  }
+  return { action: 'evict', ref, id, sessionId };
+}
+
 function decodeHello(
   message: JsonObject,
   ref: Ref | undefined,
   limits: Limits,
 ): HelloRequest | Refusal {
+  const token = decodeName(message.token, 'token');
+  if (token instanceof Refusal) return token;
   const session = decodeName(message.session, 'session');
   if (session instanceof Refusal) return session;
   const namespace = decodeNamespace(message.namespace, limits);
@@ -176,7 +197,7 @@ function decodeHello(
       'a resumed session stays as it is: leave out namespace, abandonTimeoutMs and label',
     );
   }
-  return { action: 'hello', ref, session, namespace, abandonTimeoutMs, heartbeatMs, label };
+  return { action: 'hello', ref, token, session, namespace, abandonTimeoutMs, heartbeatMs, label };
 }
 
 function refused(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): Refused {

@@ -10,6 +10,7 @@ const ROWS: readonly (readonly [message: string, does: string])[] = [
   ['{"action":"lock","waitMs":0,"resources":[{"type":"write","path":["a"]}]}', 'now or never'],
   ['{"action":"inspect","path":["orders"]}', 'who holds and who waits; without a path, all'],
   ['{"action":"watch","path":["orders"]}', 'says what happens to locks there; "unwatch" ends it'],
+  ['{"action":"evict","id":"1795475605972001"}', 'administrators: takes a lock from its client'],
   ['{"action":"stats"}', 'how many locks, waiters and sessions this namespace has'],
   ['{"action":"ping"}', 'is answered at once'],
   ['{"action":"bye"}', 'releases everything and ends the connection'],

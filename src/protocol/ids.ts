@@ -26,16 +26,20 @@ export function idText(id: number): string {
 }
 
 /**
- * @param field the name of the field, for the refusal
+ * @param field the name of the field, and what it is the id of, for the refusal
  * @returns undefined for a field that was left out
  */
-export function decodeId(value: unknown, field: string): number | undefined | Refusal {
+export function decodeId(
+  value: unknown,
+  field: string,
+  of: 'lock' | 'session' = 'lock',
+): number | undefined | Refusal {
   if (value === undefined) return undefined;
   const id = typeof value === 'string' ? numberOf(value) : 0;
   if (id > 0 && id <= Number.MAX_SAFE_INTEGER) return id;
   return new Refusal(
     'bad_request',
-    `${field} must be the id of a lock: a string of decimal digits`,
+    `${field} must be the id of a ${of}: a string of decimal digits`,
   );
 }
 

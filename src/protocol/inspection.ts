@@ -25,7 +25,7 @@ export function inspect(
   nowMs: number,
 ): object[] | Refusal {
   if (request.id === undefined) return inspectPath(request, namespace, nowMs);
-  const lock = findLock(namespace, request.id);
+  const lock = namespace.lockById(request.id);
   if (lock === undefined) {
     return new Refusal('no_such_lock', `this namespace has no lock ${request.id}`);
   }
@@ -73,6 +73,7 @@ function describe(
     resources: lock.resources.slice(0, MAX_LISTED),
     moreResources: atLeast(lock.resources.length - MAX_LISTED),
     client: session.client,
+    sessionId: String(session.id),
     lost: session.isLost ? true : undefined,
     session: session.label,
     label: terms.label,
@@ -94,12 +95,4 @@ function waits(lock: SessionLock, table: Namespace['table']): object {
 
 function atLeast(count: number): number | undefined {
   return count > 0 ? count : undefined;
-}
-
-function findLock({ sessions }: Namespace, id: number): SessionLock | undefined {
-  for (const session of sessions) {
-    const lock = session.locks.get(id);
-    if (lock !== undefined) return lock;
-  }
-  return undefined;
 }

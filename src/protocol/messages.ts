@@ -7,6 +7,7 @@ export interface HelloRequest {
   readonly ref: Ref | undefined;
   /** The name of a session to resume; then nothing else of it can be chosen but the heartbeat. */
   readonly session: string | undefined;
+  readonly token: string | undefined;
   readonly namespace: string | undefined;
   readonly abandonTimeoutMs: number | undefined;
   readonly heartbeatMs: number | undefined;
@@ -37,6 +38,14 @@ export interface InspectRequest {
   readonly max: number;
 }
 
+/** Takes away one lock, or ends one session: one of the two ids is there. */
+export interface EvictRequest {
+  readonly action: 'evict';
+  readonly ref: Ref | undefined;
+  readonly id: number | undefined;
+  readonly sessionId: number | undefined;
+}
+
 export interface WatchRequest {
   readonly action: 'watch' | 'unwatch';
   readonly ref: Ref | undefined;
@@ -54,6 +63,7 @@ export type Request =
   | ReleaseRequest
   | InspectRequest
   | WatchRequest
+  | EvictRequest
   | PlainRequest;
 
 export const ACTIONS = [
@@ -63,6 +73,7 @@ export const ACTIONS = [
   'inspect',
   'watch',
   'unwatch',
+  'evict',
   'ping',
   'stats',
   'help',

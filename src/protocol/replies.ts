@@ -8,7 +8,7 @@ import type { Action } from './messages.ts';
 import type { Refusal } from './refusal.ts';
 
 /** What becomes of a lock, as it is told: `released` answers a release, the others a lock. */
-export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'released';
+export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
 
 export function stateReply(
   action: 'lock' | 'release',

@@ -5,6 +5,7 @@
  * Every request is answered in order of arrival, before the next one is looked at. What becomes of
  * a lock later is told when it happens.
  */
+import type { Timer } from '../session/clock.ts';
 import { Heartbeat } from '../session/heartbeat.ts';
 import type { LockTerms, Ref, SessionLock } from '../session/lock-record.ts';
 import {
@@ -16,12 +17,23 @@ import {
 } from '../session/session.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
+import {
+  type Access,
+  mayEnter,
+  type Standing,
+  type Stranger,
+  unauthorized,
+  WRONG_TOKEN_DELAY_MS,
+} from './access.ts';
 import type { Channel, Conversation, EndReason } from './channel.ts';
 import { cycleOf, deadlockRefusal } from './deadlock-report.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
+import { type AdminObserver, evict, evictionFields, findEviction } from './eviction.ts';
 import { helpLines } from './help.ts';
 import { inspect } from './inspection.ts';
 import type {
+  Action,
+  EvictRequest,
   HelloRequest,
   InspectRequest,
   LockRequest,
@@ -43,6 +55,8 @@ export const DEFAULT_NAMESPACE = 'default';
 export interface ConversationHost extends SessionHost {
   /** Milliseconds; for sessions that don't choose. */
   readonly defaultAbandonTimeoutMs: number;
+  readonly access: Access;
+  readonly adminObserver: AdminObserver | undefined;
 }
 
 /** What a session is like whose client doesn't say otherwise in its `hello`. */
@@ -56,11 +70,22 @@ export class SessionConversation implements Conversation, Peer {
   #watching: Watching | undefined;
   #heartbeat: Heartbeat | undefined;
   #hasSpoken = false;
+  /** What it may do, by what it has shown so far. */
+  #standing: Standing;
+  /** Runs while somebody who showed a wrong token waits for the answer. */
+  #turningAway: Timer | undefined;
   #ended = false;
 
-  constructor(host: ConversationHost, channel: Channel, defaults?: SessionDefaults) {
+  /** @param standing what the client may do by a token that it has shown before, if it has */
+  constructor(
+    host: ConversationHost,
+    channel: Channel,
+    defaults?: SessionDefaults,
+    standing?: Standing,
+  ) {
     this.#host = host;
     this.#channel = channel;
+    this.#standing = standing ?? host.access.judge(undefined, channel.isLocal);
     this.#defaults = defaults ?? {
       namespace: DEFAULT_NAMESPACE,
       abandonTimeoutMs: host.defaultAbandonTimeoutMs,
@@ -123,6 +148,15 @@ export class SessionConversation implements Conversation, Peer {
     this.#leave();
   }
 
+  lockEvicted(lock: SessionLock): void {
+    this.#tell(lock, 'evicted');
+  }
+
+  sessionEvicted(): void {
+    const message = 'an administrator has ended this session; all its locks are released';
+    this.#endWith('evicted', new Refusal('evicted', message));
+  }
+
   takenOver(): void {
     const message = 'another connection has resumed this session; this one has no part in it now';
     this.#endWith('taken_over', new Refusal('taken_over', message));
@@ -134,20 +168,27 @@ export class SessionConversation implements Conversation, Peer {
 
   lost(): void {
     this.#ended = true;
+    this.#turningAway?.cancel();
     this.#leave();
   }
 
   drain(): void {
-    if (!this.#ended) this.#fault(undefined, undefined, DRAINING);
+    // A stranger hears nothing but that it is one.
+    if (!this.#ended && mayEnter(this.#standing)) this.#fault(undefined, undefined, DRAINING);
   }
 
   shutDown(): void {
+    if (this.#turningAway !== undefined) {
+      this.#turningAway.cancel();
+      this.#channel.end('shutting_down');
+    }
     const message = 'the server is stopping; all locks are released';
     this.#endWith('shutting_down', new Refusal('shutting_down', message));
   }
 
   #answer(request: Request): void {
-    if (this.#session === undefined && !this.#mayBegin(request)) return;
+    const isFirst = this.#session === undefined;
+    if (isFirst && !(this.#mayEnter(request) && this.#mayBegin(request))) return;
     switch (request.action) {
       case 'lock':
         this.#lock(request);
@@ -165,9 +206,37 @@ export class SessionConversation implements Conversation, Peer {
       case 'unwatch':
         this.#watch(request);
         break;
+      case 'evict':
+        this.#evict(request);
+        break;
       default:
         this.#plain(request);
     }
+  }
+
+  /** Whether the client is somebody to begin a session; if not, it is told so, and it is over. */
+  #mayEnter(request: Request): boolean {
+    const token = request.action === 'hello' ? request.token : undefined;
+    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#channel.isLocal);
+    if (mayEnter(this.#standing)) return true;
+    this.#turnAway(this.#standing, request.action, refOf(request));
+    return false;
+  }
+
+  /** Says to a stranger that it can't enter: late, if it guessed. */
+  #turnAway(standing: Stranger, action: Action | undefined, ref: Ref | undefined): void {
+    const goAway = (): void => {
+      this.#turningAway = undefined;
+      this.#fault(action, ref, unauthorized(standing));
+      this.#end('unauthorized');
+    };
+    if (standing === 'no_token') {
+      goAway();
+      return;
+    }
+    this.#ended = true;
+    this.#channel.stopListening();
+    this.#turningAway = this.#host.clock.setTimer(WRONG_TOKEN_DELAY_MS, goAway);
   }
 
   /** Whether a session may begin, if `request`, the first one, needs one; says so if not. */
@@ -176,8 +245,8 @@ export class SessionConversation implements Conversation, Peer {
     const { namespaces, limits, drain } = this.#host;
     const isFull = namespaces.sessions >= limits.maxSessions;
     if (!drain.isOn && !isFull) return true;
-    const ref = request.action === 'lock' ? request.terms.ref : request.ref;
-    this.#fault(request.action, ref, drain.isOn ? DRAINING : tooManySessions(limits));
+    const refusal = drain.isOn ? DRAINING : tooManySessions(limits);
+    this.#fault(request.action, refOf(request), refusal);
     return false;
   }
 
@@ -296,6 +365,23 @@ export class SessionConversation implements Conversation, Peer {
     this.#channel.send(plainReply(action, ref, { path }));
   }
 
+  #evict(request: EvictRequest): void {
+    const { access, adminObserver } = this.#host;
+    const { namespace } = this.#current();
+    const eviction =
+      this.#standing === 'admin'
+        ? findEviction(request, namespace)
+        : new Refusal('forbidden', access.forbiddenMessage);
+    if (eviction instanceof Refusal) {
+      this.#fault('evict', request.ref, eviction);
+      return;
+    }
+    // The answer comes first: what this lets through may be a lock of this session.
+    this.#channel.send(plainReply('evict', request.ref, evictionFields(eviction)));
+    adminObserver?.evicted(eviction, this.#channel.client);
+    evict(eviction);
+  }
+
   #plain({ action, ref }: PlainRequest): void {
     if (action === 'bye') {
       this.#channel.send(plainReply(action, ref, {}));
@@ -319,7 +405,7 @@ export class SessionConversation implements Conversation, Peer {
   #refuse({ refusal, action, ref }: Refused): void {
     this.#hasSpoken ||= !NOT_A_MESSAGE.has(refusal.code);
     if (this.#hasSpoken) {
-      this.#fault(action, ref, refusal);
+      this.#refuseMessage(refusal, action, ref);
       return;
     }
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
@@ -328,7 +414,19 @@ export class SessionConversation implements Conversation, Peer {
     this.fail(new Refusal(refusal.code, message));
   }
 
-  #tell(lock: SessionLock, state: 'enqueued' | 'acquired' | 'timeout' | 'expired'): void {
+  #refuseMessage(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): void {
+    if (this.#standing !== 'no_token') {
+      this.#fault(action, ref, refusal);
+    } else if (action === 'hello') {
+      // Perhaps it would have shown its token; but there is no second try.
+      this.#fault(action, ref, refusal);
+      this.#end('bad_input');
+    } else {
+      this.#turnAway(this.#standing, action, ref);
+    }
+  }
+
+  #tell(lock: SessionLock, state: Exclude<ReplyState, 'released'>): void {
     this.#say('lock', lock.context.terms.ref, lock.id, state);
   }
 
@@ -340,7 +438,7 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #fault(
-    action: Request['action'] | undefined,
+    action: Action | undefined,
     ref: Ref | undefined,
     refusal: Refusal,
     details?: object,
@@ -383,6 +481,10 @@ export class SessionConversation implements Conversation, Peer {
 function needsNewSession(request: Request): boolean {
   if (request.action === 'hello') return request.session === undefined;
   return request.action !== 'bye';
+}
+
+function refOf(request: Request): Ref | undefined {
+  return request.action === 'lock' ? request.terms.ref : request.ref;
 }
 
 const NOT_A_MESSAGE: ReadonlySet<string> = new Set(['bad_json', 'bad_utf8']);

@@ -13,6 +13,7 @@ export function helloFields(session: Session, request: HelloRequest, limits: Lim
   const isResumed = request.session !== undefined;
   return {
     session: session.name,
+    sessionId: String(session.id),
     namespace: session.namespace.name,
     ...(isResumed ? { resumed: true, locks: session.locks.size } : {}),
     protocol: PROTOCOL_VERSION,

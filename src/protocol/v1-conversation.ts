@@ -65,6 +65,18 @@ export class V1Conversation implements Conversation, Peer {
   /** It has no words for that; when it holds nothing any more it is dismissed. */
   drain(): void {}
 
+  /** v1 has no word for a lock that is taken away, and its client thinks of nothing but its lock. */
+  lockEvicted(): void {
+    this.sessionEvicted();
+    this.#session.end('evicted');
+  }
+
+  sessionEvicted(): void {
+    this.#channel.send('an administrator has ended this session; its lock is released');
+    this.#ended = true;
+    this.#channel.end('bad_input');
+  }
+
   lost(): void {
     this.#ended = true;
     this.#session.lose(this);

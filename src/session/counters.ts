@@ -38,6 +38,7 @@ export class Counters {
     released: 0,
     timeout: 0,
     expired: 0,
+    evicted: 0,
     ended: 0,
     lost: 0,
     abandoned: 0,

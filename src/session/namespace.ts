@@ -3,7 +3,7 @@
  * when the last has ended; a session that lost its connection counts until it is abandoned.
  */
 import { LockTable } from '../table/lock-table.ts';
-import type { LockRecord } from './lock-record.ts';
+import type { LockRecord, SessionLock } from './lock-record.ts';
 import type { Session } from './session.ts';
 import { Watchers } from './watchers.ts';
 
@@ -17,6 +17,21 @@ export class Namespace {
     this.name = name;
     this.table = new LockTable(nextId);
   }
+
+  /** The lock with that id, held or enqueued. Looks through all sessions: for people who ask. */
+  lockById(id: number): SessionLock | undefined {
+    for (const session of this.sessions) {
+      const lock = session.locks.get(id);
+      if (lock !== undefined) return lock;
+    }
+    return undefined;
+  }
+
+  /** The session with that id. Looks through all of them, too. */
+  sessionById(id: number): Session | undefined {
+    for (const session of this.sessions) if (session.id === id) return session;
+    return undefined;
+  }
 }
 
 /** All namespaces that somebody uses; tables share one counter of ids. */
@@ -25,6 +40,7 @@ export class Namespaces implements Iterable<Namespace> {
   readonly #byName = new Map<string, Namespace>();
   #sessions = 0;
   #whenEmpty: (() => void) | undefined;
+  #lastSessionId = 0;
 
   /** @param nextId gives lock ids: rising integers, larger than any handed out before */
   constructor(nextId: () => number) {
@@ -38,6 +54,11 @@ export class Namespaces implements Iterable<Namespace> {
   /** Sessions in all of them. */
   get sessions(): number {
     return this.#sessions;
+  }
+
+  /** The number of a new session: from 1, over all namespaces. */
+  nextSessionId(): number {
+    return ++this.#lastSessionId;
   }
 
   get(name: string): Namespace | undefined {

@@ -7,7 +7,7 @@
  *      +------------------- lost ----------------------> ended
  *      v                     ^                             ^
  *     open ----- lose -------+                             |
- *      +---------------------- end ------------------------+
+ *      +------------------ end, evict ---------------------+    (evict: also when lost)
  *
  * Invariants: `locks` holds exactly the locks of this session that are not released; only one with
  * a name has waiting locks while it is lost; an ended one has neither locks nor timers.
@@ -39,19 +39,24 @@ export interface Peer {
   turnedAway(lock: SessionLock): void;
   /** The server drains and the session holds nothing any more: it has ended. */
   dismissed(): void;
+  /** An administrator takes a lock away, held or enqueued; the session goes on unless it is ended. */
+  lockEvicted(lock: SessionLock): void;
+  /** An administrator ends the session: it has ended already. */
+  sessionEvicted(): void;
   /** Another connection has resumed the session: this one has no part in it any more. */
   takenOver(): void;
 }
 
 /**
- * Why a lock was released: it was asked for, it waited or was held too long, its session ended, its
- * connection was lost while it waited, nobody came back in time, or it waited when the server
- * began to drain.
+ * Why a lock was released: it was asked for, it waited or was held too long, an administrator took
+ * it away, its session ended, its connection was lost while it waited, nobody came back in time, or
+ * it waited when the server began to drain.
  */
 export type ReleaseCause =
   | 'released'
   | 'timeout'
   | 'expired'
+  | 'evicted'
   | 'ended'
   | 'lost'
   | 'abandoned'
@@ -99,6 +104,8 @@ export type LockRefusal =
   | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRecord>[] };
 
 export class Session {
+  /** The number by which people know it; no secret. */
+  readonly id: number;
   readonly namespace: Namespace;
   readonly abandonTimeoutMs: number;
   readonly label: string | undefined;
@@ -119,6 +126,7 @@ export class Session {
     this.abandonTimeoutMs = settings.abandonTimeoutMs;
     this.label = settings.label;
     this.name = settings.name;
+    this.id = host.namespaces.nextSessionId();
     this.namespace = host.namespaces.join(settings.namespace, this);
     if (this.name !== undefined) host.resumable.set(this.name, this);
   }
@@ -217,9 +225,30 @@ export class Session {
     before?.takenOver();
   }
 
-  /** Releases everything at once, for good. */
-  end(): void {
-    if (this.#state !== 'ended') this.#finish('ended');
+  /**
+   * Releases everything at once, for good.
+   *
+   * @param cause what is to be said of its locks to those who look on
+   */
+  end(cause: ReleaseCause = 'ended'): void {
+    if (this.#state !== 'ended') this.#finish(cause);
+  }
+
+  /** Takes away one of this session's locks. Its peer hears before those who get what it leaves. */
+  evictLock(lock: SessionLock): void {
+    this.#peer?.lockEvicted(lock);
+    // A peer of v1 ends its session with that.
+    if (lock.state !== 'released') this.#drop(lock, 'evicted');
+  }
+
+  /** Ends the session on an administrator's word, for good; its peer hears first. */
+  evict(): void {
+    if (this.#state === 'ended') return;
+    const peer = this.#peer;
+    // From here on the peer can't lose, release or resume anything.
+    this.#state = 'ended';
+    peer?.sessionEvicted();
+    this.#finish('evicted');
   }
 
   /** The server drains: `lock`, which waits, leaves the queue. */
@@ -326,6 +355,7 @@ const EVENT_OF: Readonly<Record<ReleaseCause, LockEvent>> = {
   released: 'released',
   timeout: 'timeout',
   expired: 'expired',
+  evicted: 'evicted',
   ended: 'released',
   lost: 'abandoned',
   abandoned: 'abandoned',

@@ -2,8 +2,18 @@
 import type { Path } from '../table/resource.ts';
 import type { SessionLock } from './lock-record.ts';
 
-/** What may happen to a lock. `timeout` and `expired` are its own limits, `abandoned` is its client. */
-export type LockEvent = 'enqueued' | 'acquired' | 'released' | 'timeout' | 'expired' | 'abandoned';
+/**
+ * What may happen to a lock. `timeout` and `expired` are its own limits, `evicted` is an
+ * administrator, `abandoned` its client.
+ */
+export type LockEvent =
+  | 'enqueued'
+  | 'acquired'
+  | 'released'
+  | 'timeout'
+  | 'expired'
+  | 'evicted'
+  | 'abandoned';
 
 export interface Watcher {
   /** `lock` names something at or below a path that is watched. It must not throw. */

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { mayEnter, type Standing } from '../protocol/access.ts';
 import type { Channel, Conversation } from '../protocol/channel.ts';
 import { namespaceTooLong } from '../protocol/decode.ts';
 import { type Refusal, tooManySessions } from '../protocol/refusal.ts';
@@ -15,10 +16,12 @@ import {
   SessionConversation,
 } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
+import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
 import { HttpDeadline } from './http-deadline.ts';
 import {
   draining,
   namespaceMissing,
+  OPEN_PATHS,
   type Page,
   type PageHost,
   pageFor,
@@ -35,6 +38,8 @@ import { WebSocketChannel } from './websocket-channel.ts';
 
 export interface HttpHost extends ConversationHost, PageHost {
   readonly visitors: VisitorRules;
+  /** Whether the peer of `socket` is on this machine. */
+  isLocal(socket: Socket): boolean;
   /** Whether the server listens where only its own machine can reach it. */
   isLoopback(): boolean;
   /** The peer of `socket` as people know it. */
@@ -57,6 +62,8 @@ export class HttpGuests {
     // node:http would refuse a request without Host itself, and with no word about why.
     this.#server = createServer({ keepAlive: true, noDelay: true, requireHostHeader: false });
     this.#server.on('request', (request, response) => {
+      // What comes behind a guess is not looked at.
+      if (this.#refused.has(request.socket)) return;
       this.#deadlines.get(request.socket)?.requestCame();
       this.#answer(request, response, this.#page(request));
     });
@@ -92,13 +99,23 @@ export class HttpGuests {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse, page: Page): void {
-    const body = Buffer.from(page.body);
     this.#answering.set(request.socket, response);
     response.on('close', () => {
       if (this.#answering.get(request.socket) === response) this.#answering.delete(request.socket);
     });
-    response.writeHead(page.status, { ...headersOf(page), 'Content-Length': body.length });
-    response.end(request.method === 'HEAD' ? undefined : body);
+    const isHead = request.method === 'HEAD';
+    if (page.lateMs === undefined) {
+      respond(response, page, isHead);
+      return;
+    }
+    this.#refused.add(request.socket);
+    this.#deadlines.get(request.socket)?.stop();
+    request.socket.pause();
+    const timer = this.#host.clock.setTimer(page.lateMs, () => {
+      respond(response.setHeader('Connection', 'close'), page, isHead);
+      request.socket.resume();
+    });
+    response.on('close', () => timer.cancel());
   }
 
   /**
@@ -119,6 +136,8 @@ export class HttpGuests {
     if (refusal !== undefined) return refusal;
     const url = targetOf(request);
     if (url === undefined) return sentence(400, 'The target of this request is not a path.');
+    const entry = OPEN_PATHS.has(url.pathname) ? undefined : this.#enter(request, url);
+    if (typeof entry === 'object') return entry;
     return pageFor(request.method ?? 'GET', url, this.#host);
   }
 
@@ -128,6 +147,16 @@ export class HttpGuests {
     return why === undefined ? undefined : sentence(403, why);
   }
 
+  /** What the visitor may do, or the refusal of one who may not even enter. */
+  #enter(request: IncomingMessage, url: URL): Standing | Page {
+    const { access } = this.#host;
+    const standing = access.judge(
+      tokenIn(request, url.searchParams),
+      this.#host.isLocal(request.socket),
+    );
+    return mayEnter(standing) ? standing : unauthorizedPage(standing);
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const url = targetOf(request);
     if (url?.pathname !== V1_PATH && url?.pathname !== V2_PATH) {
@@ -135,7 +164,8 @@ export class HttpGuests {
       this.#refuse(socket, this.#page(request), request.method);
       return;
     }
-    const converse = this.#refuseVisitor(request) ?? this.#conversationFor(url);
+    const entry = this.#refuseVisitor(request) ?? this.#enter(request, url);
+    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry);
     if ('status' in converse) {
       this.#refuse(socket, converse);
       return;
@@ -154,13 +184,17 @@ export class HttpGuests {
       }
       const tcp = request.socket;
       const client = this.#host.clientName(tcp);
-      tcp.write(acceptHead(handshake.accept), 'latin1');
-      this.#host.opened(new WebSocketChannel(tcp, head, this.#host, client, converse), tcp);
+      const isLocal = this.#host.isLocal(tcp);
+      tcp.write(acceptHead(handshake.accept, chosenSubprotocol(request)), 'latin1');
+      this.#host.opened(
+        new WebSocketChannel(tcp, head, this.#host, client, isLocal, converse),
+        tcp,
+      );
     });
   }
 
   /** What makes the conversation that a handshake with this path and query asks for. */
-  #conversationFor(url: URL): ((channel: Channel) => Conversation) | Page {
+  #conversationFor(url: URL, standing: Standing): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
     const namespace = url.searchParams.get('namespace') || undefined;
     const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
@@ -181,7 +215,7 @@ export class HttpGuests {
       return (channel) => new V1Conversation(host, channel, { namespace, abandonTimeoutMs });
     }
     const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
-    return (channel) => new SessionConversation(host, channel, defaults);
+    return (channel) => new SessionConversation(host, channel, defaults, standing);
   }
 
   /** Answers what node:http could not parse, as far as somebody is there to read it. */
@@ -202,9 +236,17 @@ export class HttpGuests {
     this.#refused.add(socket);
     this.#deadlines.get(socket)?.stop();
     this.#afterAnswers(socket, () => {
-      const { status, body } = page;
-      socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
-      endGently(socket, this.#ending());
+      const { status, body, lateMs } = page;
+      const refuse = (): void => {
+        socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
+        endGently(socket, this.#ending());
+      };
+      if (lateMs === undefined) {
+        refuse();
+        return;
+      }
+      const timer = this.#host.clock.setTimer(lateMs, refuse);
+      socket.on('close', () => timer.cancel());
     });
   }
 
@@ -216,6 +258,12 @@ export class HttpGuests {
 /** What is said on the wire in small letters, as a page. */
 function asSentence(message: string): string {
   return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+}
+
+function respond(response: ServerResponse, page: Page, isHead: boolean): void {
+  const body = Buffer.from(page.body);
+  response.writeHead(page.status, { ...headersOf(page), 'Content-Length': body.length });
+  response.end(isHead ? undefined : body);
 }
 
 function headersOf({ contentType, headers }: Page): Record<string, string> {

@@ -10,6 +10,8 @@ export interface Page {
   readonly body: string;
   /** Beside those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds to let pass before it is sent, and the last on its connection; at once without. */
+  readonly lateMs?: number;
 }
 
 /** What pages tell of. */
@@ -26,6 +28,9 @@ const STATS_V1_PATH = '/stats_v1';
 const METRICS_PATH = '/metrics';
 const LIVE_PATH = '/livez';
 const READY_PATH = '/readyz';
+
+/** Answered without a token: those who watch over servers have none, and learn nothing else here. */
+export const OPEN_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]);
 
 /** Namespaces named on the front page; the rest is counted. */
 const MAX_LISTED = 100;

@@ -10,6 +10,7 @@ import { CLOSE_TIMEOUT_MS, Outbox, toByteString } from './outbox.ts';
 
 export class LineConnection implements Channel, LineSink, LineGuest {
   readonly client: string;
+  readonly isLocal: boolean;
   readonly #host: ConversationHost;
   readonly #socket: Socket;
   readonly #splitter: LineSplitter;
@@ -17,11 +18,13 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   readonly #conversation: SessionConversation;
   #patience: Timer | undefined;
   #closeTimer: Timer | undefined;
+  #isListening = true;
 
   /**
    * @param socket open, half-open allowed, with an `error` listener of the caller's; the rest of it
    *   is ours
    * @param head what was read from it so far
+   * @param isLocal whether the peer is on this machine
    * @param patience runs until something valid has come; then it is cancelled
    */
   constructor(
@@ -29,10 +32,12 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     head: Buffer,
     host: ConversationHost,
     client: string,
+    isLocal: boolean,
     patience: Timer,
   ) {
     const { maxMessageBytes, maxUnreadBytes } = host.limits;
     this.client = client;
+    this.isLocal = isLocal;
     this.#patience = patience;
     this.#host = host;
     this.#socket = socket;
@@ -66,6 +71,11 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   sendAscii(text: string): void {
     this.#outbox.push(`${text}\n`);
+  }
+
+  stopListening(): void {
+    this.#isListening = false;
+    this.#splitter.stop();
   }
 
   end(): void {
@@ -114,6 +124,7 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   /** The end of the input is the end of the session; a line that was cut off is not carried out. */
   #inputEnded(): void {
+    if (!this.#isListening) return;
     this.#conversation.lost();
     this.end();
   }

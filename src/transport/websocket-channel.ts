@@ -20,11 +20,14 @@ const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
   bad_input: CloseCode.badMessage,
   taken_over: CloseCode.takenOver,
   silent: CloseCode.silent,
+  evicted: CloseCode.evicted,
+  unauthorized: CloseCode.unauthorized,
   shutting_down: CloseCode.goingAway,
 };
 
 export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly client: string;
+  readonly isLocal: boolean;
   readonly #socket: Socket;
   readonly #host: SessionHost;
   readonly #connection: WebSocketConnection;
@@ -43,9 +46,11 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     head: Buffer,
     host: SessionHost,
     client: string,
+    isLocal: boolean,
     converse: (channel: Channel) => Conversation,
   ) {
     this.client = client;
+    this.isLocal = isLocal;
     this.#socket = socket;
     this.#host = host;
     const { maxMessageBytes, maxFragments, maxUnreadBytes } = host.limits;
@@ -73,6 +78,9 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   sendAscii(text: string): void {
     this.#connection.sendAscii(text);
   }
+
+  /** Frames are still taken apart, for those that close; the conversation drops what is in them. */
+  stopListening(): void {}
 
   end(reason: EndReason): void {
     this.#connection.close(CLOSE_CODES[reason], '');

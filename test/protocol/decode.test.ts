@@ -59,6 +59,7 @@ const TAKEN: readonly (readonly [what: string, message: unknown, request: object
     {
       action: 'hello',
       ref: undefined,
+      token: undefined,
       session: undefined,
       namespace: 'shop',
       abandonTimeoutMs: 0,
@@ -78,6 +79,16 @@ const TAKEN: readonly (readonly [what: string, message: unknown, request: object
   ],
   ['a watch', { action: 'watch', path: ['a'] }, { action: 'watch', ref: undefined, path: ['a'] }],
   ['an unwatch', { action: 'unwatch' }, { action: 'unwatch', ref: undefined, path: [] }],
+  [
+    'an eviction of a lock',
+    { action: 'evict', id: '7' },
+    { action: 'evict', ref: undefined, id: 7, sessionId: undefined },
+  ],
+  [
+    'an eviction of a session',
+    { action: 'evict', ref: 1, sessionId: '7' },
+    { action: 'evict', ref: 1, id: undefined, sessionId: 7 },
+  ],
   ['a ping', { action: 'ping', ref: 'x' }, { action: 'ping', ref: 'x' }],
   ['white space around it', ' {"action":"bye"}\t', { action: 'bye', ref: undefined }],
   [
@@ -119,6 +130,12 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [{ action: 'ping', ref: 2 ** 53 }, 'bad_request', /^ref must be an integer/],
   [{ action: 'ping', ref: 'x'.repeat(257) }, 'bad_request', /^ref must be .* 256 characters/],
   [{ action: 'ping', id: '1' }, 'bad_request', /^id is not a known field; known are action, ref$/],
+  [{ action: 'evict' }, 'bad_request', /^evict needs the id of a lock or a sessionId, one/],
+  [{ action: 'evict', id: '1', sessionId: '1' }, 'bad_request', /^evict needs .* one of the two$/],
+  [{ action: 'evict', id: 1 }, 'bad_request', /^id must be the id of a lock/],
+  [{ action: 'evict', sessionId: 1 }, 'bad_request', /^sessionId must be the id of a session/],
+  [{ action: 'evict', session: '1' }, 'bad_request', /^session is not a known field/],
+  [{ action: 'hello', token: 1 }, 'bad_request', /^token must be a string of at most 256/],
   [{ action: 'lock' }, 'bad_request', /^resources must be an array of at least one resource$/],
   [{ action: 'lock', resources: null }, 'bad_request', /^resources must be an array/],
   [{ action: 'lock', resources: {} }, 'bad_request', /^resources must be an array/],

@@ -120,6 +120,7 @@ test('hello chooses the namespace and tells the limits', async (t) => {
   assert.deepEqual(reply, {
     action: 'hello',
     session: reply.session,
+    sessionId: '1',
     namespace: 'shop',
     protocol: 2,
     version: VERSION,

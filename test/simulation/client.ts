@@ -3,14 +3,14 @@
  * promises as a real client would and knows nothing of the server but what it reads.
  *
  *  - Answers come in the order of requests, each with its action and ref.
- *  - A lock goes enqueued -> acquired -> released or expired, or from enqueued to timeout or
- *    released; after its end it is never heard of again.
+ *  - A lock goes enqueued -> acquired -> released, expired or evicted, or from enqueued to timeout,
+ *    released or evicted; after its end it is never heard of again.
  *  - Nothing is said about locks that it does not have.
  *  - After a resume, what it held is still held.
  */
 import assert from 'node:assert/strict';
 import type { Reply } from '../support/line-client.ts';
-import { type Belief, isBelieved, type Ledger, type SessionView } from './ledger.ts';
+import type { Belief, Ledger, SessionView } from './ledger.ts';
 import type { HelloRequest, LockRequest, Request } from './requests.ts';
 import type { Wire } from './wire.ts';
 
@@ -35,6 +35,7 @@ interface Asked<R extends Request = Request> {
 const FAREWELLS: ReadonlySet<unknown> = new Set([
   'taken_over',
   'silent',
+  'evicted',
   'draining',
   'shutting_down',
 ]);
@@ -204,7 +205,7 @@ export class SimulatedClient {
   #isNews({ id, state }: Reply): boolean {
     const lock = this.locks.get(String(id));
     if (lock === undefined || state === 'enqueued') return false;
-    return lock.state === 'enqueued' || state === 'expired';
+    return lock.state === 'enqueued' || state === 'expired' || state === 'evicted';
   }
 
   #answered({ request, atMs }: Asked, reply: Reply): void {
@@ -257,7 +258,7 @@ export class SimulatedClient {
     for (const [id, lock] of this.locks) {
       if (ids.has(id)) continue;
       const { belief } = lock;
-      const isMissed = belief !== undefined && isBelieved(belief, this.#nowMs());
+      const isMissed = belief !== undefined && this.#ledger.isBelieved(belief, this.#nowMs());
       assert.ok(!isMissed, `lock ${id} was held and is missing after the resume`);
       this.#finish(id, lock.request);
     }
@@ -267,7 +268,7 @@ export class SimulatedClient {
   #notResumed(request: HelloRequest): void {
     if (request.session === undefined || request.session !== this.sessionName) return;
     for (const { id, belief } of this.locks.values()) {
-      const isMissed = belief !== undefined && isBelieved(belief, this.#nowMs());
+      const isMissed = belief !== undefined && this.#ledger.isBelieved(belief, this.#nowMs());
       assert.ok(!isMissed, `lock ${id} was held and its session is gone`);
     }
     this.endedNames.push(request.session);
@@ -294,7 +295,9 @@ export class SimulatedClient {
       lock.state = state;
       this.#believe(lock);
     } else {
-      assert.equal(state, lock.state === 'enqueued' ? 'timeout' : 'expired');
+      if (state !== 'evicted') {
+        assert.equal(state, lock.state === 'enqueued' ? 'timeout' : 'expired');
+      }
       this.#finish(id, lock.request);
     }
   }
@@ -308,7 +311,7 @@ export class SimulatedClient {
     const untilMs = askedAtMs + (request.holdMs ?? Number.POSITIVE_INFINITY);
     const belief = { id: Number(lock.id), resources: request.resources, session, untilMs };
     lock.belief = belief;
-    if (isBelieved(belief, this.#nowMs())) this.#ledger.enter(belief, this.#nowMs());
+    if (this.#ledger.isBelieved(belief, this.#nowMs())) this.#ledger.enter(belief, this.#nowMs());
   }
 
   #finish(id: string, request: LockRequest | undefined): void {

@@ -1,7 +1,7 @@
 /**
  * What clients believe they hold, by what they were told, and when they stop to believe it without
  * being told: a client that has been cut off gives its locks up when its abandon timeout may have
- * passed. Nothing here looks into the server.
+ * passed. What an administrator took away is believed by nobody. Nothing here looks into the server.
  */
 import assert from 'node:assert/strict';
 import type { Path, Resource } from '../../src/table/resource.ts';
@@ -25,6 +25,8 @@ export interface Belief {
 
 export class Ledger {
   readonly #beliefs = new Map<string, Map<number, Belief>>();
+  /** Locks that an administrator took away: who held one may not have heard of it yet. */
+  readonly #revoked = new Set<number>();
   entered = 0;
 
   /** Somebody is told that they hold it: then nobody else may believe to hold what conflicts. */
@@ -33,7 +35,7 @@ export class Ledger {
     const beliefs = this.#beliefs.get(namespace) ?? new Map<number, Belief>();
     this.#beliefs.set(namespace, beliefs);
     for (const other of beliefs.values()) {
-      if (!isBelieved(other, nowMs)) beliefs.delete(other.id);
+      if (!this.isBelieved(other, nowMs)) beliefs.delete(other.id);
       else if (other.id !== belief.id && locksConflict(belief, other)) {
         assert.fail(`lock ${belief.id} is told to be held while ${other.id} is`);
       }
@@ -45,12 +47,17 @@ export class Ledger {
   leave({ id, session }: Belief): void {
     this.#beliefs.get(session.namespace)?.delete(id);
   }
-}
 
-export function isBelieved({ session, untilMs }: Belief, nowMs: number): boolean {
-  const { lostAtMs, abandonTimeoutMs } = session;
-  if (nowMs >= untilMs) return false;
-  return lostAtMs === undefined || nowMs < lostAtMs + abandonTimeoutMs;
+  /** From now on nobody can rely on that lock, whatever its client still reads. */
+  revoke(id: number): void {
+    this.#revoked.add(id);
+  }
+
+  isBelieved({ id, session, untilMs }: Belief, nowMs: number): boolean {
+    const { lostAtMs, abandonTimeoutMs } = session;
+    if (nowMs >= untilMs || this.#revoked.has(id)) return false;
+    return lostAtMs === undefined || nowMs < lostAtMs + abandonTimeoutMs;
+  }
 }
 
 interface Fence {

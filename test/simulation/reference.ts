@@ -14,10 +14,13 @@ import type { Path, Resource } from '../../src/table/resource.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { isPrefix, limitsThatCount, locksConflict } from '../support/lock-model.ts';
 import {
+  type EvictRequest,
   errorGist,
+  evictGist,
   type HelloRequest,
   type InspectRequest,
   type LockRequest,
+  type Nonsense,
   type Request,
   SENTENCE,
   stateGist,
@@ -41,6 +44,8 @@ export interface ReferenceNamespace {
 }
 
 export interface ReferenceSession {
+  /** Counts from 1. */
+  readonly id: number;
   readonly name: string | undefined;
   readonly namespace: ReferenceNamespace;
   readonly abandonTimeoutMs: number;
@@ -98,6 +103,7 @@ export class ReferenceServer {
   readonly #limits: Limits;
   readonly #defaultAbandonTimeoutMs: number;
   readonly #issued: Issued;
+  #lastSessionId = 0;
 
   constructor(limits: Limits, defaultAbandonTimeoutMs: number, issued: Issued) {
     this.#limits = limits;
@@ -197,7 +203,7 @@ export class ReferenceServer {
   }
 
   #receive(peer: ReferencePeer, request: Request): void {
-    const { action, ref } = request;
+    const { action } = request;
     if (action !== 'nonsense') peer.hasSpoken = true;
     if (action === 'nonsense') {
       this.#nonsense(peer, request.code, request.readAs);
@@ -206,18 +212,26 @@ export class ReferenceServer {
     } else if (action === 'hello') {
       this.#hello(peer, request);
     } else {
-      const session = this.#current(peer);
-      if (action === 'lock') this.#lockOrRepeat(peer, session, request);
-      else if (action === 'release') this.#release(peer, session, request.id, ref);
-      else if (action === 'inspect') this.#inspect(peer, session, request);
-      else if (action === 'watch' || action === 'unwatch') this.#watch(peer, session, request);
-      else if (action === 'stats') this.#say(peer, statsGist(session.namespace, ref));
-      else this.#say(peer, `${action} ${ref}`);
-      if (action === 'bye') {
-        this.#finish(session, 'ended');
-        this.#end(peer, 'goodbye');
-      }
+      this.#answer(peer, this.#current(peer), request);
     }
+  }
+
+  #answer(
+    peer: ReferencePeer,
+    session: ReferenceSession,
+    request: Exclude<Request, HelloRequest | Nonsense>,
+  ): void {
+    const { action, ref } = request;
+    if (action === 'lock') this.#lockOrRepeat(peer, session, request);
+    else if (action === 'release') this.#release(peer, session, request.id, ref);
+    else if (action === 'inspect') this.#inspect(peer, session, request);
+    else if (action === 'watch' || action === 'unwatch') this.#watch(peer, session, request);
+    else if (action === 'evict') this.#evict(peer, session, request);
+    else if (action === 'stats') this.#say(peer, statsGist(session.namespace, ref));
+    else this.#say(peer, `${action} ${ref}`);
+    if (action !== 'bye') return;
+    this.#finish(session, 'ended');
+    this.#end(peer, 'goodbye');
   }
 
   #nonsense(peer: ReferencePeer, code: string, readAs: string | undefined): void {
@@ -247,7 +261,8 @@ export class ReferenceServer {
     peer.heartbeatMs = request.heartbeatMs;
     this.#heard(peer);
     const locks = request.session === undefined ? undefined : session?.locks.size;
-    this.#say(peer, `hello ${request.ref} ${session?.name} ${session?.namespace.name} ${locks}`);
+    const names = `${session?.name} ${session?.id} ${session?.namespace.name}`;
+    this.#say(peer, `hello ${request.ref} ${names} ${locks}`);
     if (request.session === undefined) return;
     for (const lock of session?.locks ?? [])
       this.#tell(lock, lock.isHeld ? 'acquired' : 'enqueued');
@@ -358,6 +373,35 @@ export class ReferenceServer {
     }
   }
 
+  #evict(peer: ReferencePeer, { namespace }: ReferenceSession, request: EvictRequest): void {
+    const { ref, id, sessionId } = request;
+    const lock = namespace.alive.find((other) => String(other.id) === id);
+    const sessions = [...namespace.sessions];
+    const victim = lock?.session ?? sessions.find((other) => String(other.id) === sessionId);
+    if (victim === undefined) {
+      this.#fault(peer, request, id === undefined ? 'no_such_session' : 'no_such_lock');
+      return;
+    }
+    const count = lock === undefined ? victim.locks.size : 1;
+    this.#say(peer, evictGist(ref, id, sessionId, count));
+    const victimPeer = victim.peer;
+    // With its lock a client of v1 loses its session.
+    if (lock !== undefined && victimPeer?.kind !== 'v1') {
+      this.#tell(lock, 'evicted');
+      this.#remove([lock], 'evicted');
+      return;
+    }
+    victim.isEnded = true;
+    if (victimPeer?.kind === 'v1') {
+      this.#say(victimPeer, SENTENCE);
+      this.#end(victimPeer, 'bad_input');
+    } else if (victimPeer !== undefined) {
+      this.#say(victimPeer, errorGist(undefined, undefined, 'evicted'));
+      this.#end(victimPeer, 'evicted');
+    }
+    this.#finish(victim, 'evicted');
+  }
+
   #inspect(peer: ReferencePeer, { namespace }: ReferenceSession, request: InspectRequest): void {
     const { ref, max } = request;
     const seen = namespace.alive.slice(0, max);
@@ -434,6 +478,7 @@ export class ReferenceServer {
       this.namespaces.set(namespaceName, namespace);
     }
     const session: ReferenceSession = {
+      id: ++this.#lastSessionId,
       name,
       namespace,
       abandonTimeoutMs,

@@ -42,6 +42,13 @@ export interface InspectRequest {
   readonly max: number;
 }
 
+export interface EvictRequest {
+  readonly action: 'evict';
+  readonly ref?: Ref | undefined;
+  readonly id?: string | undefined;
+  readonly sessionId?: string | undefined;
+}
+
 export interface PlainRequest {
   readonly action: 'ping' | 'stats' | 'bye';
   readonly ref?: Ref | undefined;
@@ -63,6 +70,7 @@ export type Request =
   | ReleaseRequest
   | WatchRequest
   | InspectRequest
+  | EvictRequest
   | PlainRequest
   | Nonsense;
 
@@ -83,7 +91,9 @@ export function gist(reply: Reply): string {
   if (error !== undefined) return errorGist(action, ref, (error as Reply).code);
   switch (action) {
     case 'hello':
-      return `hello ${ref} ${session} ${reply.namespace} ${locks}`;
+      return `hello ${ref} ${session} ${reply.sessionId} ${reply.namespace} ${locks}`;
+    case 'evict':
+      return evictGist(ref, id, reply.sessionId, locks);
     case 'watch':
       if (reply.event !== undefined) return `event ${reply.event} ${id}`;
       return reply.dropped === undefined ? `watch ${ref}` : `dropped ${reply.dropped}`;
@@ -103,6 +113,10 @@ export function gist(reply: Reply): string {
 
 export function stateGist(action: unknown, ref: unknown, id: unknown, state: unknown): string {
   return `${action} ${ref} ${id} ${state}`;
+}
+
+export function evictGist(ref: unknown, id: unknown, sessionId: unknown, locks: unknown): string {
+  return `evict ${ref} ${id} ${sessionId} ${locks}`;
 }
 
 export function errorGist(action: unknown, ref: unknown, code: unknown): string {

@@ -15,6 +15,7 @@ export type Step =
   | 'retry'
   | 'look'
   | 'watch'
+  | 'evict'
   | 'lie'
   | 'bye'
   | 'cut'
@@ -96,6 +97,7 @@ function drawOdds(random: Random): Step[] {
     retry: sometimes(0, 0, 3),
     look: sometimes(0, 0, 2),
     watch: sometimes(0, 0, 1),
+    evict: sometimes(0, 0, 1),
     lie: sometimes(0, 0, 2),
     bye: sometimes(0, 0, 1),
     cut: sometimes(0, 1, 4),
@@ -132,6 +134,7 @@ const LIES: readonly Nonsense[] = [
   nonsense('{"action":"release","id":7}', 'bad_request', 'release'),
   nonsense('{"action":"release","id":"0x10"}', 'bad_request', 'release'),
   nonsense('{"action":"hello","session":"s","label":"l"}', 'bad_request', 'hello'),
+  nonsense('{"action":"evict","id":"1","sessionId":"1"}', 'bad_request', 'evict'),
   nonsense('{"action":"watch","path":"a"}', 'bad_request', 'watch'),
   nonsense('{"action":"ping","\xff":1}', 'bad_utf8'),
   { ...nonsense('', 'message_too_long'), bytes: Buffer.alloc(MAX_MESSAGE_BYTES + 1, '{') },

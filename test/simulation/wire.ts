@@ -28,6 +28,7 @@ export interface WireHost {
 
 export class Wire implements Channel, LineSink {
   readonly client: string;
+  readonly isLocal = true;
   readonly peer: ReferencePeer;
   readonly #host: WireHost;
   readonly #splitter: LineSplitter;
@@ -85,6 +86,10 @@ export class Wire implements Channel, LineSink {
     if (reply === undefined) this.#note(SENTENCE);
     else if (this.peer.kind === 'session') this.#note(gist(reply));
     else this.#note(stateGist(reply.action, undefined, reply.id, reply.state));
+  }
+
+  stopListening(): void {
+    assert.fail('nobody has a token to be wrong');
   }
 
   end(reason: EndReason): void {

@@ -5,6 +5,7 @@
  * reference says, and the tables must hold what it holds.
  */
 import assert from 'node:assert/strict';
+import { Access } from '../../src/protocol/access.ts';
 import {
   type ConversationHost,
   SessionConversation,
@@ -20,7 +21,7 @@ import type { Random } from '../support/random.ts';
 import { SimulatedClient } from './client.ts';
 import { Fences, Ledger, type SessionView } from './ledger.ts';
 import { ReferencePeer, ReferenceServer } from './reference.ts';
-import type { HelloRequest, LockRequest, Request } from './requests.ts';
+import type { EvictRequest, HelloRequest, LockRequest, Request } from './requests.ts';
 import { drawLie, drawResources, drawSome, drawSwarm, type Step, type Swarm } from './swarm.ts';
 import { Wire, type WireHost } from './wire.ts';
 
@@ -71,9 +72,14 @@ export class World implements WireHost {
       observer: {
         enqueued: ({ id }) => void this.#observed.push(`enqueued ${id}`),
         acquired: (lock) => this.#acquired(lock),
-        released: ({ id }, cause) => void this.#observed.push(`${cause} ${id}`),
+        released: ({ id }, cause) => {
+          this.#observed.push(`${cause} ${id}`);
+          if (cause === 'evicted') this.ledger.revoke(id);
+        },
       },
       defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
+      access: new Access({ client: [], admin: [] }),
+      adminObserver: undefined,
     };
     this.#reference = new ReferenceServer(limits, DEFAULT_ABANDON_TIMEOUT_MS, this.#issued);
     this.#clients = Array.from({ length: this.swarm.clients }, (_, i) => {
@@ -320,6 +326,7 @@ export class World implements WireHost {
       case 'lie':
         this.#lie(client);
         break;
+      case 'evict':
       case 'look':
       case 'watch':
       case 'bye':
@@ -327,11 +334,13 @@ export class World implements WireHost {
     }
   }
 
-  #ask(client: SimulatedClient, step: 'look' | 'watch' | 'bye'): void {
+  #ask(client: SimulatedClient, step: 'evict' | 'look' | 'watch' | 'bye'): void {
     const random = this.#random;
     const ref = random.below(1000);
     if (step === 'bye') {
       client.say({ action: 'bye', ref });
+    } else if (step === 'evict') {
+      client.say(this.#drawEviction(ref));
     } else if (step === 'watch') {
       const path = drawResources(random, this.swarm)[0]?.path ?? [];
       client.say({ action: random.oneIn(3) ? 'unwatch' : 'watch', ref, path });
@@ -354,6 +363,18 @@ export class World implements WireHost {
       holdMs: drawSome(random, swarm.holdsMs),
       owner: drawSome(random, swarm.owners),
     };
+  }
+
+  /** Of whomever: of somebody in another namespace, too, and of one who has left. */
+  #drawEviction(ref: number): EvictRequest {
+    const random = this.#random;
+    const sessions = [...this.#reference.namespaces.values()].flatMap((one) => [...one.sessions]);
+    if (sessions.length === 0) return { action: 'evict', ref, sessionId: '1' };
+    const victim = random.pick(sessions);
+    const [lock] = victim.locks;
+    if (lock !== undefined && !random.oneIn(3)) return { action: 'evict', ref, id: `${lock.id}` };
+    const sessionId = random.oneIn(9) ? 1 + random.below(victim.id) : victim.id;
+    return { action: 'evict', ref, sessionId: `${sessionId}` };
   }
 
   /** The client comes again while the server still has it on another connection. */

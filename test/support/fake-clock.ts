@@ -32,6 +32,11 @@ export class FakeClock implements Clock {
     return this.#order;
   }
 
+  /** Whether a timer runs that falls due in exactly so many milliseconds: a test knows it by that. */
+  isDueIn(ms: number): boolean {
+    return [...this.#pending].some(({ dueMs }) => dueMs === this.#nowMs + ms);
+  }
+
   /** Moves time on by `ms` milliseconds and fires what falls due on the way. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;

@@ -46,6 +46,8 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
     expired: (lock) => told.push(`expired ${name(lock)}`),
     turnedAway: (lock) => told.push(`turned away ${name(lock)}`),
     dismissed: () => told.push(`dismissed ${client}`),
+    lockEvicted: (lock) => told.push(`evicted ${name(lock)}`),
+    sessionEvicted: () => told.push(`evicted ${client}`),
     takenOver: () => told.push(`taken over ${client}`),
   });
   const open = (

@@ -47,6 +47,10 @@ export const CloseCode = {
   takenOver: 4000,
   /** The client was not heard from for longer than it promised. */
   silent: 4001,
+  /** An administrator has ended the session. */
+  evicted: 4002,
+  /** The client may not enter. */
+  unauthorized: 4003,
 } as const;
 
 /** Whether a close frame may carry `code` (RFC 6455, 7.4 and the registry it set up). */

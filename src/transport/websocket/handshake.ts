@@ -66,14 +66,24 @@ export function checkHandshake(request: HandshakeRequest): Accepted | Refused {
   return { accept: acceptValue(key) };
 }
 
-/** The response that opens the connection (4.2.2). No extension or subprotocol is ever agreed to. */
-export function acceptHead(accept: string): string {
+/**
+ * The response that opens the connection (4.2.2). No extension is ever agreed to.
+ *
+ * @param subprotocol one that the client has offered, if one is agreed to
+ */
+export function acceptHead(accept: string, subprotocol?: string): string {
   return (
     'HTTP/1.1 101 Switching Protocols\r\n' +
     'Upgrade: websocket\r\n' +
     'Connection: Upgrade\r\n' +
+    (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
     `Sec-WebSocket-Accept: ${accept}\r\n\r\n`
   );
+}
+
+/** The subprotocols that a client offers (11.3.4), as it wrote them. */
+export function offeredSubprotocols({ headers }: HandshakeRequest): string[] {
+  return [...listItems(headers['sec-websocket-protocol'])];
 }
 
 /** A refusal as a whole HTTP response, for a socket that `node:http` has given up. */
@@ -93,20 +103,25 @@ function acceptValue(key: string): string {
 }
 
 /**
- * Whether a comma list (RFC 9110, 5.6.1), which may be missing, has `token` in any case.
+ * Whether a comma list, which may be missing, has `token` in any case.
  *
  * @param token in lower case
  */
 function hasToken(list: string | undefined, token: string): boolean {
-  if (list === undefined) return false;
+  for (const item of listItems(list)) if (item.toLowerCase() === token) return true;
+  return false;
+}
+
+/** What stands in a comma list (RFC 9110, 5.6.1), which may be missing; empty items included. */
+function* listItems(list: string | undefined): Generator<string> {
+  if (list === undefined) return;
   let start = 0;
   while (start <= list.length) {
     const comma = list.indexOf(',', start);
     const end = comma === -1 ? list.length : comma;
-    if (trimmed(list, start, end).toLowerCase() === token) return true;
+    yield trimmed(list, start, end);
     start = end + 1;
   }
-  return false;
 }
 
 /** `text` from `start` to `end` without the spaces and tabs around it. */

@@ -1,0 +1,122 @@
+/**
+ * Who may enter, and who is an administrator: somebody who may touch the locks of others. Decided
+ * by the token that was shown and by where the connection comes from; nothing else is looked at.
+ *
+ *                          no token shown          token shown
+ *     no tokens at all     client; admin if local  the same: it is not looked at
+ *     client tokens only   no_token                client; admin if local; else wrong_token
+ *     admin tokens too     no_token                client or admin; else wrong_token
+ *     admin tokens only    client                  admin; else wrong_token
+ *
+ * Tokens are kept as digests, and all of them are compared in constant time: how long an answer
+ * takes says nothing about how much of a guess was right.
+ */
+import type { Buffer } from 'node:buffer';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Refusal } from './refusal.ts';
+
+/** What a visitor may do: enter and be a client, be an administrator too, or nothing. */
+export type Standing = 'client' | 'admin' | Stranger;
+
+/** Why somebody may not enter. */
+export type Stranger = 'no_token' | 'wrong_token';
+
+/** Whoever shows one of these may enter; an admin token is a client token, too. */
+export interface Tokens {
+  /** None, and everybody may enter. */
+  readonly client: readonly string[];
+  /** None, and whoever is local is an administrator. */
+  readonly admin: readonly string[];
+}
+
+export const MIN_TOKEN_LENGTH = 16;
+export const MAX_TOKEN_LENGTH = 256;
+
+/** Milliseconds between a wrong token and the answer: guessing must not be quick. */
+export const WRONG_TOKEN_DELAY_MS = 1000;
+
+/** What is wrong with a token that is to be accepted, as the end of a sentence. Never the token. */
+export function tokenFault(token: string): string | undefined {
+  for (let i = 0; i < token.length; i++) {
+    const code = token.charCodeAt(i);
+    if (code <= 0x20 || code >= 0x7f) return 'must consist of printable ASCII without blanks';
+  }
+  if (token.length >= MIN_TOKEN_LENGTH && token.length <= MAX_TOKEN_LENGTH) return undefined;
+  return `must have ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH} characters, not ${token.length}`;
+}
+
+export function mayEnter(standing: Standing): standing is Exclude<Standing, Stranger> {
+  return standing === 'client' || standing === 'admin';
+}
+
+/** What a stranger is told in the session protocol. */
+export function unauthorized(standing: Stranger): Refusal {
+  const what = standing === 'no_token' ? 'this server wants a token' : 'this token is not known';
+  return new Refusal(
+    'unauthorized',
+    `${what}: begin with {"action":"hello","token":"..."}; closing the connection`,
+  );
+}
+
+export class Access {
+  #client: readonly Buffer[];
+  #admin: readonly Buffer[];
+
+  constructor(tokens: Tokens) {
+    this.#client = digestsOf(tokens.client);
+    this.#admin = digestsOf(tokens.admin);
+  }
+
+  /** Other tokens from now on. Who has entered stays, with what it may do. */
+  replace(tokens: Tokens): void {
+    const client = digestsOf(tokens.client);
+    this.#admin = digestsOf(tokens.admin);
+    this.#client = client;
+  }
+
+  /** Whether nobody may enter without a token. */
+  get needsToken(): boolean {
+    return this.#client.length > 0;
+  }
+
+  /**
+   * @param token what the visitor showed, if anything
+   * @param isLocal whether it comes from this machine
+   */
+  judge(token: string | undefined, isLocal: boolean): Standing {
+    const asLocal = isLocal && this.#admin.length === 0 ? 'admin' : 'client';
+    if (token === undefined) return this.needsToken ? 'no_token' : asLocal;
+    if (!this.needsToken && this.#admin.length === 0) return asLocal;
+    const digest = digestOf(token);
+    const isAdmin = hasEqual(this.#admin, digest);
+    const isClient = hasEqual(this.#client, digest);
+    if (isAdmin) return 'admin';
+    return isClient ? asLocal : 'wrong_token';
+  }
+
+  /** Why a client is no administrator, and what would make it one. */
+  get forbiddenMessage(): string {
+    return this.#admin.length > 0
+      ? 'this is for administrators: say hello with an admin token'
+      : 'this is for administrators: connect from the machine of the server, or start it with --admin-token-file';
+  }
+}
+
+function digestsOf(tokens: readonly string[]): Buffer[] {
+  for (const token of tokens) {
+    const fault = tokenFault(token);
+    if (fault !== undefined) throw new RangeError(`a token ${fault}`);
+  }
+  return tokens.map(digestOf);
+}
+
+function digestOf(token: string): Buffer {
+  return createHash('sha256').update(token, 'utf8').digest();
+}
+
+/** Looks at all of them, found or not. */
+function hasEqual(digests: readonly Buffer[], digest: Buffer): boolean {
+  let isFound = false;
+  for (const known of digests) isFound = timingSafeEqual(known, digest) || isFound;
+  return isFound;
+}

@@ -1,0 +1,49 @@
+/**
+ * What an administrator takes from others: one lock, held or enqueued, or a whole session. Whether
+ * somebody is an administrator is decided in access.ts; here it is found, told and done.
+ */
+import type { SessionLock } from '../session/lock-record.ts';
+import type { Namespace } from '../session/namespace.ts';
+import type { Session } from '../session/session.ts';
+import type { EvictRequest } from './messages.ts';
+import { Refusal } from './refusal.ts';
+
+export interface Eviction {
+  readonly session: Session;
+  /** The one lock that is taken; without it, the session is ended. */
+  readonly lock: SessionLock | undefined;
+  /** How many locks go, held and enqueued. */
+  readonly locks: number;
+}
+
+/** Hears what administrators do to others, before it is done. It must not throw or touch anything. */
+export interface AdminObserver {
+  /** @param by the client that asked for it, as people know it: an address */
+  evicted(eviction: Eviction, by: string): void;
+}
+
+/** What `request` is about, if there is such a thing in that namespace. Changes nothing. */
+export function findEviction(request: EvictRequest, namespace: Namespace): Eviction | Refusal {
+  const { id, sessionId } = request;
+  if (id !== undefined) {
+    const lock = namespace.lockById(id);
+    if (lock !== undefined) return { session: lock.context.session, lock, locks: 1 };
+    return new Refusal('no_such_lock', `this namespace has no lock ${id}`);
+  }
+  const session = sessionId === undefined ? undefined : namespace.sessionById(sessionId);
+  if (session !== undefined) return { session, lock: undefined, locks: session.locks.size };
+  return new Refusal('no_such_session', `this namespace has no session ${sessionId}`);
+}
+
+/** The answer, as fields to be put after its action and ref. */
+export function evictionFields({ session, lock, locks }: Eviction): object {
+  return lock === undefined
+    ? { sessionId: String(session.id), locks }
+    : { id: String(lock.id), locks };
+}
+
+/** Does it: the victim is told, then those who get what it had. */
+export function evict({ session, lock }: Eviction): void {
+  if (lock === undefined) session.evict();
+  else session.evictLock(lock);
+}

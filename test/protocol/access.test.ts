@@ -1,0 +1,83 @@
+/** Who may enter and who is an administrator: the whole table, and what a token must be like. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Access, type Standing, tokenFault } from '../../src/protocol/access.ts';
+
+const CLIENT = 'client-token-0001';
+const OLD_CLIENT = 'client-token-0000';
+const ADMIN = 'admin-token-00001';
+const WRONG = 'wrong-token-00001';
+
+const NONE: string[] = [];
+const CLIENTS = [OLD_CLIENT, CLIENT];
+const ADMINS = ['admin-token-00000', ADMIN];
+
+type Row = readonly [
+  client: string[],
+  admin: string[],
+  token: string | undefined,
+  local: Standing,
+  remote: Standing,
+];
+
+const TABLE: readonly Row[] = [
+  [NONE, NONE, undefined, 'admin', 'client'],
+  [NONE, NONE, WRONG, 'admin', 'client'],
+  [CLIENTS, NONE, undefined, 'no_token', 'no_token'],
+  [CLIENTS, NONE, CLIENT, 'admin', 'client'],
+  [CLIENTS, NONE, OLD_CLIENT, 'admin', 'client'],
+  [CLIENTS, NONE, WRONG, 'wrong_token', 'wrong_token'],
+  [CLIENTS, NONE, '', 'wrong_token', 'wrong_token'],
+  [CLIENTS, NONE, `${CLIENT} `, 'wrong_token', 'wrong_token'],
+  [CLIENTS, NONE, CLIENT.slice(1), 'wrong_token', 'wrong_token'],
+  [CLIENTS, NONE, CLIENTS.join(), 'wrong_token', 'wrong_token'],
+  [CLIENTS, ADMINS, undefined, 'no_token', 'no_token'],
+  [CLIENTS, ADMINS, CLIENT, 'client', 'client'],
+  [CLIENTS, ADMINS, ADMIN, 'admin', 'admin'],
+  [CLIENTS, ADMINS, ADMINS[0], 'admin', 'admin'],
+  [CLIENTS, ADMINS, WRONG, 'wrong_token', 'wrong_token'],
+  [NONE, ADMINS, undefined, 'client', 'client'],
+  [NONE, ADMINS, CLIENT, 'wrong_token', 'wrong_token'],
+  [NONE, ADMINS, ADMIN, 'admin', 'admin'],
+  [[ADMIN], [ADMIN], ADMIN, 'admin', 'admin'],
+];
+
+for (const [client, admin, token, local, remote] of TABLE) {
+  const given = token === undefined ? 'no token' : JSON.stringify(token);
+  test(`${client.length} tokens, ${admin.length} for administrators, ${given}: ${local}, from afar ${remote}`, () => {
+    const access = new Access({ client, admin });
+    assert.equal(access.judge(token, true), local);
+    assert.equal(access.judge(token, false), remote);
+  });
+}
+
+test('tokens can be replaced; a bad one changes nothing', () => {
+  const access = new Access({ client: CLIENTS, admin: NONE });
+  access.replace({ client: [WRONG], admin: [ADMIN] });
+  assert.equal(access.judge(CLIENT, true), 'wrong_token');
+  assert.equal(access.judge(WRONG, true), 'client');
+  for (const bad of [
+    { client: ['short'], admin: NONE },
+    { client: CLIENTS, admin: ['short'] },
+  ]) {
+    assert.throws(() => access.replace(bad), RangeError);
+    assert.equal(access.judge(CLIENT, true), 'wrong_token');
+    assert.equal(access.judge(ADMIN, true), 'admin');
+  }
+});
+
+test('a token has 16 to 256 printable ASCII characters without blanks', () => {
+  assert.equal(tokenFault('x'.repeat(16)), undefined);
+  assert.equal(tokenFault('x'.repeat(256)), undefined);
+  assert.equal(tokenFault(`!~${'x'.repeat(16)}`), undefined);
+  assert.equal(tokenFault('x'.repeat(15)), 'must have 16 to 256 characters, not 15');
+  assert.equal(tokenFault('x'.repeat(257)), 'must have 16 to 256 characters, not 257');
+  for (const bad of [' ', '\t', '\x7f', 'é', '\0', '\n']) {
+    assert.match(tokenFault('x'.repeat(16) + bad) ?? '', /printable ASCII without blanks$/);
+  }
+});
+
+test('what a client is told that may not do something says who may', () => {
+  assert.match(new Access({ client: NONE, admin: NONE }).forbiddenMessage, /from the machine/);
+  assert.match(new Access({ client: NONE, admin: ADMINS }).forbiddenMessage, /an admin token$/);
+});
