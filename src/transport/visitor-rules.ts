@@ -15,14 +15,14 @@ export interface VisitorRules {
 
 /**
  * @param origins origins, as in `https://shop.example`, whose pages may connect; `*` for any
- * @param hosts names, without a port, by which this server may be addressed beside `localhost`;
- *   `*` for any
+ * @param hosts names by which this server may be addressed beside `localhost`; `*` for any. A port
+ *   behind one counts for nothing
  */
 export function visitorRules(origins: readonly string[], hosts: readonly string[]): VisitorRules {
   return {
     // As browsers write them: without a path, in lower case.
     allowedOrigins: origins.map((origin) => origin.toLowerCase().replace(/\/$/, '')),
-    allowedHosts: hosts.map((host) => host.toLowerCase()),
+    allowedHosts: hosts.map(nameOf),
   };
 }
 
@@ -63,7 +63,7 @@ function isOwnOrigin(origin: string, host: string | undefined): boolean {
   return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
 }
 
-/** A Host header without its port, in lower case. */
+/** A Host header, or what is like one, without its port, in lower case. */
 function nameOf(host: string): string {
   const end = host.endsWith(']') ? -1 : host.lastIndexOf(':');
   return (end === -1 ? host : host.slice(0, end)).toLowerCase();

@@ -24,6 +24,9 @@ const SHOP = 'https://shop.example';
 const LISTED = { allowedOrigins: [SHOP, 'http://localhost:3000'] };
 const ANY_ORIGIN = { allowedOrigins: ['*'] };
 const NAMED = { allowedHosts: ['locks.internal'] };
+const NAMED_WITH_PORT = { allowedHosts: ['Locks.internal:9009'] };
+const NAMED_BY_IPV6 = { allowedHosts: ['[2001:db8::1]'] };
+const WRITTEN = { allowedOrigins: ['https://Shop.Example/'] };
 const EVERYWHERE = { host: '0.0.0.0' };
 
 const CASES: readonly Case[] = [
@@ -59,6 +62,16 @@ const CASES: readonly Case[] = [
   ['IPv6 without brackets', '::1', undefined, 403],
   ['a name that was allowed', 'locks.internal:80', undefined, 200, NAMED],
   ['another name than the allowed', 'evil.com', undefined, 403, NAMED],
+  ['a name that was allowed in capitals', 'LOCKS.internal', undefined, 200, NAMED],
+  ['a name that was allowed with a port', 'locks.internal:80', undefined, 200, NAMED_WITH_PORT],
+  ['an IPv6 address that was allowed', '[2001:db8::1]:9009', undefined, 200, NAMED_BY_IPV6],
+  ['a name below the allowed', 'x.locks.internal', undefined, 403, NAMED],
+  ['localhost with a dot behind', 'localhost.', undefined, 403],
+  ['a listed origin at a rebound name', 'evil.com', SHOP, 403, LISTED],
+  ['an origin listed as people write it', 'localhost', SHOP, 200, WRITTEN],
+  ['an origin in capitals', 'localhost', 'HTTPS://SHOP.EXAMPLE', 200, LISTED],
+  ['two origins in one', 'localhost', `${SHOP}, ${SHOP}`, 403, LISTED],
+  ['a page of this server under its other name', '127.0.0.1', 'http://localhost', 403],
   ['any name with *', 'x.y', undefined, 200, { allowedHosts: ['*'] }],
   ['any name when bound to all addresses', 'locks.example', undefined, 200, EVERYWHERE],
   [
@@ -89,6 +102,44 @@ for (const [who, host, origin, status, options] of CASES) {
     }
   });
 }
+
+test('whatever a foreign page asks for, it is turned away', async (t) => {
+  const { address } = await startServer(t);
+  const headers = ['Host: localhost', 'Origin: http://evil.example'].join('\r\n');
+  const body = '{"action":"lock","resources":[{"type":"write","path":[]}]}\n';
+  const post = `POST / HTTP/1.1\r\n${headers}\r\nContent-Type: text/plain\r\nConnection: close\r\n`;
+  const requests = [
+    `${post}Content-Length: ${body.length}\r\n\r\n${body}`,
+    `GET /nothing HTTP/1.1\r\n${headers}\r\nConnection: close\r\n\r\n`,
+    `OPTIONS /v2 HTTP/1.1\r\n${headers}\r\nConnection: close\r\n\r\n`,
+    `CONNECT /v2 HTTP/1.1\r\n${headers}\r\n\r\n`,
+    handshake('/v2', 'Origin: http://evil.example'),
+    handshake('/nothing', 'Origin: http://evil.example'),
+    // node:http joins the two to one that is not known.
+    handshake('/v2', 'Origin: http://localhost', 'Origin: http://evil.example'),
+  ];
+  for (const request of requests) {
+    const answer = await exchange(address.port, request);
+    assert.deepEqual(statuses(answer), [403], request);
+    assert.doesNotMatch(answer, /access-control/i);
+  }
+});
+
+test('what a page is made to post is no session, whichever way it looks', async (t) => {
+  const server = await startServer(t);
+  const good = '{"action":"lock","resources":[{"type":"write","path":[]}]}';
+  for (const first of [
+    'POST / HTTP/1.1',
+    '\x16\x03\x01',
+    'x=1',
+    '------WebKitFormBoundary',
+    '[]',
+  ]) {
+    const said = await exchange(server.address.port, `${first}\r\n${good}\r\n\r\n${good}\n`);
+    assert.doesNotMatch(said, /"id"/, first);
+  }
+  assert.equal(server.counts.acquired, 0);
+});
 
 test('who is turned away hears what would let him in', async (t) => {
   const server = await startServer(t);
