@@ -26,6 +26,8 @@ if (typeof running === 'number') {
     isStopping = true;
     process.exitCode = await running.stop(signal);
   };
+  // Without anything to read again it says that the terminal was closed.
+  process.on('SIGHUP', running.reload ?? onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
 }

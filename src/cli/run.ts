@@ -11,6 +11,8 @@ import { VERSION } from '../version.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
   drainLine,
+  evictionLine,
+  exposureWarning,
   helpText,
   listenFailure,
   lockName,
@@ -19,6 +21,7 @@ import {
   statsLine,
   stoppedLine,
 } from './texts.ts';
+import { hasTokenFile, readTokens } from './tokens.ts';
 
 /** Seconds between two looks at how far a drain is. */
 const DRAIN_LOOK_S = 1;
@@ -60,14 +63,28 @@ export async function run(
 
 /** A server and what logs beside it. */
 export interface RunningServer {
+  /**
+   * Reads its files again; what can't be used is said in the log, and changes nothing. Undefined
+   * when there are none.
+   */
+  readonly reload: (() => void) | undefined;
   /** Lets holders of locks finish, says goodbye to everybody and stops; resolves with the exit code. */
   stop(signal: string): Promise<number>;
 }
 
 async function serve(settings: Settings, terminal: Terminal): Promise<number | RunningServer> {
   const log = (text: string): void => terminal.out(`${new Date().toISOString()} ${text}\n`);
+  const secrets = readTokens(settings.tokens);
+  if (typeof secrets === 'string') {
+    terminal.err(`locktopus: ${secrets}.\n`);
+    return ExitCode.mistake;
+  }
+  const { tokens } = secrets;
   const server = new Server({
     ...settings.server,
+    tokens: tokens.client,
+    adminTokens: tokens.admin,
+    adminObserver: { evicted: (eviction, by) => log(evictionLine(eviction, by)) },
     clientObserver: settings.logClients ? clientLog(log) : undefined,
     lockObserver: settings.logLocks ? lockLog(log) : undefined,
     stallObserver: (report) => log(stallLine(report)),
@@ -81,8 +98,11 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     return ExitCode.cannotListen;
   }
   log(startLine(server.address, settings));
+  for (const warning of secrets.warnings) log(warning);
+  if (!server.isLoopback && tokens.client.length === 0) log(exposureWarning(server.address));
   const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
   return {
+    reload: hasTokenFile(settings.tokens) ? () => reloadTokens(server, settings, log) : undefined,
     async stop(signal) {
       clearInterval(ticker);
       log(`${signal}: stopping (${statsLine(server.counts)}); again to end at once`);
@@ -111,6 +131,17 @@ async function drain(
   const result = await drained;
   clearInterval(ticker);
   return result;
+}
+
+function reloadTokens(server: Server, { tokens }: Settings, log: (text: string) => void): void {
+  const read = readTokens(tokens);
+  if (typeof read === 'string') {
+    log(`${read}; the tokens stay as they were`);
+    return;
+  }
+  server.setTokens(read.tokens);
+  for (const warning of read.warnings) log(warning);
+  log(`read ${read.tokens.client.length} tokens and ${read.tokens.admin.length} admin tokens`);
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {

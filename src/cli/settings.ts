@@ -11,9 +11,11 @@ import {
   type ServerOptions,
 } from '../server.ts';
 import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
+import type { TokenSource, TokenSources } from './tokens.ts';
 
 export interface Settings {
   readonly server: ServerOptions;
+  readonly tokens: TokenSources;
   readonly logClients: boolean;
   readonly logLocks: boolean;
   /** Seconds between two lines of numbers; 0 for none. */
@@ -34,7 +36,7 @@ export type Command =
 interface Option {
   readonly flag: string;
   readonly short?: string;
-  readonly type: 'text' | 'list' | 'switch' | 'integer';
+  readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer';
   readonly min?: number;
   readonly max?: number;
   /** What the value is called in the help text. */
@@ -89,6 +91,20 @@ export const OPTIONS = [
     value: 'NAME',
     default: '',
     help: 'names for this server beside localhost; * for any',
+  },
+  {
+    flag: 'token-file',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'tokens, one a line; without one of them nobody enters',
+  },
+  {
+    flag: 'admin-token-file',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'tokens that let clients evict the locks of others',
   },
   { flag: 'log-clients', type: 'switch', default: 'false', help: 'log clients that come and go' },
   { flag: 'log-locks', type: 'switch', default: 'false', help: 'log what happens to locks' },
@@ -177,7 +193,7 @@ export function readCommand(
     if (wrong !== undefined) return { kind: 'mistake', message: wrong };
     values.set(option.flag, value);
   }
-  return { kind: 'serve', settings: settingsFrom(values) };
+  return { kind: 'serve', settings: settingsFrom(values, env) };
 }
 
 /** The values given on the command line by flag; lists joined by commas; or what is wrong with it. */
@@ -231,14 +247,22 @@ function asInteger(text: string): number | undefined {
   return String(number) === text && Number.isSafeInteger(number) ? number : undefined;
 }
 
-function settingsFrom(values: ReadonlyMap<Flag, string>): Settings {
+function settingsFrom(
+  values: ReadonlyMap<Flag, string>,
+  env: Readonly<Record<string, string | undefined>>,
+): Settings {
   const text = (flag: Flag): string => values.get(flag) ?? '';
   const integer = (flag: Flag): number => Number(text(flag));
   const list = (flag: Flag): string[] =>
     text(flag)
       .split(',')
       .filter((item) => item !== '');
+  const tokenSource = (flag: 'token-file' | 'admin-token-file'): TokenSource => {
+    const variable = variableOf(flag.slice(0, -'-file'.length));
+    return { file: text(flag), variable, value: env[variable] ?? '' };
+  };
   return {
+    tokens: { client: tokenSource('token-file'), admin: tokenSource('admin-token-file') },
     server: {
       host: text('host'),
       port: integer('port'),

@@ -1,5 +1,6 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
 import type { AddressInfo } from 'node:net';
+import type { Eviction } from '../protocol/eviction.ts';
 import { addressName, type ServerCounts } from '../server.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import type { StallReport } from '../session/stall-meter.ts';
@@ -28,11 +29,13 @@ ${rows.join('\n')}
   ${'    --version'.padEnd(HELP_COLUMN)}show the version
 
 Each option has an environment variable: --port is ${variableOf('port')}, --log-clients is
-${variableOf('log-clients')} (true or false), and so on. The option wins over the variable.
+${variableOf('log-clients')} (true or false), and so on. The option wins over the variable. Tokens
+may also stand in ${variableOf('token')} and ${variableOf('admin-token')}.
 
 One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"}), WebSocket
 (ws://localhost:9009/v1?namespace=NAME) and HTTP (http://localhost:9009/).
 
+SIGHUP: reads the token files again; who is connected stays. Without any it is as SIGTERM.
 SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
 --drain-timeout, and stops; a second one ends at once.
 
@@ -47,6 +50,19 @@ export function startLine(address: AddressInfo, { chosen }: Settings): string {
   const where = addressName(address.address, address.port);
   const how = chosen.length === 0 ? 'all options at their defaults' : chosen.join(', ');
   return `Locktopus ${VERSION} listens on ${where} (${how})`;
+}
+
+/** What is to be said when everybody who reaches this server may enter, and that is not only us. */
+export function exposureWarning(address: AddressInfo): string {
+  const where = addressName(address.address, address.port);
+  return `warning: everybody who can reach ${where} may take locks and look at them. Set a token with --token-file, or listen on 127.0.0.1`;
+}
+
+/** What an administrator did, and to whom. */
+export function evictionLine({ session, lock, locks }: Eviction, by: string): string {
+  if (lock !== undefined) return `${by} evicts ${lockName(lock)}`;
+  const namespace = JSON.stringify(session.namespace.name);
+  return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${locks} locks`;
 }
 
 /** Why the server could not start, and what to do. */

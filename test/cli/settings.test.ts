@@ -27,6 +27,10 @@ test('the defaults are those of the documentation', () => {
       stallThresholdMs: 500,
       limits: DEFAULT_LIMITS,
     },
+    tokens: {
+      client: { file: '', variable: 'LOCKTOPUS_TOKEN', value: '' },
+      admin: { file: '', variable: 'LOCKTOPUS_ADMIN_TOKEN', value: '' },
+    },
     logClients: false,
     logLocks: false,
     statsIntervalS: 0,
@@ -42,6 +46,7 @@ test('every option can be given by flag and by variable, and the flag wins', () 
       switch: ['true', 'false'],
       integer: ['1', '2'],
       text: ['a', 'b'],
+      path: ['a', 'b'],
       list: ['a', 'b'],
     }[type] as [string, string];
     const byFlag = settingsOf([`--${flag}=${one}`]);

@@ -171,6 +171,7 @@ test('the README lists the options as they are', () => {
       const fallback = {
         switch: 'off',
         list: 'none',
+        path: 'none',
         text: option.default,
         integer: option.default,
       };
