@@ -1,6 +1,7 @@
 /** Tokens on the line protocol: nothing without one, a wrong one is answered late, and what stays. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
 import { piecesOf } from '../support/cut-anywhere.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';
 import { codeOf, setUp } from '../support/line-server.ts';
@@ -62,6 +63,15 @@ for (const [what, message] of STRANGERS) {
   });
 }
 
+test('a stranger does not hear that the server is full', async (t) => {
+  const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxSessions: 0 } });
+  const stranger = await connect();
+  stranger.send({ action: 'hello' });
+  assert.deepEqual((await stranger.ended()).map(codeOf), ['unauthorized']);
+  const client = await connect();
+  assert.equal(codeOf(await client.ask({ action: 'hello', token: TOKEN })), 'too_many_sessions');
+});
+
 test('the name of a session is no good without a token', async (t) => {
   const { connect, cut } = await setUpClosed(t);
   const client = await connect();
@@ -96,7 +106,7 @@ test('a wrong token is answered a second later, and nothing is looked at until t
   const { connect, clock, settle, server } = await setUpClosed(t);
   const client = await connect();
   client.send({ action: 'hello', ref: 'g', token: WRONG });
-  await until(() => clock.pendingTimers === 1);
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
   client.send({ action: 'hello', token: TOKEN }, lock(write('a')));
   // A line without an end: it must not be kept.
   client.sendRaw('{'.repeat(100_000));
@@ -116,7 +126,7 @@ test('who closes its side does not hear any sooner that the token was wrong', as
   const { connect, clock, settle } = await setUpClosed(t);
   const client = await connect();
   client.socket.end(`${JSON.stringify({ action: 'hello', token: WRONG })}\n`);
-  await until(() => clock.pendingTimers === 1);
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
   clock.advance(999);
   await settle();
   assert.deepEqual(client.unread, []);
@@ -129,7 +139,7 @@ test('who leaves while it waits for the answer leaves nothing behind', async (t)
   const { connect, clock, cut, server } = await setUpClosed(t);
   const client = await connect();
   client.send({ action: 'hello', token: WRONG });
-  await until(() => clock.pendingTimers === 1);
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
   await cut(client);
   assert.equal(clock.pendingTimers, 0);
   assert.deepEqual(server.counts, NOTHING_LEFT);
@@ -139,7 +149,7 @@ test('a server that stops does not wait for those who wait for the answer', asyn
   const { connect, clock, server } = await setUpClosed(t);
   const client = await connect();
   client.send({ action: 'hello', token: WRONG });
-  await until(() => clock.pendingTimers === 1);
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
   const closed = server.close();
   await client.ended();
   client.socket.end();
@@ -170,7 +180,7 @@ test('with admin tokens only, everybody may enter, but not with a wrong token', 
   assert.equal((await client.ask(lock(write('a')))).state, 'acquired');
   const guesser = await connect();
   guesser.send({ action: 'hello', token: WRONG });
-  await until(() => clock.pendingTimers === 1);
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
   clock.advance(1000);
   assert.deepEqual((await guesser.ended()).map(codeOf), ['unauthorized']);
 });
@@ -185,7 +195,7 @@ test('tokens are changed while the server runs; who has entered stays', async (t
   assert.equal((await after.ask({ action: 'hello', token: WRONG })).action, 'hello');
   const old = await connect();
   old.send({ action: 'hello', token: TOKEN });
-  await until(() => clock.pendingTimers === 1);
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
   clock.advance(1000);
   assert.deepEqual((await old.ended()).map(codeOf), ['unauthorized']);
   assert.throws(() => server.setTokens({ client: ['short'], admin: [] }), RangeError);
