@@ -72,6 +72,25 @@ test('a stranger does not hear that the server is full', async (t) => {
   assert.equal(codeOf(await client.ask({ action: 'hello', token: TOKEN })), 'too_many_sessions');
 });
 
+test('a stranger does not hear that the server drains', async (t) => {
+  const { connect, server, watch } = await setUp(t, { tokens: [TOKEN] });
+  const holder = await connect();
+  await holder.ask({ action: 'hello', token: TOKEN });
+  await holder.ask(lock(write('a')));
+  const stranger = await connect();
+  stranger.sendRaw('{');
+  await watch.until('connected', 2);
+  const drained = server.drain(1000);
+  assert.equal(codeOf(await holder.next()), 'draining');
+  stranger.sendRaw('"action":"hello"}\n');
+  assert.deepEqual((await stranger.ended()).map(codeOf), ['unauthorized']);
+  stranger.socket.end();
+  await holder.ask({ action: 'release' });
+  await holder.ended();
+  holder.socket.end();
+  assert.deepEqual(await drained, { cutOff: 0 });
+});
+
 test('the name of a session is no good without a token', async (t) => {
   const { connect, cut } = await setUpClosed(t);
   const client = await connect();

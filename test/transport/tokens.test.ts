@@ -33,7 +33,7 @@ async function refusalOf(socket: WebSocket): Promise<number | undefined> {
   return response.statusCode;
 }
 
-const PATHS = ['/', '/stats_v1?namespace=a', '/v1?namespace=a', '/v2', '/nothing'];
+const PATHS = ['/', '/metrics', '/stats_v1?namespace=a', '/v1?namespace=a', '/v2', '/nothing'];
 
 for (const path of PATHS) {
   test(`${path} is answered 401 without a token, and a sentence that says how`, async (t) => {
@@ -50,6 +50,13 @@ for (const path of PATHS) {
     assert.deepEqual(statuses(await exchange(port, handshake(path))), [401], 'a handshake');
   });
 }
+
+test('probes are answered without a token, and whatever token they show', async (t) => {
+  const { port } = await setUp(t);
+  for (const path of ['/livez', '/readyz', `/livez?token=${WRONG}`]) {
+    assert.equal((await ask(port, path)).status, 200, path);
+  }
+});
 
 test('CONNECT and other upgrades are answered 401, too', async (t) => {
   const { port } = await setUp(t);
