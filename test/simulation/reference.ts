@@ -211,6 +211,8 @@ export class ReferenceServer {
       this.#fault(peer, request, 'draining');
     } else if (action === 'hello') {
       this.#hello(peer, request);
+    } else if (action === 'bye') {
+      this.#bye(peer, request);
     } else {
       this.#answer(peer, this.#current(peer), request);
     }
@@ -229,8 +231,12 @@ export class ReferenceServer {
     else if (action === 'evict') this.#evict(peer, session, request);
     else if (action === 'stats') this.#say(peer, statsGist(session.namespace, ref));
     else this.#say(peer, `${action} ${ref}`);
-    if (action !== 'bye') return;
-    this.#finish(session, 'ended');
+  }
+
+  /** Who has no session begins none for that. */
+  #bye(peer: ReferencePeer, { ref }: Request): void {
+    this.#say(peer, `bye ${ref}`);
+    if (peer.session !== undefined) this.#finish(peer.session, 'ended');
     this.#end(peer, 'goodbye');
   }
 
