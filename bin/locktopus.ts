@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The executable: hands the program its arguments, environment, terminal and signals. */
 import { constants } from 'node:os';
+import { inheritedFds } from '../src/cli/activation.ts';
 import { crash } from '../src/cli/crash.ts';
 import { run } from '../src/cli/run.ts';
 
@@ -15,6 +16,7 @@ process.stderr.on('error', () => {});
 const running = await run(process.argv.slice(2), process.env, {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
+  fds: inheritedFds(process.env, process.pid),
 });
 
 if (typeof running === 'number') {

@@ -16,4 +16,5 @@ export type { LockObserver, ReleaseCause } from './session/session.ts';
 export type { Lock, LockState } from './table/lock.ts';
 export { LockTable, type TableSize } from './table/lock-table.ts';
 export type { Path, ReadResource, Resource, WriteResource } from './table/resource.ts';
+export type { TlsFiles } from './transport/door.ts';
 export { VERSION } from './version.ts';

@@ -4,7 +4,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { type AddressInfo, createServer, type Socket, type Server as TcpServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { Access, type Tokens } from './protocol/access.ts';
 import type { AdminObserver } from './protocol/eviction.ts';
 import type { ConversationHost } from './protocol/session-conversation.ts';
@@ -17,7 +17,8 @@ import { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
 import type { LockObserver } from './session/session.ts';
 import { StallMeter, type StallReport, TICK_MS } from './session/stall-meter.ts';
-import { Entrance } from './transport/entrance.ts';
+import { addressName, Door, type Place, type TlsFiles } from './transport/door.ts';
+import { Entrance, MAX_TURNED_AWAY } from './transport/entrance.ts';
 import { HttpGuests, type HttpHost } from './transport/http-guests.ts';
 import { LineConnection } from './transport/line-connection.ts';
 import type { Figures } from './transport/metrics-page.ts';
@@ -38,6 +39,14 @@ export interface ServerOptions {
   readonly host?: string;
   /** 0 takes a free port. Default 9009. */
   readonly port?: number;
+  /** Whether to listen on `host` and `port` at all. Default true. */
+  readonly tcp?: boolean;
+  /** TLS for everything that comes in by TCP. Default none. */
+  readonly tls?: TlsFiles | undefined;
+  /** A Unix socket to listen on, too, and the permissions of its file. Default none, and 0o660. */
+  readonly socket?: { readonly path: string; readonly mode?: number } | undefined;
+  /** Sockets that are listening already, by descriptor, instead of all of the above. */
+  readonly fds?: readonly number[] | undefined;
   /** Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000. */
   readonly defaultAbandonTimeoutMs?: number;
   /** Bounds that differ from `DEFAULT_LIMITS`. */
@@ -53,6 +62,8 @@ export interface ServerOptions {
   readonly adminObserver?: AdminObserver | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
+  /** Hears when somebody could not be let in, for want of descriptors, say. It may be often. */
+  readonly stuckObserver?: ((error: Error) => void) | undefined;
   /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
   readonly stallThresholdMs?: number;
   /** Hears of stalls, seldom enough for a log. */
@@ -90,14 +101,17 @@ export const DEFAULT_STALL_THRESHOLD_MS = 500;
 /** Random bytes in the name of a session: more than anybody can guess. */
 const NAME_BYTES = 24;
 
-/** Milliseconds of silence after which TCP asks whether the peer is still there. */
-const KEEPALIVE_MS = 60_000;
+/** The owner of a Unix socket and its group may connect. */
+const DEFAULT_SOCKET_MODE = 0o660;
 
 export class Server {
   readonly #options: ServerOptions;
   readonly #namespaces = new Namespaces(new IdCounter(Date.now()).next);
   readonly #clock: Clock;
-  readonly #tcp: TcpServer;
+  #doors: readonly Door[] = [];
+  /** Through which of them each socket came. */
+  readonly #doorOf = new WeakMap<Socket, Door>();
+  #unixClients = 0;
   readonly #http: HttpGuests;
   readonly #host: ConversationHost;
   readonly #entrance: Entrance;
@@ -141,43 +155,46 @@ export class Server {
       acceptHttp: (socket, head) => this.#http.accept(socket, head),
       refuseHttp: (socket, head, refusal) => this.#http.turnAway(socket, head, refusal),
     });
-    this.#tcp = createServer(
-      // Half-open, because whoever sent all it had to say may still wait for the answer.
-      {
-        allowHalfOpen: true,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEPALIVE_MS,
-      },
-      (socket) => this.#welcome(socket),
-    );
   }
 
-  /** Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... */
+  /**
+   * Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... or
+   * with that of TLS, when the certificate or the key can't be used.
+   */
   async listen(): Promise<void> {
-    const { host = DEFAULT_HOST, port = DEFAULT_PORT } = this.#options;
     // Node takes the empty name for all addresses of the machine, which nobody means by it.
-    if (host === '') throw new RangeError('host must not be empty');
-    await new Promise<void>((resolve, reject) => {
-      this.#tcp.once('error', reject);
-      this.#tcp.listen({ host, port }, () => {
-        this.#tcp.off('error', reject);
-        resolve();
-      });
-    });
+    if (this.#options.host === '') throw new RangeError('host must not be empty');
+    const doors = placesOf(this.#options).map((place) => this.#makeDoor(place));
+    if (doors.length === 0) throw new RangeError('there is nowhere to listen on');
+    try {
+      for (const door of doors) await door.open();
+    } catch (error) {
+      for (const door of doors) door.close();
+      throw error;
+    }
+    this.#doors = doors;
     this.#meterStalls();
   }
 
-  /** Where the server listens. */
+  /** Where the server listens by TCP. */
   get address(): AddressInfo {
-    const address = this.#tcp.address();
-    if (address === null || typeof address === 'string') throw new Error('not listening');
-    return address;
+    for (const { address } of this.#doors) if (address !== undefined) return address;
+    throw new Error('not listening by TCP');
   }
 
-  /** Whether the server listens where only its own machine can reach it. */
-  get isLoopback(): boolean {
-    return isLoopback(this.address.address);
+  /** All places that the server listens on, in words. */
+  get places(): readonly string[] {
+    return this.#doors.map(({ name }) => name);
+  }
+
+  /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
+  setTls(files: TlsFiles): void {
+    for (const door of this.#doors) door.setTls(files);
+  }
+
+  /** Those of them that others than this machine may reach. */
+  get exposedPlaces(): readonly string[] {
+    return this.#doors.filter((door) => !door.isLocal && !isLoopback(door)).map(({ name }) => name);
   }
 
   /** Other tokens from now on; who is connected stays. Throws a RangeError when one can't be. */
@@ -204,7 +221,7 @@ export class Server {
     this.#isClosing = true;
     clearInterval(this.#stallTicker);
     const closed = [
-      new Promise<void>((resolve) => this.#tcp.close(() => resolve())),
+      ...this.#doors.map((door) => door.close()),
       // Node counts a socket as closed before those who listen to it have heard.
       ...[...this.#entrance.sockets()].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
@@ -263,24 +280,37 @@ export class Server {
     this.#stallTicker = setInterval(tick, TICK_MS).unref();
   }
 
-  #welcome(socket: Socket): void {
-    // First of all: a socket that fails with nobody listening would end the process.
-    socket.on('error', () => socket.destroy());
-    this.#clock.arrived?.();
+  #makeDoor(place: Place): Door {
+    const { firstMessageMs, maxConnections } = this.#host.limits;
+    const options = {
+      place,
+      tls: this.#options.tls,
+      handshakeMs: firstMessageMs,
+      maxConnections: maxConnections + MAX_TURNED_AWAY,
+    };
+    return new Door(options, {
+      arrived: () => this.#clock.arrived?.(),
+      welcome: (socket, door) => this.#welcome(socket, door),
+      stuck: (error) => this.#options.stuckObserver?.(error),
+    });
+  }
+
+  #welcome(socket: Socket, door: Door): void {
+    this.#doorOf.set(socket, door);
     this.#accepted++;
     if (this.#isClosing) socket.destroy();
     else this.#entrance.welcome(socket);
   }
 
   #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {
-    const client = clientName(socket);
+    const client = this.#clientName(socket);
     this.#announce(client, socket, 'lines');
     const connection = new LineConnection(
       socket,
       head,
       this.#host,
       client,
-      isLocal(socket),
+      this.#isLocal(socket),
       patience,
     );
     this.#converse(socket, connection);
@@ -290,6 +320,18 @@ export class Server {
   #converse(socket: Socket, conversation: Stoppable): void {
     this.#conversations.set(socket, conversation);
     socket.on('close', () => this.#conversations.delete(socket));
+  }
+
+  /** A peer as people know it: its address; on a Unix socket, where peers have none, a number. */
+  #clientName(socket: Socket): string {
+    if (this.#doorOf.get(socket)?.isLocal) return `unix#${++this.#unixClients}`;
+    const { remoteAddress = 'unknown', remotePort = 0 } = socket;
+    return addressName(remoteAddress, remotePort);
+  }
+
+  /** Whether the peer is on this machine. A socket that is gone already has no address: then not. */
+  #isLocal(socket: Socket): boolean {
+    return this.#doorOf.get(socket)?.isLocal || isLoopbackAddress(socket.remoteAddress);
   }
 
   #announce(client: string, socket: Socket, kind: ClientKind): void {
@@ -323,9 +365,9 @@ export class Server {
       ...this.#host,
       visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
       figures: () => this.#figures(),
-      isLoopback: () => this.isLoopback,
-      clientName,
-      isLocal,
+      isLoopback: (socket) => isLoopback(this.#doorOf.get(socket)),
+      clientName: (socket) => this.#clientName(socket),
+      isLocal: (socket) => this.#isLocal(socket),
       opened: (channel, socket) => {
         this.#announce(channel.client, socket, 'websocket');
         this.#converse(socket, channel);
@@ -334,21 +376,20 @@ export class Server {
   }
 }
 
-/** The address of a peer as people know it. */
-function clientName({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
-  return addressName(remoteAddress, remotePort);
+/** Where a server with these options listens. */
+function placesOf(options: ServerOptions): Place[] {
+  const { host = DEFAULT_HOST, port = DEFAULT_PORT, tcp = true, socket, fds = [] } = options;
+  if (fds.length > 0) return fds.map((fd) => ({ fd }));
+  const places: Place[] = tcp ? [{ host, port }] : [];
+  if (socket !== undefined) places.push({ mode: DEFAULT_SOCKET_MODE, ...socket });
+  return places;
 }
 
-/** An address and a port in one word; an IPv6 address is put in brackets. */
-export function addressName(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+/** Whether that door leads to a TCP port which only this machine can reach. */
+function isLoopback(door: Door | undefined): boolean {
+  return isLoopbackAddress(door?.address?.address);
 }
 
-/** Whether the peer is on this machine. A socket that is gone already has no address: then not. */
-function isLocal({ remoteAddress }: Socket): boolean {
-  return remoteAddress !== undefined && isLoopback(remoteAddress);
-}
-
-function isLoopback(address: string): boolean {
+function isLoopbackAddress(address = ''): boolean {
   return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }

@@ -1,11 +1,5 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
-import {
-  type ClientObserver,
-  DEFAULT_HOST,
-  DEFAULT_PORT,
-  type Drained,
-  Server,
-} from '../server.ts';
+import { type ClientObserver, type Drained, Server } from '../server.ts';
 import type { LockObserver } from '../session/session.ts';
 import { VERSION } from '../version.ts';
 import { readCommand, type Settings } from './settings.ts';
@@ -20,8 +14,13 @@ import {
   startLine,
   statsLine,
   stoppedLine,
+  stuckLine,
 } from './texts.ts';
+import { readTlsFiles } from './tls-files.ts';
 import { hasTokenFile, readTokens } from './tokens.ts';
+
+/** Milliseconds between two lines about connections that could not be accepted. */
+const SELDOM_MS = 10_000;
 
 /** Seconds between two looks at how far a drain is. */
 const DRAIN_LOOK_S = 1;
@@ -30,6 +29,8 @@ const DRAIN_LOOK_S = 1;
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
+  /** Sockets that were opened for the program and are to be listened on. */
+  readonly fds?: readonly number[];
 }
 
 export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2, cutOff: 3 } as const;
@@ -75,13 +76,19 @@ export interface RunningServer {
 async function serve(settings: Settings, terminal: Terminal): Promise<number | RunningServer> {
   const log = (text: string): void => terminal.out(`${new Date().toISOString()} ${text}\n`);
   const secrets = readTokens(settings.tokens);
-  if (typeof secrets === 'string') {
-    terminal.err(`locktopus: ${secrets}.\n`);
+  const tls = readTlsFiles(settings.tls);
+  for (const fault of [secrets, tls]) {
+    if (typeof fault !== 'string') continue;
+    terminal.err(`locktopus: ${fault}.\n`);
     return ExitCode.mistake;
   }
+  if (typeof secrets === 'string' || typeof tls === 'string') return ExitCode.mistake;
   const { tokens } = secrets;
   const server = new Server({
     ...settings.server,
+    tls,
+    fds: terminal.fds,
+    stuckObserver: seldom((error) => log(stuckLine(error))),
     tokens: tokens.client,
     adminTokens: tokens.admin,
     adminObserver: { evicted: (eviction, by) => log(evictionLine(eviction, by)) },
@@ -92,17 +99,17 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   try {
     await server.listen();
   } catch (error) {
-    const { host = DEFAULT_HOST, port = DEFAULT_PORT } = settings.server;
     const failure = error instanceof Error ? error : new Error(String(error));
-    terminal.err(`locktopus: ${listenFailure(failure, host, port)}\n`);
+    terminal.err(`locktopus: ${listenFailure(failure, settings.server)}\n`);
     return ExitCode.cannotListen;
   }
-  log(startLine(server.address, settings));
+  log(startLine(server.places, settings));
   for (const warning of secrets.warnings) log(warning);
-  if (!server.isLoopback && tokens.client.length === 0) log(exposureWarning(server.address));
+  const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;
+  if (!isGuarded) for (const place of server.exposedPlaces) log(exposureWarning(place));
   const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
   return {
-    reload: hasTokenFile(settings.tokens) ? () => reloadTokens(server, settings, log) : undefined,
+    reload: reloadOf(server, settings, log),
     async stop(signal) {
       clearInterval(ticker);
       log(`${signal}: stopping (${statsLine(server.counts)}); again to end at once`);
@@ -110,6 +117,43 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
       log(stoppedLine(cutOff));
       return cutOff === 0 ? ExitCode.ok : ExitCode.cutOff;
     },
+  };
+}
+
+/** What reads all files again that the server was started with; undefined when there are none. */
+function reloadOf(
+  server: Server,
+  settings: Settings,
+  log: (text: string) => void,
+): (() => void) | undefined {
+  const hasTls = settings.tls.cert !== '';
+  const hasTokens = hasTokenFile(settings.tokens);
+  if (!hasTls && !hasTokens) return undefined;
+  return () => {
+    if (hasTls) reloadTls(server, settings, log);
+    if (hasTokens) reloadTokens(server, settings, log);
+  };
+}
+
+function reloadTls(server: Server, { tls }: Settings, log: (text: string) => void): void {
+  const files = readTlsFiles(tls);
+  if (files === undefined) return;
+  if (typeof files === 'string') {
+    log(`${files}; the certificate stays as it was`);
+    return;
+  }
+  server.setTls(files);
+  log('read the certificate and its key again');
+}
+
+/** Passes on one call in ten seconds at most. */
+function seldom<T>(callback: (value: T) => void): (value: T) => void {
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return (value) => {
+    const nowMs = performance.now();
+    if (nowMs - lastMs < SELDOM_MS) return;
+    lastMs = nowMs;
+    callback(value);
   };
 }
 

@@ -11,11 +11,13 @@ import {
   type ServerOptions,
 } from '../server.ts';
 import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
+import type { TlsPaths } from './tls-files.ts';
 import type { TokenSource, TokenSources } from './tokens.ts';
 
 export interface Settings {
   readonly server: ServerOptions;
   readonly tokens: TokenSources;
+  readonly tls: TlsPaths;
   readonly logClients: boolean;
   readonly logLocks: boolean;
   /** Seconds between two lines of numbers; 0 for none. */
@@ -36,7 +38,7 @@ export type Command =
 interface Option {
   readonly flag: string;
   readonly short?: string;
-  readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer';
+  readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
   readonly min?: number;
   readonly max?: number;
   /** What the value is called in the help text. */
@@ -70,6 +72,36 @@ export const OPTIONS = [
     value: 'PORT',
     default: String(DEFAULT_PORT),
     help: 'port to listen on; 0 takes a free one',
+  },
+  {
+    flag: 'socket',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'Unix socket to listen on, too',
+  },
+  {
+    flag: 'socket-mode',
+    type: 'mode',
+    value: 'MODE',
+    default: '660',
+    help: 'permissions of that socket: who may write may connect',
+  },
+  { flag: 'no-tcp', type: 'switch', default: 'false', help: 'listen on the Unix socket only' },
+  {
+    flag: 'tls-cert',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'certificate, in PEM: everything on the TCP port is TLS then',
+  },
+  { flag: 'tls-key', type: 'path', value: 'PATH', default: '', help: 'its key, in PEM' },
+  {
+    flag: 'tls-ca',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'only clients with a certificate of one of these may connect',
   },
   {
     flag: 'default-abandon-timeout',
@@ -229,6 +261,9 @@ function mistakeIn(option: Option, value: string, source: string): string | unde
     return `${source} must be true or false, not "${value}"`;
   }
   if (option.type === 'text' && value === '') return `${source} must not be empty`;
+  if (option.type === 'mode' && !/^[0-7]{3}$/.test(value)) {
+    return `${source} must be three octal digits, such as 660, not "${value}"`;
+  }
   if (option.type !== 'integer') return undefined;
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = option;
   const number = asInteger(value);
@@ -253,6 +288,7 @@ function settingsFrom(
 ): Settings {
   const text = (flag: Flag): string => values.get(flag) ?? '';
   const integer = (flag: Flag): number => Number(text(flag));
+  const isOn = (flag: Flag): boolean => asSwitch(text(flag)) ?? false;
   const list = (flag: Flag): string[] =>
     text(flag)
       .split(',')
@@ -266,6 +302,11 @@ function settingsFrom(
     server: {
       host: text('host'),
       port: integer('port'),
+      tcp: !isOn('no-tcp'),
+      socket:
+        text('socket') === ''
+          ? undefined
+          : { path: text('socket'), mode: Number.parseInt(text('socket-mode'), 8) },
       defaultAbandonTimeoutMs: integer('default-abandon-timeout'),
       allowedOrigins: list('allow-origin'),
       allowedHosts: list('allow-host'),
@@ -285,8 +326,9 @@ function settingsFrom(
         firstMessageMs: integer('first-message-timeout'),
       },
     },
-    logClients: asSwitch(text('log-clients')) ?? false,
-    logLocks: asSwitch(text('log-locks')) ?? false,
+    tls: { cert: text('tls-cert'), key: text('tls-key'), ca: text('tls-ca') },
+    logClients: isOn('log-clients'),
+    logLocks: isOn('log-locks'),
     statsIntervalS: integer('stats-interval'),
     drainTimeoutMs: integer('drain-timeout'),
     chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(

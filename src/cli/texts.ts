@@ -1,10 +1,10 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
-import type { AddressInfo } from 'node:net';
 import type { Eviction } from '../protocol/eviction.ts';
-import { addressName, type ServerCounts } from '../server.ts';
+import { DEFAULT_HOST, DEFAULT_PORT, type ServerCounts, type ServerOptions } from '../server.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import type { StallReport } from '../session/stall-meter.ts';
 import type { Resource } from '../table/resource.ts';
+import { addressName } from '../transport/door.ts';
 import { VERSION } from '../version.ts';
 import { OPTIONS, type Settings, variableOf } from './settings.ts';
 
@@ -35,7 +35,10 @@ may also stand in ${variableOf('token')} and ${variableOf('admin-token')}.
 One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"}), WebSocket
 (ws://localhost:9009/v1?namespace=NAME) and HTTP (http://localhost:9009/).
 
-SIGHUP: reads the token files again; who is connected stays. Without any it is as SIGTERM.
+Started by systemd with sockets (LISTEN_FDS), it listens on those and on nothing else.
+
+SIGHUP: reads tokens, certificate and key again; who is connected stays. Without any of those files it
+is as SIGTERM.
 SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
 --drain-timeout, and stops; a second one ends at once.
 
@@ -46,16 +49,15 @@ trust its locks; 130 or 143 ended by a second signal.
 }
 
 /** Where it listens and how it was set up, in one line. */
-export function startLine(address: AddressInfo, { chosen }: Settings): string {
-  const where = addressName(address.address, address.port);
+export function startLine(places: readonly string[], { chosen }: Settings): string {
+  const where = places.join(' and ');
   const how = chosen.length === 0 ? 'all options at their defaults' : chosen.join(', ');
   return `Locktopus ${VERSION} listens on ${where} (${how})`;
 }
 
 /** What is to be said when everybody who reaches this server may enter, and that is not only us. */
-export function exposureWarning(address: AddressInfo): string {
-  const where = addressName(address.address, address.port);
-  return `warning: everybody who can reach ${where} may take locks and look at them. Set a token with --token-file, or listen on 127.0.0.1`;
+export function exposureWarning(place: string): string {
+  return `warning: everybody who can reach ${place} may take locks and look at them. Set a token with --token-file, or listen on 127.0.0.1`;
 }
 
 /** What an administrator did, and to whom. */
@@ -66,7 +68,17 @@ export function evictionLine({ session, lock, locks }: Eviction, by: string): st
 }
 
 /** Why the server could not start, and what to do. */
-export function listenFailure(error: NodeJS.ErrnoException, host: string, port: number): string {
+export function listenFailure(
+  error: NodeJS.ErrnoException,
+  { host = DEFAULT_HOST, port = DEFAULT_PORT, socket }: ServerOptions,
+): string {
+  if (error instanceof RangeError) {
+    return `${error.message}: with --no-tcp, choose a Unix socket with --socket.`;
+  }
+  // What the system says of a Unix socket names its path as the address.
+  if (socket !== undefined && 'address' in error && error.address === socket.path) {
+    return socketFailure(error, socket.path);
+  }
   const where = addressName(host, port);
   switch (error.code) {
     case 'EADDRINUSE':
@@ -81,6 +93,27 @@ export function listenFailure(error: NodeJS.ErrnoException, host: string, port: 
     default:
       return `cannot listen on ${where}: ${error.message}`;
   }
+}
+
+function socketFailure(error: NodeJS.ErrnoException, path: string): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `${path} is in use by another program, or is no socket. Stop that one, or choose another path with --socket.`;
+    case 'EACCES':
+    case 'EPERM':
+      return `${path} may not be made by this user. Choose a path with --socket where it may write.`;
+    case 'ENOENT':
+      return `the folder of ${path} is not there. Make it, or choose another path with --socket.`;
+    default:
+      return `cannot listen on ${path}: ${error.message}`;
+  }
+}
+
+/** Somebody could not be let in. */
+export function stuckLine({ code, message }: NodeJS.ErrnoException): string {
+  const isOutOfFiles = code === 'EMFILE' || code === 'ENFILE';
+  const cure = isOutOfFiles ? ': raise the limit of open files (ulimit -n)' : '';
+  return `a connection could not be accepted (${message})${cure}; those that are open are served`;
 }
 
 export function statsLine(counts: ServerCounts): string {

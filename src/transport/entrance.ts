@@ -17,7 +17,7 @@ import { protocolOf } from './first-bytes.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 
 /** Connections beyond the limit that wait to be told so. */
-const MAX_TURNED_AWAY = 100;
+export const MAX_TURNED_AWAY = 100;
 
 /** A connection of the line protocol. */
 export interface LineGuest {

@@ -40,8 +40,8 @@ export interface HttpHost extends ConversationHost, PageHost {
   readonly visitors: VisitorRules;
   /** Whether the peer of `socket` is on this machine. */
   isLocal(socket: Socket): boolean;
-  /** Whether the server listens where only its own machine can reach it. */
-  isLoopback(): boolean;
+  /** Whether `socket` came by TCP where only this machine can reach the server. */
+  isLoopback(socket: Socket): boolean;
   /** The peer of `socket` as people know it. */
   clientName(socket: Socket): string;
   /** A WebSocket was opened by `handshake`; called once for each. */
@@ -141,9 +141,10 @@ export class HttpGuests {
     return pageFor(request.method ?? 'GET', url, this.#host);
   }
 
-  #refuseVisitor({ headers }: IncomingMessage): Page | undefined {
+  #refuseVisitor({ headers, socket }: IncomingMessage): Page | undefined {
     const { visitors } = this.#host;
-    const why = refuseVisitor(visitors, headers.origin, headers.host, this.#host.isLoopback());
+    const isLoopback = this.#host.isLoopback(socket);
+    const why = refuseVisitor(visitors, headers.origin, headers.host, isLoopback);
     return why === undefined ? undefined : sentence(403, why);
   }
 

@@ -46,7 +46,7 @@ test('a port in use is said in a sentence and ends it with 1', async (t) => {
 
 test('each failure to listen has a sentence that says what to do', () => {
   const said = (code: string) =>
-    listenFailure(Object.assign(new Error('why'), { code }), '::1', 80);
+    listenFailure(Object.assign(new Error('why'), { code }), { host: '::1', port: 80 });
   assert.match(
     said('EACCES'),
     /^\[::1\]:80 may not be listened on .* ports below 1024 .* --port\.$/,
@@ -54,6 +54,17 @@ test('each failure to listen has a sentence that says what to do', () => {
   assert.match(said('EADDRNOTAVAIL'), /not an address of this machine\. .* --host/);
   assert.match(said('ENOTFOUND'), /could not be resolved\. .* --host/);
   assert.equal(said('EMFILE'), 'cannot listen on [::1]:80: why');
+  const saidOfSocket = (code: string) => {
+    const error = Object.assign(new Error('why'), { code, address: '/run/l.sock' });
+    return listenFailure(error, { socket: { path: '/run/l.sock' } });
+  };
+  assert.match(saidOfSocket('EADDRINUSE'), /^\/run\/l\.sock is in use by another .* --socket\.$/);
+  assert.match(saidOfSocket('EACCES'), /may not be made by this user\. .* --socket/);
+  assert.match(
+    saidOfSocket('ENOENT'),
+    /the folder of \/run\/l\.sock is not there\. .* --socket\.$/,
+  );
+  assert.equal(saidOfSocket('EIO'), 'cannot listen on /run/l.sock: why');
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -21,6 +21,8 @@ test('the defaults are those of the documentation', () => {
     server: {
       host: '127.0.0.1',
       port: 9009,
+      tcp: true,
+      socket: undefined,
       defaultAbandonTimeoutMs: 60_000,
       allowedOrigins: [],
       allowedHosts: [],
@@ -31,6 +33,7 @@ test('the defaults are those of the documentation', () => {
       client: { file: '', variable: 'LOCKTOPUS_TOKEN', value: '' },
       admin: { file: '', variable: 'LOCKTOPUS_ADMIN_TOKEN', value: '' },
     },
+    tls: { cert: '', key: '', ca: '' },
     logClients: false,
     logLocks: false,
     statsIntervalS: 0,
@@ -47,6 +50,7 @@ test('every option can be given by flag and by variable, and the flag wins', () 
       integer: ['1', '2'],
       text: ['a', 'b'],
       path: ['a', 'b'],
+      mode: ['600', '666'],
       list: ['a', 'b'],
     }[type] as [string, string];
     const byFlag = settingsOf([`--${flag}=${one}`]);

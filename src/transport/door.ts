@@ -1,0 +1,192 @@
+/**
+ * A place to listen on: a TCP port, a Unix socket, or a socket that whoever started the program has
+ * opened already. With TLS, what comes in by TCP is unwrapped first; a Unix socket needs none.
+ */
+import { lstatSync, unlinkSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+
+/** What TLS needs, in PEM. */
+export interface TlsFiles {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  /** Only clients with a certificate that one of these has signed may connect. */
+  readonly ca?: string | Buffer | undefined;
+}
+
+/** Where a door is. */
+export type Place =
+  | { readonly host: string; readonly port: number }
+  /** @see `mode` the permissions of the socket file: whoever may write to it may connect */
+  | { readonly path: string; readonly mode: number }
+  | { readonly fd: number };
+
+export interface DoorOptions {
+  readonly place: Place;
+  readonly tls?: TlsFiles | undefined;
+  /** Milliseconds for the handshake of TLS. */
+  readonly handshakeMs: number;
+  /** Connections of this door, those that are still in their handshake too; more are cut at once. */
+  readonly maxConnections: number;
+}
+
+/** What becomes of whoever comes in. */
+export interface DoorKeeper {
+  /** Somebody is at the door; what it sends is not known yet. */
+  arrived(): void;
+  /** Somebody came in: a socket with an `error` listener, half-open allowed. */
+  welcome(socket: Socket, door: Door): void;
+  /** Somebody could not be let in, for want of descriptors, say. The door stays open. */
+  stuck(error: Error): void;
+}
+
+const MIN_TLS_VERSION = 'TLSv1.2';
+
+/** Milliseconds of silence after which TCP asks whether the peer is still there. */
+const KEEPALIVE_MS = 60_000;
+
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #server: Server;
+  readonly #tls: TlsServer | undefined;
+  #isLocal = false;
+
+  /** @throws Error when the certificate or the key can't be used */
+  constructor(options: DoorOptions, keeper: DoorKeeper) {
+    this.#options = options;
+    const enter = (socket: Socket): void => {
+      // First of all: a socket that fails with nobody listening would end the process.
+      socket.on('error', () => socket.destroy());
+      keeper.welcome(socket, this);
+    };
+    this.#tls = options.tls && createSecureLayer(options.tls, options.handshakeMs, enter);
+    this.#server = createServer({
+      // Half-open, because whoever sent all it had to say may still wait for the answer.
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_MS,
+    });
+    this.#server.maxConnections = options.maxConnections;
+    this.#server.on('connection', (socket) => {
+      keeper.arrived();
+      if (this.#tls === undefined || this.isLocal) enter(socket);
+      else this.#tls.emit('connection', socket);
+    });
+    this.#server.on('error', (error) => {
+      if (this.#server.listening) keeper.stuck(error);
+    });
+  }
+
+  /** Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... */
+  async open(): Promise<void> {
+    const { place } = this.#options;
+    if (!('path' in place)) {
+      await this.#listen(place);
+      return;
+    }
+    try {
+      await this.#listenOn(place.path, place.mode);
+    } catch (error) {
+      if (!isInUse(error) || !(await isStale(place.path))) throw error;
+      unlinkSync(place.path);
+      await this.#listenOn(place.path, place.mode);
+    }
+  }
+
+  /** Lets nobody in any more. Resolves when the last connection is closed. */
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** The TCP address; undefined for a Unix socket, and when it is not open. */
+  get address(): AddressInfo | undefined {
+    const address = this.#server.address();
+    return address === null || typeof address === 'string' ? undefined : address;
+  }
+
+  /** Whether it is a Unix socket: whoever comes in is on this machine, and no web page. */
+  get isLocal(): boolean {
+    return this.#isLocal;
+  }
+
+  /** The place in a word, for people. */
+  get name(): string {
+    const address = this.#server.address();
+    if (typeof address === 'string') return `unix:${address}`;
+    if (address === null) return 'nowhere';
+    return `${addressName(address.address, address.port)}${this.#tls === undefined ? '' : ' (TLS)'}`;
+  }
+
+  /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
+  setTls(files: TlsFiles): void {
+    this.#tls?.setSecureContext(contextOf(files));
+  }
+
+  #listenOn(path: string, mode: number): Promise<void> {
+    // The file is made inside of `listen`, with these permissions from its first moment on.
+    const umask = process.umask(0o777 & ~mode);
+    try {
+      return this.#listen({ path });
+    } finally {
+      process.umask(umask);
+    }
+  }
+
+  #listen(
+    place: { path: string } | { fd: number } | { host: string; port: number },
+  ): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(place, () => {
+        this.#server.off('error', reject);
+        this.#isLocal = typeof this.#server.address() === 'string';
+        resolve();
+      });
+    });
+  }
+}
+
+/** An address and a port in one word; an IPv6 address is put in brackets. */
+export function addressName(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function createSecureLayer(
+  files: TlsFiles,
+  handshakeMs: number,
+  enter: (socket: Socket) => void,
+): TlsServer {
+  const server = createTlsServer({
+    ...contextOf(files),
+    allowHalfOpen: true,
+    handshakeTimeout: handshakeMs,
+    requestCert: files.ca !== undefined,
+    rejectUnauthorized: files.ca !== undefined,
+  });
+  server.on('secureConnection', enter);
+  // A failed handshake: node:tls has cut the connection.
+  server.on('tlsClientError', () => {});
+  return server;
+}
+
+function contextOf({ cert, key, ca }: TlsFiles) {
+  return { cert, key, minVersion: MIN_TLS_VERSION, ...(ca === undefined ? {} : { ca }) } as const;
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+}
+
+/** Whether `path` is a socket that nobody listens on any more: its server was killed. */
+async function isStale(path: string): Promise<boolean> {
+  if (!lstatSync(path).isSocket()) return false;
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on('error', (error) => resolve('code' in error && error.code === 'ECONNREFUSED'));
+  });
+}
