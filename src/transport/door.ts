@@ -49,6 +49,8 @@ export class Door {
   readonly #options: DoorOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
+  /** Those whose handshake of TLS is not done, by both ends' addresses. */
+  readonly #handshaking = new Map<string, Socket>();
   #isLocal = false;
 
   /** @throws Error when the certificate or the key can't be used */
@@ -59,7 +61,11 @@ export class Door {
       socket.on('error', () => socket.destroy());
       keeper.welcome(socket, this);
     };
-    this.#tls = options.tls && createSecureLayer(options.tls, options.handshakeMs, enter);
+    const enterSecured = (socket: Socket): void => {
+      this.#handshaking.delete(endsOf(socket));
+      enter(socket);
+    };
+    this.#tls = options.tls && createSecureLayer(options.tls, options.handshakeMs, enterSecured);
     this.#server = createServer({
       // Half-open, because whoever sent all it had to say may still wait for the answer.
       allowHalfOpen: true,
@@ -71,7 +77,7 @@ export class Door {
     this.#server.on('connection', (socket) => {
       keeper.arrived();
       if (this.#tls === undefined || this.isLocal) enter(socket);
-      else this.#tls.emit('connection', socket);
+      else this.#shakeHands(socket, this.#tls);
     });
     this.#server.on('error', (error) => {
       if (this.#server.listening) keeper.stuck(error);
@@ -94,8 +100,12 @@ export class Door {
     }
   }
 
-  /** Lets nobody in any more. Resolves when the last connection is closed. */
+  /**
+   * Lets nobody in any more, not even those who are about to come in. Resolves when the last
+   * connection is closed.
+   */
   close(): Promise<void> {
+    for (const socket of this.#handshaking.values()) socket.destroy();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -112,15 +122,26 @@ export class Door {
 
   /** The place in a word, for people. */
   get name(): string {
-    const address = this.#server.address();
-    if (typeof address === 'string') return `unix:${address}`;
-    if (address === null) return 'nowhere';
-    return `${addressName(address.address, address.port)}${this.#tls === undefined ? '' : ' (TLS)'}`;
+    const { address } = this;
+    if (address !== undefined) {
+      const name = addressName(address.address, address.port);
+      return this.#tls === undefined ? name : `${name} (TLS)`;
+    }
+    const { place } = this.#options;
+    if ('path' in place) return `unix:${place.path}`;
+    return 'fd' in place ? `unix:fd ${place.fd}` : 'nowhere';
   }
 
   /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
   setTls(files: TlsFiles): void {
     this.#tls?.setSecureContext(contextOf(files));
+  }
+
+  #shakeHands(socket: Socket, tls: TlsServer): void {
+    const ends = endsOf(socket);
+    this.#handshaking.set(ends, socket);
+    socket.on('close', () => this.#handshaking.delete(ends));
+    tls.emit('connection', socket);
   }
 
   #listenOn(path: string, mode: number): Promise<void> {
@@ -140,11 +161,17 @@ export class Door {
       this.#server.once('error', reject);
       this.#server.listen(place, () => {
         this.#server.off('error', reject);
-        this.#isLocal = typeof this.#server.address() === 'string';
+        // Of an inherited Unix socket not even the path is known.
+        this.#isLocal = this.address === undefined;
         resolve();
       });
     });
   }
+}
+
+/** What tells one TCP connection from all others, and is the same inside TLS and below it. */
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }
 
 /** An address and a port in one word; an IPv6 address is put in brackets. */
@@ -165,8 +192,8 @@ function createSecureLayer(
     rejectUnauthorized: files.ca !== undefined,
   });
   server.on('secureConnection', enter);
-  // A failed handshake: node:tls has cut the connection.
-  server.on('tlsClientError', () => {});
+  // A handshake that failed, or took too long: node:tls leaves the connection to us.
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
   return server;
 }
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { OPTIONS, variableOf } from '../../src/cli/settings.ts';
-import { listenFailure } from '../../src/cli/texts.ts';
+import { listenFailure, stuckLine } from '../../src/cli/texts.ts';
 import { VERSION } from '../../src/version.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
@@ -65,6 +65,15 @@ test('each failure to listen has a sentence that says what to do', () => {
     /the folder of \/run\/l\.sock is not there\. .* --socket\.$/,
   );
   assert.equal(saidOfSocket('EIO'), 'cannot listen on /run/l.sock: why');
+});
+
+test('a connection that could not be accepted is told with what to do', () => {
+  const said = (code: string) => stuckLine(Object.assign(new Error('accept failed'), { code }));
+  assert.match(said('EMFILE'), /\(accept failed\): raise the limit of open files .* are served$/);
+  assert.match(
+    said('ECONNABORTED'),
+    /^a connection could not be accepted \(accept failed\); those/,
+  );
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

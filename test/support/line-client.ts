@@ -24,8 +24,13 @@ export class LineClient {
 
   static async connect(t: TestContext, port: number, host = '127.0.0.1'): Promise<LineClient> {
     const socket = connect({ port, host, noDelay: true });
-    t.after(() => socket.destroy());
     await once(socket, 'connect');
+    return LineClient.on(t, socket);
+  }
+
+  /** Speaks on a socket of the test's. */
+  static on(t: TestContext, socket: Socket): LineClient {
+    t.after(() => socket.destroy());
     return new LineClient(socket);
   }
 

@@ -12,18 +12,26 @@ export class Program {
   stdout = '';
   stderr = '';
 
-  /** @param imports modules to be loaded before it, from the repository's root */
+  /**
+   * @param imports modules to be loaded before it, from the repository's root
+   * @param shell what a shell does first, in the process that becomes the program
+   * @param fds descriptors that it inherits, from 3 on
+   */
   constructor(
     t: TestContext,
     args: readonly string[],
     env: Record<string, string> = {},
     imports: readonly string[] = [],
+    { shell = '', fds = [] }: { shell?: string; fds?: readonly number[] } = {},
   ) {
     const before = ['tsx', ...imports].flatMap((module) => ['--import', module]);
-    this.child = spawn(process.execPath, [...before, BIN, ...args], {
+    const command = [process.execPath, ...before, BIN, ...args];
+    const [file = '', ...rest] =
+      shell === '' ? command : ['sh', '-c', `${shell}; exec "$@"`, 'sh', ...command];
+    this.child = spawn(file, rest, {
       cwd: ROOT,
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...fds],
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;

@@ -1,0 +1,141 @@
+/** The program's doors, as a user opens them: TLS, Unix sockets, systemd, and too few descriptors. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { LineClient, lock, write } from '../support/line-client.ts';
+import { Program } from '../support/program.ts';
+
+test('SIGHUP reads certificate and key again, and cuts nobody off', async (t) => {
+  const folder = temporaryFolder(t);
+  const [first, second] = [makeCertificate(folder, 'first'), makeCertificate(folder, 'second')];
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  copyFileSync(first.certFile, cert);
+  copyFileSync(first.keyFile, key);
+  const program = new Program(t, ['--port', '0', '--tls-cert', cert, '--tls-key', key]);
+  const [, port] = await program.logged(/listens on 127\.0\.0\.1:(\d+) \(TLS\) \(/);
+  const secure = async (ca: Buffer): Promise<LineClient> => {
+    const socket = connectTls({ port: Number(port), host: 'localhost', ca });
+    await once(socket, 'secureConnect');
+    return LineClient.on(t, socket);
+  };
+  const before = await secure(first.cert);
+  await before.ask(lock(write('a')));
+
+  copyFileSync(second.certFile, cert);
+  program.child.kill('SIGHUP');
+  await program.logged(
+    /certificate in \S+ and the key in \S+ can't be used: .*; the certificate stays as it was\n/,
+  );
+  assert.equal((await (await secure(first.cert)).ask({ action: 'ping' })).action, 'ping');
+
+  copyFileSync(second.keyFile, key);
+  program.child.kill('SIGHUP');
+  await program.logged(/read the certificate and its key again\n/);
+  const after = await secure(second.cert);
+  assert.equal((await after.ask(lock(write('a')))).state, 'enqueued');
+  await before.ask({ action: 'release' });
+  assert.equal((await after.next()).state, 'acquired');
+});
+
+test('a certificate that is not there, or does not fit, is said in a sentence', async (t) => {
+  const folder = temporaryFolder(t);
+  const { certFile, keyFile } = makeCertificate(folder, 'own');
+  const empty = join(folder, 'empty');
+  writeFileSync(empty, '');
+  for (const [args, sentence] of [
+    [['--tls-cert', certFile], /^locktopus: TLS needs both a certificate and its key: /],
+    [['--tls-ca', certFile], /^locktopus: TLS needs both a certificate and its key: /],
+    [
+      ['--tls-cert', `${certFile}.x`, '--tls-key', keyFile],
+      /^locktopus: --tls-cert: \S+ can't be read: ENOENT/,
+    ],
+    [
+      ['--tls-cert', certFile, '--tls-key', empty],
+      /^locktopus: the certificate in \S+ and the key in \S+ can't be used: /,
+    ],
+    [
+      ['--tls-cert', certFile, '--tls-key', keyFile, '--tls-ca', empty],
+      /^locktopus: --tls-ca: \S+ has no certificate in it/,
+    ],
+  ] as const) {
+    const program = new Program(t, ['--port', '0', ...args]);
+    assert.equal(await program.ended(), 2);
+    assert.match(program.stderr, sentence);
+  }
+});
+
+test('a Unix socket can be all there is', async (t) => {
+  const path = join(temporaryFolder(t), 'l.sock');
+  const program = new Program(t, ['--no-tcp', '--socket', path, '--socket-mode', '600']);
+  await program.logged(/listens on unix:\S+l\.sock \(/);
+  const client = LineClient.on(t, connect(path));
+  assert.equal((await client.ask(lock(write('a')))).state, 'acquired');
+  const second = new Program(t, ['--no-tcp', '--socket', path]);
+  assert.equal(await second.ended(), 1);
+  assert.match(second.stderr, /l\.sock is in use by another program, or is no socket\./);
+  const third = new Program(t, ['--no-tcp']);
+  assert.equal(await third.ended(), 1);
+  assert.match(
+    third.stderr,
+    /there is nowhere to listen on: with --no-tcp, choose .* --socket\.\n$/,
+  );
+});
+
+test('sockets that systemd has opened are listened on, and nothing else', async (t) => {
+  const path = join(temporaryFolder(t), 'l.sock');
+  const [tcp, unix] = [createServer().listen(0, '127.0.0.1'), createServer().listen(path)];
+  t.after(() => tcp.close());
+  t.after(() => unix.close());
+  await Promise.all([once(tcp, 'listening'), once(unix, 'listening')]);
+  const fds = [tcp, unix].map((door) => (door as unknown as Handle)._handle.fd);
+  const program = new Program(t, [], { LISTEN_FDS: '2' }, [], {
+    shell: 'export LISTEN_PID=$$',
+    fds,
+  });
+  const [, port] = await program.logged(/listens on 127\.0\.0\.1:(\d+) and unix:fd 4 \(/);
+  const address = tcp.address();
+  assert.equal(Number(port), typeof address === 'object' ? address?.port : undefined);
+  // This process would accept what comes, too. The file of the Unix socket goes with it.
+  tcp.close();
+  const client = await LineClient.connect(t, Number(port));
+  assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
+});
+
+interface Handle {
+  readonly _handle: { readonly fd: number };
+}
+
+test('without descriptors left it serves those it has, and accepts again later', async (t) => {
+  const program = new Program(t, ['--port', '0']);
+  const port = await program.port();
+  // Not before it runs: loading its modules takes many descriptors at a time.
+  execFileSync('prlimit', ['--nofile=50:50', '--pid', String(program.child.pid)]);
+  const first = await LineClient.connect(t, port);
+  await first.ask(lock(write('a')));
+  const sockets = Array.from({ length: 60 }, () => connect(port, '127.0.0.1'));
+  t.after(() => sockets.forEach((socket) => void socket.destroy()));
+  const closed = sockets.map((socket) => {
+    socket.on('error', () => {});
+    socket.resume();
+    return once(socket, 'close');
+  });
+  await Promise.race(closed);
+  assert.equal((await first.ask({ action: 'ping' })).action, 'ping');
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(closed);
+  for (;;) {
+    const late = await LineClient.connect(t, port);
+    late.send({ action: 'lock', resources: [write('b')] });
+    const reply = await late.next().catch(() => undefined);
+    if (reply === undefined) continue; // those before it are not closed yet
+    assert.equal(reply.state, 'acquired');
+    break;
+  }
+  assert.equal((await first.ask({ action: 'release' })).state, 'released');
+});
