@@ -6,17 +6,21 @@ import type { StallReport } from '../session/stall-meter.ts';
 import type { Resource } from '../table/resource.ts';
 import { addressName } from '../transport/door.ts';
 import { VERSION } from '../version.ts';
-import { OPTIONS, type Settings, variableOf } from './settings.ts';
+import { HEADINGS, OPTIONS, variableOf } from './options.ts';
+import type { Settings } from './settings.ts';
 
 const HELP_COLUMN = 34;
 
 export function helpText(): string {
+  const headings = new Map<string, string>(HEADINGS);
   const rows = OPTIONS.map((option) => {
+    const heading = headings.get(option.flag);
+    const before = heading === undefined ? '' : `\n${heading}:\n`;
     const short = 'short' in option ? `-${option.short}, ` : '    ';
     const value = 'value' in option ? ` ${option.value}` : '';
     const fallback =
       option.type === 'switch' || option.default === '' ? '' : ` [${option.default}]`;
-    return `  ${`${short}--${option.flag}${value}`.padEnd(HELP_COLUMN)}${option.help}${fallback}`;
+    return `${before}  ${`${short}--${option.flag}${value}`.padEnd(HELP_COLUMN)}${option.help}${fallback}`;
   });
   return `Locktopus ${VERSION}: a lock server. Programs that share data ask it for atomic sets of
 read and write locks on paths and get them strictly in order of arrival.
@@ -25,6 +29,7 @@ Usage: locktopus [options]
 
 Options [and their defaults]; lists are repeated or separated by commas:
 ${rows.join('\n')}
+
   ${'-h, --help'.padEnd(HELP_COLUMN)}show this text
   ${'    --version'.padEnd(HELP_COLUMN)}show the version
 
@@ -37,8 +42,8 @@ One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"
 
 Started by systemd with sockets (LISTEN_FDS), it listens on those and on nothing else.
 
-SIGHUP: reads tokens, certificate and key again; who is connected stays. Without any of those files it
-is as SIGTERM.
+SIGHUP: reads tokens, certificate and key again; who is connected stays. Without any of those
+files it is as SIGTERM.
 SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
 --drain-timeout, and stops; a second one ends at once.
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
-import { OPTIONS, variableOf } from '../../src/cli/settings.ts';
+import { OPTIONS, variableOf } from '../../src/cli/options.ts';
 import { listenFailure, stuckLine } from '../../src/cli/texts.ts';
 import { VERSION } from '../../src/version.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';

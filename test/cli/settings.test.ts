@@ -1,7 +1,8 @@
 /** Options and environment: what each means, which wins, and what is said of a bad one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPTIONS, readCommand, variableOf } from '../../src/cli/settings.ts';
+import { OPTIONS, variableOf } from '../../src/cli/options.ts';
+import { readCommand } from '../../src/cli/settings.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 
 function settingsOf(args: string[], env: Record<string, string> = {}) {

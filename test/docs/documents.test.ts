@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { OPTIONS } from '../../src/cli/settings.ts';
+import { OPTIONS } from '../../src/cli/options.ts';
 import type { Server } from '../../src/server.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 import { FakeClock } from '../support/fake-clock.ts';

@@ -1,0 +1,184 @@
+/** Every option of the program: its name, its kind, its default, and what the help text says of it. */
+import {
+  DEFAULT_ABANDON_TIMEOUT_MS,
+  DEFAULT_HOST,
+  DEFAULT_PORT,
+  DEFAULT_STALL_THRESHOLD_MS,
+} from '../server.ts';
+import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
+
+export interface Option {
+  readonly flag: string;
+  readonly short?: string;
+  readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
+  readonly min?: number;
+  readonly max?: number;
+  /** What the value is called in the help text. */
+  readonly value?: string;
+  readonly default: string;
+  readonly help: string;
+}
+
+const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
+const TCP_PORTS = 65_535;
+/** Enough for any limit, and less than Node takes in one string or Map. */
+const MAX_LIMIT = 2 ** 24;
+const MAX_BYTES = 2 ** 28;
+
+/** Every option, in the order of the help text. */
+export const OPTIONS = [
+  {
+    flag: 'host',
+    short: 'H',
+    type: 'text',
+    value: 'ADDRESS',
+    default: DEFAULT_HOST,
+    help: 'address to listen on; 0.0.0.0 or :: for all',
+  },
+  {
+    flag: 'port',
+    short: 'p',
+    type: 'integer',
+    min: 0,
+    max: TCP_PORTS,
+    value: 'PORT',
+    default: String(DEFAULT_PORT),
+    help: 'port to listen on; 0 takes a free one',
+  },
+  {
+    flag: 'socket',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'Unix socket to listen on, too',
+  },
+  {
+    flag: 'socket-mode',
+    type: 'mode',
+    value: 'MODE',
+    default: '660',
+    help: 'permissions of that socket: who may write may connect',
+  },
+  { flag: 'no-tcp', type: 'switch', default: 'false', help: 'listen on the Unix socket only' },
+  {
+    flag: 'tls-cert',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'certificate, in PEM: everything on the TCP port is TLS then',
+  },
+  { flag: 'tls-key', type: 'path', value: 'PATH', default: '', help: 'its key, in PEM' },
+  {
+    flag: 'tls-ca',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'only clients with a certificate of one of these may connect',
+  },
+  {
+    flag: 'token-file',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'tokens, one a line; without one of them nobody enters',
+  },
+  {
+    flag: 'admin-token-file',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'tokens that let clients evict the locks of others',
+  },
+  {
+    flag: 'allow-origin',
+    type: 'list',
+    value: 'ORIGIN',
+    default: '',
+    help: 'web pages that may connect, as https://shop.example; * for any',
+  },
+  {
+    flag: 'allow-host',
+    type: 'list',
+    value: 'NAME',
+    default: '',
+    help: 'names for this server beside localhost; * for any',
+  },
+  {
+    flag: 'default-abandon-timeout',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_ABANDON_TIMEOUT_MS),
+    help: 'how long locks outlive a lost connection',
+  },
+  {
+    flag: 'drain-timeout',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_DRAIN_TIMEOUT_MS),
+    help: 'how long a stop waits for held locks; 0 to stop at once',
+  },
+  { flag: 'log-clients', type: 'switch', default: 'false', help: 'log clients that come and go' },
+  { flag: 'log-locks', type: 'switch', default: 'false', help: 'log what happens to locks' },
+  {
+    flag: 'stats-interval',
+    type: 'integer',
+    max: 86_400,
+    value: 'SECONDS',
+    default: '0',
+    help: 'log a line of numbers that often; 0 for never',
+  },
+  {
+    flag: 'stall-threshold',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_STALL_THRESHOLD_MS),
+    help: 'log when the server was held up for so long; 0 for never',
+  },
+  limit('max-message-bytes', 'maxMessageBytes', 'bytes in one line or WebSocket message'),
+  limit('max-fragments', 'maxFragments', 'frames of one WebSocket message'),
+  limit('max-resources', 'maxResourcesPerLock', 'resources in one lock'),
+  limit('max-segments', 'maxSegmentsPerPath', 'segments in one path'),
+  limit('max-segment-bytes', 'maxSegmentBytes', 'bytes in one segment'),
+  limit('max-locks', 'maxLocksPerSession', 'locks in one session'),
+  limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
+  limit('max-watches', 'maxWatches', 'paths watched by one connection'),
+  limit('max-unread-bytes', 'maxUnreadBytes', 'bytes kept for a client that does not read'),
+  limit('max-connections', 'maxConnections', 'connections at a time'),
+  limit('max-sessions', 'maxSessions', 'sessions at a time, lost ones too'),
+  {
+    flag: 'first-message-timeout',
+    type: 'integer',
+    min: 1,
+    value: 'MS',
+    default: String(DEFAULT_LIMITS.firstMessageMs),
+    help: 'time to say something valid; for HTTP, of each request',
+  },
+] as const satisfies readonly Option[];
+
+export type Flag = (typeof OPTIONS)[number]['flag'];
+
+/** The headings of the help text, each with the option that it stands before. */
+export const HEADINGS: readonly (readonly [before: Flag, heading: string])[] = [
+  ['host', 'Where it listens'],
+  ['token-file', 'Who may enter'],
+  ['default-abandon-timeout', 'How long things last'],
+  ['log-clients', 'What it logs'],
+  ['max-message-bytes', 'Limits'],
+];
+
+function limit<F extends string>(flag: F, name: keyof Limits, help: string) {
+  return {
+    flag,
+    type: 'integer',
+    min: 1,
+    max: flag.endsWith('-bytes') ? MAX_BYTES : MAX_LIMIT,
+    value: 'N',
+    default: String(DEFAULT_LIMITS[name]),
+    help: `most ${help}`,
+  } as const;
+}
+
+/** The environment variable that stands in for a flag. */
+export function variableOf(flag: string): string {
+  return `LOCKTOPUS_${flag.toUpperCase().replaceAll('-', '_')}`;
+}
