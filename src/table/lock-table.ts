@@ -35,7 +35,7 @@ import { type Lock, TableLock } from './lock.ts';
 import { look, type Sight } from './look.ts';
 import { PathNode } from './path-node.ts';
 import { Entry, LimitEntry, type LimitQueue, type Mode, type Queue } from './queue.ts';
-import { byPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';
+import { inPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';
 import { verifyTable } from './verify.ts';
 import { type Wait, waitsOf } from './waits.ts';
 
@@ -102,8 +102,7 @@ export class LockTable<C = void> {
     this.#lastId = id;
 
     const lock = new TableLock<C>(this, id, resources, context);
-    const ordered = resources.length === 1 ? resources : resources.toSorted(byPrecedence);
-    for (const resource of ordered) {
+    for (const resource of inPrecedence(resources)) {
       if (resource.type === 'write') this.#claimWrite(lock, resource.path);
       else this.#claimRead(lock, resource);
     }
@@ -188,7 +187,7 @@ export class LockTable<C = void> {
    * Enters what a write needs, from the root down: IX above, X at its path.
    *
    * Here and in #claimRead, what an earlier resource of the same lock covers is left out. The
-   * newest lock's entries are always at the tails, so its own are found there, and `byPrecedence`
+   * newest lock's entries are always at the tails, so its own are found there, and `inPrecedence`
    * guarantees that whatever covers was entered first.
    */
   #claimWrite(lock: TableLock<C>, path: Path): void {
@@ -221,10 +220,9 @@ export class LockTable<C = void> {
   }
 
   #descend(node: PathNode<C>, segment: string): PathNode<C> {
-    const child = node.child(segment);
-    if (child !== undefined) return child;
-    this.#size.paths++;
-    return node.addChild(segment);
+    const child = node.childOrNew(segment);
+    if (child.population === 0) this.#size.paths++;
+    return child;
   }
 
   #join(lock: TableLock<C>, node: PathNode<C>, mode: Mode): void {

@@ -5,12 +5,13 @@
  *  1. `population` is the number of entries in the node's queues plus the number of its children.
  *     Every node but the root has a population above 0: it goes, and its parent may follow, when
  *     its last entry or child goes.
- *  2. A single child is kept in `onlyChild`, without a Map; from the second on all are in
- *     `children`, keyed by segment. At most one of the two fields is set.
+ *  2. A single child is kept in `onlyChild`; from the second on all are in `children`, until the
+ *     last has gone. At most one of the two fields is set.
  *
  * Nodes of paths that are used once are made and dropped in the hot path: so they are small, and
  * their queues are made when first needed.
  */
+import { Children } from './children.ts';
 import { LimitQueue, type Mode, Queue } from './queue.ts';
 
 export class PathNode<C> {
@@ -18,7 +19,10 @@ export class PathNode<C> {
   readonly segment: string;
   population = 0;
   onlyChild: PathNode<C> | null = null;
-  children: Map<string, PathNode<C>> | null = null;
+  children: Children<C> | null = null;
+  /** Of its segment, and the next node with the same: kept by the parent's `children`. */
+  hash = 0;
+  nextInChain: PathNode<C> | null = null;
   is: Queue<C> | null = null;
   ix: Queue<C> | null = null;
   s: Queue<C> | null = null;
@@ -35,28 +39,33 @@ export class PathNode<C> {
     return this.onlyChild?.segment === segment ? this.onlyChild : undefined;
   }
 
-  /** Adds a child that is not there yet. */
-  addChild(segment: string): PathNode<C> {
-    const child = new PathNode<C>(this, segment);
-    this.population++;
-    if (this.children !== null) {
-      this.children.set(segment, child);
-    } else if (this.onlyChild !== null) {
-      this.children = new Map([
-        [this.onlyChild.segment, this.onlyChild],
-        [segment, child],
-      ]);
+  /** The child with that segment, made when there is none; then its population is 0. */
+  childOrNew(segment: string): PathNode<C> {
+    if (this.children === null) {
+      const { onlyChild } = this;
+      if (onlyChild === null) {
+        this.population++;
+        this.onlyChild = new PathNode<C>(this, segment);
+        return this.onlyChild;
+      }
+      if (onlyChild.segment === segment) return onlyChild;
+      this.children = new Children();
+      this.children.add(onlyChild);
       this.onlyChild = null;
-    } else {
-      this.onlyChild = child;
     }
+    const child = this.children.getOrMake(segment, this);
+    if (child.population === 0) this.population++;
     return child;
   }
 
   removeChild(child: PathNode<C>): void {
     this.population--;
-    if (this.onlyChild === child) this.onlyChild = null;
-    else if (this.children?.delete(child.segment) && this.children.size === 0) this.children = null;
+    if (this.children === null) {
+      this.onlyChild = null;
+    } else {
+      this.children.delete(child);
+      if (this.children.size === 0) this.children = null;
+    }
   }
 
   *allChildren(): Generator<PathNode<C>> {

@@ -24,10 +24,21 @@ export interface WriteResource {
 export type Resource = ReadResource | WriteResource;
 
 /**
- * Orders the resources of one lock such that whatever shadows another comes first: writes before
- * reads, then shallow before deep, then the smaller limit.
+ * The resources of one lock in such an order that whatever shadows another comes first: writes before
+ * reads, then shallow before deep, then the smaller limit. Mostly they are in order already.
  */
-export function byPrecedence(a: Resource, b: Resource): number {
+export function inPrecedence(resources: readonly Resource[]): readonly Resource[] {
+  let last: Resource | undefined;
+  for (const resource of resources) {
+    if (last !== undefined && byPrecedence(last, resource) > 0) {
+      return resources.toSorted(byPrecedence);
+    }
+    last = resource;
+  }
+  return resources;
+}
+
+function byPrecedence(a: Resource, b: Resource): number {
   if (a.type !== b.type) return a.type === 'write' ? -1 : 1;
   if (a.path.length !== b.path.length) return a.path.length - b.path.length;
   return limitOf(a) - limitOf(b);

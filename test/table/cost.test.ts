@@ -59,12 +59,16 @@ function flat(
   });
 }
 
-/** The steps of `act` grow by the same for each unit of `size`. */
+/**
+ * The steps of `act` grow by the same for each unit of `size`, but for what chance does to the chains
+ * of a hash table. Between powers of two, at which such a table doubles.
+ */
 function linear(sentence: string, prepare: (size: number) => () => unknown): void {
   test(`${sentence} takes steps in proportion`, () => {
-    const [one = 0, two = 0, three = 0] = [100, 200, 300].map((n) => countSteps(prepare(n)));
-    assert.ok(two - one >= 100, 'steps are seen at all');
-    assert.equal(three - two, two - one, `steps: ${one}, ${two}, ${three}`);
+    const [one = 0, two = 0, four = 0] = [128, 256, 512].map((n) => countSteps(prepare(n)));
+    assert.ok(two - one >= 128, 'steps are seen at all');
+    const growth = (four - two) / (two - one) / 2;
+    assert.ok(growth > 0.95 && growth < 1.05, `steps: ${one}, ${two}, ${four}`);
   });
 }
 

@@ -1,0 +1,75 @@
+/** The children of a node: found by segment whatever comes and goes, and however they are called. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PathNode } from '../../src/table/path-node.ts';
+import { withSeeds } from '../support/random.ts';
+
+/** A node beside a Map of its children, as the table keeps them: each with something on it. */
+class Family {
+  readonly parent = new PathNode<void>(null, '');
+  readonly known = new Map<string, PathNode<void>>();
+
+  add(segment: string): void {
+    const child = this.parent.childOrNew(segment);
+    const known = this.known.get(segment);
+    assert.equal(known === undefined ? child.population : child, known ?? 0, segment);
+    child.population = 1;
+    this.known.set(segment, child);
+  }
+
+  remove(child: PathNode<void>): void {
+    this.parent.removeChild(child);
+    this.known.delete(child.segment);
+    assert.equal(child.nextInChain, null);
+    assert.equal(this.parent.child(child.segment), undefined);
+  }
+
+  verify(): void {
+    assert.equal(this.parent.population, this.known.size);
+    assert.deepEqual(new Set(this.parent.allChildren()), new Set(this.known.values()));
+    for (const [segment, child] of this.known) assert.equal(this.parent.child(segment), child);
+  }
+}
+
+test('random comings and goings leave what a Map would hold', () => {
+  withSeeds(20, (random) => {
+    const family = new Family();
+    const mostAtOnce = random.pick([1, 2, 8, 400]);
+    for (let step = 0; step < 2000; step++) {
+      if (family.known.size < mostAtOnce && !random.oneIn(3)) {
+        family.add(random.pick([`s${random.below(500)}`, '__proto__', 'constructor', '\ud800']));
+      } else if (family.known.size > 0) {
+        family.remove(random.pick([...family.known.values()]));
+      }
+      if (random.oneIn(100)) family.verify();
+    }
+    for (const child of [...family.known.values()]) family.remove(child);
+    family.verify();
+    assert.deepEqual([family.parent.children, family.parent.onlyChild], [null, null]);
+  });
+});
+
+/** FNV-1a, as anybody can compute it. */
+function fnv(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash ^ (hash >>> 15);
+}
+
+test('names chosen to fill one chain are found as fast as others', () => {
+  const family = new Family();
+  const names: string[] = [];
+  for (let i = 0; names.length < 200; i++) {
+    if ((fnv(`n${i}`) & 0x3ff) === 7) names.push(`n${i}`);
+  }
+  for (const name of names) family.add(name);
+  family.verify();
+  const longest = [...family.known.values()].map((child) => {
+    let length = 1;
+    for (let at = child.nextInChain; at !== null; at = at.nextInChain) length++;
+    return length;
+  });
+  assert.ok(Math.max(...longest) <= 32, `a chain of ${Math.max(...longest)}`);
+  for (const child of [...family.known.values()]) family.remove(child);
+  family.verify();
+});
