@@ -25,6 +25,7 @@ import {
   type Page,
   type PageHost,
   pageFor,
+  queryUnreadable,
   sentence,
   V1_PATH,
   V2_PATH,
@@ -199,7 +200,8 @@ export class HttpGuests {
     const host = this.#host;
     const namespace = url.searchParams.get('namespace') || undefined;
     const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
-    if (missing !== undefined) return missing;
+    const wrong = queryUnreadable(url) ?? missing;
+    if (wrong !== undefined) return wrong;
     const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, host.limits);
     if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
     if (host.namespaces.sessions >= host.limits.maxSessions) {

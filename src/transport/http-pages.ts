@@ -73,6 +73,19 @@ const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
   [READY_PATH, (_url, { drain }) => (drain.isOn ? draining() : sentence(200, 'Ready.'))],
 ]);
 
+/**
+ * What is said of a query that can't be read to the letter. Decoding would put the same replacement
+ * character for whatever is no UTF-8, and two different namespaces would be one.
+ */
+export function queryUnreadable({ search }: URL): Page | undefined {
+  try {
+    decodeURIComponent(search);
+    return undefined;
+  } catch {
+    return sentence(400, 'The query must be UTF-8, percent-encoded.');
+  }
+}
+
 /** What is said of a query without a namespace, for those paths that need one. */
 export function namespaceMissing({ pathname, searchParams }: URL): Page | undefined {
   if (searchParams.get('namespace')) return undefined;
@@ -126,8 +139,8 @@ function* namespaceLines(namespaces: Namespaces): Generator<string> {
 
 /** The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources. */
 function statsV1(url: URL, namespaces: Namespaces): Page {
-  const missing = namespaceMissing(url);
-  if (missing !== undefined) return missing;
+  const wrong = queryUnreadable(url) ?? namespaceMissing(url);
+  if (wrong !== undefined) return wrong;
   const name = url.searchParams.get('namespace') ?? '';
   const namespace = namespaces.get(name);
   if (namespace === undefined) {

@@ -1,7 +1,7 @@
 /** V1.md, how a v1 session begins: the handshake and its parameters. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { exchange, statuses } from '../support/http-client.ts';
+import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
 import { write } from '../support/line-client.ts';
 import { startV1 } from '../support/v1-client.ts';
@@ -124,4 +124,19 @@ test('the name of a namespace has a limit', async (t) => {
     assert.deepEqual(statuses(answer), [400]);
     assert.match(answer, /namespace is too long: at most 4 bytes/);
   }
+});
+
+test('a query that is no UTF-8 is refused: two names must not become one', async (t) => {
+  const { port, server } = await startV1(t);
+  for (const name of ['%ff', '%fe', 'caf%e9', '%ed%a0%80', '%c0%af', '100%', '%zz', '%']) {
+    for (const path of ['/v1', '/v2']) {
+      const answer = await exchange(port, handshake(`${path}?namespace=${name}`));
+      assert.deepEqual(statuses(answer), [400], name);
+      assert.equal(bodyOf(answer), 'The query must be UTF-8, percent-encoded.\n');
+    }
+    assert.equal((await ask(port, `/stats_v1?namespace=${name}`)).status, 400, name);
+  }
+  assert.equal(server.counts.namespaces, 0);
+  await LeanWebSocket.connect(t, port, '/v1?namespace=%ef%bf%bd%25');
+  assert.equal((await ask(port, '/stats_v1?namespace=%ef%bf%bd%25')).status, 200);
 });
