@@ -108,7 +108,7 @@ function decodeBody(
       return decodeInspect(message, ref, limits);
     case 'watch':
     case 'unwatch': {
-      const path = decodePath(message.path ?? [], 'path', limits);
+      const path = decodePathOrRoot(message.path, limits);
       return path instanceof Refusal ? path : { action, ref, path };
     }
     case 'evict':
@@ -147,13 +147,13 @@ function decodeInspect(
   ref: Ref | undefined,
   limits: Limits,
 ): InspectRequest | Refusal {
-  const path = decodePath(message.path ?? [], 'path', limits);
+  const path = decodePathOrRoot(message.path, limits);
   if (path instanceof Refusal) return path;
   const id = decodeId(message.id, 'id');
   if (id instanceof Refusal) return id;
   const after = decodeId(message.after, 'after');
   if (after instanceof Refusal) return after;
-  const max = message.max ?? DEFAULT_PAGE;
+  const max = message.max === undefined ? DEFAULT_PAGE : message.max;
   if (!Number.isSafeInteger(max) || (max as number) < 1 || (max as number) > MAX_PAGE) {
     return new Refusal('bad_request', `max must be an integer from 1 to ${MAX_PAGE}`);
   }
@@ -218,6 +218,11 @@ function decodeRef(value: unknown): Ref | undefined | Refusal {
     'bad_request',
     `ref must be an integer below 2^53 or a string of at most ${MAX_NAME_LENGTH} characters`,
   );
+}
+
+/** A path that may be left out, for the whole namespace; `null` is not left out. */
+function decodePathOrRoot(value: unknown, limits: Limits): string[] | Refusal {
+  return value === undefined ? [] : decodePath(value, 'path', limits);
 }
 
 function decodeNamespace(value: unknown, limits: Limits): string | undefined | Refusal {
