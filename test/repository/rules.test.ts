@@ -79,3 +79,9 @@ test('the version is the one of package.json, which has no runtime dependencies'
   assert.equal(manifest.dependencies, undefined);
   assert.ok(readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').includes(`## ${VERSION}`));
 });
+
+test('no memory goes out that was not written: nothing is allocated without being cleared', () => {
+  for (const file of sourceFiles()) {
+    assert.doesNotMatch(readFileSync(join(ROOT, file), 'utf8'), /\b(allocUnsafe|SlowBuffer)/, file);
+  }
+});
