@@ -34,6 +34,39 @@ export class Random {
 }
 
 /**
+ * As `withSeeds`, for rounds that wait for something. An error that nobody caught, a crash had this
+ * been a process of its own, names its seed too. With `FUZZ_SECONDS=n` in the environment it goes on
+ * for that long instead of `count` rounds.
+ *
+ * @returns how many rounds were played
+ */
+export async function withSeedsInTurn(
+  count: number,
+  round: (random: Random) => Promise<void>,
+): Promise<number> {
+  const only = process.env.SEED;
+  const first = only === undefined ? (Math.random() * 2 ** 31) | 0 : Number(only);
+  const rounds = only === undefined ? Number(process.env.ROUNDS ?? count) : 1;
+  const seconds = only === undefined ? Number(process.env.FUZZ_SECONDS ?? 0) : 0;
+  const endMs = performance.now() + 1000 * seconds;
+  let seed = first;
+  const crashed = (error: Error): void => console.error(`uncaught with SEED=${seed}:`, error);
+  process.on('uncaughtException', crashed);
+  try {
+    while (seconds > 0 ? performance.now() < endMs : seed < first + rounds) {
+      await round(new Random(seed));
+      seed++;
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`failed with SEED=${seed}: ${reason}`, { cause: error });
+  } finally {
+    process.off('uncaughtException', crashed);
+  }
+  return seed - first;
+}
+
+/**
  * Runs `round` with a fresh generator for each of `count` seeds and names the seed that fails.
  * `SEED=n` in the environment replays one seed; `ROUNDS=n` sets how many are tried.
  */

@@ -1,0 +1,28 @@
+/**
+ * Bytes of every kind against a running server, while bystanders hold and await locks. A round is
+ * replayed by `SEED=n`; `ROUNDS=n` plays more of them, `FUZZ_SECONDS=n` plays for that long, and
+ * `npm run fuzz` does so for two minutes.
+ */
+import { type TestContext, test } from 'node:test';
+import { withSeedsInTurn } from '../support/random.ts';
+import { playRound, within } from './round.ts';
+
+/** Sockets and listeners that this process has open. */
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => /^TCP/.test(name)).length;
+}
+
+test('no bytes crash the server, hang it, or change the lock of another', async (t: TestContext) => {
+  const before = openSockets();
+  const heard = new Map<string, number>();
+  let visitors = 0;
+  const rounds = await withSeedsInTurn(60, async (random) => {
+    const report = await playRound(t, random);
+    visitors += report.visitors;
+    for (const what of report.heard) heard.set(what, (heard.get(what) ?? 0) + 1);
+  });
+  const counted = [...heard].map(([what, count]) => `${what} ${count}`).join(', ');
+  t.diagnostic(`${rounds} rounds, ${visitors} connections; heard: ${counted}`);
+  // Those of this side are closed in the turns after the server's.
+  await within(() => openSockets() <= before, 'every socket is closed');
+});
