@@ -8,9 +8,10 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
 import type { Resource } from '../../src/table/resource.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { Inbox } from '../support/inbox.ts';
 import type { Reply } from '../support/line-client.ts';
@@ -22,92 +23,6 @@ const CLIENTS = 20;
 const CUT_MS = Number(process.env.CUT_SECONDS ?? 5) * 1000;
 const PATHS = ['a', 'b', 'c', 'd'];
 const ABANDON_TIMEOUT_MS = 60_000;
-/** Bytes that a connection lives for at most. */
-const MAX_LIFE_BYTES = 4000;
-
-/** Passes bytes on, both ways, until the budget of a connection is used up. */
-class CuttingProxy {
-  readonly #random: Random;
-  readonly #target: number;
-  readonly #listener: Server;
-  /** False lets every connection live. */
-  isCutting = true;
-  cuts = 0;
-
-  constructor(random: Random, target: number) {
-    this.#random = random;
-    this.#target = target;
-    this.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) =>
-      this.#join(client),
-    );
-  }
-
-  async listen(t: TestContext): Promise<number> {
-    this.#listener.listen(0, '127.0.0.1');
-    await once(this.#listener, 'listening');
-    t.after(() => this.#listener.close());
-    return (this.#listener.address() as AddressInfo).port;
-  }
-
-  #join(client: Socket): void {
-    const server = connect({
-      port: this.#target,
-      host: '127.0.0.1',
-      allowHalfOpen: true,
-      noDelay: true,
-    });
-    const budget = { bytes: 1 + this.#random.below(MAX_LIFE_BYTES) };
-    const cut = this.#drawCut(client, server);
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      from.on('error', () => to.destroy());
-      from.on('end', () => to.end());
-      from.on('close', () => to.destroy());
-      from.on('data', (chunk) => {
-        if (to.destroyed || budget.bytes < 0) return;
-        if (!this.isCutting || chunk.length < budget.bytes) {
-          if (this.isCutting) budget.bytes -= chunk.length;
-          to.write(chunk);
-          return;
-        }
-        // The last bytes that pass, often a part of a message.
-        to.write(chunk.subarray(0, budget.bytes), () => cut(from, to));
-        budget.bytes = -1;
-        this.cuts++;
-      });
-    }
-  }
-
-  /** One way for a connection to break. What a half-close leaves open is read by nobody. */
-  #drawCut(client: Socket, server: Socket): (from: Socket, to: Socket) => void {
-    const destroyBoth = (): void => {
-      client.destroy();
-      server.destroy();
-    };
-    switch (this.#random.below(4)) {
-      case 0:
-        return () => {
-          client.resetAndDestroy();
-          server.resetAndDestroy();
-        };
-      case 1:
-        return (_, to) => {
-          // A FIN to the one that should have had more; the other hears when that one ends.
-          to.end();
-        };
-      case 2:
-        // The client is gone at once and the server learns it later: a resume finds it there still.
-        return () => {
-          client.resetAndDestroy();
-          setImmediate(() => setImmediate(() => server.destroy()));
-        };
-      default:
-        return destroyBoth;
-    }
-  }
-}
 
 /** Who was told that they hold what. */
 class Ledger {

@@ -1,0 +1,142 @@
+/**
+ * A proxy that is as bad as a network can be: it passes bytes on, both ways, late if that is wanted,
+ * until the budget of a connection is used up. Then it breaks the connection with a reset, a FIN to
+ * one side, or in the middle of a message. It can also fall silent: connections stay open, and
+ * nothing that either side says arrives any more.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+import type { Random } from './random.ts';
+
+/** Bytes that a connection lives for at most. */
+const MAX_LIFE_BYTES = 4000;
+
+export class CuttingProxy {
+  readonly #random: Random;
+  readonly #target: number;
+  readonly #listener: Server;
+  readonly #sockets = new Set<Socket>();
+  /** False lets every connection live. */
+  isCutting = true;
+  /** True swallows whatever comes from now on, the ends of connections too. */
+  isSilent = false;
+  /** Milliseconds by which a chunk of bytes is late at most. */
+  maxDelayMs = 0;
+  cuts = 0;
+
+  /** @param target the server's port on the loopback address */
+  constructor(random: Random, target: number) {
+    this.#random = random;
+    this.#target = target;
+    this.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) =>
+      this.#join(client),
+    );
+  }
+
+  /** Listens until the test ends; the port. */
+  async listen(t: TestContext): Promise<number> {
+    this.#listener.listen(0, '127.0.0.1');
+    await once(this.#listener, 'listening');
+    t.after(() => {
+      this.#listener.close();
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    return (this.#listener.address() as AddressInfo).port;
+  }
+
+  #join(client: Socket): void {
+    const server = connect({
+      port: this.#target,
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+      noDelay: true,
+    });
+    const budget = { bytes: 1 + this.#random.below(MAX_LIFE_BYTES) };
+    const cut = this.#drawCut(client, server);
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(from);
+      const later = this.#lane();
+      from.on('error', () => this.isSilent || to.destroy());
+      from.on('end', () => later(() => to.end()));
+      from.on('close', () => {
+        this.#sockets.delete(from);
+        if (!this.isSilent) to.destroy();
+      });
+      from.on('data', (chunk) => later(() => this.#pass(chunk, from, to, budget, cut)));
+    }
+  }
+
+  #pass(
+    chunk: Buffer,
+    from: Socket,
+    to: Socket,
+    budget: { bytes: number },
+    cut: (from: Socket, to: Socket) => void,
+  ): void {
+    if (to.destroyed || budget.bytes < 0) return;
+    if (!this.isCutting || chunk.length < budget.bytes) {
+      if (this.isCutting) budget.bytes -= chunk.length;
+      to.write(chunk);
+      return;
+    }
+    // The last bytes that pass, often a part of a message.
+    to.write(chunk.subarray(0, budget.bytes), () => cut(from, to));
+    budget.bytes = -1;
+    this.cuts++;
+  }
+
+  /** Does what it is given in order, each a little late. */
+  #lane(): (work: () => void) => void {
+    let waiting = 0;
+    let last = Promise.resolve();
+    return (work) => {
+      const run = (): void => {
+        if (!this.isSilent) work();
+      };
+      const delayMs = this.maxDelayMs === 0 ? 0 : this.#random.below(this.maxDelayMs + 1);
+      if (delayMs === 0 && waiting === 0) {
+        run();
+        return;
+      }
+      waiting++;
+      last = last
+        .then(() => new Promise<void>((resolve) => setTimeout(resolve, delayMs)))
+        .then(() => {
+          waiting--;
+          run();
+        });
+    };
+  }
+
+  /** One way for a connection to break. What a half-close leaves open is read by nobody. */
+  #drawCut(client: Socket, server: Socket): (from: Socket, to: Socket) => void {
+    const destroyBoth = (): void => {
+      client.destroy();
+      server.destroy();
+    };
+    switch (this.#random.below(4)) {
+      case 0:
+        return () => {
+          client.resetAndDestroy();
+          server.resetAndDestroy();
+        };
+      case 1:
+        return (_, to) => {
+          // A FIN to the one that should have had more; the other hears when that one ends.
+          to.end();
+        };
+      case 2:
+        // The client is gone at once and the server learns it later: a resume finds it there still.
+        return () => {
+          client.resetAndDestroy();
+          setImmediate(() => setImmediate(() => server.destroy()));
+        };
+      default:
+        return destroyBoth;
+    }
+  }
+}
