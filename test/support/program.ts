@@ -42,10 +42,14 @@ export class Program {
     t.after(() => this.child.kill('SIGKILL'));
   }
 
-  /** Waits until the log matches; fails if the program ends before it does. */
-  async logged(pattern: RegExp): Promise<RegExpMatchArray> {
+  /**
+   * Waits until the log matches; fails if the program ends before it does.
+   *
+   * @param from leaves out that many characters at the beginning
+   */
+  async logged(pattern: RegExp, from = 0): Promise<RegExpMatchArray> {
     for (;;) {
-      const match = this.stdout.match(pattern);
+      const match = this.stdout.slice(from).match(pattern);
       if (match !== null) return match;
       if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`);
       const { stdout } = this.child;

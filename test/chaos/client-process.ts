@@ -1,0 +1,116 @@
+/**
+ * A process full of chaos clients, one life after another in each place, until it is told to finish.
+ * It may be killed or stopped at any moment. What it saw is in its history file.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Random } from '../support/random.ts';
+import { ChaosClient, Over, type Wanted } from './client.ts';
+import { GuardClient } from './guard.ts';
+import { HistoryFile } from './history.ts';
+import { type Character, drawCharacter, drawCounter, drawResources, drawTerms } from './script.ts';
+
+/** What a process is told on its command line, as JSON. */
+export interface Orders {
+  /** Begins the names of its clients. */
+  readonly name: string;
+  readonly seed: number;
+  readonly port: number;
+  readonly proxyPort: number;
+  readonly guardPort: number;
+  readonly historyPath: string;
+  /** Clients at a time. */
+  readonly places: number;
+  /** Milliseconds that are given to what is open when it is told to finish. */
+  readonly patienceMs: number;
+}
+
+/** The longest time, in milliseconds, that a client works under a lock, and rests after one. */
+const WORK_MS = 12;
+
+const orders: Orders = JSON.parse(process.argv[2] ?? '{}');
+const history = new HistoryFile(orders.historyPath);
+const guard = new GuardClient(orders.guardPort);
+let isFinishing = false;
+let lives = 0;
+
+/** One client from its first connection to its farewell. */
+async function live(random: Random): Promise<void> {
+  const character = drawCharacter(random);
+  const port = character.isBehindProxy ? orders.proxyPort : orders.port;
+  const client = new ChaosClient(`${orders.name}.${++lives}`, character, port, history);
+  try {
+    for (let i = 0; i < character.locks && !isFinishing; i++) {
+      await lockOnce(client, character, random);
+      await delay(random.below(WORK_MS));
+    }
+    // Some leave in the middle of something.
+    if (random.oneIn(4) && !isFinishing) await startOne(client, character, random);
+    await client.leave();
+  } catch (error) {
+    if (!(error instanceof Over)) throw error;
+  }
+}
+
+function startOne(client: ChaosClient, { kind }: Character, random: Random): Promise<void> {
+  const terms = kind === 'v1' ? {} : drawTerms(random);
+  const wanted = client.want(drawResources(random, kind !== 'v1'), terms);
+  return client.until(() => wanted.state !== 'asked');
+}
+
+async function lockOnce(client: ChaosClient, character: Character, random: Random): Promise<void> {
+  const { kind } = character;
+  const isOwned = kind !== 'v1' && random.oneIn(6);
+  const terms = kind === 'v1' ? {} : drawTerms(random);
+  const owner = isOwned ? { owner: `job-${random.below(2)}` } : {};
+  const wanted = client.want(drawResources(random, kind !== 'v1'), { ...terms, ...owner });
+  const isSettled = (): boolean => wanted.state === 'acquired' || wanted.state === 'ended';
+  if (random.oneIn(8)) {
+    // Loses patience, perhaps in the very moment in which it is granted.
+    await Promise.race([client.until(isSettled), delay(random.below(30))]);
+  } else await client.until(isSettled);
+  if (wanted.state === 'acquired') {
+    await work(client, character, wanted, random);
+    // A second one while the first is held; what would wait in a circle is refused, or times out.
+    if (isOwned) {
+      const more = client.want(drawResources(random, true), { ...owner, waitMs: 50 });
+      await client.until(() => more.state === 'acquired' || more.state === 'ended');
+      client.release(more);
+      await client.until(() => more.state === 'ended');
+    }
+  }
+  if (wanted.terms.holdMs === undefined || random.oneIn(2)) client.release(wanted);
+  await client.until(() => wanted.state === 'ended');
+}
+
+/** Adds one to a guarded counter, and believes all the while that it holds the lock. */
+async function work(
+  client: ChaosClient,
+  { namespace }: Character,
+  { id = 0, resources }: Wanted,
+  random: Random,
+): Promise<void> {
+  client.ping();
+  const counter = drawCounter(random, resources);
+  const aWhile = (): Promise<void> => delay(random.below(WORK_MS));
+  if (counter === undefined) await aWhile();
+  else await guard.increment(`${namespace}/${counter.join('/')}`, id, aWhile);
+}
+
+async function keepPlace(random: Random): Promise<void> {
+  while (!isFinishing) {
+    await live(random);
+    await delay(random.below(WORK_MS));
+  }
+}
+
+process.on('message', () => {
+  isFinishing = true;
+  // Whoever waits still is in the history for all to see.
+  setTimeout(() => process.exit(), orders.patienceMs).unref();
+});
+process.send?.('ready');
+await Promise.all(
+  Array.from({ length: orders.places }, (_, i) => keepPlace(new Random(orders.seed + i))),
+);
+guard.close();
+process.disconnect();

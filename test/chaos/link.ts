@@ -1,0 +1,112 @@
+/**
+ * One connection of a chaos client: the line protocol, or WebSocket at a target. Replies are handed
+ * on as they arrive; that the connection broke is told once, whatever the way.
+ */
+import { Buffer } from 'node:buffer';
+import { connect, type Socket } from 'node:net';
+import { handshake } from '../support/lean-websocket.ts';
+import type { Reply } from '../support/line-client.ts';
+import {
+  CLOSE,
+  FIN,
+  frame,
+  PING,
+  PONG,
+  serverFrames,
+  TEXT,
+  text,
+} from '../support/websocket-frames.ts';
+
+export interface LinkHandlers {
+  /** Messages may be sent. */
+  opened(): void;
+  reply(reply: Reply): void;
+  broke(): void;
+}
+
+const HEAD_END = '\r\n\r\n';
+
+export class Link {
+  readonly #socket: Socket;
+  readonly #target: string | undefined;
+  readonly #handlers: LinkHandlers;
+  #bytes: Buffer = Buffer.alloc(0);
+  #isUpgraded = false;
+  #isBroken = false;
+
+  /** @param target path and query of a WebSocket; undefined for the line protocol */
+  constructor(port: number, target: string | undefined, handlers: LinkHandlers) {
+    this.#target = target;
+    this.#handlers = handlers;
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    this.#socket.on('connect', () => {
+      if (target === undefined) handlers.opened();
+      else this.#socket.write(handshake(target), 'latin1');
+    });
+    this.#socket.on('data', (chunk) => this.#take(chunk));
+    this.#socket.on('error', () => {});
+    this.#socket.on('end', () => this.destroy());
+    this.#socket.on('close', () => this.#broke());
+  }
+
+  send(message: object): void {
+    const json = JSON.stringify(message);
+    if (this.#target === undefined) this.#socket.write(`${json}\n`);
+    else this.#socket.write(text(json));
+  }
+
+  /** Ends our side only; the other one's end is still awaited. */
+  halfClose(): void {
+    this.#socket.end();
+  }
+
+  /** Ends it without a word. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#broke();
+  }
+
+  #broke(): void {
+    if (this.#isBroken) return;
+    this.#isBroken = true;
+    this.#handlers.broke();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#isBroken) return;
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    if (this.#target === undefined) this.#takeLines();
+    else if (this.#isUpgraded || this.#takeHead()) this.#takeFrames();
+  }
+
+  #takeLines(): void {
+    const end = this.#bytes.lastIndexOf(0x0a);
+    if (end === -1) return;
+    const lines = this.#bytes.toString('utf8', 0, end).split('\n');
+    this.#bytes = this.#bytes.subarray(end + 1);
+    for (const line of lines) if (!this.#isBroken) this.#handlers.reply(JSON.parse(line));
+  }
+
+  #takeHead(): boolean {
+    const end = this.#bytes.indexOf(HEAD_END);
+    if (end === -1) return false;
+    const head = this.#bytes.toString('latin1', 0, end);
+    if (!head.startsWith('HTTP/1.1 101 ')) throw new Error(`the handshake was refused: ${head}`);
+    this.#bytes = this.#bytes.subarray(end + HEAD_END.length);
+    this.#isUpgraded = true;
+    this.#handlers.opened();
+    return true;
+  }
+
+  #takeFrames(): void {
+    let taken = 0;
+    for (const { opcode, payload } of serverFrames(this.#bytes)) {
+      if (this.#isBroken) return;
+      taken = payload.byteOffset + payload.length - this.#bytes.byteOffset;
+      if (opcode === TEXT) this.#handlers.reply(JSON.parse(payload.toString('utf8')));
+      else if (opcode === PING) this.#socket.write(frame(FIN | PONG, payload));
+      else if (opcode === CLOSE) this.#socket.end();
+    }
+    this.#bytes = this.#bytes.subarray(taken);
+  }
+}

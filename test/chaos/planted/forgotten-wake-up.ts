@@ -1,0 +1,9 @@
+/** A planted bug, to be imported before the server: now and then nobody hears that it was granted. */
+import { LockTable } from '../../../src/table/lock-table.ts';
+
+const { release } = LockTable.prototype;
+let grants = 0;
+
+LockTable.prototype.release = function plantedRelease(lock) {
+  return release.call(this, lock).filter(() => ++grants % 50 !== 0);
+};

@@ -1,0 +1,172 @@
+/**
+ * A chaos run: the real program, a bad network in front of it, processes full of clients that are
+ * killed, stopped and woken, a guard of what the locks protect; afterwards the histories are judged.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { Program } from '../support/program.ts';
+import { Random } from '../support/random.ts';
+import { check, type Verdict } from './checker.ts';
+import type { Orders } from './client-process.ts';
+import { Guard } from './guard.ts';
+import { type HistoryEvent, now, readHistory } from './history.ts';
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly processes: number;
+  /** Clients at a time in each process. */
+  readonly places: number;
+  /** Milliseconds given to what is open in the end. */
+  readonly patienceMs: number;
+  /** Modules that the server's process loads before the program: planted bugs. */
+  readonly imports?: readonly string[];
+  /** No faults but those of the network and of the server. */
+  readonly isCalm?: boolean;
+}
+
+export interface ChaosReport {
+  readonly verdict: Verdict;
+  readonly guard: Guard;
+  readonly clients: number;
+  /** What was done to processes and connections, by name. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Waits until the server has nothing left, then stops it; its exit code. */
+  readonly stop: () => Promise<number | NodeJS.Signals | null>;
+}
+
+const CLIENT_PROCESS = fileURLToPath(new URL('client-process.ts', import.meta.url));
+const NOTHING_LEFT = / 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting/;
+
+interface Crew {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly historyPath: string;
+  isKilled: boolean;
+}
+
+class Chaos {
+  readonly #options: ChaosOptions;
+  readonly #t: TestContext;
+  readonly #random: Random;
+  readonly #folder: string;
+  readonly #crews: Crew[] = [];
+  readonly #kills: HistoryEvent[] = [];
+  readonly faults: Record<string, number> = {};
+
+  constructor(t: TestContext, options: ChaosOptions) {
+    this.#t = t;
+    this.#options = options;
+    this.#random = new Random(options.seed);
+    this.#folder = mkdtempSync(join(tmpdir(), 'locktopus-chaos-'));
+    t.after(() => rmSync(this.#folder, { recursive: true }));
+  }
+
+  async run(): Promise<ChaosReport> {
+    const { seed, processes, patienceMs, places, imports } = this.#options;
+    const server = new Program(
+      this.#t,
+      ['--port', '0', '--stats-interval', '1', '--default-abandon-timeout', '1000'],
+      {},
+      imports,
+    );
+    const port = await server.port();
+    const proxy = new CuttingProxy(new Random(seed), port);
+    proxy.maxDelayMs = 5;
+    const guard = new Guard();
+    const ports = {
+      port,
+      proxyPort: await proxy.listen(this.#t),
+      guardPort: await guard.listen(this.#t),
+    };
+    const hire = (): Promise<void> => this.#hire({ ...ports, places, patienceMs });
+    await Promise.all(Array.from({ length: processes }, hire));
+
+    const until = now() + this.#options.seconds * 1e9;
+    while (now() < until) {
+      await delay(100 + this.#random.below(400));
+      await this.#fault(server, hire);
+    }
+    proxy.isCutting = false;
+    await Promise.all(this.#crews.map((crew) => this.#dismiss(crew)));
+    if (proxy.cuts > 0) this.faults['connections cut'] = proxy.cuts;
+
+    const histories = this.#crews.map(({ historyPath }) => readHistory(historyPath));
+    const opened = histories.flat().filter(({ e }) => e === 'opened');
+    const verdict = check([...histories, this.#kills]);
+    return {
+      verdict,
+      guard,
+      clients: opened.length,
+      faults: this.faults,
+      stop: () => stop(server),
+    };
+  }
+
+  async #hire(rest: Omit<Orders, 'name' | 'seed' | 'historyPath'>): Promise<void> {
+    const name = `p${this.#crews.length}`;
+    const historyPath = join(this.#folder, `${name}.jsonl`);
+    const seed = this.#options.seed + 1000 * (this.#crews.length + 1);
+    const orders: Orders = { ...rest, name, seed, historyPath };
+    const args = ['--import', 'tsx', CLIENT_PROCESS, JSON.stringify(orders)];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#t.after(() => child.kill('SIGKILL'));
+    this.#crews.push({ name, child, historyPath, isKilled: false });
+    await once(child, 'message');
+  }
+
+  async #fault(server: Program, hire: () => Promise<void>): Promise<void> {
+    const alive = this.#crews.filter(({ isKilled }) => !isKilled);
+    const crew = this.#random.pick(alive);
+    const dice = this.#options.isCalm === true ? 0 : this.#random.below(20);
+    if (dice < 5) {
+      this.#count('server stopped and woken');
+      server.child.kill('SIGSTOP');
+      await delay(20 + this.#random.below(300));
+      server.child.kill('SIGCONT');
+    } else if (dice < 18) {
+      // Longer than some abandon timeouts and heartbeats, shorter than others.
+      this.#count('clients stopped and woken');
+      crew.child.kill('SIGSTOP');
+      await delay(50 + this.#random.below(2000));
+      crew.child.kill('SIGCONT');
+    } else {
+      this.#count('clients killed');
+      crew.isKilled = true;
+      crew.child.kill('SIGKILL');
+      this.#kills.push({ t: now(), e: 'killed', process: crew.name });
+      await hire();
+    }
+  }
+
+  /** Lets what is open come to its end. A process that ends by a mistake of its own is a failure. */
+  async #dismiss({ child, isKilled, name }: Crew): Promise<void> {
+    if (isKilled) return;
+    if (child.exitCode === null) {
+      child.send('finish');
+      await once(child, 'exit');
+    }
+    if (child.exitCode !== 0) throw new Error(`client process ${name} failed`);
+  }
+
+  #count(fault: string): void {
+    this.faults[fault] = (this.faults[fault] ?? 0) + 1;
+  }
+}
+
+async function stop(server: Program): Promise<number | NodeJS.Signals | null> {
+  await server.logged(NOTHING_LEFT, server.stdout.length);
+  server.child.kill('SIGTERM');
+  return server.ended();
+}
+
+export function runChaos(t: TestContext, options: ChaosOptions): Promise<ChaosReport> {
+  return new Chaos(t, options).run();
+}

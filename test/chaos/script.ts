@@ -1,0 +1,68 @@
+/** What chaos clients ask for: drawn from a small hot tree, so that everybody meets everybody. */
+import type { Resource } from '../../src/table/resource.ts';
+import type { Random } from '../support/random.ts';
+
+export const NAMESPACES = ['shop', 'depot', 'till', 'office'];
+const SEGMENTS = ['a', 'b', 'c'];
+/** The one place where reads are limited. */
+const LIMITED = ['c', 'seats'];
+
+/** How a client is and what it does in its life. */
+export interface Character {
+  readonly kind: 'lines' | 'v2' | 'v1';
+  readonly namespace: string;
+  readonly abandonMs: number;
+  /** None of v1. */
+  readonly heartbeatMs: number | undefined;
+  readonly isBehindProxy: boolean;
+  readonly locks: number;
+  readonly farewell: 'bye' | 'destroy' | 'halfClose';
+}
+
+export function drawCharacter(random: Random): Character {
+  const kind = random.pick(['lines', 'lines', 'v2', 'v2', 'v1'] as const);
+  return {
+    kind,
+    namespace: random.pick(NAMESPACES),
+    abandonMs: random.pick([0, 50, 100, 200, 500, 1500]),
+    heartbeatMs: kind === 'v1' || random.oneIn(3) ? undefined : random.pick([150, 300, 600]),
+    isBehindProxy: !random.oneIn(3),
+    // Many come for one lock only.
+    locks: random.oneIn(2) ? 1 : 1 + random.below(10),
+    farewell: random.pick(['bye', 'bye', 'destroy', 'halfClose'] as const),
+  };
+}
+
+export interface Terms {
+  readonly waitMs?: number;
+  readonly holdMs?: number;
+  readonly owner?: string;
+}
+
+export function drawTerms(random: Random): Terms {
+  return {
+    ...(random.oneIn(4) ? { waitMs: random.pick([0, 10, 100, 500]) } : {}),
+    ...(random.oneIn(6) ? { holdMs: random.pick([5, 30, 200]) } : {}),
+  };
+}
+
+/** @param isLimitedToo v1 has no limited reads */
+export function drawResources(random: Random, isLimitedToo: boolean): Resource[] {
+  if (isLimitedToo && random.oneIn(6)) {
+    return [{ type: 'read', path: LIMITED, limit: 1 + random.below(3) }];
+  }
+  return Array.from({ length: random.oneIn(3) ? 2 + random.below(2) : 1 }, () => {
+    const length = random.oneIn(40) ? 0 : random.pick([1, 2, 2, 2]);
+    const path = Array.from({ length }, () => random.pick(SEGMENTS));
+    return { type: random.oneIn(3) ? 'read' : 'write', path };
+  });
+}
+
+/** A counter of the guard's that the lock covers, if it writes anything. */
+export function drawCounter(random: Random, resources: readonly Resource[]): string[] | undefined {
+  const writes = resources.filter(({ type }) => type === 'write');
+  if (writes.length === 0) return undefined;
+  const { path } = random.pick(writes);
+  const missing = Array.from({ length: 2 - path.length }, () => random.pick(SEGMENTS));
+  return [...path, ...missing];
+}
