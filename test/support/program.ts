@@ -9,6 +9,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The real program in a process of its own; ended with the test if it still runs. */
 export class Program {
   readonly child: ChildProcess;
+  readonly #closed: Promise<unknown>;
   stdout = '';
   stderr = '';
 
@@ -33,6 +34,7 @@ export class Program {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe', ...fds],
     });
+    this.#closed = once(this.child, 'close');
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
@@ -54,7 +56,7 @@ export class Program {
       if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`);
       const { stdout } = this.child;
       if (stdout === null) throw new Error('no output');
-      await Promise.race([once(stdout, 'data'), once(this.child, 'close')]);
+      await Promise.race([once(stdout, 'data'), this.#closed]);
     }
   }
 
@@ -66,8 +68,7 @@ export class Program {
 
   /** Waits for the end: the exit code, or the signal that ended it. */
   async ended(): Promise<number | NodeJS.Signals | null> {
-    const { exitCode, signalCode } = this.child;
-    if (exitCode === null && signalCode === null) await once(this.child, 'close');
+    await this.#closed;
     return this.child.exitCode ?? this.child.signalCode;
   }
 }
