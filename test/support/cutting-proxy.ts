@@ -38,11 +38,14 @@ export class CuttingProxy {
   async listen(t: TestContext): Promise<number> {
     this.#listener.listen(0, '127.0.0.1');
     await once(this.#listener, 'listening');
-    t.after(() => {
-      this.#listener.close();
-      for (const socket of this.#sockets) socket.destroy();
-    });
+    t.after(() => this.close());
     return (this.#listener.address() as AddressInfo).port;
+  }
+
+  /** Cuts what there is and takes nothing more. */
+  close(): void {
+    this.#listener.close();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #join(client: Socket): void {

@@ -53,8 +53,10 @@ export class Program {
     for (;;) {
       const match = this.stdout.slice(from).match(pattern);
       if (match !== null) return match;
-      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`);
-      const { stdout } = this.child;
+      const { stdout, exitCode, signalCode } = this.child;
+      if (exitCode !== null || signalCode !== null) {
+        throw new Error(`it ended: ${this.stdout}${this.stderr}`);
+      }
       if (stdout === null) throw new Error('no output');
       await Promise.race([once(stdout, 'data'), this.#closed]);
     }
