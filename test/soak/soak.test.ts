@@ -8,8 +8,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { Program } from '../support/program.ts';
+import { mib, ProbedProgram, type Sample, told } from '../support/probed-program.ts';
 import { flatness } from './flatness.ts';
 import { Load } from './load.ts';
 
@@ -19,43 +18,27 @@ const PLACES = 60;
 const SAMPLES = 60;
 const JUDGED_FROM_SECONDS = 30;
 const MIB = 2 ** 20;
-const NOTHING_LEFT = / 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting/;
-const PROBE = fileURLToPath(new URL('probe.ts', import.meta.url));
-
-interface Sample {
-  readonly heap: number;
-  readonly rss: number;
-  readonly descriptors: number;
-  readonly handles: number;
-}
-
-async function look(server: Program): Promise<Sample> {
-  const from = server.stdout.length;
-  server.child.kill('SIGUSR2');
-  const [, json = ''] = await server.logged(/probe (.*)\n/, from);
-  return JSON.parse(json);
-}
 
 test('when everybody has left nothing is left, and nothing grows meanwhile', {
   timeout: (SECONDS + 60) * 1000,
 }, async (t) => {
   const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
   t.diagnostic(`SEED=${seed}`);
-  const server = new Program(t, ['--port', '0', '--stats-interval', '1'], {}, [PROBE]);
+  const server = new ProbedProgram(t);
   const load = new Load(await server.port(), seed);
-  const before = await look(server);
+  const before = await server.look();
 
   const running = load.run(PLACES);
   const samples: Sample[] = [];
   for (let i = 0; i < SAMPLES; i++) {
     await delay((SECONDS * 1000) / SAMPLES);
-    samples.push(await look(server));
+    samples.push(await server.look());
   }
-  const gauges = [...server.stdout.matchAll(/\d+ connections, .* waiting/g)].at(-1)?.[0];
+  const { gauges } = server;
   load.isOver = true;
   await running;
-  await server.logged(NOTHING_LEFT, server.stdout.length);
-  const after = await look(server);
+  await server.empty();
+  const after = await server.look();
 
   t.diagnostic(`${load.locks} locks, ${load.connections} connections in ${SECONDS} s`);
   t.diagnostic(`while busy: ${gauges}`);
@@ -75,11 +58,3 @@ test('when everybody has left nothing is left, and nothing grows meanwhile', {
   }
   if (SECONDS >= JUDGED_FROM_SECONDS) assert.ok(after.heap < before.heap + 4 * MIB, told(after));
 });
-
-function told({ heap, rss, descriptors, handles }: Sample): string {
-  return `${mib(heap)} MiB heap, ${mib(rss)} MiB RSS, ${descriptors} descriptors, ${handles} handles`;
-}
-
-function mib(bytes: number): string {
-  return (bytes / MIB).toFixed(2);
-}

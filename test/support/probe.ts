@@ -3,7 +3,7 @@
  * What it keeps itself is the same at every look.
  */
 import { readdirSync } from 'node:fs';
-import { heapUsed } from '../support/heap.ts';
+import { heapUsed } from './heap.ts';
 
 process.on('SIGUSR2', () => {
   const sample = {

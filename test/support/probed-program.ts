@@ -1,0 +1,47 @@
+/** The real program, which says on demand what its process has: memory, descriptors, handles. */
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Program } from './program.ts';
+
+const PROBE = fileURLToPath(new URL('probe.ts', import.meta.url));
+const NOTHING_LEFT = / 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting/;
+
+export interface Sample {
+  /** Bytes in use, garbage not counted. */
+  readonly heap: number;
+  /** Bytes of resident memory. */
+  readonly rss: number;
+  readonly descriptors: number;
+  readonly handles: number;
+}
+
+export class ProbedProgram extends Program {
+  constructor(t: TestContext) {
+    super(t, ['--port', '0', '--stats-interval', '1'], {}, [PROBE]);
+  }
+
+  async look(): Promise<Sample> {
+    const from = this.stdout.length;
+    this.child.kill('SIGUSR2');
+    const [, json = ''] = await this.logged(/probe (.*)\n/, from);
+    return JSON.parse(json);
+  }
+
+  /** The last line of numbers. */
+  get gauges(): string | undefined {
+    return [...this.stdout.matchAll(/\d+ connections, .* waiting/g)].at(-1)?.[0];
+  }
+
+  /** Waits until everybody has left and nothing was forgotten. */
+  async empty(): Promise<void> {
+    await this.logged(NOTHING_LEFT, this.stdout.length);
+  }
+}
+
+export function told({ heap, rss, descriptors, handles }: Sample): string {
+  return `${mib(heap)} MiB heap, ${mib(rss)} MiB RSS, ${descriptors} descriptors, ${handles} handles`;
+}
+
+export function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(2);
+}
