@@ -1,8 +1,8 @@
 /**
  * Whether a figure is flat: the first third of the samples is warm-up; after it, the median of the
  * last third may be higher than that of the middle third by no more than a tenth and some slack. In
- * ten minutes at 70,000 locks a second a third is 14 million locks: with 9 MiB of heap, one byte kept
- * of every seventh lock would show.
+ * ten minutes at 50,000 locks a second a third is ten million locks: with 9 MiB of heap, a byte kept
+ * of every fifth lock would show.
  */
 export interface Flatness {
   readonly middle: number;
