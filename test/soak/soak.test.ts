@@ -12,7 +12,7 @@ import { mib, ProbedProgram, type Sample, told } from '../support/probed-program
 import { flatness } from './flatness.ts';
 import { Load } from './load.ts';
 
-const SECONDS = Number(process.env.SOAK_SECONDS ?? 2);
+const SECONDS = Number(process.env.SOAK_SECONDS ?? 1);
 /** Clients at a time. */
 const PLACES = 60;
 const SAMPLES = 60;
