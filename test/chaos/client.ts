@@ -92,7 +92,8 @@ export class ChaosClient {
   }
 
   release(wanted: Wanted): void {
-    if (wanted.state === 'ended' || wanted.isReleasing) return;
+    // With its session it lost its locks, too.
+    if (wanted.state === 'ended' || wanted.isReleasing || this.#isOver) return;
     wanted.isReleasing = true;
     this.#history.write({ t: now(), c: this.name, r: wanted.ref, e: 'release' });
     if (this.#isWelcome) this.#sendRelease(wanted);
