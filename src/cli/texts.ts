@@ -109,6 +109,8 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
       return `${path} may not be made by this user. Choose a path with --socket where it may write.`;
     case 'ENOENT':
       return `the folder of ${path} is not there. Make it, or choose another path with --socket.`;
+    case 'ENAMETOOLONG':
+      return `${path} is too long: ${error.message}. Choose a shorter one with --socket.`;
     default:
       return `cannot listen on ${path}: ${error.message}`;
   }

@@ -2,6 +2,7 @@
  * A place to listen on: a TCP port, a Unix socket, or a socket that whoever started the program has
  * opened already. With TLS, what comes in by TCP is unwrapped first; a Unix socket needs none.
  */
+import { Buffer } from 'node:buffer';
 import { lstatSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
@@ -41,6 +42,9 @@ export interface DoorKeeper {
 }
 
 const MIN_TLS_VERSION = 'TLSv1.2';
+
+/** Bytes in the path of a Unix socket; the system has room for one more, which is zero. */
+const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
 /** Milliseconds of silence after which TCP asks whether the peer is still there. */
 const KEEPALIVE_MS = 60_000;
@@ -91,6 +95,8 @@ export class Door {
       await this.#listen(place);
       return;
     }
+    // Node would cut it off without a word, and listen on something else.
+    if (Buffer.byteLength(place.path) > MAX_PATH_BYTES) throw pathTooLong(place.path);
     try {
       await this.#listenOn(place.path, place.mode);
     } catch (error) {
@@ -132,8 +138,17 @@ export class Door {
     return 'fd' in place ? `unix:fd ${place.fd}` : 'nowhere';
   }
 
-  /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
+  /**
+   * Other certificates from now on; who is connected stays. Throws when they can't be used, and when
+   * that would begin or end TLS, or the wish for certificates of clients: those stay as they are.
+   */
   setTls(files: TlsFiles): void {
+    const { tls } = this.#options;
+    if (tls === undefined || (tls.ca === undefined) !== (files.ca === undefined)) {
+      throw new RangeError(
+        'whether TLS is spoken, and ca wanted, is decided when listening begins',
+      );
+    }
     this.#tls?.setSecureContext(contextOf(files));
   }
 
@@ -199,6 +214,11 @@ function createSecureLayer(
 
 function contextOf({ cert, key, ca }: TlsFiles) {
   return { cert, key, minVersion: MIN_TLS_VERSION, ...(ca === undefined ? {} : { ca }) } as const;
+}
+
+function pathTooLong(path: string): Error {
+  const message = `the path of a Unix socket may have ${MAX_PATH_BYTES} bytes`;
+  return Object.assign(new Error(message), { code: 'ENAMETOOLONG', address: path });
 }
 
 function isInUse(error: unknown): boolean {

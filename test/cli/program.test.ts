@@ -64,6 +64,7 @@ test('each failure to listen has a sentence that says what to do', () => {
     saidOfSocket('ENOENT'),
     /the folder of \/run\/l\.sock is not there\. .* --socket\.$/,
   );
+  assert.match(saidOfSocket('ENAMETOOLONG'), /is too long: why\. .* shorter one with --socket\.$/);
   assert.equal(saidOfSocket('EIO'), 'cannot listen on /run/l.sock: why');
 });
 

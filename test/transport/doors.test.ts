@@ -6,7 +6,7 @@ import { get } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { Server, type ServerOptions } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
@@ -106,8 +106,35 @@ test('with --tls-ca only clients with a certificate of it are let in', async (t)
   assert.equal(server.counts.connections, 1);
 });
 
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`whom the new --tls-ca does not know can't resume what it had in ${version}`, async (t) => {
+    const folder = temporaryFolder(t);
+    const [friend, other] = [makeCertificate(folder, 'friend'), makeCertificate(folder, 'other')];
+    const tls = { cert: friend.cert, key: friend.key, ca: friend.cert };
+    const { secure, server } = await startTls(t, { tls });
+    const how = { ca: friend.cert, cert: friend.cert, key: friend.key, maxVersion: version };
+    const before = await secure(how);
+    assert.equal((await before.ask({ action: 'ping' })).action, 'ping');
+    const session = (before.socket as TLSSocket).getSession();
+    if (session === undefined) assert.fail('there is something to resume');
+    const again = await secure({ ...how, session });
+    assert.equal((again.socket as TLSSocket).isSessionReused(), true);
+    server.setTls({ ...tls, ca: other.cert });
+    if (version === 'TLSv1.2') {
+      await assert.rejects(secure({ ...how, session }));
+    } else {
+      const after = await secure({ ...how, session });
+      assert.equal((after.socket as TLSSocket).isSessionReused(), false);
+      after.send({ action: 'ping' });
+      assert.deepEqual(await after.ended(), []);
+    }
+    assert.equal((await before.ask({ action: 'ping' })).action, 'ping', 'who is in stays');
+  });
+}
+
 test('other certificates count from then on, and nobody is cut off; bad ones are refused', async (t) => {
   const { secure, server, port } = await startTls(t);
+  const plain = await startServer(t);
   const before = await secure();
   await before.ask(lock(write('a')));
   const next = makeCertificate(temporaryFolder(t), 'next');
@@ -117,6 +144,8 @@ test('other certificates count from then on, and nobody is cut off; bad ones are
   assert.equal((await before.ask({ action: 'release' })).state, 'released');
   assert.equal((await after.next()).state, 'acquired');
   assert.throws(() => server.setTls({ cert: 'x', key: 'y' }));
+  assert.throws(() => server.setTls({ ...next, ca: next.cert }), /decided when listening begins/);
+  assert.throws(() => plain.setTls(next), /decided when listening begins/);
   assert.equal((await (await secure({ ca: next.cert })).ask({ action: 'ping' })).action, 'ping');
   const bad = new Server({ port: 0, tls: { cert: 'x', key: 'y' } });
   await assert.rejects(bad.listen());
@@ -201,6 +230,16 @@ test('a socket left behind is replaced; one in use, and a file, are not', async 
   assert.equal(statSync(file).size, 8);
   const client = LineClient.on(t, connect(used));
   assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
+});
+
+test('the path of a Unix socket is never cut off', async (t) => {
+  const folder = `${temporaryFolder(t)}/`;
+  const longest = folder.padEnd(107, 'x');
+  const server = await startServer(t, { tcp: false, socket: { path: longest } });
+  assert.ok(statSync(longest).isSocket());
+  assert.equal(server.places[0], `unix:${longest}`);
+  const longer = new Server({ port: 0, socket: { path: `${longest}x` } });
+  await assert.rejects(longer.listen(), { code: 'ENAMETOOLONG' });
 });
 
 test('nowhere to listen on is a mistake', async () => {
