@@ -94,9 +94,9 @@ export class HttpGuests {
   }
 
   /** Answers the request that `head` begins, for which there is no room, and ends the connection. */
-  turnAway(socket: Socket, head: Buffer, { message }: Refusal): void {
-    const page = sentence(503, asSentence(message), { 'Retry-After': '1' });
-    this.#refuse(socket, page, head.toString('latin1', 0, 5) === 'HEAD ' ? 'HEAD' : 'GET');
+  turnAway(socket: Socket, head: Buffer, refusal: Refusal): void {
+    const isHead = head.toString('latin1', 0, 5) === 'HEAD ';
+    this.#refuse(socket, noRoom(refusal), isHead ? 'HEAD' : 'GET');
   }
 
   #answer(request: IncomingMessage, response: ServerResponse, page: Page): void {
@@ -179,9 +179,9 @@ export class HttpGuests {
     }
     this.#deadlines.get(socket)?.stop();
     this.#afterAnswers(socket, () => {
-      // A session of v1 is new. At /v2 one may be resumed: that shows when it says hello.
-      if (url.pathname === V1_PATH && this.#host.drain.isOn) {
-        this.#refuse(socket, draining());
+      const noSession = url.pathname === V1_PATH ? this.#refuseSession() : undefined;
+      if (noSession !== undefined) {
+        this.#refuse(socket, noSession);
         return;
       }
       const tcp = request.socket;
@@ -195,6 +195,16 @@ export class HttpGuests {
     });
   }
 
+  /**
+   * Why no session may begin now, if so. With a handshake of v1 one does; at /v2 one may be resumed,
+   * which shows when it says hello.
+   */
+  #refuseSession(): Page | undefined {
+    const { drain, limits, namespaces } = this.#host;
+    if (drain.isOn) return draining();
+    return namespaces.sessions >= limits.maxSessions ? noRoom(tooManySessions(limits)) : undefined;
+  }
+
   /** What makes the conversation that a handshake with this path and query asks for. */
   #conversationFor(url: URL, standing: Standing): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
@@ -204,11 +214,6 @@ export class HttpGuests {
     if (wrong !== undefined) return wrong;
     const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, host.limits);
     if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
-    if (host.namespaces.sessions >= host.limits.maxSessions) {
-      return sentence(503, asSentence(tooManySessions(host.limits).message), {
-        'Retry-After': '1',
-      });
-    }
     const timeout = url.searchParams.get('abandon-timeout-ms');
     const abandonTimeoutMs = timeout === null ? host.defaultAbandonTimeoutMs : wholeNumber(timeout);
     if (abandonTimeoutMs === undefined) {
@@ -258,9 +263,10 @@ export class HttpGuests {
   }
 }
 
-/** What is said on the wire in small letters, as a page. */
-function asSentence(message: string): string {
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+/** What a line would be told in small letters, as a page. */
+function noRoom({ message }: Refusal): Page {
+  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  return sentence(503, text, { 'Retry-After': '1' });
 }
 
 function respond(response: ServerResponse, page: Page, isHead: boolean): void {

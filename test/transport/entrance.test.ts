@@ -88,6 +88,14 @@ test('as many sessions as allowed begin, one more waits for room; a lost one can
   assert.match(JSON.stringify(refused.error), /too_many_sessions/);
   assert.deepEqual(statuses(await exchange(port, handshake('/v1?namespace=a'))), [503]);
 
+  const web = await LeanWebSocket.connect(t, port, '/v2');
+  web.send({ action: 'hello' });
+  assert.match(JSON.stringify(await web.next()), /too_many_sessions/);
+  web.send({ action: 'hello', session });
+  assert.equal((await web.next()).resumed, true, 'also on a WebSocket');
+  web.socket.destroy();
+  await until(() => server.counts.connections === 2);
+
   assert.equal((await third.ask({ action: 'hello', session })).resumed, true);
   await third.ask({ action: 'bye' });
   assert.equal((await (await connect()).ask({ action: 'ping' })).action, 'ping');
