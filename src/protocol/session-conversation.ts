@@ -17,17 +17,11 @@ import {
 } from '../session/session.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
-import {
-  type Access,
-  mayEnter,
-  type Standing,
-  type Stranger,
-  unauthorized,
-  WRONG_TOKEN_DELAY_MS,
-} from './access.ts';
+import type { Access, Standing } from './access.ts';
 import type { Channel, Conversation, EndReason } from './channel.ts';
 import { cycleOf, deadlockRefusal } from './deadlock-report.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
+import { Entry, type NoEntry, refOf } from './entry.ts';
 import { type AdminObserver, evict, evictionFields, findEviction } from './eviction.ts';
 import { helpLines } from './help.ts';
 import { inspect } from './inspection.ts';
@@ -42,7 +36,7 @@ import type {
   Request,
   WatchRequest,
 } from './messages.ts';
-import { DRAINING, limitRefusal, Refusal, tooManySessions, tooSlow } from './refusal.ts';
+import { DRAINING, limitRefusal, Refusal, tooSlow } from './refusal.ts';
 import { errorReply, lockErrorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
 import { helloFields, statsFields } from './session-fields.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
@@ -70,8 +64,7 @@ export class SessionConversation implements Conversation, Peer {
   #watching: Watching | undefined;
   #heartbeat: Heartbeat | undefined;
   #hasSpoken = false;
-  /** What it may do, by what it has shown so far. */
-  #standing: Standing;
+  readonly #entry: Entry;
   /** Runs while somebody who showed a wrong token waits for the answer. */
   #turningAway: Timer | undefined;
   #ended = false;
@@ -85,7 +78,7 @@ export class SessionConversation implements Conversation, Peer {
   ) {
     this.#host = host;
     this.#channel = channel;
-    this.#standing = standing ?? host.access.judge(undefined, channel.isLocal);
+    this.#entry = new Entry(host, channel, standing);
     this.#defaults = defaults ?? {
       namespace: DEFAULT_NAMESPACE,
       abandonTimeoutMs: host.defaultAbandonTimeoutMs,
@@ -174,7 +167,7 @@ export class SessionConversation implements Conversation, Peer {
 
   drain(): void {
     // A stranger hears nothing but that it is one.
-    if (!this.#ended && mayEnter(this.#standing)) this.#fault(undefined, undefined, DRAINING);
+    if (!this.#ended && this.#entry.mayEnter) this.#fault(undefined, undefined, DRAINING);
   }
 
   shutDown(): void {
@@ -187,8 +180,11 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #answer(request: Request): void {
-    const isFirst = this.#session === undefined;
-    if (isFirst && !(this.#mayEnter(request) && this.#mayBegin(request))) return;
+    const noEntry = this.#session === undefined ? this.#entry.judge(request) : undefined;
+    if (noEntry !== undefined) {
+      this.#turnAway(noEntry, request.action, refOf(request));
+      return;
+    }
     switch (request.action) {
       case 'lock':
         this.#lock(request);
@@ -214,40 +210,21 @@ export class SessionConversation implements Conversation, Peer {
     }
   }
 
-  /** Whether the client is somebody to begin a session; if not, it is told so, and it is over. */
-  #mayEnter(request: Request): boolean {
-    const token = request.action === 'hello' ? request.token : undefined;
-    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#channel.isLocal);
-    if (mayEnter(this.#standing)) return true;
-    this.#turnAway(this.#standing, request.action, refOf(request));
-    return false;
-  }
-
-  /** Says to a stranger that it can't enter: late, if it guessed. */
-  #turnAway(standing: Stranger, action: Action | undefined, ref: Ref | undefined): void {
-    const goAway = (): void => {
+  /** Says why it can't come in, perhaps late, and perhaps as the last word. */
+  #turnAway(noEntry: NoEntry, action: Action | undefined, ref: Ref | undefined): void {
+    const { refusal, isFinal, delayMs } = noEntry;
+    const say = (): void => {
       this.#turningAway = undefined;
-      this.#fault(action, ref, unauthorized(standing));
-      this.#end('unauthorized');
+      this.#fault(action, ref, refusal);
+      if (isFinal) this.#end('unauthorized');
     };
-    if (standing === 'no_token') {
-      goAway();
+    if (delayMs === 0) {
+      say();
       return;
     }
     this.#ended = true;
     this.#channel.stopListening();
-    this.#turningAway = this.#host.clock.setTimer(WRONG_TOKEN_DELAY_MS, goAway);
-  }
-
-  /** Whether a session may begin, if `request`, the first one, needs one; says so if not. */
-  #mayBegin(request: Request): boolean {
-    if (!needsNewSession(request)) return true;
-    const { namespaces, limits, drain } = this.#host;
-    const isFull = namespaces.sessions >= limits.maxSessions;
-    if (!drain.isOn && !isFull) return true;
-    const refusal = drain.isOn ? DRAINING : tooManySessions(limits);
-    this.#fault(request.action, refOf(request), refusal);
-    return false;
+    this.#turningAway = this.#host.clock.setTimer(delayMs, say);
   }
 
   #hello(request: HelloRequest): void {
@@ -368,10 +345,9 @@ export class SessionConversation implements Conversation, Peer {
   #evict(request: EvictRequest): void {
     const { access, adminObserver } = this.#host;
     const { namespace } = this.#current();
-    const eviction =
-      this.#standing === 'admin'
-        ? findEviction(request, namespace)
-        : new Refusal('forbidden', access.forbiddenMessage);
+    const eviction = this.#entry.isAdmin
+      ? findEviction(request, namespace)
+      : new Refusal('forbidden', access.forbiddenMessage);
     if (eviction instanceof Refusal) {
       this.#fault('evict', request.ref, eviction);
       return;
@@ -415,14 +391,15 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #refuseMessage(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): void {
-    if (this.#standing !== 'no_token') {
+    const noEntry = this.#entry.judgeStranger();
+    if (noEntry === undefined) {
       this.#fault(action, ref, refusal);
     } else if (action === 'hello') {
       // Perhaps it would have shown its token; but there is no second try.
       this.#fault(action, ref, refusal);
       this.#end('bad_input');
     } else {
-      this.#turnAway(this.#standing, action, ref);
+      this.#turnAway(noEntry, action, ref);
     }
   }
 
@@ -475,16 +452,6 @@ export class SessionConversation implements Conversation, Peer {
     this.#watching?.stop();
     this.#session?.lose(this);
   }
-}
-
-/** Whether what comes first on a connection begins a session: all but a goodbye and a resume. */
-function needsNewSession(request: Request): boolean {
-  if (request.action === 'hello') return request.session === undefined;
-  return request.action !== 'bye';
-}
-
-function refOf(request: Request): Ref | undefined {
-  return request.action === 'lock' ? request.terms.ref : request.ref;
 }
 
 const NOT_A_MESSAGE: ReadonlySet<string> = new Set(['bad_json', 'bad_utf8']);

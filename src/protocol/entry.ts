@@ -1,0 +1,74 @@
+/**
+ * What a connection must pass before its first request is carried out: has it shown a token, if one
+ * is wanted, and is there room for a session. It says what is to be answered; answering, and ending
+ * the connection, is the conversation's.
+ */
+import type { Ref } from '../session/lock-record.ts';
+import { mayEnter, type Standing, unauthorized, WRONG_TOKEN_DELAY_MS } from './access.ts';
+import type { Channel } from './channel.ts';
+import type { Request } from './messages.ts';
+import { DRAINING, type Refusal, tooManySessions } from './refusal.ts';
+import type { ConversationHost } from './session-conversation.ts';
+
+/** Why a first request is not carried out. */
+export interface NoEntry {
+  readonly refusal: Refusal;
+  /** A stranger gets no second try: the connection ends with the answer. */
+  readonly isFinal: boolean;
+  /** Milliseconds until the answer is given, in which nothing else is looked at. */
+  readonly delayMs: number;
+}
+
+export class Entry {
+  readonly #host: ConversationHost;
+  readonly #isLocal: boolean;
+  #standing: Standing;
+
+  /** @param standing what the client may do by a token that it has shown before, if it has */
+  constructor(host: ConversationHost, channel: Channel, standing: Standing | undefined) {
+    this.#host = host;
+    this.#isLocal = channel.isLocal;
+    this.#standing = standing ?? host.access.judge(undefined, channel.isLocal);
+  }
+
+  get mayEnter(): boolean {
+    return mayEnter(this.#standing);
+  }
+
+  get isAdmin(): boolean {
+    return this.#standing === 'admin';
+  }
+
+  /** What stands against `request`, the first one that could be understood. */
+  judge(request: Request): NoEntry | undefined {
+    const token = request.action === 'hello' ? request.token : undefined;
+    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#isLocal);
+    return this.judgeStranger() ?? this.#judgeRoom(request);
+  }
+
+  /** What stands against a client that has shown so much, whatever it asks for. */
+  judgeStranger(): NoEntry | undefined {
+    const standing = this.#standing;
+    if (mayEnter(standing)) return undefined;
+    const delayMs = standing === 'wrong_token' ? WRONG_TOKEN_DELAY_MS : 0;
+    return { refusal: unauthorized(standing), isFinal: true, delayMs };
+  }
+
+  #judgeRoom(request: Request): NoEntry | undefined {
+    if (!needsNewSession(request)) return undefined;
+    const { namespaces, limits, drain } = this.#host;
+    if (drain.isOn) return { refusal: DRAINING, isFinal: false, delayMs: 0 };
+    if (namespaces.sessions < limits.maxSessions) return undefined;
+    return { refusal: tooManySessions(limits), isFinal: false, delayMs: 0 };
+  }
+}
+
+/** Whether what comes first on a connection begins a session: all but a goodbye and a resume. */
+function needsNewSession(request: Request): boolean {
+  if (request.action === 'hello') return request.session === undefined;
+  return request.action !== 'bye';
+}
+
+export function refOf(request: Request): Ref | undefined {
+  return request.action === 'lock' ? request.terms.ref : request.ref;
+}
