@@ -13,6 +13,7 @@
  *     steps as a session may have locks.
  *  3. The links of a lock that is not in here are null, so that none keeps another alive.
  */
+import { hashOf } from '../table/hash.ts';
 import type { Ref, SessionLock } from './lock-record.ts';
 
 type Chains = (SessionLock | null)[];
@@ -146,11 +147,4 @@ function slotOfId(id: number, length: number): number {
 
 function slotOfRef(ref: Ref, length: number): number {
   return (typeof ref === 'number' ? ref | 0 : hashOf(ref)) & (length - 1);
-}
-
-/** FNV-1a, over UTF-16 units. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash ^ (hash >>> 15);
 }

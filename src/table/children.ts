@@ -11,6 +11,7 @@
  *  2. The number of chains is a power of two, and not below that of children.
  *  3. The link of a node that is not in here is null.
  */
+import { hashOf } from './hash.ts';
 import { PathNode } from './path-node.ts';
 
 const MIN_CHAINS = 4;
@@ -135,11 +136,4 @@ export class Children<C> {
 
 function emptyChains<C>(length: number): Chains<C> {
   return new Array<PathNode<C> | null>(length).fill(null);
-}
-
-/** FNV-1a, over UTF-16 units. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash ^ (hash >>> 15);
 }

@@ -1,6 +1,7 @@
 /** The children of a node: found by segment whatever comes and goes, and however they are called. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { hashOf } from '../../src/table/hash.ts';
 import { PathNode } from '../../src/table/path-node.ts';
 import { withSeeds } from '../support/random.ts';
 
@@ -49,18 +50,11 @@ test('random comings and goings leave what a Map would hold', () => {
   });
 });
 
-/** FNV-1a, as anybody can compute it. */
-function fnv(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash ^ (hash >>> 15);
-}
-
 test('names chosen to fill one chain are found as fast as others', () => {
   const family = new Family();
   const names: string[] = [];
   for (let i = 0; names.length < 200; i++) {
-    if ((fnv(`n${i}`) & 0x3ff) === 7) names.push(`n${i}`);
+    if ((hashOf(`n${i}`) & 0x3ff) === 7) names.push(`n${i}`);
   }
   for (const name of names) family.add(name);
   family.verify();
