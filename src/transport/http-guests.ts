@@ -16,7 +16,9 @@ import {
   SessionConversation,
 } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
+import type { Limits } from '../session/limits.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
+import { HttpAnswers } from './http-answers.ts';
 import { HttpDeadline } from './http-deadline.ts';
 import {
   draining,
@@ -55,24 +57,27 @@ export class HttpGuests {
   /** Sockets that were told no and are about to end. */
   readonly #refused = new WeakSet<Duplex>();
   readonly #deadlines = new WeakMap<Duplex, HttpDeadline>();
-  /** The last answer on its way, by socket. */
-  readonly #answering = new WeakMap<Duplex, ServerResponse>();
+  readonly #answers: HttpAnswers;
 
   constructor(host: HttpHost) {
     this.#host = host;
-    // node:http would refuse a request without Host itself, and with no word about why.
-    this.#server = createServer({ keepAlive: true, noDelay: true, requireHostHeader: false });
+    this.#answers = new HttpAnswers(host.limits.maxUnreadBytes);
+    this.#server = createServer({
+      keepAlive: true,
+      noDelay: true,
+      // node:http would refuse a request without Host itself, and with no word about why.
+      requireHostHeader: false,
+      // It would close a connection that is not used for five seconds, whatever the deadline says.
+      keepAliveTimeout: 0,
+    });
     this.#server.on('request', (request, response) => {
-      // What comes behind a guess is not looked at.
-      if (this.#refused.has(request.socket)) return;
-      this.#deadlines.get(request.socket)?.requestCame();
-      this.#answer(request, response, this.#page(request));
+      this.#answer(request, response, () => this.#page(request));
     });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     // Without a listener node:http cuts these off unanswered.
     this.#server.on('connect', (request, socket) => this.#refuse(socket, this.#page(request)));
     this.#server.on('checkExpectation', (request, response) => {
-      this.#answer(request, response, sentence(417, 'Leave out the header Expect.'));
+      this.#answer(request, response, () => sentence(417, 'Leave out the header Expect.'));
     });
     this.#server.on('clientError', (error, socket) => this.#refuseGarbage(error, socket));
   }
@@ -81,12 +86,10 @@ export class HttpGuests {
   accept(socket: Socket, head: Buffer): void {
     const { clock, limits } = this.#host;
     const deadline = new HttpDeadline(socket, clock, limits.firstMessageMs, (isIdle) => {
-      if (isIdle) endGently(socket, this.#ending());
-      else
-        this.#refuse(
-          socket,
-          sentence(408, `No request was complete after ${limits.firstMessageMs} ms.`),
-        );
+      // Whoever does not read what it asked for hears nothing else, either.
+      if (this.#answers.isWaiting(socket)) socket.destroy();
+      else if (isIdle) endGently(socket, this.#ending());
+      else this.#refuse(socket, tooLate(limits));
     });
     this.#deadlines.set(socket, deadline);
     socket.unshift(head);
@@ -99,34 +102,33 @@ export class HttpGuests {
     this.#refuse(socket, noRoom(refusal), isHead ? 'HEAD' : 'GET');
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse, page: Page): void {
-    this.#answering.set(request.socket, response);
-    response.on('close', () => {
-      if (this.#answering.get(request.socket) === response) this.#answering.delete(request.socket);
-    });
-    const isHead = request.method === 'HEAD';
-    if (page.lateMs === undefined) {
-      respond(response, page, isHead);
+  #answer(request: IncomingMessage, response: ServerResponse, pageOf: () => Page): void {
+    const { method, socket } = request;
+    // What comes behind a guess is not looked at.
+    if (this.#refused.has(socket)) return;
+    this.#deadlines.get(socket)?.requestCame();
+    const page = pageOf();
+    const body = method === 'HEAD' ? undefined : Buffer.from(page.body);
+    if (!this.#answers.add(socket, response, body?.length ?? 0)) {
+      socket.destroy();
       return;
     }
-    this.#refused.add(request.socket);
-    this.#deadlines.get(request.socket)?.stop();
-    request.socket.pause();
-    const timer = this.#host.clock.setTimer(page.lateMs, () => {
-      respond(response.setHeader('Connection', 'close'), page, isHead);
-      request.socket.resume();
-    });
-    response.on('close', () => timer.cancel());
+    if (page.lateMs === undefined) respond(response, page, body);
+    else this.#answerLate(socket, response, page.lateMs, () => respond(response, page, body));
   }
 
-  /**
-   * Goes on with a socket that node:http has given up. Requests may have come before, in the same
-   * packet, whose answers are still on their way: it keeps writing those, and nothing else may.
-   */
-  #afterAnswers(socket: Duplex, goOn: () => void): void {
-    const last = this.#answering.get(socket);
-    if (last === undefined) goOn();
-    else last.on('close', () => socket.destroyed || goOn());
+  /** Lets a guesser wait for the last answer that it gets. */
+  #answerLate(socket: Socket, response: ServerResponse, lateMs: number, answer: () => void): void {
+    this.#refused.add(socket);
+    this.#deadlines.get(socket)?.stop();
+    socket.pause();
+    const timer = this.#host.clock.setTimer(lateMs, () => {
+      this.#deadlines.get(socket)?.requestCame();
+      response.setHeader('Connection', 'close');
+      answer();
+      socket.resume();
+    });
+    response.on('close', () => timer.cancel());
   }
 
   #page(request: IncomingMessage): Page {
@@ -177,8 +179,8 @@ export class HttpGuests {
       this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
       return;
     }
-    this.#deadlines.get(socket)?.stop();
-    this.#afterAnswers(socket, () => {
+    this.#answers.after(socket, () => {
+      this.#deadlines.get(socket)?.stop();
       const noSession = url.pathname === V1_PATH ? this.#refuseSession() : undefined;
       if (noSession !== undefined) {
         this.#refuse(socket, noSession);
@@ -242,8 +244,8 @@ export class HttpGuests {
   /** Answers what came last on this connection, and ends it. */
   #refuse(socket: Duplex, page: Page, method?: string): void {
     this.#refused.add(socket);
-    this.#deadlines.get(socket)?.stop();
-    this.#afterAnswers(socket, () => {
+    this.#answers.after(socket, () => {
+      this.#deadlines.get(socket)?.stop();
       const { status, body, lateMs } = page;
       const refuse = (): void => {
         socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
@@ -269,10 +271,15 @@ function noRoom({ message }: Refusal): Page {
   return sentence(503, text, { 'Retry-After': '1' });
 }
 
-function respond(response: ServerResponse, page: Page, isHead: boolean): void {
-  const body = Buffer.from(page.body);
-  response.writeHead(page.status, { ...headersOf(page), 'Content-Length': body.length });
-  response.end(isHead ? undefined : body);
+function tooLate({ firstMessageMs }: Limits): Page {
+  return sentence(408, `No request was complete after ${firstMessageMs} ms.`);
+}
+
+/** @param body undefined for none, as a HEAD is answered */
+function respond(response: ServerResponse, page: Page, body: Buffer | undefined): void {
+  const length = body?.length ?? Buffer.byteLength(page.body);
+  response.writeHead(page.status, { ...headersOf(page), 'Content-Length': length });
+  response.end(body);
 }
 
 function headersOf({ contentType, headers }: Page): Record<string, string> {
