@@ -62,6 +62,8 @@ export interface ServerOptions {
   readonly adminObserver?: AdminObserver | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
+  /** Hears when somebody is turned away: there are as many connections as may be. It may be often. */
+  readonly fullObserver?: (() => void) | undefined;
   /** Hears when somebody could not be let in, for want of descriptors, say. It may be often. */
   readonly stuckObserver?: ((error: Error) => void) | undefined;
   /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
@@ -151,6 +153,8 @@ export class Server {
     this.#entrance = new Entrance({
       clock: this.#clock,
       limits: this.#host.limits,
+      counters: this.#host.counters,
+      full: () => options.fullObserver?.(),
       acceptLines: (socket, head, patience) => this.#acceptLines(socket, head, patience),
       acceptHttp: (socket, head) => this.#http.accept(socket, head),
       refuseHttp: (socket, head, refusal) => this.#http.turnAway(socket, head, refusal),
@@ -291,6 +295,7 @@ export class Server {
     return new Door(options, {
       arrived: () => this.#clock.arrived?.(),
       welcome: (socket, door) => this.#welcome(socket, door),
+      full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
     });
   }

@@ -2,14 +2,17 @@
 import { type ClientObserver, type Drained, Server } from '../server.ts';
 import type { LockObserver } from '../session/session.ts';
 import { VERSION } from '../version.ts';
+import { connectionsWithin, openFilesLimit } from './open-files.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
   drainLine,
   evictionLine,
   exposureWarning,
+  fullLine,
   helpText,
   listenFailure,
   lockName,
+  openFilesWarning,
   stallLine,
   startLine,
   statsLine,
@@ -19,7 +22,7 @@ import {
 import { readTlsFiles } from './tls-files.ts';
 import { hasTokenFile, readTokens } from './tokens.ts';
 
-/** Milliseconds between two lines about connections that could not be accepted. */
+/** Milliseconds between two lines about connections that could not be let in. */
 const SELDOM_MS = 10_000;
 
 /** Seconds between two looks at how far a drain is. */
@@ -84,8 +87,12 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   }
   if (typeof secrets === 'string' || typeof tls === 'string') return ExitCode.mistake;
   const { tokens } = secrets;
+  const { limits } = settings.server;
+  const maxConnections = Math.min(limits.maxConnections, connectionsWithin(openFilesLimit()));
   const server = new Server({
     ...settings.server,
+    limits: { ...limits, maxConnections },
+    fullObserver: seldom(() => log(fullLine(maxConnections))),
     tls,
     fds: terminal.fds,
     stuckObserver: seldom((error) => log(stuckLine(error))),
@@ -104,6 +111,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     return ExitCode.cannotListen;
   }
   log(startLine(server.places, settings));
+  if (maxConnections < limits.maxConnections) log(openFilesWarning(maxConnections));
   for (const warning of secrets.warnings) log(warning);
   const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;
   if (!isGuarded) for (const place of server.exposedPlaces) log(exposureWarning(place));
@@ -147,13 +155,13 @@ function reloadTls(server: Server, { tls }: Settings, log: (text: string) => voi
 }
 
 /** Passes on one call in ten seconds at most. */
-function seldom<T>(callback: (value: T) => void): (value: T) => void {
+function seldom<T extends unknown[]>(callback: (...values: T) => void): (...values: T) => void {
   let lastMs = Number.NEGATIVE_INFINITY;
-  return (value) => {
+  return (...values) => {
     const nowMs = performance.now();
     if (nowMs - lastMs < SELDOM_MS) return;
     lastMs = nowMs;
-    callback(value);
+    callback(...values);
   };
 }
 

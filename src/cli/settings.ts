@@ -4,12 +4,13 @@
  */
 import { parseArgs } from 'node:util';
 import type { ServerOptions } from '../server.ts';
+import type { Limits } from '../session/limits.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
 import type { TokenSource, TokenSources } from './tokens.ts';
 
 export interface Settings {
-  readonly server: ServerOptions;
+  readonly server: ServerOptions & { readonly limits: Limits };
   readonly tokens: TokenSources;
   readonly tls: TlsPaths;
   readonly logClients: boolean;

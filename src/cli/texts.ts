@@ -116,6 +116,16 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
   }
 }
 
+/** The system lets the process have fewer connections than were asked for. */
+export function openFilesWarning(maxConnections: number): string {
+  return `no more than ${maxConnections} connections: the limit of open files (ulimit -n) has no room for more`;
+}
+
+/** Somebody was turned away. */
+export function fullLine(maxConnections: number): string {
+  return `there are ${maxConnections} connections, as many as are allowed (--max-connections); others are turned away`;
+}
+
 /** Somebody could not be let in. */
 export function stuckLine({ code, message }: NodeJS.ErrnoException): string {
   const isOutOfFiles = code === 'EMFILE' || code === 'ENFILE';

@@ -37,6 +37,8 @@ export interface DoorKeeper {
   arrived(): void;
   /** Somebody came in: a socket with an `error` listener, half-open allowed. */
   welcome(socket: Socket, door: Door): void;
+  /** Somebody was cut at once: too many are at the door already. */
+  full(): void;
   /** Somebody could not be let in, for want of descriptors, say. The door stays open. */
   stuck(error: Error): void;
 }
@@ -83,6 +85,7 @@ export class Door {
       if (this.#tls === undefined || this.isLocal) enter(socket);
       else this.#shakeHands(socket, this.#tls);
     });
+    this.#server.on('drop', () => keeper.full());
     this.#server.on('error', (error) => {
       if (this.#server.listening) keeper.stuck(error);
     });

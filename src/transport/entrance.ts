@@ -12,6 +12,7 @@ import type { Refusal } from '../protocol/refusal.ts';
 import { tooManyConnections, tooSlow } from '../protocol/refusal.ts';
 import { errorReply } from '../protocol/replies.ts';
 import type { Clock, Timer } from '../session/clock.ts';
+import type { Counters } from '../session/counters.ts';
 import type { Limits } from '../session/limits.ts';
 import { protocolOf } from './first-bytes.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
@@ -28,6 +29,9 @@ export interface LineGuest {
 export interface EntranceHost {
   readonly clock: Clock;
   readonly limits: Limits;
+  readonly counters: Counters;
+  /** Somebody is not let in, because there are as many as may be. */
+  full(): void;
   /**
    * @param head what was read so far
    * @param patience to be cancelled as soon as something valid has come
@@ -61,8 +65,12 @@ export class Entrance {
   /** @param socket just accepted, with an `error` listener, half-open allowed */
   welcome(socket: Socket): void {
     const { limits } = this.#host;
-    if (this.#inside.size < limits.maxConnections) this.#admit(socket);
-    else if (this.#turnedAway.size < MAX_TURNED_AWAY) this.#turnAway(socket);
+    if (this.#inside.size < limits.maxConnections) {
+      this.#admit(socket);
+      return;
+    }
+    this.#host.full();
+    if (this.#turnedAway.size < MAX_TURNED_AWAY) this.#turnAway(socket);
     else socket.destroy();
   }
 
@@ -70,7 +78,7 @@ export class Entrance {
     const { clock, limits } = this.#host;
     let guest: LineGuest | undefined;
     const patience = clock.setTimer(limits.firstMessageMs, () => {
-      if (guest === undefined) endWith(socket, tooSlow(limits), clock);
+      if (guest === undefined) this.#endWith(socket, tooSlow(limits));
       else guest.firstMessageIsDue();
     });
     keep(socket, this.#inside, patience);
@@ -85,14 +93,29 @@ export class Entrance {
   }
 
   #turnAway(socket: Socket): void {
-    const { clock, limits } = this.#host;
+    const { clock, limits, counters } = this.#host;
     const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
     keep(socket, this.#turnedAway, timer);
     sniff(socket, (protocol, head) => {
       const refusal = tooManyConnections(limits);
-      if (protocol === 'http') this.#host.refuseHttp(socket, head, refusal);
-      else endWith(socket, refusal, clock);
+      if (protocol === 'lines') {
+        this.#endWith(socket, refusal);
+        return;
+      }
+      counters.refused(refusal.code);
+      this.#host.refuseHttp(socket, head, refusal);
     });
+  }
+
+  /** Says `refusal` as a line, and ends the connection; what still comes is read and ignored. */
+  #endWith(socket: Socket, refusal: Refusal): void {
+    const { clock, counters } = this.#host;
+    counters.refused(refusal.code);
+    const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
+    socket.on('close', () => timer.cancel());
+    socket.removeAllListeners('data');
+    socket.resume();
+    socket.end(`${errorReply(undefined, undefined, refusal)}\n`);
   }
 }
 
@@ -119,13 +142,4 @@ function sniff(socket: Socket, known: (protocol: 'http' | 'lines', head: Buffer)
   };
   socket.on('data', onData);
   socket.on('end', onEnd);
-}
-
-/** Says `refusal` as a line, and ends the connection; what still comes is read and ignored. */
-function endWith(socket: Socket, refusal: Refusal, clock: Clock): void {
-  const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
-  socket.on('close', () => timer.cancel());
-  socket.removeAllListeners('data');
-  socket.resume();
-  socket.end(`${errorReply(undefined, undefined, refusal)}\n`);
 }

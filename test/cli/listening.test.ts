@@ -111,6 +111,27 @@ interface Handle {
   readonly _handle: { readonly fd: number };
 }
 
+test('no more connections are let in than files may be open, and the log says so', async (t) => {
+  const program = new Program(t, ['--port', '0'], {}, [], { shell: 'ulimit -n 128' });
+  const port = await program.port();
+  await program.logged(/no more than 64 connections: the limit of open files \(ulimit -n\) has no/);
+  const clients = await Promise.all(Array.from({ length: 64 }, () => LineClient.connect(t, port)));
+  for (const client of clients) assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
+  for (let i = 0; i < 2; i++) {
+    const one = await LineClient.connect(t, port);
+    one.send({ action: 'ping' });
+    assert.match(JSON.stringify(await one.ended()), /too_many_connections.* 64 connections/);
+  }
+  await program.logged(/there are 64 connections, as many as are allowed .*turned away\n/);
+  assert.equal(program.stdout.match(/turned away/g)?.length, 1, 'not twice in ten seconds');
+  clients[0]?.socket.destroy();
+  for (;;) {
+    const late = await LineClient.connect(t, port);
+    late.send({ action: 'ping' });
+    if ((await late.next()).action === 'ping') break; // else the first one is not closed yet
+  }
+});
+
 test('without descriptors left it serves those it has, and accepts again later', async (t) => {
   const program = new Program(t, ['--port', '0']);
   const port = await program.port();

@@ -153,7 +153,11 @@ test('other certificates count from then on, and nobody is cut off; bad ones are
 });
 
 test('as many connections as allowed count those in the middle of their handshake', async (t) => {
-  const { port, secure } = await startTls(t, { limits: { maxConnections: 1 } });
+  let timesFull = 0;
+  const { port, secure } = await startTls(t, {
+    limits: { maxConnections: 1 },
+    fullObserver: () => timesFull++,
+  });
   const client = await secure();
   await client.ask({ action: 'ping' });
   const silent = Array.from({ length: 100 }, () => connect(port, '127.0.0.1'));
@@ -164,6 +168,7 @@ test('as many connections as allowed count those in the middle of their handshak
   another.on('error', () => {});
   another.resume();
   await once(another, 'close');
+  assert.equal(timesFull, 1);
   assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
 });
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { ServerOptions } from '../../src/server.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { bodyOf, exchange, statuses } from '../support/http-client.ts';
+import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { startServer, until } from '../support/running-server.ts';
@@ -26,7 +26,11 @@ async function codes(client: LineClient): Promise<unknown[]> {
 }
 
 test('as many connections as allowed are served, one more is told so in its own language', async (t) => {
-  const { server, port, connect } = await setUp(t, { limits: { maxConnections: 2 } });
+  let timesFull = 0;
+  const { server, port, connect } = await setUp(t, {
+    limits: { maxConnections: 2 },
+    fullObserver: () => timesFull++,
+  });
   const clients = [await connect(), await connect()];
   for (const client of clients) assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
   const third = await connect();
@@ -38,11 +42,17 @@ test('as many connections as allowed are served, one more is told so in its own 
   assert.equal(bodyOf(await exchange(port, GET.replace('GET', 'HEAD'))), '');
   assert.deepEqual(statuses(await exchange(port, handshake('/v1?namespace=a'))), [503]);
   assert.equal(server.counts.connections, 2);
+  assert.equal(timesFull, 4);
   for (const client of clients) assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
 
   clients[0]?.socket.destroy();
   await until(() => server.counts.connections === 1);
   assert.equal((await (await connect()).ask({ action: 'ping' })).action, 'ping');
+
+  clients[1]?.socket.destroy();
+  await until(() => server.counts.connections === 1);
+  const { body } = await ask(port, '/metrics');
+  assert.match(body, /^locktopus_refusals_total\{code="too_many_connections"\} 4$/m);
 });
 
 test('of those beyond the limit only a few wait for an answer, and not for long', async (t) => {

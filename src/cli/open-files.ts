@@ -1,0 +1,22 @@
+/**
+ * How many connections the system lets this process have. Each is an open file; when there are no
+ * more of those, the system's way is to cut newcomers off without a word, and without one in the
+ * log. So the server stops short of that, where it can still say why.
+ */
+import { isObject } from '../protocol/fields.ts';
+
+/** Files for everything else: the process itself, listening, files read again, being turned away. */
+const FILES_BESIDE = 64;
+
+/** How many files this process may have open; infinite if there is no limit, or none to be learnt. */
+export function openFilesLimit(): number {
+  const report: unknown = process.report.getReport();
+  if (!isObject(report) || !isObject(report.userLimits)) return Number.POSITIVE_INFINITY;
+  const { open_files: limit } = report.userLimits;
+  return isObject(limit) && typeof limit.soft === 'number' ? limit.soft : Number.POSITIVE_INFINITY;
+}
+
+/** The connections that there may be at a time with so many open files: most of them, or half. */
+export function connectionsWithin(openFiles: number): number {
+  return Math.max(openFiles - FILES_BESIDE, Math.floor(openFiles / 2));
+}
