@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { Outbox, toByteString } from '../../src/transport/outbox.ts';
+import { lock, write } from '../support/line-client.ts';
+import { setUp as startLines, take } from '../support/line-server.ts';
+import { until } from '../support/running-server.ts';
 
 /** A stream that keeps its writes; with `isStuck`, its peer reads nothing. */
 function setUp(maxUnreadBytes = 100, isStuck = false) {
@@ -89,4 +92,31 @@ test('closing forgets what has gathered and leaves the stream alone', async () =
   await turn();
   assert.deepEqual(writes, []);
   assert.equal(target.writableEnded, false);
+});
+
+test('replies up to the bound may wait to be read; one byte more is a lost connection', async (t) => {
+  const maxUnreadBytes = 100 * '{"action":"ping"}\n'.length;
+  const { connect, greet, server, clock } = await startLines(t, { limits: { maxUnreadBytes } });
+  const { client, session } = await greet({ abandonTimeoutMs: 5000 });
+  const witness = await connect();
+  await client.ask(lock(write('a')));
+  await witness.ask(lock(write('a')));
+  const pings = Array(100).fill({ action: 'ping' });
+  client.send(...pings);
+  assert.equal((await take(client, 100)).length, 100);
+  // 13 bytes more.
+  client.send(...pings.slice(1), { action: 'ping', ref: 12345 });
+  await client.ended();
+  await until(() => server.counts.connections === 1);
+  clock.advance(4999);
+  const { client: again } = await greet({ session });
+  assert.equal((await again.next()).state, 'acquired', 'it can be resumed');
+  again.send(...pings, ...pings);
+  await again.ended();
+  await until(() => server.counts.connections === 1);
+  clock.advance(4999);
+  assert.equal(server.counts.sessions, 2);
+  clock.advance(1);
+  assert.equal((await witness.next()).state, 'acquired');
+  assert.equal(server.counts.sessions, 1);
 });
