@@ -107,7 +107,9 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     await server.listen();
   } catch (error) {
     const failure = error instanceof Error ? error : new Error(String(error));
-    terminal.err(`locktopus: ${listenFailure(failure, settings.server)}\n`);
+    terminal.err(
+      `locktopus: ${listenFailure(failure, { ...settings.server, fds: terminal.fds })}\n`,
+    );
     return ExitCode.cannotListen;
   }
   log(startLine(server.places, settings));

@@ -75,8 +75,11 @@ export function evictionLine({ session, lock, locks }: Eviction, by: string): st
 /** Why the server could not start, and what to do. */
 export function listenFailure(
   error: NodeJS.ErrnoException,
-  { host = DEFAULT_HOST, port = DEFAULT_PORT, socket }: ServerOptions,
+  { host = DEFAULT_HOST, port = DEFAULT_PORT, socket, fds = [] }: ServerOptions,
 ): string {
+  if (fds.length > 0) {
+    return `cannot listen on the sockets that were handed over, descriptors ${fds.join(', ')}: ${error.message}. They must be stream sockets; see LISTEN_FDS and LISTEN_PID.`;
+  }
   if (error instanceof RangeError) {
     return `${error.message}: with --no-tcp, choose a Unix socket with --socket.`;
   }

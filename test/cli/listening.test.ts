@@ -107,6 +107,17 @@ test('sockets that systemd has opened are listened on, and nothing else', async 
   assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
 });
 
+test('what was handed over and is no socket is told by its descriptor', async (t) => {
+  const program = new Program(t, [], { LISTEN_FDS: '1' }, [], {
+    shell: 'export LISTEN_PID=$$; exec 3< /dev/null',
+  });
+  assert.equal(await program.ended(), 1);
+  assert.match(
+    program.stderr,
+    /^locktopus: cannot listen on the sockets that were handed over, descriptors 3: .* LISTEN_PID\.\n$/,
+  );
+});
+
 interface Handle {
   readonly _handle: { readonly fd: number };
 }
