@@ -146,6 +146,14 @@ export const OPTIONS = [
   limit('max-connections', 'maxConnections', 'connections at a time'),
   limit('max-sessions', 'maxSessions', 'sessions at a time, lost ones too'),
   {
+    flag: 'max-lock-bytes',
+    type: 'integer',
+    min: 1,
+    value: 'N',
+    default: String(DEFAULT_LIMITS.maxLockBytes),
+    help: 'most memory for all locks, by estimate',
+  },
+  {
     flag: 'first-message-timeout',
     type: 'integer',
     min: 1,

@@ -151,6 +151,7 @@ function settingsFrom(
         maxUnreadBytes: integer('max-unread-bytes'),
         maxConnections: integer('max-connections'),
         maxSessions: integer('max-sessions'),
+        maxLockBytes: integer('max-lock-bytes'),
         firstMessageMs: integer('first-message-timeout'),
       },
     },

@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'segment_too_long'
   | 'too_many_locks'
   | 'too_many_waiters'
+  | 'server_full'
   | 'too_many_watches'
   | 'too_many_sessions'
   | 'too_many_connections'
@@ -75,10 +76,16 @@ export const DRAINING = new Refusal(
 
 /** The refusal of one lock more than there may be, in words. */
 export function limitRefusal(
-  code: 'too_many_locks' | 'too_many_waiters' | 'draining',
+  code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining',
   limits: Limits,
 ): Refusal {
   if (code === 'draining') return DRAINING;
+  if (code === 'server_full') {
+    return new Refusal(
+      code,
+      `all locks of this server may take ${limits.maxLockBytes} bytes, and with this one would take more; try again later, or name fewer and shorter paths`,
+    );
+  }
   if (code === 'too_many_locks') {
     return new Refusal(
       code,

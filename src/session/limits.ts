@@ -20,6 +20,8 @@ export interface Limits {
   readonly maxConnections: number;
   /** Sessions of the whole server, those that lost their connection too. */
   readonly maxSessions: number;
+  /** Bytes that all locks of the server take, by the estimate of `lockBytes`. */
+  readonly maxLockBytes: number;
   /** Milliseconds that a new connection has to say something valid, and HTTP each of its requests. */
   readonly firstMessageMs: number;
 }
@@ -36,5 +38,6 @@ export const DEFAULT_LIMITS: Limits = {
   maxUnreadBytes: 16 * 1024 * 1024,
   maxConnections: 100_000,
   maxSessions: 200_000,
+  maxLockBytes: 1024 * 1024 * 1024,
   firstMessageMs: 10_000,
 };

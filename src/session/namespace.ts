@@ -39,6 +39,8 @@ export class Namespaces implements Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
   #sessions = 0;
+  /** What the locks in all of them take, by estimate. Kept by the sessions. */
+  lockBytes = 0;
   #whenEmpty: (() => void) | undefined;
   #lastSessionId = 0;
 

@@ -21,6 +21,7 @@ import type { Clock, Timer } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { Drain } from './drain.ts';
 import type { Limits } from './limits.ts';
+import { lockBytes } from './lock-bytes.ts';
 import { LockIndex } from './lock-index.ts';
 import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
 import type { Namespace, Namespaces } from './namespace.ts';
@@ -98,7 +99,7 @@ export interface SessionSettings {
 
 /** Why there is no lock after all. */
 export type LockRefusal =
-  | { readonly code: 'too_many_locks' | 'too_many_waiters' | 'draining' }
+  | { readonly code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining' }
   /** It would have had to wait, and was not to. */
   | { readonly code: 'timeout'; readonly id: number }
   | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRecord>[] };
@@ -155,10 +156,12 @@ export class Session {
    *   none; then nothing has changed for anybody
    */
   lock(resources: readonly Resource[], terms: LockTerms): SessionLock | LockRefusal {
-    const { limits, observer, clock, drain, counters } = this.#host;
+    const { namespaces, limits, observer, clock, drain, counters } = this.#host;
     counters.locksRequested++;
     if (drain.isOn) return { code: 'draining' };
     if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
+    const bytes = lockBytes(resources);
+    if (namespaces.lockBytes + bytes > limits.maxLockBytes) return { code: 'server_full' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
     const record = new LockRecord(this, terms, owner, Math.round(clock.now()));
     const lock = this.namespace.table.lock(resources, record);
@@ -173,6 +176,7 @@ export class Session {
       }
     }
     this.locks.add(lock);
+    namespaces.lockBytes += bytes;
     if (lock.state === 'acquired') {
       this.#hold(lock);
     } else {
@@ -294,6 +298,7 @@ export class Session {
     counters.locksEnded[cause]++;
     lock.context.timer?.cancel();
     this.locks.remove(lock);
+    this.#host.namespaces.lockBytes -= lockBytes(lock.resources);
     this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
