@@ -3,6 +3,7 @@
 import { constants } from 'node:os';
 import { inheritedFds } from '../src/cli/activation.ts';
 import { crash } from '../src/cli/crash.ts';
+import { LogSink } from '../src/cli/log-sink.ts';
 import { run } from '../src/cli/run.ts';
 
 // Before anything else can go wrong.
@@ -13,8 +14,12 @@ process.on('unhandledRejection', crash);
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 
+/** Milliseconds that whoever reads the log has at the end. */
+const LAST_READING_MS = 1000;
+
+const sink = new LogSink(process.stdout);
 const running = await run(process.argv.slice(2), process.env, {
-  out: (text) => process.stdout.write(text),
+  out: (text) => sink.write(text),
   err: (text) => process.stderr.write(text),
   fds: inheritedFds(process.env, process.pid),
 });
@@ -26,7 +31,9 @@ if (typeof running === 'number') {
   const onSignal = async (signal: NodeJS.Signals): Promise<void> => {
     if (isStopping) process.exit(128 + constants.signals[signal]);
     isStopping = true;
-    process.exitCode = await running.stop(signal);
+    const code = await running.stop(signal);
+    await sink.flushed(LAST_READING_MS);
+    process.exit(code);
   };
   // Without anything to read again it says that the terminal was closed.
   process.on('SIGHUP', running.reload ?? onSignal);

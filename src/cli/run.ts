@@ -107,10 +107,11 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     await server.listen();
   } catch (error) {
     const failure = error instanceof Error ? error : new Error(String(error));
+    const isMistake = failure instanceof RangeError;
     terminal.err(
       `locktopus: ${listenFailure(failure, { ...settings.server, fds: terminal.fds })}\n`,
     );
-    return ExitCode.cannotListen;
+    return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
   }
   log(startLine(server.places, settings));
   if (maxConnections < limits.maxConnections) log(openFilesWarning(maxConnections));

@@ -49,7 +49,8 @@ export function readCommand(
     const fromEnv = env[variableOf(option.flag)] || undefined;
     const value = fromLine ?? fromEnv ?? option.default;
     const source = fromLine === undefined ? variableOf(option.flag) : `--${option.flag}`;
-    const wrong = mistakeIn(option, value, source);
+    const wrong =
+      fromLine === '' ? `${source} must not be empty` : mistakeIn(option, value, source);
     if (wrong !== undefined) return { kind: 'mistake', message: wrong };
     values.set(option.flag, value);
   }
@@ -73,7 +74,8 @@ function parseLine(args: readonly string[]): Map<string, string> | string {
     const { values } = parseArgs({ args: [...args].map(spelledOut), options });
     return new Map(Object.entries(values).map(([flag, value]) => [flag, String(value)]));
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return reason.replace(/\.$/, '');
   }
 }
 

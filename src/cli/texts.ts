@@ -109,7 +109,7 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
       return `${path} is in use by another program, or is no socket. Stop that one, or choose another path with --socket.`;
     case 'EACCES':
     case 'EPERM':
-      return `${path} may not be made by this user. Choose a path with --socket where it may write.`;
+      return `${path} can't be made: its folder is not there, or this user may not write to it. Choose another path with --socket.`;
     case 'ENOENT':
       return `the folder of ${path} is not there. Make it, or choose another path with --socket.`;
     case 'ENAMETOOLONG':

@@ -1,7 +1,7 @@
 /** The certificate and key of the program, read from their files and tried before they are used. */
-import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { TlsFiles } from '../transport/door.ts';
+import { readRegularFile } from './regular-file.ts';
 
 /** Paths; '' for none. */
 export interface TlsPaths {
@@ -25,7 +25,7 @@ export function readTlsFiles({ cert, key, ca }: TlsPaths): TlsFiles | string | u
   for (const [name, path] of Object.entries({ cert, key, ca }) as [keyof TlsPaths, string][]) {
     if (path === '') continue;
     try {
-      files[name] = readFileSync(path);
+      files[name] = readRegularFile(path);
     } catch (error) {
       return `--tls-${name}: ${path} can't be read: ${reasonOf(error)}`;
     }

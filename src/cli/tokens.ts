@@ -2,8 +2,9 @@
  * The tokens of the program, from files and the environment: never from the command line, which
  * everybody on the machine can read. Nothing here repeats a token.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type Tokens, tokenFault } from '../protocol/access.ts';
+import { readRegularFile } from './regular-file.ts';
 
 /** Where tokens of one kind come from; both may be there, and then all of them count. */
 export interface TokenSource {
@@ -54,7 +55,7 @@ function readSource({ file, variable, value }: TokenSource): readonly string[] |
 function readTokenFile(file: string): readonly string[] | string {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readRegularFile(file).toString('utf8');
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return `the token file ${file} can't be read: ${reason}`;

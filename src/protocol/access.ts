@@ -37,6 +37,7 @@ export const WRONG_TOKEN_DELAY_MS = 1000;
 
 /** What is wrong with a token that is to be accepted, as the end of a sentence. Never the token. */
 export function tokenFault(token: string): string | undefined {
+  if (token.startsWith('#')) return 'must not begin with #, as comments in a token file do';
   for (let i = 0; i < token.length; i++) {
     const code = token.charCodeAt(i);
     if (code <= 0x20 || code >= 0x7f) return 'must consist of printable ASCII without blanks';

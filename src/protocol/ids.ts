@@ -39,7 +39,7 @@ export function decodeId(
   if (id > 0 && id <= Number.MAX_SAFE_INTEGER) return id;
   return new Refusal(
     'bad_request',
-    `${field} must be the id of a ${of}: a string of decimal digits`,
+    `${field} must be the id of a ${of} as the server told it: a string of decimal digits`,
   );
 }
 

@@ -66,7 +66,16 @@ function isOwnOrigin(origin: string, host: string | undefined): boolean {
 /** A Host header, or what is like one, without its port, in lower case. */
 function nameOf(host: string): string {
   const end = host.endsWith(']') ? -1 : host.lastIndexOf(':');
-  return (end === -1 ? host : host.slice(0, end)).toLowerCase();
+  const hasPort = end !== -1 && isDigits(host.slice(end + 1));
+  return (hasPort ? host.slice(0, end) : host).toLowerCase();
+}
+
+function isDigits(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x30 || code > 0x39) return false;
+  }
+  return true;
 }
 
 /** Text from outside, to be repeated in a sentence. */

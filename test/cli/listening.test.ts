@@ -80,7 +80,7 @@ test('a Unix socket can be all there is', async (t) => {
   assert.equal(await second.ended(), 1);
   assert.match(second.stderr, /l\.sock is in use by another program, or is no socket\./);
   const third = new Program(t, ['--no-tcp']);
-  assert.equal(await third.ended(), 1);
+  assert.equal(await third.ended(), 2);
   assert.match(
     third.stderr,
     /there is nowhere to listen on: with --no-tcp, choose .* --socket\.\n$/,

@@ -63,6 +63,14 @@ test('every option can be given by flag and by variable, and the flag wins', () 
   }
 });
 
+test('an option without a value is a mistake: it would switch off what it is there for', () => {
+  for (const { flag, type } of OPTIONS) {
+    if (type === 'switch') continue;
+    const command = readCommand([`--${flag}=`], {});
+    assert.deepEqual(command, { kind: 'mistake', message: `--${flag} must not be empty` });
+  }
+});
+
 test('the names are those of the Go server', () => {
   const settings = settingsOf([
     '-H',

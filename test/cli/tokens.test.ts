@@ -57,6 +57,8 @@ test('a token that can not be one is said by its line, not repeated', (t) => {
 test('a file without a token, or that is not there, does not open the server', (t) => {
   assert.match(String(readClients(fileWith(t, '# none\n\n'))), /has no token in it$/);
   assert.match(String(readClients('/no/such/file')), /^the token file .* can't be read: ENOENT/);
+  // A pipe that nobody writes to would hold up the whole server.
+  assert.match(String(readClients('/dev/null')), /can't be read: it is not a regular file$/);
 });
 
 test('a file that everybody can read earns a warning', (t) => {

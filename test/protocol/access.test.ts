@@ -68,6 +68,7 @@ test('tokens can be replaced; a bad one changes nothing', () => {
 
 test('a token has 16 to 256 printable ASCII characters without blanks', () => {
   assert.equal(tokenFault('x'.repeat(16)), undefined);
+  assert.match(tokenFault(`#${'x'.repeat(16)}`) ?? '', /^must not begin with #/);
   assert.equal(tokenFault('x'.repeat(256)), undefined);
   assert.equal(tokenFault(`!~${'x'.repeat(16)}`), undefined);
   assert.equal(tokenFault('x'.repeat(15)), 'must have 16 to 256 characters, not 15');

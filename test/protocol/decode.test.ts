@@ -170,7 +170,11 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [lockOf(...Array(4).fill({})), 'too_many_resources', /has 4 elements; at most 3 are allowed$/],
   [resource({ path: Array(5).fill('') }), 'path_too_long', /path has 5 segments; at most 4/],
   [resource({ path: ['äääääx'] }), 'segment_too_long', /path\[0\] has 11 bytes; at most 10/],
-  [{ action: 'release', id: 17 }, 'bad_request', /^id must be the id of a lock: a string/],
+  [
+    { action: 'release', id: 17 },
+    'bad_request',
+    /^id must be the id of a lock as the server told it: a string/,
+  ],
   [{ action: 'release', id: '017' }, 'bad_request', /^id must be/],
   [{ action: 'release', id: '-1' }, 'bad_request', /^id must be/],
   [{ action: 'release', id: '0' }, 'bad_request', /^id must be/],

@@ -47,6 +47,7 @@ const CASES: readonly Case[] = [
   ['null when it is listed', 'localhost', 'null', 200, { allowedOrigins: ['null'] }],
   ['any origin with *', 'localhost', 'http://evil.example', 200, ANY_ORIGIN],
   ['null with *', 'localhost', 'null', 200, ANY_ORIGIN],
+  ['a name with more behind its port', 'localhost:9009.evil.com', undefined, 403],
   ['a rebound name', 'evil.com', 'http://evil.com', 403],
   ['a rebound name without Origin', 'evil.com:9009', undefined, 403],
   ['a rebound name when any origin may', 'evil.com', 'http://evil.com', 403, ANY_ORIGIN],
