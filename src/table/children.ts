@@ -90,18 +90,16 @@ export class Children<C> {
     } else {
       if (this.#size === this.#chains.length) this.#resize(this.#size * 2);
       this.#chain(child);
+      // Here only: in the middle of a resize the children are neither in the old chains nor in the new.
+      if (lengthFrom(child) > MAX_CHAIN_LENGTH) this.#moveToMap();
     }
     this.#size++;
   }
 
   #chain(child: PathNode<C>): void {
     const slot = child.hash & (this.#chains.length - 1);
-    const head = this.#chains[slot] ?? null;
-    child.nextInChain = head;
+    child.nextInChain = this.#chains[slot] ?? null;
     this.#chains[slot] = child;
-    let length = 1;
-    for (let other = head; other !== null; other = other.nextInChain) length++;
-    if (length > MAX_CHAIN_LENGTH) this.#moveToMap();
   }
 
   #unchain(child: PathNode<C>): void {
@@ -132,6 +130,12 @@ export class Children<C> {
     this.#map = map;
     this.#chains = [];
   }
+}
+
+function lengthFrom<C>(head: PathNode<C>): number {
+  let length = 1;
+  for (let child = head.nextInChain; child !== null; child = child.nextInChain) length++;
+  return length;
 }
 
 function emptyChains<C>(length: number): Chains<C> {

@@ -50,6 +50,29 @@ test('random comings and goings leave what a Map would hold', () => {
   });
 });
 
+test('two long chains that become one when the others leave lose nobody', () => {
+  const family = new Family();
+  const named = (slot: number, count: number, seen: string[] = []): string[] => {
+    for (let i = 0; seen.length < count; i++) {
+      if ((hashOf(`m${slot}.${i}`) & 0x3ff) === slot) seen.push(`m${slot}.${i}`);
+    }
+    return seen;
+  };
+  const others = Array.from({ length: 700 }, (_, i) => `other ${i}`);
+  for (const name of [...others, ...named(5, 28), ...named(5 + 512, 28)]) family.add(name);
+  family.verify();
+  for (const name of others) {
+    const child = family.known.get(name);
+    if (child !== undefined) family.remove(child);
+  }
+  family.verify();
+  // One more in that chain, and a Map takes over.
+  for (const name of named(5, 40)) family.add(name);
+  family.verify();
+  for (const child of [...family.known.values()]) family.remove(child);
+  family.verify();
+});
+
 test('names chosen to fill one chain are found as fast as others', () => {
   const family = new Family();
   const names: string[] = [];
