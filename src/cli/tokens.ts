@@ -75,7 +75,8 @@ function readTokenFile(file: string): readonly string[] | string {
 
 function warningOf(file: string): string | undefined {
   if (file === '' || process.platform === 'win32') return undefined;
-  const { mode } = statSync(file);
+  // It may be gone again, when it is just being replaced.
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & READABLE_BY_ALL) === 0) return undefined;
   return `warning: everybody on this machine can read the token file ${file}; chmod 600 it`;
 }

@@ -58,7 +58,7 @@ export class Entry {
     if (!needsNewSession(request)) return undefined;
     const { namespaces, limits, drain } = this.#host;
     if (drain.isOn) return { refusal: DRAINING, isFinal: false, delayMs: 0 };
-    if (namespaces.sessions < limits.maxSessions) return undefined;
+    if (namespaces.hasRoom(limits.maxSessions)) return undefined;
     return { refusal: tooManySessions(limits), isFinal: false, delayMs: 0 };
   }
 }

@@ -28,5 +28,14 @@ export function stateOf(lock: SessionLock): 'acquired' | 'enqueued' {
 
 /** Whether both ask for the same, in the same order. */
 export function isSameRequest(a: readonly Resource[], b: readonly Resource[]): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return a.length === b.length && a.every((resource, i) => isSame(resource, b[i]));
+}
+
+function isSame(a: Resource, b: Resource | undefined): boolean {
+  if (a.type !== b?.type || limitOf(a) !== limitOf(b)) return false;
+  return a.path.length === b.path.length && a.path.every((segment, i) => segment === b.path[i]);
+}
+
+function limitOf(resource: Resource): number | undefined {
+  return resource.type === 'read' ? resource.limit : undefined;
 }

@@ -34,7 +34,7 @@ const MAX_REF_DIGITS = 15;
 
 /**
  * Where arrays are gathered, to be copied at their exact length: one that grows by itself has room
- * for seventeen elements from the first on, and is kept as long as its lock. Empty between requests.
+ * for seventeen elements from the first on, and is kept as long as its lock.
  */
 const resourcesRead: Resource[] = [];
 const segmentsRead: string[] = [];

@@ -39,6 +39,8 @@ export class Namespaces implements Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
   #sessions = 0;
+  /** Sessions without a lock whose connection is gone, longest gone first. Kept by the sessions. */
+  readonly idle = new Set<Session>();
   /** What the locks in all of them take, by estimate. Kept by the sessions. */
   lockBytes = 0;
   #whenEmpty: (() => void) | undefined;
@@ -56,6 +58,17 @@ export class Namespaces implements Iterable<Namespace> {
   /** Sessions in all of them. */
   get sessions(): number {
     return this.#sessions;
+  }
+
+  /**
+   * Whether one more session may begin. When there are as many as may be, one that lost its
+   * connection and holds nothing gives way: all that its client loses is a name.
+   */
+  hasRoom(maxSessions: number): boolean {
+    if (this.#sessions < maxSessions) return true;
+    const [oldest] = this.idle;
+    oldest?.end();
+    return this.#sessions < maxSessions;
   }
 
   /** The number of a new session: from 1, over all namespaces. */

@@ -214,6 +214,7 @@ export class Session {
       this.#finish('abandoned');
       return;
     }
+    if (this.locks.size === 0) this.#host.namespaces.idle.add(this);
     this.#abandonTimer = this.#host.clock.setTimer(this.abandonTimeoutMs, () => {
       this.#finish('abandoned');
     });
@@ -223,6 +224,7 @@ export class Session {
   resume(peer: Peer, client: string): void {
     const before = this.#peer;
     this.#abandonTimer?.cancel();
+    this.#host.namespaces.idle.delete(this);
     this.#state = 'open';
     this.#peer = peer;
     this.#client = client;
@@ -270,6 +272,7 @@ export class Session {
 
   #finish(cause: ReleaseCause): void {
     this.#state = 'ended';
+    this.#host.namespaces.idle.delete(this);
     this.#peer = undefined;
     this.#abandonTimer?.cancel();
     for (const lock of newestFirst(this.locks)) this.#drop(lock, cause);
@@ -298,6 +301,7 @@ export class Session {
     counters.locksEnded[cause]++;
     lock.context.timer?.cancel();
     this.locks.remove(lock);
+    if (this.#state === 'lost' && this.locks.size === 0) this.#host.namespaces.idle.add(this);
     this.#host.namespaces.lockBytes -= lockBytes(lock.resources);
     this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);

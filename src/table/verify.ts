@@ -50,7 +50,7 @@ export function verifyTable<C>(root: PathNode<C>, size: TableSize): void {
 
 function verifyNode<C>(node: PathNode<C>, seen: Seen<C>): void {
   ok(node.onlyChild === null || node.children === null, 'one way of keeping children at a time');
-  ok(node.children === null || node.children.size > 0, 'an empty Map of children is dropped');
+  ok(node.children === null || node.children.size > 0, 'an empty table of children is dropped');
   let population = 0;
   for (const queue of queuesOf(node)) {
     for (const entry of verifyQueue(queue, node)) {

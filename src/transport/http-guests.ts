@@ -204,7 +204,7 @@ export class HttpGuests {
   #refuseSession(): Page | undefined {
     const { drain, limits, namespaces } = this.#host;
     if (drain.isOn) return draining();
-    return namespaces.sessions >= limits.maxSessions ? noRoom(tooManySessions(limits)) : undefined;
+    return namespaces.hasRoom(limits.maxSessions) ? undefined : noRoom(tooManySessions(limits));
   }
 
   /** What makes the conversation that a handshake with this path and query asks for. */

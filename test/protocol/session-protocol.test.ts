@@ -97,7 +97,13 @@ test('a lock repeated with the ref of a living one answers how that stands, and 
   const first = await client.ask(request);
   assert.deepEqual(await client.ask(request), first);
   assert.equal(server.counts.acquired, 1);
-  assert.equal(codeOf(await client.ask({ ...lock(write('z')), ref: 'job' })), 'ref_in_use');
+  const sameResources = [{ path: ['a'], type: 'w' }, read('b')];
+  assert.deepEqual(await client.ask({ ...lock(...sameResources), ref: 'job' }), first);
+  for (const other of [[write('z')], [write('a')], [read('a'), read('b')], [write('a'), read()]]) {
+    assert.equal(codeOf(await client.ask({ ...lock(...other), ref: 'job' })), 'ref_in_use');
+  }
+  const limited = [write('a'), { ...read('b'), limit: 1 }];
+  assert.equal(codeOf(await client.ask({ ...lock(...limited), ref: 'job' })), 'ref_in_use');
   await client.ask({ action: 'release' });
   const second = await client.ask(request);
   assert.equal(second.state, 'acquired');

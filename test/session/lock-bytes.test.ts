@@ -63,7 +63,8 @@ test('the estimate is not below what the table takes, nor far above it', () => {
     [200, (i) => [write('x'.repeat(1000) + String(i))]],
   ];
   for (const [count, resourcesOf] of shapes) {
-    const actual = heapBytes(count, resourcesOf);
+    // Garbage of others that goes meanwhile makes it look smaller, and nothing makes it larger.
+    const actual = Math.max(...[1, 2, 3, 4].map(() => heapBytes(count, resourcesOf)));
     const ratio = lockBytes(resourcesOf(0)) / actual;
     assert.ok(ratio > 0.9 && ratio < 4, `${ratio.toFixed(2)} of ${actual.toFixed(0)} bytes`);
   }

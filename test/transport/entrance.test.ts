@@ -84,6 +84,7 @@ test('as many sessions as allowed begin, one more waits for room; a lost one can
   const { server, port, connect } = await setUp(t, { limits });
   const first = await connect();
   const { session } = await first.ask({ action: 'hello' });
+  await first.ask(lock(write('first')));
   first.socket.destroy();
   await until(() => server.counts.connections === 0);
   const second = await connect();
@@ -109,6 +110,41 @@ test('as many sessions as allowed begin, one more waits for room; a lost one can
   assert.equal((await third.ask({ action: 'hello', session })).resumed, true);
   await third.ask({ action: 'bye' });
   assert.equal((await (await connect()).ask({ action: 'ping' })).action, 'ping');
+});
+
+test('a lost session that holds nothing gives way to a new one, the longest lost first', async (t) => {
+  const { server, connect } = await setUp(t, { limits: { maxSessions: 3 } });
+  const names: unknown[] = [];
+  for (const path of ['held', undefined, undefined]) {
+    const client = await connect();
+    names.push((await client.ask({ action: 'hello', abandonTimeoutMs: 2 ** 53 - 1 })).session);
+    if (path !== undefined) await client.ask(lock(write(path)));
+    client.socket.destroy();
+    await until(() => server.counts.connections === 0);
+  }
+  const fourth = await connect();
+  assert.equal((await fourth.ask({ action: 'hello' })).action, 'hello');
+  const resumed: unknown[] = [];
+  for (const session of names) {
+    const client = await connect();
+    resumed.push((await client.ask({ action: 'hello', session })).resumed ?? false);
+  }
+  assert.deepEqual(resumed, [true, false, true]);
+  const full = await connect();
+  assert.match(JSON.stringify((await full.ask({ action: 'ping' })).error), /too_many_sessions/);
+});
+
+test('a lost session whose last lock is gone gives way, too', async (t) => {
+  const { clock, server, connect } = await setUp(t, { limits: { maxSessions: 1 } });
+  const client = await connect();
+  await client.ask({ action: 'hello' });
+  await client.ask({ ...lock(write('a')), holdMs: 5 });
+  client.socket.destroy();
+  await until(() => server.counts.connections === 0);
+  const next = await connect();
+  assert.match(JSON.stringify((await next.ask({ action: 'ping' })).error), /too_many_sessions/);
+  clock.advance(5);
+  assert.equal((await next.ask({ action: 'ping' })).error, undefined);
 });
 
 test('who has said nothing valid in time is told so, and may then try again', async (t) => {
