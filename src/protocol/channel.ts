@@ -25,6 +25,11 @@ export interface Channel {
   sendAscii(text: string): void;
   /** What comes from now on is thrown away, and its end means nothing; `end` will follow. */
   stopListening(): void;
+  /**
+   * What was just asked for was costly: everybody else gets a turn before the next message of this
+   * client is received.
+   */
+  rest(): void;
   /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
   end(reason: EndReason): void;
 }

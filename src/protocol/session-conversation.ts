@@ -285,6 +285,10 @@ export class SessionConversation implements Conversation, Peer {
       return;
     }
     const lock = session.lock(resources, terms);
+    // A deadlock has been looked for, perhaps among many.
+    if (terms.owner !== undefined && !('state' in lock && lock.state === 'acquired')) {
+      this.#channel.rest();
+    }
     if ('code' in lock) this.#refuseLock(lock, terms.ref);
     else this.#tell(lock, stateOf(lock));
   }
@@ -324,6 +328,8 @@ export class SessionConversation implements Conversation, Peer {
 
   #inspect(request: InspectRequest): void {
     const lines = inspect(request, this.#current().namespace, this.#host.clock.now());
+    // It may have walked past as many locks as there are.
+    this.#channel.rest();
     if (lines instanceof Refusal) this.#fault('inspect', request.ref, lines);
     else for (const line of lines) this.#channel.send(plainReply('inspect', request.ref, line));
   }
@@ -345,6 +351,8 @@ export class SessionConversation implements Conversation, Peer {
   #evict(request: EvictRequest): void {
     const { access, adminObserver } = this.#host;
     const { namespace } = this.#current();
+    // Whatever it is about is looked for among all there is.
+    this.#channel.rest();
     const eviction = this.#entry.isAdmin
       ? findEviction(request, namespace)
       : new Refusal('forbidden', access.forbiddenMessage);

@@ -18,6 +18,10 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   readonly #conversation: SessionConversation;
   #patience: Timer | undefined;
   #closeTimer: Timer | undefined;
+  /** What came is not all taken in yet. */
+  #isResting = false;
+  /** The peer has ended its side meanwhile. */
+  #isAtEnd = false;
   #isListening = true;
 
   /**
@@ -46,19 +50,42 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     this.#conversation = new SessionConversation(host, this);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('drain', () => this.#conversation.drained());
-    socket.on('end', () => this.#inputEnded());
+    socket.on('end', () => {
+      // A paused socket may say so before all that came is taken in.
+      if (this.#isResting) this.#isAtEnd = true;
+      else this.#inputEnded();
+    });
     socket.on('close', () => this.#closed());
     this.#take(head);
   }
 
   #take(chunk: Buffer): void {
     this.#outbox.hold();
-    this.#splitter.push(chunk);
+    const taken = this.#splitter.push(chunk);
     this.#outbox.flush();
     if (this.#patience !== undefined && this.#conversation.hasSpoken) {
       this.#patience.cancel();
       this.#patience = undefined;
     }
+    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
+    else if (this.#isResting) this.#goOn();
+  }
+
+  /** Reads nothing more until all others have had their turn. */
+  #takeLater(rest: Buffer): void {
+    this.#isResting = true;
+    this.#socket.pause();
+    setImmediate(() => this.#take(rest));
+  }
+
+  #goOn(): void {
+    this.#isResting = false;
+    if (this.#isAtEnd) this.#inputEnded();
+    else this.#socket.resume();
+  }
+
+  rest(): void {
+    this.#splitter.pause();
   }
 
   get unreadBytes(): number {

@@ -32,6 +32,7 @@ export class LineSplitter {
   #partial: Buffer = NO_BYTES;
   #partialLength = 0;
   #stopped = false;
+  #paused = false;
 
   /** @param maxLineBytes bytes allowed before the LF */
   constructor(maxLineBytes: number, sink: LineSink) {
@@ -39,13 +40,26 @@ export class LineSplitter {
     this.#sink = sink;
   }
 
-  /** Takes in what arrived. The sink may call `stop` from inside. */
-  push(chunk: Buffer): void {
+  /**
+   * Takes in what arrived. The sink may call `stop` and `pause` from inside.
+   *
+   * @returns how many bytes were taken in: all of them unless the sink paused; then the rest is to be
+   *   pushed again, before anything else
+   */
+  push(chunk: Buffer): number {
+    this.#paused = false;
     const start = this.#partialLength === 0 ? 0 : this.#completePartial(chunk);
-    if (start === chunk.length) return;
+    if (start === chunk.length || this.#paused) return start;
     const rest = start === 0 ? chunk : chunk.subarray(start);
-    const kept = isAscii(rest) ? this.#takeAscii(rest) : this.#takeBytes(rest);
-    if (!this.#stopped && kept < rest.length) this.#keep(rest.subarray(kept));
+    const taken = isAscii(rest) ? this.#takeAscii(rest) : this.#takeBytes(rest);
+    if (this.#paused) return start + taken;
+    if (!this.#stopped && taken < rest.length) this.#keep(rest.subarray(taken));
+    return chunk.length;
+  }
+
+  /** No line after this one until the next push. */
+  pause(): void {
+    this.#paused = true;
   }
 
   /** Drops what is kept and ignores what comes. */
@@ -71,7 +85,7 @@ export class LineSplitter {
     const text = bytes.toString('latin1');
     let start = 0;
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
-      if (this.#stopped) return start;
+      if (this.#stopped || this.#paused) return start;
       if (end - start > this.#maxLineBytes) this.#tooLong();
       else this.#emit(text.slice(start, text.charCodeAt(end - 1) === CR ? end - 1 : end));
       start = end + 1;
@@ -82,7 +96,7 @@ export class LineSplitter {
   #takeBytes(bytes: Buffer): number {
     let start = 0;
     for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
-      if (this.#stopped) return start;
+      if (this.#stopped || this.#paused) return start;
       this.#emitBytes(bytes.subarray(start, end));
       start = end + 1;
     }

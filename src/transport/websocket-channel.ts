@@ -75,6 +75,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.sendText(text);
   }
 
+  rest(): void {
+    this.#connection.rest();
+  }
+
   sendAscii(text: string): void {
     this.#connection.sendAscii(text);
   }

@@ -72,6 +72,8 @@ export class Wire implements Channel, LineSink {
     return this.#toClient.length;
   }
 
+  rest(): void {}
+
   sendAscii(text: string): void {
     this.send(text);
   }

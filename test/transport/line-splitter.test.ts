@@ -59,3 +59,28 @@ test('stopped by its sink, it says nothing more', () => {
     'line b',
   ]);
 });
+
+test('paused by its sink, it goes on where it was when the rest is pushed again', () => {
+  const bytes = Buffer.from('one\ntwo\ngrün\n\nthree\nfo');
+  for (const text of [bytes, Buffer.from('one\ntwo\ngruen\n\nthree\nfo')]) {
+    for (const size of CHUNK_SIZES) {
+      const lines: string[] = [];
+      const splitter = new LineSplitter(100, {
+        line(line) {
+          lines.push(line);
+          splitter.pause();
+        },
+        lineNotUtf8: () => assert.fail(),
+        lineTooLong: () => assert.fail(),
+      });
+      for (let piece of [...piecesOf(text, size), Buffer.from('ur\n')]) {
+        for (let seen = lines.length; piece.length > 0; seen = lines.length) {
+          piece = piece.subarray(splitter.push(piece));
+          assert.ok(lines.length <= seen + 1, 'one line at a time');
+        }
+      }
+      const third = text === bytes ? 'grün' : 'gruen';
+      assert.deepEqual(lines, ['one', 'two', third, 'three', 'four']);
+    }
+  }
+});

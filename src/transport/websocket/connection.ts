@@ -61,6 +61,11 @@ export class WebSocketConnection {
   readonly #options: WebSocketOptions;
   readonly #handlers: WebSocketHandlers;
   readonly #outbox: Outbox;
+  readonly #receiver: Receiver;
+  /** What came is not all taken in yet. */
+  #isResting = false;
+  /** The peer has ended its side meanwhile. */
+  #isAtEnd = false;
   #state: State = 'open';
   /** What `ended` is told if the socket goes now. */
   #fate: EndInfo = { code: CloseCode.abnormal, reason: 'The connection was lost.', clean: false };
@@ -82,10 +87,14 @@ export class WebSocketConnection {
     this.#options = options;
     this.#handlers = handlers;
     this.#outbox = new Outbox(socket, options.maxUnreadBytes, () => this.#overflow());
-    const receiver = new Receiver(options, this.#sink());
+    this.#receiver = new Receiver(options, this.#sink());
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
-    socket.on('end', () => this.#drain(this.#fate));
+    socket.on('end', () => {
+      // A paused socket may say so before all that came is taken in.
+      if (this.#isResting) this.#isAtEnd = true;
+      else this.#drain(this.#fate);
+    });
     if (socket.closed || socket.readableEnded) {
       // Those events are over; whoever constructs this has yet to get hold of it.
       queueMicrotask(() => (socket.closed ? this.#closed() : this.#drain(this.#fate)));
@@ -93,12 +102,34 @@ export class WebSocketConnection {
     }
     // Put back, and before anybody listens: so no handler runs until the constructor has returned.
     if (head.length > 0) socket.unshift(head);
-    socket.on('data', (chunk: Buffer) => {
-      this.#outbox.hold();
-      receiver.push(chunk);
-      this.#outbox.flush();
-    });
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.resume();
+  }
+
+  #take(chunk: Buffer): void {
+    this.#outbox.hold();
+    const taken = this.#receiver.push(chunk);
+    this.#outbox.flush();
+    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
+    else if (this.#isResting) this.#goOn();
+  }
+
+  /** Reads nothing more until all others have had their turn. */
+  #takeLater(rest: Buffer): void {
+    this.#isResting = true;
+    this.#socket.pause();
+    setImmediate(() => this.#take(rest));
+  }
+
+  #goOn(): void {
+    this.#isResting = false;
+    if (this.#isAtEnd) this.#drain(this.#fate);
+    else this.#socket.resume();
+  }
+
+  /** No message after this one before all other connections have had their turn. */
+  rest(): void {
+    this.#receiver.pause();
   }
 
   /** Bytes that wait for the peer to read them. */

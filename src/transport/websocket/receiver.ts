@@ -45,6 +45,7 @@ export class Receiver {
   readonly #limits: ReceiverLimits;
   readonly #sink: ReceiverSink;
   #finished = false;
+  #paused = false;
 
   /** The frame's header: `#headerLength` bytes are here, of `#headerNeeded` as far as is known. */
   readonly #header = Buffer.alloc(MAX_HEADER_BYTES);
@@ -68,10 +69,16 @@ export class Receiver {
     this.#message = new Assembly(limits.maxMessageBytes);
   }
 
-  /** Takes the next bytes from the peer, any number. They are unmasked in place. */
-  push(chunk: Buffer): void {
+  /**
+   * Takes the next bytes from the peer, any number. They are unmasked in place.
+   *
+   * @returns how many were taken: all of them unless the sink paused; then the rest is to be pushed
+   *   again, before anything else
+   */
+  push(chunk: Buffer): number {
+    this.#paused = false;
     let at = 0;
-    while (at < chunk.length && !this.#finished) {
+    while (at < chunk.length && !this.#finished && !this.#paused) {
       if (this.#headerLength < this.#headerNeeded) {
         this.#takeHeader(byteAt(chunk, at));
         at++;
@@ -79,6 +86,12 @@ export class Receiver {
         at = this.#takePayload(chunk, at);
       }
     }
+    return this.#finished ? chunk.length : at;
+  }
+
+  /** Nothing more is told until the next push. */
+  pause(): void {
+    this.#paused = true;
   }
 
   #takeHeader(byte: number): void {
