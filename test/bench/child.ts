@@ -18,6 +18,14 @@ export function beside(name: string): string {
   return fileURLToPath(new URL(`./${name}.js`, import.meta.url));
 }
 
+const running = new Set<ChildProcess>();
+
+// However this process ends, it leaves none of them behind.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
 export class Child {
   readonly #process: ChildProcess;
   #output = '';
@@ -28,6 +36,8 @@ export class Child {
       ? ['taskset', '-c', CORES[role], ...command]
       : command;
     this.#process = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    running.add(this.#process);
+    this.#process.on('close', () => running.delete(this.#process));
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
   }
