@@ -7,8 +7,12 @@ let waits = 0;
 LockTable.prototype.lock = function plantedLock(...args) {
   const asked = lock.apply(this, args);
   if (asked.state === 'acquired' || ++waits % 5 !== 0) return asked;
-  // A double that says so, while the table still has it in the queue.
-  return new Proxy(asked, {
-    get: (target, field) => (field === 'state' ? 'acquired' : Reflect.get(target, field)),
+  // It says so, while the table still has it in the queue.
+  let state: string = asked.state;
+  return Object.defineProperty(asked, 'state', {
+    get: () => (state === 'enqueued' ? 'acquired' : state),
+    set: (next: string) => {
+      state = next;
+    },
   });
 };
