@@ -5,6 +5,7 @@ import { Refusal } from '../protocol/refusal.ts';
 import { type ConversationHost, SessionConversation } from '../protocol/session-conversation.ts';
 import type { Timer } from '../session/clock.ts';
 import type { LineGuest } from './entrance.ts';
+import { Intake } from './intake.ts';
 import { type LineSink, LineSplitter } from './line-splitter.ts';
 import { CLOSE_TIMEOUT_MS, Outbox, toByteString } from './outbox.ts';
 
@@ -18,10 +19,6 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   readonly #conversation: SessionConversation;
   #patience: Timer | undefined;
   #closeTimer: Timer | undefined;
-  /** What came is not all taken in yet. */
-  #isResting = false;
-  /** The peer has ended its side meanwhile. */
-  #isAtEnd = false;
   #isListening = true;
 
   /**
@@ -48,40 +45,11 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     this.#splitter = new LineSplitter(maxMessageBytes, this);
     this.#outbox = new Outbox(socket, maxUnreadBytes, () => this.#cut());
     this.#conversation = new SessionConversation(host, this);
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    const intake = new Intake(socket, this.#outbox, this.#splitter, () => this.#inputEnded());
+    socket.on('data', (chunk: Buffer) => intake.take(chunk));
     socket.on('drain', () => this.#conversation.drained());
-    socket.on('end', () => {
-      // A paused socket may say so before all that came is taken in.
-      if (this.#isResting) this.#isAtEnd = true;
-      else this.#inputEnded();
-    });
     socket.on('close', () => this.#closed());
-    this.#take(head);
-  }
-
-  #take(chunk: Buffer): void {
-    this.#outbox.hold();
-    const taken = this.#splitter.push(chunk);
-    this.#outbox.flush();
-    if (this.#patience !== undefined && this.#conversation.hasSpoken) {
-      this.#patience.cancel();
-      this.#patience = undefined;
-    }
-    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
-    else if (this.#isResting) this.#goOn();
-  }
-
-  /** Reads nothing more until all others have had their turn. */
-  #takeLater(rest: Buffer): void {
-    this.#isResting = true;
-    this.#socket.pause();
-    setImmediate(() => this.#take(rest));
-  }
-
-  #goOn(): void {
-    this.#isResting = false;
-    if (this.#isAtEnd) this.#inputEnded();
-    else this.#socket.resume();
+    intake.take(head);
   }
 
   rest(): void {
@@ -125,6 +93,9 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   line(text: string): void {
     this.#conversation.receive(text);
+    if (this.#patience === undefined || !this.#conversation.hasSpoken) return;
+    this.#patience.cancel();
+    this.#patience = undefined;
   }
 
   lineNotUtf8(): void {

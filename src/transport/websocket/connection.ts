@@ -18,6 +18,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../session/clock.ts';
+import { Intake } from '../intake.ts';
 import { Outbox } from '../outbox.ts';
 import {
   CloseCode,
@@ -62,10 +63,6 @@ export class WebSocketConnection {
   readonly #handlers: WebSocketHandlers;
   readonly #outbox: Outbox;
   readonly #receiver: Receiver;
-  /** What came is not all taken in yet. */
-  #isResting = false;
-  /** The peer has ended its side meanwhile. */
-  #isAtEnd = false;
   #state: State = 'open';
   /** What `ended` is told if the socket goes now. */
   #fate: EndInfo = { code: CloseCode.abnormal, reason: 'The connection was lost.', clean: false };
@@ -90,41 +87,17 @@ export class WebSocketConnection {
     this.#receiver = new Receiver(options, this.#sink());
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
-    socket.on('end', () => {
-      // A paused socket may say so before all that came is taken in.
-      if (this.#isResting) this.#isAtEnd = true;
-      else this.#drain(this.#fate);
-    });
+    const ended = (): void => this.#drain(this.#fate);
+    const intake = new Intake(socket, this.#outbox, this.#receiver, ended);
     if (socket.closed || socket.readableEnded) {
       // Those events are over; whoever constructs this has yet to get hold of it.
-      queueMicrotask(() => (socket.closed ? this.#closed() : this.#drain(this.#fate)));
+      queueMicrotask(() => (socket.closed ? this.#closed() : ended()));
       return;
     }
     // Put back, and before anybody listens: so no handler runs until the constructor has returned.
     if (head.length > 0) socket.unshift(head);
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('data', (chunk: Buffer) => intake.take(chunk));
     socket.resume();
-  }
-
-  #take(chunk: Buffer): void {
-    this.#outbox.hold();
-    const taken = this.#receiver.push(chunk);
-    this.#outbox.flush();
-    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
-    else if (this.#isResting) this.#goOn();
-  }
-
-  /** Reads nothing more until all others have had their turn. */
-  #takeLater(rest: Buffer): void {
-    this.#isResting = true;
-    this.#socket.pause();
-    setImmediate(() => this.#take(rest));
-  }
-
-  #goOn(): void {
-    this.#isResting = false;
-    if (this.#isAtEnd) this.#drain(this.#fate);
-    else this.#socket.resume();
   }
 
   /** No message after this one before all other connections have had their turn. */

@@ -1,0 +1,59 @@
+/**
+ * Takes in what a socket brings, chunk by chunk, for a reader that may pause in the midst of one: then
+ * nothing more is read from the socket until all others have had their turn, and the rest of the
+ * chunk comes first. Everything that is said while a chunk is taken in goes out in one write.
+ */
+import type { Buffer } from 'node:buffer';
+import type { Duplex } from 'node:stream';
+import type { Outbox } from './outbox.ts';
+
+export interface ChunkReader {
+  /** @returns how many bytes were taken in: all of them, unless it was paused meanwhile */
+  push(chunk: Buffer): number;
+}
+
+export class Intake {
+  readonly #socket: Duplex;
+  readonly #outbox: Outbox;
+  readonly #reader: ChunkReader;
+  readonly #ended: () => void;
+  /** What came is not all taken in yet. */
+  #isResting = false;
+  /** The peer has ended its side meanwhile. */
+  #isAtEnd = false;
+
+  /**
+   * @param ended called when the peer has ended its side and all that it sent has been taken in
+   */
+  constructor(socket: Duplex, outbox: Outbox, reader: ChunkReader, ended: () => void) {
+    this.#socket = socket;
+    this.#outbox = outbox;
+    this.#reader = reader;
+    this.#ended = ended;
+    socket.on('end', () => {
+      // A paused socket may say so before all that came is taken in.
+      if (this.#isResting) this.#isAtEnd = true;
+      else ended();
+    });
+  }
+
+  take(chunk: Buffer): void {
+    this.#outbox.hold();
+    const taken = this.#reader.push(chunk);
+    this.#outbox.flush();
+    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
+    else if (this.#isResting) this.#goOn();
+  }
+
+  #takeLater(rest: Buffer): void {
+    this.#isResting = true;
+    this.#socket.pause();
+    setImmediate(() => this.take(rest));
+  }
+
+  #goOn(): void {
+    this.#isResting = false;
+    if (this.#isAtEnd) this.#ended();
+    else this.#socket.resume();
+  }
+}
