@@ -6,13 +6,12 @@
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { Place } from '../table/look.ts';
+import { MAX_LISTED, resourceFields, wordFields } from './lock-fields.ts';
 import type { InspectRequest } from './messages.ts';
 import { Refusal } from './refusal.ts';
 
 /** Bytes after which an answer ends, though it could have more locks. */
 const MAX_ANSWER_LENGTH = 256 * 1024;
-/** Of one lock, the resources and the waits that are spelled out. */
-const MAX_LISTED = 10;
 
 /**
  * The lines of the answer, as fields to be put after its action and ref.
@@ -65,19 +64,16 @@ function describe(
   { table }: Namespace,
   nowMs: number,
 ): object {
-  const { session, terms, owner, sinceMs } = lock.context;
+  const { session, terms, sinceMs } = lock.context;
   return {
     id: String(lock.id),
     state: lock.state,
     place,
-    resources: lock.resources.slice(0, MAX_LISTED),
-    moreResources: atLeast(lock.resources.length - MAX_LISTED),
+    ...resourceFields(lock.resources),
     client: session.client,
     sessionId: String(session.id),
     lost: session.isLost ? true : undefined,
-    session: session.label,
-    label: terms.label,
-    owner: owner?.name,
+    ...wordFields(lock),
     forMs: Math.round(nowMs - sinceMs),
     limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
     ...(lock.state === 'acquired' ? {} : waits(lock, table)),
@@ -91,8 +87,4 @@ function waits(lock: SessionLock, table: Namespace['table']): object {
     waitsFor.push({ id: String(blocker.id), state: blocker.state, relation, path });
   }
   return { waitsFor };
-}
-
-function atLeast(count: number): number | undefined {
-  return count > 0 ? count : undefined;
 }

@@ -8,11 +8,10 @@ import type { Namespace } from '../session/namespace.ts';
 import type { LockEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Channel } from './channel.ts';
+import { resourceFields, wordFields } from './lock-fields.ts';
 
 /** Unread bytes from which on a client counts as slow. */
 const MAX_UNREAD_BYTES = 64 * 1024;
-/** Resources of a lock that are spelled out in an event. */
-const MAX_LISTED = 10;
 
 export class Watching implements Watcher {
   readonly #channel: Channel;
@@ -50,17 +49,12 @@ export class Watching implements Watcher {
       return;
     }
     this.drained();
-    const { session, terms } = lock.context;
     this.#say({
       event,
       id: String(lock.id),
-      resources: lock.resources.slice(0, MAX_LISTED),
-      moreResources:
-        lock.resources.length > MAX_LISTED ? lock.resources.length - MAX_LISTED : undefined,
-      client: session.client,
-      session: session.label,
-      label: terms.label,
-      owner: terms.owner,
+      ...resourceFields(lock.resources),
+      client: lock.context.session.client,
+      ...wordFields(lock),
     });
   }
 

@@ -18,6 +18,7 @@ import {
 import { V1Conversation } from '../protocol/v1-conversation.ts';
 import type { Limits } from '../session/limits.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
+import { type EndOptions, endGently } from './end-gently.ts';
 import { HttpAnswers } from './http-answers.ts';
 import { HttpDeadline } from './http-deadline.ts';
 import {
@@ -36,7 +37,6 @@ import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { rawResponse } from './raw-response.ts';
 import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
 import { acceptHead, checkHandshake } from './websocket/handshake.ts';
-import { type EndOptions, endGently } from './websocket/refuse.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
 
 export interface HttpHost extends ConversationHost, PageHost {

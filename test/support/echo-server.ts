@@ -4,15 +4,21 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '../../src/session/clock.ts';
+import { type EndOptions, endGently } from '../../src/transport/end-gently.ts';
+import { rawResponse } from '../../src/transport/raw-response.ts';
 import {
   type EndInfo,
   WebSocketConnection,
   type WebSocketOptions,
 } from '../../src/transport/websocket/connection.ts';
-import { acceptHead, checkHandshake } from '../../src/transport/websocket/handshake.ts';
-import { refuseUpgrade } from '../../src/transport/websocket/refuse.ts';
+import {
+  acceptHead,
+  checkHandshake,
+  type Refused,
+} from '../../src/transport/websocket/handshake.ts';
 
 const MIB = 1024 * 1024;
 
@@ -39,6 +45,12 @@ export interface EchoHooks {
   ended?(info: EndInfo): void;
 }
 
+function refuse(socket: Duplex, refused: Refused, options: EndOptions): void {
+  const { status, headers, message } = refused;
+  socket.write(rawResponse({ status, headers, body: `${message}\n` }, false));
+  endGently(socket, options);
+}
+
 /** Starts an echo server; port 0 is any free one. A `text` hook replaces the echo of text. */
 export async function startEchoServer(
   port = 0,
@@ -55,7 +67,7 @@ export async function startEchoServer(
   http.on('upgrade', (request, socket, head) => {
     const answer = checkHandshake(request);
     if (!('accept' in answer)) {
-      refuseUpgrade(socket, answer, settings);
+      refuse(socket, answer, settings);
       return;
     }
     socket.write(acceptHead(answer.accept));

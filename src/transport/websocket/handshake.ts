@@ -8,7 +8,6 @@
  */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { rawResponse } from '../raw-response.ts';
 
 /** What is looked at of a request; a `node:http` IncomingMessage is one. */
 export interface HandshakeRequest {
@@ -84,12 +83,6 @@ export function acceptHead(accept: string, subprotocol?: string): string {
 /** The subprotocols that a client offers (11.3.4), as it wrote them. */
 export function offeredSubprotocols({ headers }: HandshakeRequest): string[] {
   return [...listItems(headers['sec-websocket-protocol'])];
-}
-
-/** A refusal as a whole HTTP response, for a socket that `node:http` has given up. */
-export function refusalResponse({ status, headers, message }: Refused): string {
-  const type = { 'Content-Type': 'text/plain; charset=utf-8' };
-  return rawResponse({ status, headers: { ...headers, ...type }, body: `${message}\n` }, false);
 }
 
 function refusal(status: number, message: string, headers: Record<string, string> = {}): Refused {

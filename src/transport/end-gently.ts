@@ -1,18 +1,11 @@
 /** The last of a socket that `node:http` has given up, as it does at its 'upgrade' event. */
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../../session/clock.ts';
-import { type Refused, refusalResponse } from './handshake.ts';
+import type { Clock } from '../session/clock.ts';
 
 export interface EndOptions {
   readonly clock: Clock;
   /** Milliseconds that the peer has to close its side. */
   readonly closeTimeoutMs: number;
-}
-
-/** Answers `refused` and ends the connection. */
-export function refuseUpgrade(socket: Duplex, refused: Refused, options: EndOptions): void {
-  socket.write(refusalResponse(refused));
-  endGently(socket, options);
 }
 
 /**
