@@ -17,7 +17,8 @@ import { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
 import type { LockObserver } from './session/session.ts';
 import { StallMeter, type StallReport, TICK_MS } from './session/stall-meter.ts';
-import { addressName, Door, type Place, type TlsFiles } from './transport/door.ts';
+import type { TlsFiles } from './transport/door.ts';
+import { Doors } from './transport/doors.ts';
 import { Entrance, MAX_TURNED_AWAY } from './transport/entrance.ts';
 import { HttpGuests, type HttpHost } from './transport/http-guests.ts';
 import { LineConnection } from './transport/line-connection.ts';
@@ -103,17 +104,11 @@ export const DEFAULT_STALL_THRESHOLD_MS = 500;
 /** Random bytes in the name of a session: more than anybody can guess. */
 const NAME_BYTES = 24;
 
-/** The owner of a Unix socket and its group may connect. */
-const DEFAULT_SOCKET_MODE = 0o660;
-
 export class Server {
   readonly #options: ServerOptions;
   readonly #namespaces = new Namespaces(new IdCounter(Date.now()).next);
   readonly #clock: Clock;
-  #doors: readonly Door[] = [];
-  /** Through which of them each socket came. */
-  readonly #doorOf = new WeakMap<Socket, Door>();
-  #unixClients = 0;
+  readonly #doors: Doors;
   readonly #http: HttpGuests;
   readonly #host: ConversationHost;
   readonly #entrance: Entrance;
@@ -149,6 +144,7 @@ export class Server {
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
       stallObserver?.(report),
     );
+    this.#doors = this.#makeDoors();
     this.#http = new HttpGuests(this.#httpHost());
     this.#entrance = new Entrance({
       clock: this.#clock,
@@ -166,39 +162,28 @@ export class Server {
    * with that of TLS, when the certificate or the key can't be used.
    */
   async listen(): Promise<void> {
-    // Node takes the empty name for all addresses of the machine, which nobody means by it.
-    if (this.#options.host === '') throw new RangeError('host must not be empty');
-    const doors = placesOf(this.#options).map((place) => this.#makeDoor(place));
-    if (doors.length === 0) throw new RangeError('there is nowhere to listen on');
-    try {
-      for (const door of doors) await door.open();
-    } catch (error) {
-      for (const door of doors) door.close();
-      throw error;
-    }
-    this.#doors = doors;
+    await this.#doors.open();
     this.#meterStalls();
   }
 
   /** Where the server listens by TCP. */
   get address(): AddressInfo {
-    for (const { address } of this.#doors) if (address !== undefined) return address;
-    throw new Error('not listening by TCP');
+    return this.#doors.address;
   }
 
   /** All places that the server listens on, in words. */
   get places(): readonly string[] {
-    return this.#doors.map(({ name }) => name);
+    return this.#doors.places;
   }
 
   /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
   setTls(files: TlsFiles): void {
-    for (const door of this.#doors) door.setTls(files);
+    this.#doors.setTls(files);
   }
 
   /** Those of them that others than this machine may reach. */
   get exposedPlaces(): readonly string[] {
-    return this.#doors.filter((door) => !door.isLocal && !isLoopback(door)).map(({ name }) => name);
+    return this.#doors.exposedPlaces;
   }
 
   /** Other tokens from now on; who is connected stays. Throws a RangeError when one can't be. */
@@ -225,7 +210,7 @@ export class Server {
     this.#isClosing = true;
     clearInterval(this.#stallTicker);
     const closed = [
-      ...this.#doors.map((door) => door.close()),
+      this.#doors.close(),
       // Node counts a socket as closed before those who listen to it have heard.
       ...[...this.#entrance.sockets()].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
@@ -284,38 +269,37 @@ export class Server {
     this.#stallTicker = setInterval(tick, TICK_MS).unref();
   }
 
-  #makeDoor(place: Place): Door {
+  #makeDoors(): Doors {
+    const { host = DEFAULT_HOST, port = DEFAULT_PORT, tcp = true, tls, socket } = this.#options;
     const { firstMessageMs, maxConnections } = this.#host.limits;
     const options = {
-      place,
-      tls: this.#options.tls,
+      ...{ host, port, tcp, tls, socket, fds: this.#options.fds ?? [] },
       handshakeMs: firstMessageMs,
       maxConnections: maxConnections + MAX_TURNED_AWAY,
     };
-    return new Door(options, {
+    return new Doors(options, {
       arrived: () => this.#clock.arrived?.(),
-      welcome: (socket, door) => this.#welcome(socket, door),
+      welcome: (guest) => this.#welcome(guest),
       full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
     });
   }
 
-  #welcome(socket: Socket, door: Door): void {
-    this.#doorOf.set(socket, door);
+  #welcome(socket: Socket): void {
     this.#accepted++;
     if (this.#isClosing) socket.destroy();
     else this.#entrance.welcome(socket);
   }
 
   #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {
-    const client = this.#clientName(socket);
+    const client = this.#doors.clientName(socket);
     this.#announce(client, socket, 'lines');
     const connection = new LineConnection(
       socket,
       head,
       this.#host,
       client,
-      this.#isLocal(socket),
+      this.#doors.isLocal(socket),
       patience,
     );
     this.#converse(socket, connection);
@@ -325,18 +309,6 @@ export class Server {
   #converse(socket: Socket, conversation: Stoppable): void {
     this.#conversations.set(socket, conversation);
     socket.on('close', () => this.#conversations.delete(socket));
-  }
-
-  /** A peer as people know it: its address; on a Unix socket, where peers have none, a number. */
-  #clientName(socket: Socket): string {
-    if (this.#doorOf.get(socket)?.isLocal) return `unix#${++this.#unixClients}`;
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket;
-    return addressName(remoteAddress, remotePort);
-  }
-
-  /** Whether the peer is on this machine. A socket that is gone already has no address: then not. */
-  #isLocal(socket: Socket): boolean {
-    return this.#doorOf.get(socket)?.isLocal || isLoopbackAddress(socket.remoteAddress);
   }
 
   #announce(client: string, socket: Socket, kind: ClientKind): void {
@@ -370,31 +342,13 @@ export class Server {
       ...this.#host,
       visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
       figures: () => this.#figures(),
-      isLoopback: (socket) => isLoopback(this.#doorOf.get(socket)),
-      clientName: (socket) => this.#clientName(socket),
-      isLocal: (socket) => this.#isLocal(socket),
+      isLoopback: (socket) => this.#doors.isLoopback(socket),
+      clientName: (socket) => this.#doors.clientName(socket),
+      isLocal: (socket) => this.#doors.isLocal(socket),
       opened: (channel, socket) => {
         this.#announce(channel.client, socket, 'websocket');
         this.#converse(socket, channel);
       },
     };
   }
-}
-
-/** Where a server with these options listens. */
-function placesOf(options: ServerOptions): Place[] {
-  const { host = DEFAULT_HOST, port = DEFAULT_PORT, tcp = true, socket, fds = [] } = options;
-  if (fds.length > 0) return fds.map((fd) => ({ fd }));
-  const places: Place[] = tcp ? [{ host, port }] : [];
-  if (socket !== undefined) places.push({ mode: DEFAULT_SOCKET_MODE, ...socket });
-  return places;
-}
-
-/** Whether that door leads to a TCP port which only this machine can reach. */
-function isLoopback(door: Door | undefined): boolean {
-  return isLoopbackAddress(door?.address?.address);
-}
-
-function isLoopbackAddress(address = ''): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }
