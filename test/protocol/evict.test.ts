@@ -1,11 +1,13 @@
 /** `evict` over real sockets: what each victim hears, who may, and what is kept of it. */
 import assert from 'node:assert/strict';
-import { networkInterfaces } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
+import { Access } from '../../src/protocol/access.ts';
+import { SessionConversation } from '../../src/protocol/session-conversation.ts';
 import type { ServerOptions } from '../../src/server.ts';
-import { LineClient, lock, type Reply, write } from '../support/line-client.ts';
+import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { codeOf, setUp, take, unreadOf } from '../support/line-server.ts';
+import { setUp as setUpHost } from '../support/session-host.ts';
 import { V1Client } from '../support/v1-client.ts';
 
 const ADMIN_TOKEN = 'admin-token-00001';
@@ -179,21 +181,28 @@ test('with an admin token nobody else may, though it comes from this machine', a
   assert.equal((await admin.ask({ action: 'evict', id })).locks, 1);
 });
 
-test('without an admin token it is forbidden to who comes from another address', async (t) => {
-  const [address] = Object.values(networkInterfaces()).flatMap((all) =>
-    (all ?? []).filter(({ family, internal }) => family === 'IPv4' && !internal),
-  );
-  if (address === undefined) {
-    t.skip('this machine has no other address');
-    return;
-  }
-  const { connect, server } = await setUpAdmin(t, { host: '0.0.0.0' });
-  const { port } = server.address;
-  const stranger = await LineClient.connect(t, port, address.address);
-  const { id } = await stranger.ask(lock(write('a')));
-  assert.equal(codeOf(await stranger.ask({ action: 'evict', id })), 'forbidden');
-  const neighbour = await connect();
-  assert.equal((await neighbour.ask({ action: 'evict', id })).locks, 1);
+test('without an admin token it is for who is on this machine, and forbidden to others', () => {
+  const { host } = setUpHost();
+  const access = new Access({ client: [], admin: [] });
+  /** A client on this machine or elsewhere, and what it is told. */
+  const connect = (isLocal: boolean) => {
+    const told: Reply[] = [];
+    const say = (text: string): void => void told.push(JSON.parse(text));
+    const channel = {
+      ...{ client: '192.0.2.1:7', isLocal, unreadBytes: 0, send: say, sendAscii: say },
+      ...{ rest: () => {}, end: () => {}, stopListening: () => {} },
+    };
+    const all = { ...host, access, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 };
+    const conversation = new SessionConversation(all, channel);
+    return (message: object): Reply => {
+      conversation.receive(JSON.stringify(message));
+      return told.at(-1) ?? assert.fail('no answer');
+    };
+  };
+  const [stranger, neighbour] = [connect(false), connect(true)];
+  const { id } = stranger(lock(write('a')));
+  assert.equal(codeOf(stranger({ action: 'evict', id })), 'forbidden');
+  assert.equal(neighbour({ action: 'evict', id }).locks, 1);
 });
 
 async function inspectAll(client: LineClient): Promise<Reply[]> {

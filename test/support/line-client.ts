@@ -22,8 +22,8 @@ export class LineClient {
     socket.on('end', () => this.#finish());
   }
 
-  static async connect(t: TestContext, port: number, host = '127.0.0.1'): Promise<LineClient> {
-    const socket = connect({ port, host, noDelay: true });
+  static async connect(t: TestContext, port: number): Promise<LineClient> {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
     return LineClient.on(t, socket);
   }

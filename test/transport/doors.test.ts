@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { Server, type ServerOptions } from '../../src/server.ts';
+import { isLoopbackAddress } from '../../src/transport/doors.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { NOTHING_LEFT, startServer, until } from '../support/running-server.ts';
@@ -249,4 +250,13 @@ test('the path of a Unix socket is never cut off', async (t) => {
 
 test('nowhere to listen on is a mistake', async () => {
   await assert.rejects(new Server({ tcp: false }).listen(), /nowhere to listen/);
+});
+
+test('an address is loopback when only its own machine has it', () => {
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) {
+    assert.equal(isLoopbackAddress(address), true, address);
+  }
+  for (const address of ['192.0.2.1', '12.7.0.1', '::', '::2', '::ffff:192.0.2.1', '', undefined]) {
+    assert.equal(isLoopbackAddress(address), false, address);
+  }
 });
