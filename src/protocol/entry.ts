@@ -6,9 +6,9 @@
 import type { Ref } from '../session/lock-record.ts';
 import { mayEnter, type Standing, unauthorized, WRONG_TOKEN_DELAY_MS } from './access.ts';
 import type { Channel } from './channel.ts';
+import type { ConversationHost } from './conversation-host.ts';
 import type { Request } from './messages.ts';
 import { DRAINING, type Refusal, tooManySessions } from './refusal.ts';
-import type { ConversationHost } from './session-conversation.ts';
 
 /** Why a first request is not carried out. */
 export interface NoEntry {

@@ -7,51 +7,36 @@
  */
 import type { Timer } from '../session/clock.ts';
 import { Heartbeat } from '../session/heartbeat.ts';
-import type { LockTerms, Ref, SessionLock } from '../session/lock-record.ts';
-import {
-  type LockRefusal,
-  type Peer,
-  Session,
-  type SessionHost,
-  type SessionSettings,
-} from '../session/session.ts';
-import type { Resource } from '../table/resource.ts';
+import type { Ref, SessionLock } from '../session/lock-record.ts';
+import { type Peer, Session, type SessionSettings } from '../session/session.ts';
 import { VERSION } from '../version.ts';
-import type { Access, Standing } from './access.ts';
+import type { Standing } from './access.ts';
+import { Answers } from './answers.ts';
 import type { Channel, Conversation, EndReason } from './channel.ts';
-import { cycleOf, deadlockRefusal } from './deadlock-report.ts';
+import type { ConversationHost } from './conversation-host.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
 import { Entry, type NoEntry, refOf } from './entry.ts';
-import { type AdminObserver, evict, evictionFields, findEviction } from './eviction.ts';
+import { evict, evictionFields, findEviction } from './eviction.ts';
 import { helpLines } from './help.ts';
 import { inspect } from './inspection.ts';
+import { answerLock, answerRelease } from './lock-requests.ts';
 import type {
   Action,
   EvictRequest,
   HelloRequest,
   InspectRequest,
-  LockRequest,
   PlainRequest,
-  ReleaseRequest,
   Request,
   WatchRequest,
 } from './messages.ts';
-import { DRAINING, limitRefusal, Refusal, tooSlow } from './refusal.ts';
-import { errorReply, lockErrorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
+import { DRAINING, Refusal, tooSlow } from './refusal.ts';
 import { helloFields, statsFields } from './session-fields.ts';
-import { findLock, isSameRequest, stateOf } from './session-locks.ts';
+import { stateOf } from './session-locks.ts';
 import { readUsual } from './usual-requests.ts';
 import { Watching } from './watching.ts';
 
 /** Where a client goes that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';
-
-export interface ConversationHost extends SessionHost {
-  /** Milliseconds; for sessions that don't choose. */
-  readonly defaultAbandonTimeoutMs: number;
-  readonly access: Access;
-  readonly adminObserver: AdminObserver | undefined;
-}
 
 /** What a session is like whose client doesn't say otherwise in its `hello`. */
 export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeoutMs'>;
@@ -59,6 +44,7 @@ export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeou
 export class SessionConversation implements Conversation, Peer {
   readonly #host: ConversationHost;
   readonly #channel: Channel;
+  readonly #answers: Answers;
   readonly #defaults: SessionDefaults;
   #session: Session | undefined;
   #watching: Watching | undefined;
@@ -78,6 +64,7 @@ export class SessionConversation implements Conversation, Peer {
   ) {
     this.#host = host;
     this.#channel = channel;
+    this.#answers = new Answers(channel, host.counters);
     this.#entry = new Entry(host, channel, standing);
     this.#defaults = defaults ?? {
       namespace: DEFAULT_NAMESPACE,
@@ -120,20 +107,19 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   acquired(lock: SessionLock): void {
-    this.#tell(lock, 'acquired');
+    this.#answers.lock(lock, 'acquired');
   }
 
   timedOut(lock: SessionLock): void {
-    this.#tell(lock, 'timeout');
+    this.#answers.lock(lock, 'timeout');
   }
 
   expired(lock: SessionLock): void {
-    this.#tell(lock, 'expired');
+    this.#answers.lock(lock, 'expired');
   }
 
   turnedAway(lock: SessionLock): void {
-    this.#host.counters.refused(DRAINING.code);
-    this.#channel.send(lockErrorReply(lock.context.terms.ref, lock.id, DRAINING));
+    this.#answers.refuseLock(lock, DRAINING);
   }
 
   dismissed(): void {
@@ -142,7 +128,7 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   lockEvicted(lock: SessionLock): void {
-    this.#tell(lock, 'evicted');
+    this.#answers.lock(lock, 'evicted');
   }
 
   sessionEvicted(): void {
@@ -167,7 +153,7 @@ export class SessionConversation implements Conversation, Peer {
 
   drain(): void {
     // A stranger hears nothing but that it is one.
-    if (!this.#ended && this.#entry.mayEnter) this.#fault(undefined, undefined, DRAINING);
+    if (!this.#ended && this.#entry.mayEnter) this.#answers.refuse(undefined, undefined, DRAINING);
   }
 
   shutDown(): void {
@@ -187,10 +173,10 @@ export class SessionConversation implements Conversation, Peer {
     }
     switch (request.action) {
       case 'lock':
-        this.#lock(request);
+        answerLock(this.#current(), request, this.#host.limits, this.#channel, this.#answers);
         break;
       case 'release':
-        this.#release(request);
+        answerRelease(this.#current(), request, this.#answers);
         break;
       case 'hello':
         this.#hello(request);
@@ -215,7 +201,7 @@ export class SessionConversation implements Conversation, Peer {
     const { refusal, isFinal, delayMs } = noEntry;
     const say = (): void => {
       this.#turningAway = undefined;
-      this.#fault(action, ref, refusal);
+      this.#answers.refuse(action, ref, refusal);
       if (isFinal) this.#end('unauthorized');
     };
     if (delayMs === 0) {
@@ -231,7 +217,7 @@ export class SessionConversation implements Conversation, Peer {
     if (this.#session !== undefined) {
       const namespace = JSON.stringify(this.#session.namespace.name);
       const message = `hello must be the first message; this session is in namespace ${namespace} already. Open another connection`;
-      this.#fault('hello', request.ref, new Refusal('hello_not_first', message));
+      this.#answers.refuse('hello', request.ref, new Refusal('hello_not_first', message));
       return;
     }
     const session =
@@ -240,14 +226,14 @@ export class SessionConversation implements Conversation, Peer {
       // One answer for all causes, so that nobody learns which names there have been.
       const message =
         'there is no such session: it has ended, was abandoned, or never was. Say hello without it';
-      this.#fault('hello', request.ref, new Refusal('no_such_session', message));
+      this.#answers.refuse('hello', request.ref, new Refusal('no_such_session', message));
       return;
     }
     this.#promise(request.heartbeatMs);
     const fields = helloFields(session, request, this.#host.limits);
-    this.#channel.send(plainReply('hello', request.ref, fields));
+    this.#answers.fields('hello', request.ref, fields);
     if (request.session === undefined) return;
-    for (const lock of session.locks) this.#tell(lock, stateOf(lock));
+    for (const lock of session.locks) this.#answers.lock(lock, stateOf(lock));
     // Whoever comes back may have missed that.
     if (this.#host.drain.isOn) this.drain();
   }
@@ -277,61 +263,12 @@ export class SessionConversation implements Conversation, Peer {
     });
   }
 
-  #lock({ resources, terms }: LockRequest): void {
-    const session = this.#current();
-    const known = terms.ref === undefined ? undefined : session.locks.getByRef(terms.ref);
-    if (known !== undefined) {
-      this.#repeat(known, resources, terms);
-      return;
-    }
-    const lock = session.lock(resources, terms);
-    // A deadlock has been looked for, perhaps among many.
-    if (terms.owner !== undefined && !('state' in lock && lock.state === 'acquired')) {
-      this.#channel.rest();
-    }
-    if ('code' in lock) this.#refuseLock(lock, terms.ref);
-    else this.#tell(lock, stateOf(lock));
-  }
-
-  #refuseLock(refusal: LockRefusal, ref: Ref | undefined): void {
-    if (refusal.code === 'timeout') {
-      this.#say('lock', ref, refusal.id, 'timeout');
-    } else if (refusal.code === 'deadlock') {
-      const details = { cycle: cycleOf(refusal.cycle) };
-      this.#fault('lock', ref, deadlockRefusal(refusal.cycle), details);
-    } else {
-      this.#fault('lock', ref, limitRefusal(refusal.code, this.#host.limits));
-    }
-  }
-
-  /** A `ref` that is in use: a retry of the same request hears how that stands. */
-  #repeat(known: SessionLock, resources: readonly Resource[], { ref }: LockTerms): void {
-    if (isSameRequest(known.resources, resources)) {
-      this.#tell(known, stateOf(known));
-      return;
-    }
-    const message = `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`;
-    this.#fault('lock', ref, new Refusal('ref_in_use', message));
-  }
-
-  #release({ ref, id }: ReleaseRequest): void {
-    const session = this.#current();
-    const lock = findLock(session, id);
-    if (lock instanceof Refusal) {
-      this.#fault('release', ref, lock);
-      return;
-    }
-    // The answer comes first: what this release lets through may be another lock of this session.
-    this.#say('release', ref, lock.id, 'released');
-    session.release(lock);
-  }
-
   #inspect(request: InspectRequest): void {
     const lines = inspect(request, this.#current().namespace, this.#host.clock.now());
     // It may have walked past as many locks as there are.
     this.#channel.rest();
-    if (lines instanceof Refusal) this.#fault('inspect', request.ref, lines);
-    else for (const line of lines) this.#channel.send(plainReply('inspect', request.ref, line));
+    if (lines instanceof Refusal) this.#answers.refuse('inspect', request.ref, lines);
+    else for (const line of lines) this.#answers.fields('inspect', request.ref, line);
   }
 
   #watch({ action, ref, path }: WatchRequest): void {
@@ -340,12 +277,12 @@ export class SessionConversation implements Conversation, Peer {
     const isNew = action === 'watch' && !this.#watching.has(path);
     if (isNew && this.#watching.count >= maxWatches) {
       const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
-      this.#fault(action, ref, new Refusal('too_many_watches', message));
+      this.#answers.refuse(action, ref, new Refusal('too_many_watches', message));
       return;
     }
     if (action === 'watch') this.#watching.add(path);
     else this.#watching.remove(path);
-    this.#channel.send(plainReply(action, ref, { path }));
+    this.#answers.fields(action, ref, { path });
   }
 
   #evict(request: EvictRequest): void {
@@ -357,18 +294,18 @@ export class SessionConversation implements Conversation, Peer {
       ? findEviction(request, namespace)
       : new Refusal('forbidden', access.forbiddenMessage);
     if (eviction instanceof Refusal) {
-      this.#fault('evict', request.ref, eviction);
+      this.#answers.refuse('evict', request.ref, eviction);
       return;
     }
     // The answer comes first: what this lets through may be a lock of this session.
-    this.#channel.send(plainReply('evict', request.ref, evictionFields(eviction)));
+    this.#answers.fields('evict', request.ref, evictionFields(eviction));
     adminObserver?.evicted(eviction, this.#channel.client);
     evict(eviction);
   }
 
   #plain({ action, ref }: PlainRequest): void {
     if (action === 'bye') {
-      this.#channel.send(plainReply(action, ref, {}));
+      this.#answers.fields(action, ref, {});
       this.#session?.end();
       this.#end('goodbye');
       return;
@@ -376,13 +313,13 @@ export class SessionConversation implements Conversation, Peer {
     const session = this.#current();
     switch (action) {
       case 'ping':
-        this.#channel.send(plainReply(action, ref, {}));
+        this.#answers.fields(action, ref, {});
         return;
       case 'help':
-        for (const line of helpLines(VERSION)) this.#channel.send(plainReply(action, ref, line));
+        for (const line of helpLines(VERSION)) this.#answers.fields(action, ref, line);
         return;
       case 'stats':
-        this.#channel.send(plainReply(action, ref, statsFields(session.namespace)));
+        this.#answers.fields(action, ref, statsFields(session.namespace));
     }
   }
 
@@ -401,35 +338,14 @@ export class SessionConversation implements Conversation, Peer {
   #refuseMessage(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): void {
     const noEntry = this.#entry.judgeStranger();
     if (noEntry === undefined) {
-      this.#fault(action, ref, refusal);
+      this.#answers.refuse(action, ref, refusal);
     } else if (action === 'hello') {
       // Perhaps it would have shown its token; but there is no second try.
-      this.#fault(action, ref, refusal);
+      this.#answers.refuse(action, ref, refusal);
       this.#end('bad_input');
     } else {
       this.#turnAway(noEntry, action, ref);
     }
-  }
-
-  #tell(lock: SessionLock, state: Exclude<ReplyState, 'released'>): void {
-    this.#say('lock', lock.context.terms.ref, lock.id, state);
-  }
-
-  #say(action: 'lock' | 'release', ref: Ref | undefined, id: number, state: ReplyState): void {
-    const reply = stateReply(action, ref, id, state);
-    // Nothing in it but the ref comes from outside.
-    if (typeof ref === 'string') this.#channel.send(reply);
-    else this.#channel.sendAscii(reply);
-  }
-
-  #fault(
-    action: Action | undefined,
-    ref: Ref | undefined,
-    refusal: Refusal,
-    details?: object,
-  ): void {
-    this.#host.counters.refused(refusal.code);
-    this.#channel.send(errorReply(action, ref, refusal, details));
   }
 
   #current(): Session {
@@ -444,7 +360,7 @@ export class SessionConversation implements Conversation, Peer {
 
   #endWith(reason: EndReason, refusal: Refusal): void {
     if (this.#ended) return;
-    this.#fault(undefined, undefined, refusal);
+    this.#answers.refuse(undefined, undefined, refusal);
     this.#end(reason);
   }
 

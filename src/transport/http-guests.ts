@@ -8,13 +8,10 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { mayEnter, type Standing } from '../protocol/access.ts';
 import type { Channel, Conversation } from '../protocol/channel.ts';
+import type { ConversationHost } from '../protocol/conversation-host.ts';
 import { namespaceTooLong } from '../protocol/decode.ts';
 import { type Refusal, tooManySessions } from '../protocol/refusal.ts';
-import {
-  type ConversationHost,
-  DEFAULT_NAMESPACE,
-  SessionConversation,
-} from '../protocol/session-conversation.ts';
+import { DEFAULT_NAMESPACE, SessionConversation } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
 import type { Limits } from '../session/limits.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';

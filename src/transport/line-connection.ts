@@ -1,8 +1,9 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
 import type { Socket } from 'node:net';
 import type { Channel } from '../protocol/channel.ts';
+import type { ConversationHost } from '../protocol/conversation-host.ts';
 import { Refusal } from '../protocol/refusal.ts';
-import { type ConversationHost, SessionConversation } from '../protocol/session-conversation.ts';
+import { SessionConversation } from '../protocol/session-conversation.ts';
 import type { Timer } from '../session/clock.ts';
 import type { LineGuest } from './entrance.ts';
 import { Intake } from './intake.ts';

@@ -6,10 +6,8 @@
  */
 import assert from 'node:assert/strict';
 import { Access } from '../../src/protocol/access.ts';
-import {
-  type ConversationHost,
-  SessionConversation,
-} from '../../src/protocol/session-conversation.ts';
+import type { ConversationHost } from '../../src/protocol/conversation-host.ts';
+import { SessionConversation } from '../../src/protocol/session-conversation.ts';
 import { V1Conversation } from '../../src/protocol/v1-conversation.ts';
 import { Counters } from '../../src/session/counters.ts';
 import { Drain } from '../../src/session/drain.ts';

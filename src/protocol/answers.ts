@@ -1,0 +1,53 @@
+/**
+ * What a conversation of the session protocol says to its client: replies are put together, refusals
+ * counted, and sent.
+ */
+import type { Counters } from '../session/counters.ts';
+import type { Ref, SessionLock } from '../session/lock-record.ts';
+import type { Channel } from './channel.ts';
+import type { Action } from './messages.ts';
+import type { Refusal } from './refusal.ts';
+import { errorReply, lockErrorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
+
+export class Answers {
+  readonly #channel: Channel;
+  readonly #counters: Counters;
+
+  constructor(channel: Channel, counters: Counters) {
+    this.#channel = channel;
+    this.#counters = counters;
+  }
+
+  /** What has become of `lock`. */
+  lock(lock: SessionLock, state: Exclude<ReplyState, 'released'>): void {
+    this.state('lock', lock.context.terms.ref, lock.id, state);
+  }
+
+  state(action: 'lock' | 'release', ref: Ref | undefined, id: number, state: ReplyState): void {
+    const reply = stateReply(action, ref, id, state);
+    // Nothing in it but the ref comes from outside.
+    if (typeof ref === 'string') this.#channel.send(reply);
+    else this.#channel.sendAscii(reply);
+  }
+
+  fields(action: Action, ref: Ref | undefined, fields: object): void {
+    this.#channel.send(plainReply(action, ref, fields));
+  }
+
+  /** @param details more fields for the error, after its code and message */
+  refuse(
+    action: Action | undefined,
+    ref: Ref | undefined,
+    refusal: Refusal,
+    details?: object,
+  ): void {
+    this.#counters.refused(refusal.code);
+    this.#channel.send(errorReply(action, ref, refusal, details));
+  }
+
+  /** `lock`, which was waiting, has come to an end by an error. */
+  refuseLock(lock: SessionLock, refusal: Refusal): void {
+    this.#counters.refused(refusal.code);
+    this.#channel.send(lockErrorReply(lock.context.terms.ref, lock.id, refusal));
+  }
+}

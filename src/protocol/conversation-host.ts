@@ -1,0 +1,11 @@
+/** What all conversations of a server share. */
+import type { SessionHost } from '../session/session.ts';
+import type { Access } from './access.ts';
+import type { AdminObserver } from './eviction.ts';
+
+export interface ConversationHost extends SessionHost {
+  /** Milliseconds; for sessions that don't choose. */
+  readonly defaultAbandonTimeoutMs: number;
+  readonly access: Access;
+  readonly adminObserver: AdminObserver | undefined;
+}

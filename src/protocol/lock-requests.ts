@@ -1,0 +1,71 @@
+/** What is done for `lock` and `release`, and what is answered. */
+import type { Limits } from '../session/limits.ts';
+import type { Ref, SessionLock } from '../session/lock-record.ts';
+import type { LockRefusal, Session } from '../session/session.ts';
+import type { Answers } from './answers.ts';
+import type { Channel } from './channel.ts';
+import { cycleOf, deadlockRefusal } from './deadlock-report.ts';
+import type { LockRequest, ReleaseRequest } from './messages.ts';
+import { limitRefusal, Refusal } from './refusal.ts';
+import { findLock, isSameRequest, stateOf } from './session-locks.ts';
+
+export function answerLock(
+  session: Session,
+  request: LockRequest,
+  limits: Limits,
+  channel: Channel,
+  answers: Answers,
+): void {
+  const { resources, terms } = request;
+  const known = terms.ref === undefined ? undefined : session.locks.getByRef(terms.ref);
+  if (known !== undefined) {
+    repeat(known, request, answers);
+    return;
+  }
+  const lock = session.lock(resources, terms);
+  // A deadlock has been looked for, perhaps among many.
+  if (terms.owner !== undefined && !('state' in lock && lock.state === 'acquired')) channel.rest();
+  if ('code' in lock) refuse(lock, terms.ref, limits, answers);
+  else answers.lock(lock, stateOf(lock));
+}
+
+export function answerRelease(
+  session: Session,
+  { ref, id }: ReleaseRequest,
+  answers: Answers,
+): void {
+  const lock = findLock(session, id);
+  if (lock instanceof Refusal) {
+    answers.refuse('release', ref, lock);
+    return;
+  }
+  // The answer comes first: what this release lets through may be another lock of this session.
+  answers.state('release', ref, lock.id, 'released');
+  session.release(lock);
+}
+
+function refuse(
+  refusal: LockRefusal,
+  ref: Ref | undefined,
+  limits: Limits,
+  answers: Answers,
+): void {
+  if (refusal.code === 'timeout') {
+    answers.state('lock', ref, refusal.id, 'timeout');
+  } else if (refusal.code === 'deadlock') {
+    const details = { cycle: cycleOf(refusal.cycle) };
+    answers.refuse('lock', ref, deadlockRefusal(refusal.cycle), details);
+  } else {
+    answers.refuse('lock', ref, limitRefusal(refusal.code, limits));
+  }
+}
+
+/** A `ref` that is in use: a retry of the same request hears how that stands. */
+function repeat(known: SessionLock, { resources, terms }: LockRequest, answers: Answers): void {
+  if (isSameRequest(known.resources, resources)) {
+    answers.lock(known, stateOf(known));
+    return;
+  }
+  const message = `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`;
+  answers.refuse('lock', terms.ref, new Refusal('ref_in_use', message));
+}
