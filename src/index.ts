@@ -12,7 +12,7 @@ export {
 export type { Clock, Timer } from './session/clock.ts';
 export { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/lock-record.ts';
-export type { LockObserver, ReleaseCause } from './session/session.ts';
+export type { LockObserver, ReleaseCause } from './session/session-host.ts';
 export type { Lock, LockState } from './table/lock.ts';
 export { LockTable, type TableSize } from './table/lock-table.ts';
 export type { Path, ReadResource, Resource, WriteResource } from './table/resource.ts';

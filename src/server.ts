@@ -15,7 +15,7 @@ import { Drain } from './session/drain.ts';
 import { IdCounter } from './session/id-counter.ts';
 import { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
-import type { LockObserver } from './session/session.ts';
+import type { LockObserver } from './session/session-host.ts';
 import { StallMeter, type StallReport, TICK_MS } from './session/stall-meter.ts';
 import type { TlsFiles } from './transport/door.ts';
 import { Doors } from './transport/doors.ts';

@@ -1,6 +1,6 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
 import { type ClientObserver, type Drained, Server } from '../server.ts';
-import type { LockObserver } from '../session/session.ts';
+import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';
 import { readCommand, type Settings } from './settings.ts';

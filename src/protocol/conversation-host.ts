@@ -1,5 +1,5 @@
 /** What all conversations of a server share. */
-import type { SessionHost } from '../session/session.ts';
+import type { SessionHost } from '../session/session-host.ts';
 import type { Access } from './access.ts';
 import type { AdminObserver } from './eviction.ts';
 

@@ -1,7 +1,8 @@
 /** What is done for `lock` and `release`, and what is answered. */
 import type { Limits } from '../session/limits.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
-import type { LockRefusal, Session } from '../session/session.ts';
+import type { Session } from '../session/session.ts';
+import type { LockRefusal } from '../session/session-host.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
 import { cycleOf, deadlockRefusal } from './deadlock-report.ts';

@@ -8,7 +8,8 @@
 import type { Timer } from '../session/clock.ts';
 import { Heartbeat } from '../session/heartbeat.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
-import { type Peer, Session, type SessionSettings } from '../session/session.ts';
+import { Session } from '../session/session.ts';
+import type { Peer, SessionSettings } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import type { Standing } from './access.ts';
 import { Answers } from './answers.ts';

@@ -6,7 +6,8 @@
  *     acquired, enqueued --release--> ready
  */
 import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
-import { type LockRefusal, type Peer, Session, type SessionHost } from '../session/session.ts';
+import { Session } from '../session/session.ts';
+import type { LockRefusal, Peer, SessionHost } from '../session/session-host.ts';
 import type { Resource } from '../table/resource.ts';
 import type { Channel, Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';

@@ -3,7 +3,7 @@
  * counting a lock is an addition and nothing else. There is none per namespace, on purpose: clients
  * choose those names, and could make as many series of numbers as they like.
  */
-import type { ReleaseCause } from './session.ts';
+import type { ReleaseCause } from './session-host.ts';
 
 /** Upper ends, in milliseconds, of the buckets that waiting times are counted in. */
 export const WAIT_BUCKETS_MS: readonly number[] = [

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Channel, Conversation, EndReason } from '../protocol/channel.ts';
 import { Refusal } from '../protocol/refusal.ts';
 import type { Timer } from '../session/clock.ts';
-import type { SessionHost } from '../session/session.ts';
+import type { SessionHost } from '../session/session-host.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { WebSocketConnection, type WebSocketHandlers } from './websocket/connection.ts';
 import { CloseCode } from './websocket/frame.ts';

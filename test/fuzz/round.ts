@@ -12,7 +12,7 @@ import { Server } from '../../src/server.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/session/limits.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import type { Namespace } from '../../src/session/namespace.ts';
-import type { LockObserver } from '../../src/session/session.ts';
+import type { LockObserver } from '../../src/session/session-host.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
 import { codeOf } from '../support/line-server.ts';

@@ -9,7 +9,7 @@
 import type { Timer } from '../../src/session/clock.ts';
 import type { Limits } from '../../src/session/limits.ts';
 import type { Ref } from '../../src/session/lock-record.ts';
-import type { ReleaseCause } from '../../src/session/session.ts';
+import type { ReleaseCause } from '../../src/session/session-host.ts';
 import type { Path, Resource } from '../../src/table/resource.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { isPrefix, limitsThatCount, locksConflict } from '../support/lock-model.ts';

@@ -9,12 +9,8 @@ import { IdCounter } from '../../src/session/id-counter.ts';
 import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 import type { LockTerms, SessionLock } from '../../src/session/lock-record.ts';
 import { Namespaces } from '../../src/session/namespace.ts';
-import {
-  type Peer,
-  Session,
-  type SessionHost,
-  type SessionSettings,
-} from '../../src/session/session.ts';
+import { Session } from '../../src/session/session.ts';
+import type { Peer, SessionHost, SessionSettings } from '../../src/session/session-host.ts';
 import { FakeClock } from './fake-clock.ts';
 
 export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {

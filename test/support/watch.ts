@@ -1,7 +1,7 @@
 /** Lets a test wait until the server itself has noticed something, such as a client that is gone. */
 import type { ClientObserver } from '../../src/server.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
-import type { LockObserver, ReleaseCause } from '../../src/session/session.ts';
+import type { LockObserver, ReleaseCause } from '../../src/session/session-host.ts';
 
 export type WatchedEvent = 'connected' | 'disconnected' | 'enqueued' | 'acquired' | ReleaseCause;
 

@@ -1,7 +1,7 @@
 /** Costly requests: after each, everybody else has a turn, and none is lost or out of order. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LockObserver } from '../../src/session/session.ts';
+import type { LockObserver } from '../../src/session/session-host.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { startServer } from '../support/running-server.ts';
