@@ -3,12 +3,16 @@
  * nothing more is read from the socket until all others have had their turn, and the rest of the
  * chunk comes first. Everything that is said while a chunk is taken in goes out in one write.
  */
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Outbox } from './outbox.ts';
+import { readShared } from './shared-read.ts';
 
 export interface ChunkReader {
-  /** @returns how many bytes were taken in: all of them, unless it was paused meanwhile */
+  /**
+   * @param chunk to be changed at will, and not to be kept: its bytes are others' afterwards
+   * @returns how many bytes were taken in: all of them, unless it was paused meanwhile
+   */
   push(chunk: Buffer): number;
 }
 
@@ -37,11 +41,16 @@ export class Intake {
     });
   }
 
+  /** Takes in whatever comes from now on. */
+  start(): void {
+    readShared(this.#socket, (chunk) => this.take(chunk));
+  }
+
   take(chunk: Buffer): void {
     this.#outbox.hold();
     const taken = this.#reader.push(chunk);
     this.#outbox.flush();
-    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
+    if (taken < chunk.length) this.#takeLater(Buffer.from(chunk.subarray(taken)));
     else if (this.#isResting) this.#goOn();
   }
 

@@ -47,10 +47,10 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     this.#outbox = new Outbox(socket, maxUnreadBytes, () => this.#cut());
     this.#conversation = new SessionConversation(host, this);
     const intake = new Intake(socket, this.#outbox, this.#splitter, () => this.#inputEnded());
-    socket.on('data', (chunk: Buffer) => intake.take(chunk));
     socket.on('drain', () => this.#conversation.drained());
     socket.on('close', () => this.#closed());
     intake.take(head);
+    intake.start();
   }
 
   rest(): void {

@@ -49,7 +49,7 @@ export interface EndInfo {
 
 export interface WebSocketHandlers {
   text(message: string): void;
-  /** `message` is the handler's to keep. */
+  /** `message` is to be copied if it is kept: its bytes are others' afterwards. */
   binary(message: Buffer): void;
   /** No call follows this one. */
   ended(info: EndInfo): void;
@@ -96,7 +96,7 @@ export class WebSocketConnection {
     }
     // Put back, and before anybody listens: so no handler runs until the constructor has returned.
     if (head.length > 0) socket.unshift(head);
-    socket.on('data', (chunk: Buffer) => intake.take(chunk));
+    intake.start();
     socket.resume();
   }
 

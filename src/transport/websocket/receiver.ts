@@ -26,7 +26,7 @@ export interface ReceiverLimits {
 /** Where the events go. Each call comes after the receiver's own state is settled. */
 export interface ReceiverSink {
   text(message: string): void;
-  /** `message` is the sink's to keep; it may share memory with the chunk that brought it. */
+  /** `message` is to be copied if it is kept: it may be a part of the chunk that brought it. */
   binary(message: Buffer): void;
   /** `payload` is a byte string of at most 125 bytes. */
   ping(payload: string): void;
