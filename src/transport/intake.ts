@@ -1,7 +1,7 @@
 /**
  * Takes in what a socket brings, chunk by chunk, for a reader that may pause in the midst of one: then
  * nothing more is read from the socket until all others have had their turn, and the rest of the
- * chunk comes first. Everything that is said while a chunk is taken in goes out in one write.
+ * chunk comes first.
  */
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
@@ -27,6 +27,7 @@ export class Intake {
   #isAtEnd = false;
 
   /**
+   * @param outbox where the reader says what it has to say
    * @param ended called when the peer has ended its side and all that it sent has been taken in
    */
   constructor(socket: Duplex, outbox: Outbox, reader: ChunkReader, ended: () => void) {
@@ -47,9 +48,9 @@ export class Intake {
   }
 
   take(chunk: Buffer): void {
-    this.#outbox.hold();
+    this.#outbox.answering();
     const taken = this.#reader.push(chunk);
-    this.#outbox.flush();
+    this.#outbox.answered();
     if (taken < chunk.length) this.#takeLater(Buffer.from(chunk.subarray(taken)));
     else if (this.#isResting) this.#goOn();
   }

@@ -28,7 +28,7 @@ interface Inside {
   [key: PropertyKey]: unknown;
 }
 
-const shared = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+const shared = Buffer.alloc(BUFFER_BYTES);
 const keys = findKeys();
 
 /**

@@ -21,36 +21,64 @@ function setUp(maxUnreadBytes = 100, isStuck = false) {
   const outbox = new Outbox(target, maxUnreadBytes, () => {
     overflows++;
   });
-  const turn = () => new Promise<void>((resolve) => queueMicrotask(resolve));
-  return { writes, target, outbox, turn, overflows: () => overflows };
+  const job = () => new Promise<void>((resolve) => queueMicrotask(resolve));
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  return { writes, target, outbox, job, turn, overflows: () => overflows };
 }
 
-test('what is pushed in one turn leaves in one write', async () => {
-  const { writes, outbox, turn } = setUp();
+function textOf({ writes }: { writes: Buffer[] }): string[] {
+  return writes.map(String);
+}
+
+test('news leave in one write when what brought them about is done', async () => {
+  const { writes, outbox, job } = setUp();
   outbox.push('a');
   outbox.push('b');
   assert.deepEqual(writes, []);
-  await turn();
+  await job();
   outbox.push('c');
-  await turn();
+  await job();
   assert.deepEqual(writes.map(String), ['ab', 'c']);
 });
 
-test('what is pushed while it is held leaves at the flush, and no later', async () => {
+test('answers leave in one write after all that came was read, and news before them', async () => {
+  const [one, two] = [setUp(), setUp()];
+  one.outbox.answering();
+  one.outbox.push('a');
+  one.outbox.answered();
+  two.outbox.push('news');
+  await two.job();
+  assert.deepEqual([one, two].map(textOf), [[], ['news']]);
+  one.outbox.answering();
+  one.outbox.push('b');
+  one.outbox.answered();
+  one.outbox.push('c');
+  await one.job();
+  assert.deepEqual(textOf(one), []);
+  await one.turn();
+  assert.deepEqual(textOf(one), ['abc']);
+});
+
+test('whoever has nothing to answer writes nothing', async () => {
   const { writes, outbox, turn } = setUp();
-  outbox.push('a');
-  outbox.hold();
-  outbox.push('b');
-  outbox.flush();
-  assert.deepEqual(writes.map(String), ['ab']);
-  outbox.push('c');
+  outbox.answering();
+  outbox.answered();
   await turn();
-  outbox.hold();
-  outbox.push('d');
+  assert.deepEqual(writes, []);
+});
+
+test('much is not gathered, but written at once', async () => {
+  const { writes, outbox, turn } = setUp(200_000);
+  outbox.push('x'.repeat(65_536));
+  assert.equal(writes.length, 0);
+  outbox.push('y');
+  assert.equal(writes.length, 1);
+  outbox.push('z');
   await turn();
-  assert.deepEqual(writes.map(String), ['ab', 'c']);
-  outbox.flush();
-  assert.deepEqual(writes.map(String), ['ab', 'c', 'd']);
+  assert.deepEqual(
+    writes.map(({ length }) => length),
+    [65_537, 1],
+  );
 });
 
 test('text goes out as UTF-8', async () => {
