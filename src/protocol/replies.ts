@@ -10,13 +10,28 @@ import type { Refusal } from './refusal.ts';
 /** What becomes of a lock, as it is told: `released` answers a release, the others a lock. */
 export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
 
+/* Of a handful of pieces: each one more is one more object for every reply. */
+
+const HEADS = { lock: '{"action":"lock",', release: '{"action":"release",' };
+const HEADS_BEFORE_REF = { lock: `${HEADS.lock}"ref":`, release: `${HEADS.release}"ref":` };
+const TAILS: Readonly<Record<ReplyState, string>> = {
+  enqueued: '","state":"enqueued"}',
+  acquired: '","state":"acquired"}',
+  timeout: '","state":"timeout"}',
+  expired: '","state":"expired"}',
+  evicted: '","state":"evicted"}',
+  released: '","state":"released"}',
+};
+
 export function stateReply(
   action: 'lock' | 'release',
   ref: Ref | undefined,
   id: number,
   state: ReplyState,
 ): string {
-  return `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
+  if (ref === undefined) return `${HEADS[action]}"id":"${idText(id)}${TAILS[state]}`;
+  const text = typeof ref === 'number' ? ref : JSON.stringify(ref);
+  return `${HEADS_BEFORE_REF[action]}${text},"id":"${idText(id)}${TAILS[state]}`;
 }
 
 /** @param details more fields for the error, after its code and message */

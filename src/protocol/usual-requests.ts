@@ -32,13 +32,6 @@ const MIN_SHARED_LENGTH = 13;
 /** So many fit a number exactly, whatever they are. */
 const MAX_REF_DIGITS = 15;
 
-/**
- * Where arrays are gathered, to be copied at their exact length: one that grows by itself has room
- * for seventeen elements from the first on, and is kept as long as its lock.
- */
-const resourcesRead: Resource[] = [];
-const segmentsRead: string[] = [];
-
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
@@ -117,14 +110,22 @@ class Reader {
     return id;
   }
 
+  /*
+   * Arrays are kept as long as their lock. One that grows by itself has room for seventeen elements
+   * from the first on; so the usual ones are made as they are, and others copied at their length.
+   */
+
   #resources(): Resource[] | undefined {
-    resourcesRead.length = 0;
-    do {
+    const first = this.#resource();
+    if (first === undefined) return undefined;
+    if (this.#skipCode(CLOSING_BRACKET)) return [first];
+    const resources = [first];
+    while (this.#skipCode(COMMA)) {
       const resource = this.#resource();
       if (resource === undefined) return undefined;
-      if (resourcesRead.push(resource) > this.#limits.maxResourcesPerLock) return undefined;
-    } while (this.#skipCode(COMMA));
-    return this.#skipCode(CLOSING_BRACKET) ? resourcesRead.slice() : undefined;
+      if (resources.push(resource) > this.#limits.maxResourcesPerLock) return undefined;
+    }
+    return this.#skipCode(CLOSING_BRACKET) ? resources.slice() : undefined;
   }
 
   #resource(): Resource | undefined {
@@ -136,13 +137,20 @@ class Reader {
 
   #path(): string[] | undefined {
     if (this.#skipCode(CLOSING_BRACKET)) return [];
-    segmentsRead.length = 0;
-    do {
+    const first = this.#segment();
+    if (first === undefined) return undefined;
+    if (this.#skipCode(CLOSING_BRACKET)) return [first];
+    if (!this.#skipCode(COMMA)) return undefined;
+    const second = this.#segment();
+    if (second === undefined || this.#limits.maxSegmentsPerPath < 2) return undefined;
+    if (this.#skipCode(CLOSING_BRACKET)) return [first, second];
+    const path = [first, second];
+    while (this.#skipCode(COMMA)) {
       const segment = this.#segment();
       if (segment === undefined) return undefined;
-      if (segmentsRead.push(segment) > this.#limits.maxSegmentsPerPath) return undefined;
-    } while (this.#skipCode(COMMA));
-    return this.#skipCode(CLOSING_BRACKET) ? segmentsRead.slice() : undefined;
+      if (path.push(segment) > this.#limits.maxSegmentsPerPath) return undefined;
+    }
+    return this.#skipCode(CLOSING_BRACKET) ? path.slice() : undefined;
   }
 
   /** A string of plain ASCII. */

@@ -22,6 +22,13 @@ export interface V1Settings {
   readonly abandonTimeoutMs: number;
 }
 
+/** What answers say of a lock, after its id. */
+const Told = {
+  enqueued: '","action":"lock","state":"enqueued"}',
+  acquired: '","action":"lock","state":"acquired"}',
+  ready: '","action":"release","state":"ready"}',
+} as const;
+
 export class V1Conversation implements Conversation, Peer {
   readonly #host: SessionHost;
   readonly #channel: Channel;
@@ -46,7 +53,7 @@ export class V1Conversation implements Conversation, Peer {
   }
 
   acquired(lock: SessionLock): void {
-    this.#reply(lock, 'lock', 'acquired');
+    this.#reply(lock, Told.acquired);
   }
 
   turnedAway(): void {
@@ -126,7 +133,7 @@ export class V1Conversation implements Conversation, Peer {
     const lock = this.#session.lock(resources, NO_TERMS);
     if ('code' in lock) return this.#limitMessage(lock);
     this.#lock = lock;
-    this.#reply(lock, 'lock', lock.state === 'acquired' ? 'acquired' : 'enqueued');
+    this.#reply(lock, lock.state === 'acquired' ? Told.acquired : Told.enqueued);
     return undefined;
   }
 
@@ -140,14 +147,12 @@ export class V1Conversation implements Conversation, Peer {
     const lock = this.#lock;
     if (lock === undefined) return 'cannot release: there is no lock';
     this.#lock = undefined;
-    this.#reply(lock, 'release', 'ready');
+    this.#reply(lock, Told.ready);
     this.#session.release(lock);
     return undefined;
   }
 
-  #reply(lock: SessionLock, action: 'lock' | 'release', state: V1State): void {
-    this.#channel.sendAscii(`{"id":"${idText(lock.id)}","action":"${action}","state":"${state}"}`);
+  #reply(lock: SessionLock, told: string): void {
+    this.#channel.sendAscii(`{"id":"${idText(lock.id)}${told}`);
   }
 }
-
-type V1State = 'ready' | 'enqueued' | 'acquired';

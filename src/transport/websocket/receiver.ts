@@ -9,7 +9,8 @@
  *
  *     push -> #takeHeader, a byte at a time -> #takePayload -> #finishFrame -> the next header
  *
- * A message that comes whole in one chunk, the usual case, is decoded from the chunk itself.
+ * A short message that comes whole in one chunk, the usual case, is taken at once, header and all;
+ * what is told is the same.
  */
 import { Buffer } from 'node:buffer';
 import { Assembly } from './assembly.ts';
@@ -40,6 +41,9 @@ export interface ReceiverSink {
 /** Two bytes, eight of length, four of mask (5.2). */
 const MAX_HEADER_BYTES = 14;
 const MASK_BYTES = 4;
+/** The first byte of a frame that is a text by itself, and the bit that says that a frame is masked. */
+const WHOLE_TEXT = 0x80 | Opcode.text;
+const MASKED = 0x80;
 
 export class Receiver {
   readonly #limits: ReceiverLimits;
@@ -79,7 +83,10 @@ export class Receiver {
     this.#paused = false;
     let at = 0;
     while (at < chunk.length && !this.#finished && !this.#paused) {
-      if (this.#headerLength < this.#headerNeeded) {
+      const next = this.#headerLength === 0 ? this.#takeShort(chunk, at) : at;
+      if (next > at) {
+        at = next;
+      } else if (this.#headerLength < this.#headerNeeded) {
         this.#takeHeader(byteAt(chunk, at));
         at++;
       } else {
@@ -92,6 +99,24 @@ export class Receiver {
   /** Nothing more is told until the next push. */
   pause(): void {
     this.#paused = true;
+  }
+
+  /**
+   * Takes a frame that is a text by itself, short enough to need no longer length, if one begins at
+   * `at` and ends in this chunk.
+   *
+   * @returns where it ends; `at` when that is not so, and nothing has been done
+   */
+  #takeShort(chunk: Buffer, at: number): number {
+    const length = byteAt(chunk, at + 1) - MASKED;
+    const start = at + 2 + MASK_BYTES;
+    const end = start + length;
+    if (byteAt(chunk, at) !== WHOLE_TEXT || length < 0 || length > 125 || end > chunk.length)
+      return at;
+    if (this.#message.begun || length > this.#limits.maxMessageBytes) return at;
+    const bitsSeen = unmask(chunk, start, end, chunk.readInt32LE(at + 2));
+    this.#tellText(chunk, start, end, bitsSeen);
+    return end;
   }
 
   #takeHeader(byte: number): void {
@@ -202,9 +227,12 @@ export class Receiver {
     const isText = this.#message.isText;
     this.#nextFrame();
     this.#message.reset();
-    if (!isText) {
-      this.#sink.binary(chunk.subarray(start, end));
-    } else if (bitsSeen < 0x80) {
+    if (isText) this.#tellText(chunk, start, end, bitsSeen);
+    else this.#sink.binary(chunk.subarray(start, end));
+  }
+
+  #tellText(chunk: Buffer, start: number, end: number, bitsSeen: number): void {
+    if (bitsSeen < 0x80) {
       // ASCII, which Latin-1 and UTF-8 share: the former is far cheaper to read.
       this.#sink.text(chunk.toString('latin1', start, end));
     } else {
@@ -300,13 +328,31 @@ function rotated(mask: number, taken: number): number {
 
 /** Unmasks `bytes` from `start` to `end` in place (5.3); returns all of them ORed together. */
 function unmask(bytes: Buffer, start: number, end: number, mask: number): number {
-  let rest = mask;
+  const [key0, key1, key2, key3] = [
+    mask & 0xff,
+    (mask >>> 8) & 0xff,
+    (mask >>> 16) & 0xff,
+    mask >>> 24,
+  ];
   let seen = 0;
-  for (let i = start; i < end; i++) {
+  let i = start;
+  for (; i + 3 < end; i += 4) {
+    const byte0 = byteAt(bytes, i) ^ key0;
+    const byte1 = byteAt(bytes, i + 1) ^ key1;
+    const byte2 = byteAt(bytes, i + 2) ^ key2;
+    const byte3 = byteAt(bytes, i + 3) ^ key3;
+    bytes[i] = byte0;
+    bytes[i + 1] = byte1;
+    bytes[i + 2] = byte2;
+    bytes[i + 3] = byte3;
+    seen |= byte0 | byte1 | byte2 | byte3;
+  }
+  let rest = mask;
+  for (; i < end; i++) {
     const byte = byteAt(bytes, i) ^ (rest & 0xff);
     bytes[i] = byte;
     seen |= byte;
-    rest = (rest >>> 8) | (rest << 24);
+    rest >>>= 8;
   }
   return seen;
 }
