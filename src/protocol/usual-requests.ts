@@ -32,6 +32,12 @@ const MIN_SHARED_LENGTH = 13;
 /** So many fit a number exactly, whatever they are. */
 const MAX_REF_DIGITS = 15;
 
+/**
+ * The first segment of the path that was read last. Most paths begin as the one before: then they share
+ * the string, which is kept as long as their locks.
+ */
+let knownFirst = '';
+
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
@@ -137,8 +143,9 @@ class Reader {
 
   #path(): string[] | undefined {
     if (this.#skipCode(CLOSING_BRACKET)) return [];
-    const first = this.#segment();
+    const first = this.#skipKnown() ? knownFirst : this.#segment();
     if (first === undefined) return undefined;
+    knownFirst = first;
     if (this.#skipCode(CLOSING_BRACKET)) return [first];
     if (!this.#skipCode(COMMA)) return undefined;
     const second = this.#segment();
@@ -151,6 +158,15 @@ class Reader {
       if (path.push(segment) > this.#limits.maxSegmentsPerPath) return undefined;
     }
     return this.#skipCode(CLOSING_BRACKET) ? path.slice() : undefined;
+  }
+
+  /** Whether `knownFirst` is the segment at hand, as it was read before, and skips it. */
+  #skipKnown(): boolean {
+    const end = this.#at + 1 + knownFirst.length;
+    if (this.#code() !== QUOTE || this.#text.charCodeAt(end) !== QUOTE) return false;
+    if (knownFirst === '' || !this.#text.startsWith(knownFirst, this.#at + 1)) return false;
+    this.#at = end + 1;
+    return true;
   }
 
   /** A string of plain ASCII. */

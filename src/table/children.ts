@@ -36,7 +36,7 @@ export class Children<C> {
     return this.#find(segment, hashOf(segment)) ?? undefined;
   }
 
-  /** The child with that segment, made when there is none; then its population is 0. */
+  /** The child with that segment, made when there is none; then it is empty. */
   getOrMake(segment: string, parent: PathNode<C>): PathNode<C> {
     if (this.#map !== null) {
       const known = this.#map.get(segment);

@@ -1,32 +1,23 @@
-/**
- * Which entries stand in whose way at a node: rule 1 of lock-table.ts, as a table for whoever looks
- * and as code for whoever is in a hurry. A test holds the two together.
- */
+/** Which entries stand in whose way at a node: rule 1 of lock-table.ts. */
+import type { TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
-import type { Mode, Queue, QueueKind } from './queue.ts';
+import { Kind, type Mode, type Queue } from './queue.ts';
 
-/** The kinds of queue whose entries an entry of each kind waits for when they are ahead of it. */
-export const BLOCKED_BY: Readonly<Record<QueueKind, readonly QueueKind[]>> = {
-  IS: ['X'],
-  IX: ['S', 'X'],
-  S: ['IX', 'X'],
-  X: ['IS', 'IX', 'S', 'X'],
-  limit: ['limit'],
-};
+const { IS, IX, S, X, limit } = Kind;
 
-/** The queue of `node` of that kind, if it has one. */
-export function queueOf<C>(node: PathNode<C>, kind: QueueKind): Queue<C> | null {
+/** The kinds of queue whose entries an entry of that kind waits for when they are ahead of it. */
+export function blockersOf(kind: Kind): number {
   switch (kind) {
-    case 'IS':
-      return node.is;
-    case 'IX':
-      return node.ix;
-    case 'S':
-      return node.s;
-    case 'X':
-      return node.x;
-    case 'limit':
-      return node.limit;
+    case IS:
+      return X;
+    case IX:
+      return S | X;
+    case S:
+      return IX | X;
+    case X:
+      return IS | IX | S | X;
+    case limit:
+      return limit;
   }
 }
 
@@ -35,20 +26,21 @@ export function queueOf<C>(node: PathNode<C>, kind: QueueKind): Queue<C> | null 
  * ids rise along each queue, it is enough to look at the heads.
  */
 export function mustWait<C>(node: PathNode<C>, mode: Mode, id: number): boolean {
-  switch (mode) {
-    case 'IS':
-      return isAhead(node.x, id);
-    case 'IX':
-      return isAhead(node.s, id) || isAhead(node.x, id);
-    case 'S':
-      return isAhead(node.ix, id) || isAhead(node.x, id);
-    case 'X':
-      return (
-        isAhead(node.is, id) || isAhead(node.ix, id) || isAhead(node.s, id) || isAhead(node.x, id)
-      );
+  const blockers = blockersOf(mode);
+  for (let queue: Queue<C> | null = node; queue !== null; queue = queue.nextQueue) {
+    if ((queue.kind & blockers) === 0) continue;
+    if (queue.head !== null && queue.head.lock.id < id) return true;
   }
+  return false;
 }
 
-function isAhead<C>(queue: Queue<C> | null, id: number): boolean {
-  return queue !== null && queue.head !== null && queue.head.lock.id < id;
+/** The kinds of queue of `node` in which the newest lock has an entry already: it is the last there. */
+export function kindsOf<C>(lock: TableLock<C>, node: PathNode<C>): number {
+  // It comes by only once.
+  if (lock.resources.length === 1) return 0;
+  let kinds = 0;
+  for (let queue: Queue<C> | null = node; queue !== null; queue = queue.nextQueue) {
+    if (queue.tail !== null && queue.tail.lock === lock) kinds |= queue.kind;
+  }
+  return kinds;
 }

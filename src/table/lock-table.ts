@@ -28,13 +28,13 @@
  * Costs: `lock` and `release` take O(resources x depth) amortised, with no term in the number of
  * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
  */
-import { mustWait } from './conflict.ts';
+import { blockersOf, kindsOf, mustWait } from './conflict.ts';
 import { findDeadlock, type Owners } from './deadlock.ts';
 import { ensure } from './ensure.ts';
 import { type Lock, TableLock } from './lock.ts';
 import { look, type Sight } from './look.ts';
 import { PathNode } from './path-node.ts';
-import { Entry, LimitEntry, type LimitQueue, type Mode, type Queue } from './queue.ts';
+import { Entry, Kind, LimitEntry, LimitQueue, type Mode, type Queue } from './queue.ts';
 import { inPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';
 import { verifyTable } from './verify.ts';
 import { type Wait, waitsOf } from './waits.ts';
@@ -101,13 +101,12 @@ export class LockTable<C = void> {
     ensure(id > this.#lastId && Number.isSafeInteger(id), 'lock ids must be rising safe integers');
     this.#lastId = id;
 
-    const lock = new TableLock<C>(this, id, resources, context);
+    const lock = new TableLock<C>(id, resources, context);
     for (const resource of inPrecedence(resources)) {
       if (resource.type === 'write') this.#claimWrite(lock, resource.path);
       else this.#claimRead(lock, resource);
     }
     if (lock.pending === 0) {
-      lock.state = 'acquired';
       this.#size.acquired++;
       this.#size.resourcesAcquired += resources.length;
     } else {
@@ -130,21 +129,23 @@ export class LockTable<C = void> {
 
   /** Refuses what this table never gave or has released. */
   #own(lock: Lock<C>): TableLock<C> {
-    ensure(lock instanceof TableLock && lock.table === this, 'the lock belongs to another table');
-    ensure(lock.state !== 'released', 'the lock is released already');
+    ensure(lock instanceof TableLock, 'the lock is not one of a table');
+    ensure(lock.entries !== null, 'the lock is released already');
+    let { node } = lock.entries.queue;
+    while (node.parent !== null) node = node.parent;
+    ensure(node === this.#root, 'the lock belongs to another table');
     return lock;
   }
 
   #release(lock: TableLock<C>): Lock<C>[] {
     const count = lock.resources.length;
-    if (lock.state === 'acquired') {
+    if (lock.pending === 0) {
       this.#size.acquired--;
       this.#size.resourcesAcquired -= count;
     } else {
       this.#size.enqueued--;
       this.#size.resourcesEnqueued -= count;
     }
-    lock.state = 'released';
 
     const acquired: Lock<C>[] = [];
     for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
@@ -193,43 +194,43 @@ export class LockTable<C = void> {
   #claimWrite(lock: TableLock<C>, path: Path): void {
     let node = this.#root;
     for (const segment of path) {
-      if (node.x?.endsWith(lock)) return;
-      if (!node.ix?.endsWith(lock)) this.#join(lock, node, 'IX');
+      const own = kindsOf(lock, node);
+      if ((own & Kind.X) !== 0) return;
+      if ((own & Kind.IX) === 0) this.#join(lock, node, Kind.IX);
       node = this.#descend(node, segment);
     }
-    if (!node.x?.endsWith(lock)) this.#join(lock, node, 'X');
+    if ((kindsOf(lock, node) & Kind.X) === 0) this.#join(lock, node, Kind.X);
   }
 
   /** Enters what a read needs: IS above (its own IX will do), S at its path, a place at the limit. */
   #claimRead(lock: TableLock<C>, { path, limit }: ReadResource): void {
     let isShared = false;
     let node = this.#root;
+    let own = kindsOf(lock, node);
     for (const segment of path) {
-      if (node.x?.endsWith(lock)) return;
-      isShared ||= node.s?.endsWith(lock) ?? false;
+      if ((own & Kind.X) !== 0) return;
+      isShared ||= (own & Kind.S) !== 0;
       // All below is shared already: what may be left to do is to be counted at the limit.
       if (isShared && limit === undefined) return;
-      if (!isShared && !node.ix?.endsWith(lock) && !node.is?.endsWith(lock)) {
-        this.#join(lock, node, 'IS');
-      }
+      if (!isShared && (own & (Kind.IX | Kind.IS)) === 0) this.#join(lock, node, Kind.IS);
       node = this.#descend(node, segment);
+      own = kindsOf(lock, node);
     }
-    if (node.x?.endsWith(lock)) return;
-    if (!isShared && !node.s?.endsWith(lock)) this.#join(lock, node, 'S');
-    if (limit !== undefined && !node.limit?.endsWith(lock)) this.#joinLimit(lock, node, limit);
+    if ((own & Kind.X) !== 0) return;
+    if (!isShared && (own & Kind.S) === 0) this.#join(lock, node, Kind.S);
+    if (limit !== undefined && (own & Kind.limit) === 0) this.#joinLimit(lock, node, limit);
   }
 
   #descend(node: PathNode<C>, segment: string): PathNode<C> {
     const child = node.childOrNew(segment);
-    if (child.population === 0) this.#size.paths++;
+    if (child.isEmpty) this.#size.paths++;
     return child;
   }
 
   #join(lock: TableLock<C>, node: PathNode<C>, mode: Mode): void {
-    const queue = node.queue(mode);
+    const queue = node.queueFor(mode);
     const ready = !mustWait(node, mode, lock.id);
     queue.append(new Entry(lock, queue), ready);
-    node.population++;
     if (!ready) lock.pending++;
   }
 
@@ -237,23 +238,20 @@ export class LockTable<C = void> {
     const queue = node.limitQueue();
     const ready = queue.frontier === null && queue.admitted < limit;
     queue.append(new LimitEntry(lock, queue, limit), ready);
-    node.population++;
     if (ready) queue.admitted++;
     else lock.pending++;
   }
 
   #leave(entry: Entry<C>, acquired: Lock<C>[]): void {
     const { queue } = entry;
-    const { node } = queue;
-    if (queue.kind === 'limit') {
-      this.#leaveLimit(entry, queue as LimitQueue<C>, acquired);
+    if (queue instanceof LimitQueue) {
+      this.#leaveLimit(entry, queue, acquired);
     } else {
       const wasHead = queue.head === entry;
       queue.unlink(entry);
-      if (wasHead) this.#advanceConflicting(node, queue.kind, acquired);
+      if (wasHead) this.#advanceBlockedBy(queue, acquired);
     }
-    node.population--;
-    this.#prune(node);
+    this.#prune(queue.node);
   }
 
   #leaveLimit(entry: Entry<C>, queue: LimitQueue<C>, acquired: Lock<C>[]): void {
@@ -267,16 +265,17 @@ export class LockTable<C = void> {
     }
   }
 
-  /** The head of `node`'s queue for `mode` has left: lets through whoever waited for it alone. */
-  #advanceConflicting(node: PathNode<C>, mode: Mode, acquired: Lock<C>[]): void {
-    if (mode === 'X') this.#advance(node, node.is, 'IS', acquired);
-    if (mode === 'X' || mode === 'S') this.#advance(node, node.ix, 'IX', acquired);
-    if (mode === 'X' || mode === 'IX') this.#advance(node, node.s, 'S', acquired);
-    this.#advance(node, node.x, 'X', acquired);
+  /** The head of `left` has left: lets through whoever waited at that node for it alone. */
+  #advanceBlockedBy(left: Queue<C>, acquired: Lock<C>[]): void {
+    const { node, kind } = left;
+    for (let queue: Queue<C> | null = node; queue !== null; queue = queue.nextQueue) {
+      if (queue.frontier !== null && (blockersOf(queue.kind) & kind) !== 0) {
+        this.#advance(node, queue, queue.kind as Mode, acquired);
+      }
+    }
   }
 
-  #advance(node: PathNode<C>, queue: Queue<C> | null, mode: Mode, acquired: Lock<C>[]): void {
-    if (queue === null) return;
+  #advance(node: PathNode<C>, queue: Queue<C>, mode: Mode, acquired: Lock<C>[]): void {
     for (let next = queue.frontier; next !== null; next = queue.frontier) {
       if (mustWait(node, mode, next.lock.id)) return;
       queue.frontier = next.next;
@@ -291,7 +290,6 @@ export class LockTable<C = void> {
   #becameReady(lock: TableLock<C>, acquired: Lock<C>[]): void {
     lock.pending--;
     if (lock.pending > 0) return;
-    lock.state = 'acquired';
     this.#size.enqueued--;
     this.#size.acquired++;
     this.#size.resourcesEnqueued -= lock.resources.length;
@@ -301,7 +299,7 @@ export class LockTable<C = void> {
 
   /** Drops `node` if nothing hangs on it any more, and then what hung by it alone. */
   #prune(node: PathNode<C>): void {
-    for (let at = node; at.population === 0 && at.parent !== null; at = at.parent) {
+    for (let at = node; at.isEmpty && at.parent !== null; at = at.parent) {
       at.parent.removeChild(at);
       this.#size.paths--;
     }

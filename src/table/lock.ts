@@ -1,5 +1,4 @@
 /** A lock as its holder sees it, and the part of it that only the table touches. */
-import type { LockTable } from './lock-table.ts';
 import type { Entry } from './queue.ts';
 import type { Resource } from './resource.ts';
 
@@ -15,24 +14,24 @@ export interface Lock<C = void> {
   readonly state: LockState;
 }
 
-/**
- * Invariant: `state` is 'acquired' exactly when the lock has entries and `pending`, the number of
- * those that are not ready, is 0. A released lock has no entries.
- */
+/** What the table knows of a lock. It is small: a server has as many as its clients please. */
 export class TableLock<C> implements Lock<C> {
   readonly id: number;
   readonly resources: readonly Resource[];
   readonly context: C;
-  readonly table: LockTable<C>;
-  state: LockState = 'enqueued';
+  /** How many of its entries are not ready. */
   pending = 0;
-  /** The first of the lock's entries, one or two a node; the others follow by `sibling`. */
+  /** The first of its entries, one or two a node; the others follow by `sibling`. None once released. */
   entries: Entry<C> | null = null;
 
-  constructor(table: LockTable<C>, id: number, resources: readonly Resource[], context: C) {
-    this.table = table;
+  constructor(id: number, resources: readonly Resource[], context: C) {
     this.id = id;
     this.resources = resources;
     this.context = context;
+  }
+
+  get state(): LockState {
+    if (this.entries === null) return 'released';
+    return this.pending === 0 ? 'acquired' : 'enqueued';
   }
 }

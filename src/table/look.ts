@@ -1,7 +1,7 @@
 /** Looking at a path: which locks hold or await it, what is above and what is below. Changes nothing. */
 import type { Lock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
-import type { Entry, Queue } from './queue.ts';
+import { type Entry, Kind } from './queue.ts';
 import type { Path } from './resource.ts';
 import { isIntent } from './waits.ts';
 
@@ -45,19 +45,19 @@ export function* look<C>(root: PathNode<C>, path: Path, afterId: number): Genera
 /** The heads of all queues that matter: reads and writes on the way, and everything at the path. */
 function cursorsFor<C>(root: PathNode<C>, path: Path): Cursor<C>[] {
   const cursors: Cursor<C>[] = [];
-  const add = (queue: Queue<C> | null, place: Place): void => {
-    if (queue !== null && queue.head !== null) cursors.push({ entry: queue.head, place });
-  };
   let node = root;
   for (const segment of path) {
-    add(node.s, 'above');
-    add(node.x, 'above');
+    for (const { kind, head } of node.queues()) {
+      if (kind === Kind.S || kind === Kind.X) cursors.push({ entry: head, place: 'above' });
+    }
     const child = node.child(segment);
     if (child === undefined) return cursors;
     node = child;
   }
-  for (const queue of [node.is, node.ix, node.s, node.x]) {
-    if (queue !== null) add(queue, isIntent(queue.kind) ? 'below' : 'same');
+  for (const { kind, head } of node.queues()) {
+    // Limited reads are in the queue of reads, too.
+    if (kind !== Kind.limit)
+      cursors.push({ entry: head, place: isIntent(kind) ? 'below' : 'same' });
   }
   return cursors;
 }

@@ -2,98 +2,108 @@
  * The trie of paths that somebody holds or waits for.
  *
  * Invariants:
- *  1. `population` is the number of entries in the node's queues plus the number of its children.
- *     Every node but the root has a population above 0: it goes, and its parent may follow, when
- *     its last entry or child goes.
- *  2. A single child is kept in `onlyChild`; from the second on all are in `children`, until the
- *     last has gone. At most one of the two fields is set.
+ *  1. Every node but the root has an entry in one of its queues, or a child: it goes, and its parent
+ *     may follow, when its last entry or child goes.
+ *  2. A node is the first of its queues itself; the others follow by `nextQueue`. No two are of the
+ *     same kind, but an empty one may become of another (not the limit queue, which is of another
+ *     class).
+ *  3. A single child is kept as it is; from the second on all are in `Children`, until the last has
+ *     gone.
  *
- * Nodes of paths that are used once are made and dropped in the hot path: so they are small, and
- * their queues are made when first needed.
+ * Nodes of paths that are used once are made and dropped in the hot path, and most have one child or
+ * one queue: so a node is small, and for the others it has what they need.
  */
 import { Children } from './children.ts';
-import { LimitQueue, type Mode, Queue } from './queue.ts';
+import { FurtherQueue, Kind, LimitQueue, type Mode, Queue } from './queue.ts';
 
-export class PathNode<C> {
+export class PathNode<C> extends Queue<C> {
   readonly parent: PathNode<C> | null;
   readonly segment: string;
-  population = 0;
-  onlyChild: PathNode<C> | null = null;
-  children: Children<C> | null = null;
-  /** Of its segment, and the next node with the same: kept by the parent's `children`. */
+  #children: PathNode<C> | Children<C> | null = null;
+  /** Of its segment, and the next node with the same: kept by the parent's `Children`. */
   hash = 0;
   nextInChain: PathNode<C> | null = null;
-  is: Queue<C> | null = null;
-  ix: Queue<C> | null = null;
-  s: Queue<C> | null = null;
-  x: Queue<C> | null = null;
-  limit: LimitQueue<C> | null = null;
 
   constructor(parent: PathNode<C> | null, segment: string) {
+    super(Kind.IX);
     this.parent = parent;
     this.segment = segment;
   }
 
-  child(segment: string): PathNode<C> | undefined {
-    if (this.children !== null) return this.children.get(segment);
-    return this.onlyChild?.segment === segment ? this.onlyChild : undefined;
+  get node(): PathNode<C> {
+    return this;
   }
 
-  /** The child with that segment, made when there is none; then its population is 0. */
+  /** Whether nothing hangs on it: it has just been made, or is to go. */
+  get isEmpty(): boolean {
+    if (this.#children !== null) return false;
+    let queue: Queue<C> | null = this;
+    while (queue !== null && queue.head === null) queue = queue.nextQueue;
+    return queue === null;
+  }
+
+  child(segment: string): PathNode<C> | undefined {
+    const children = this.#children;
+    if (children instanceof Children) return children.get(segment);
+    return children?.segment === segment ? children : undefined;
+  }
+
+  /** The child with that segment, made when there is none; then it is empty. */
   childOrNew(segment: string): PathNode<C> {
-    if (this.children === null) {
-      const { onlyChild } = this;
-      if (onlyChild === null) {
-        this.population++;
-        this.onlyChild = new PathNode<C>(this, segment);
-        return this.onlyChild;
-      }
-      if (onlyChild.segment === segment) return onlyChild;
-      this.children = new Children();
-      this.children.add(onlyChild);
-      this.onlyChild = null;
+    const children = this.#children;
+    if (children instanceof Children) return children.getOrMake(segment, this);
+    if (children === null) {
+      const child = new PathNode<C>(this, segment);
+      this.#children = child;
+      return child;
     }
-    const child = this.children.getOrMake(segment, this);
-    if (child.population === 0) this.population++;
-    return child;
+    if (children.segment === segment) return children;
+    const several = new Children<C>();
+    several.add(children);
+    this.#children = several;
+    return several.getOrMake(segment, this);
   }
 
   removeChild(child: PathNode<C>): void {
-    this.population--;
-    if (this.children === null) {
-      this.onlyChild = null;
+    const children = this.#children;
+    if (!(children instanceof Children)) {
+      this.#children = null;
     } else {
-      this.children.delete(child);
-      if (this.children.size === 0) this.children = null;
+      children.delete(child);
+      if (children.size === 0) this.#children = null;
     }
   }
 
-  *allChildren(): Generator<PathNode<C>> {
-    if (this.onlyChild !== null) yield this.onlyChild;
-    if (this.children !== null) yield* this.children.values();
+  *children(): Generator<PathNode<C>> {
+    if (this.#children instanceof Children) yield* this.#children.values();
+    else if (this.#children !== null) yield this.#children;
+  }
+
+  *queues(): Generator<Queue<C>> {
+    for (let queue: Queue<C> | null = this; queue !== null; queue = queue.nextQueue) yield queue;
   }
 
   /** The node's queue for `mode`, made when there is none. */
-  queue(mode: Mode): Queue<C> {
-    switch (mode) {
-      case 'IS':
-        this.is ??= new Queue(this, mode);
-        return this.is;
-      case 'IX':
-        this.ix ??= new Queue(this, mode);
-        return this.ix;
-      case 'S':
-        this.s ??= new Queue(this, mode);
-        return this.s;
-      case 'X':
-        this.x ??= new Queue(this, mode);
-        return this.x;
+  queueFor(mode: Mode): Queue<C> {
+    let empty: Queue<C> | undefined;
+    for (let queue: Queue<C> | null = this; queue !== null; queue = queue.nextQueue) {
+      if (queue.kind === mode) return queue;
+      if (queue.head === null && queue.kind !== Kind.limit) empty = queue;
     }
+    if (empty === undefined) return this.#add(new FurtherQueue(this, mode));
+    empty.kind = mode;
+    return empty;
   }
 
   /** The node's queue of limited reads, made when there is none. */
   limitQueue(): LimitQueue<C> {
-    this.limit ??= new LimitQueue(this);
-    return this.limit;
+    for (const queue of this.queues()) if (queue instanceof LimitQueue) return queue;
+    return this.#add(new LimitQueue(this));
+  }
+
+  #add<Q extends Queue<C>>(queue: Q): Q {
+    queue.nextQueue = this.nextQueue;
+    this.nextQueue = queue;
+    return queue;
   }
 }

@@ -21,11 +21,14 @@
 import type { TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
 
-/** The modes of a node (Gray et al. 1975). SIX is not one of them: it is S and IX side by side. */
-export type Mode = 'IS' | 'IX' | 'S' | 'X';
+/**
+ * What a queue stands for: a mode of its node (Gray et al. 1975; SIX is not one of them, it is S and IX
+ * side by side), or the limited reads of exactly its path. One bit each: several are a number, too.
+ */
+export const Kind = { IS: 1, IX: 2, S: 4, X: 8, limit: 16 } as const;
 
-/** A queue stands for a mode, or for the limited reads of exactly its path. */
-export type QueueKind = Mode | 'limit';
+export type Kind = (typeof Kind)[keyof typeof Kind];
+export type Mode = Exclude<Kind, typeof Kind.limit>;
 
 export class Entry<C> {
   readonly lock: TableLock<C>;
@@ -58,17 +61,19 @@ export class LimitEntry<C> extends Entry<C> {
   }
 }
 
-export class Queue<C> {
-  readonly node: PathNode<C>;
-  readonly kind: QueueKind;
+export abstract class Queue<C> {
+  kind: Kind;
   head: Entry<C> | null = null;
   tail: Entry<C> | null = null;
   frontier: Entry<C> | null = null;
+  /** The next queue of the same node. */
+  nextQueue: Queue<C> | null = null;
 
-  constructor(node: PathNode<C>, kind: QueueKind) {
-    this.node = node;
+  constructor(kind: Kind) {
     this.kind = kind;
   }
+
+  abstract get node(): PathNode<C>;
 
   /** Adds `entry`, the newest of all, at the tail. The caller says whether it is ready. */
   append(entry: Entry<C>, ready: boolean): void {
@@ -91,18 +96,23 @@ export class Queue<C> {
     entry.prev = null;
     entry.next = null;
   }
+}
 
-  /** Whether the lock with that id, the newest of all, has an entry here. */
-  endsWith(lock: TableLock<C>): boolean {
-    return this.tail !== null && this.tail.lock === lock;
+/** A queue beside the first one of its node. */
+export class FurtherQueue<C> extends Queue<C> {
+  readonly node: PathNode<C>;
+
+  constructor(node: PathNode<C>, kind: Kind) {
+    super(kind);
+    this.node = node;
   }
 }
 
-export class LimitQueue<C> extends Queue<C> {
+export class LimitQueue<C> extends FurtherQueue<C> {
   declare frontier: LimitEntry<C> | null;
   admitted = 0;
 
   constructor(node: PathNode<C>) {
-    super(node, 'limit');
+    super(node, Kind.limit);
   }
 }

@@ -4,11 +4,11 @@
  * ready is judged here by looking at every entry, not by heads and frontiers.
  */
 import { ok, strictEqual } from 'node:assert/strict';
-import { BLOCKED_BY } from './conflict.ts';
+import { blockersOf } from './conflict.ts';
 import type { TableLock } from './lock.ts';
 import type { TableSize } from './lock-table.ts';
 import type { PathNode } from './path-node.ts';
-import { type Entry, LimitEntry, type LimitQueue, type Queue } from './queue.ts';
+import { type Entry, Kind, LimitEntry, LimitQueue, type Queue } from './queue.ts';
 
 interface Seen<C> {
   /** Entries found in queues, by lock. */
@@ -22,10 +22,10 @@ export function verifyTable<C>(root: PathNode<C>, size: TableSize): void {
   const unvisited = [root];
   for (let node = unvisited.pop(); node !== undefined; node = unvisited.pop()) {
     verifyNode(node, seen);
-    for (const child of node.allChildren()) {
+    for (const child of node.children()) {
       strictEqual(child.parent, node, 'a child knows its parent');
       strictEqual(node.child(child.segment), child, 'a child is found by its segment');
-      ok(child.population > 0, 'a node without entries and children is gone');
+      ok(!child.isEmpty, 'a node without entries and children is gone');
       seen.paths++;
       unvisited.push(child);
     }
@@ -49,19 +49,20 @@ export function verifyTable<C>(root: PathNode<C>, size: TableSize): void {
 }
 
 function verifyNode<C>(node: PathNode<C>, seen: Seen<C>): void {
-  ok(node.onlyChild === null || node.children === null, 'one way of keeping children at a time');
-  ok(node.children === null || node.children.size > 0, 'an empty table of children is dropped');
-  let population = 0;
-  for (const queue of queuesOf(node)) {
+  const kinds = new Set<Kind>();
+  let isEmpty = true;
+  for (const queue of node.queues()) {
+    ok(!kinds.has(queue.kind), 'one queue of each kind');
+    kinds.add(queue.kind);
     for (const entry of verifyQueue(queue, node)) {
-      population++;
+      isEmpty = false;
       const entries = seen.entries.get(entry.lock);
       if (entries === undefined) seen.entries.set(entry.lock, new Set([entry]));
       else entries.add(entry);
     }
   }
-  for (const _ of node.allChildren()) population++;
-  strictEqual(node.population, population, 'population is entries plus children');
+  for (const _ of node.children()) isEmpty = false;
+  strictEqual(node.isEmpty, isEmpty, 'empty is what has neither entries nor children');
 }
 
 function verifyQueue<C>(queue: Queue<C>, node: PathNode<C>): Entry<C>[] {
@@ -76,15 +77,16 @@ function verifyQueue<C>(queue: Queue<C>, node: PathNode<C>): Entry<C>[] {
   strictEqual(
     queue.frontier,
     firstWaiting === -1 ? null : entries[firstWaiting],
-    `the frontier of ${queue.kind} is its first entry that is not ready`,
+    'the frontier is the first entry that is not ready',
   );
   ok(
     !readiness.includes(true, Math.max(firstWaiting, 0)) || firstWaiting === -1,
     'ready is a prefix',
   );
-  if (queue.kind === 'limit') {
+  strictEqual(queue.kind === Kind.limit, queue instanceof LimitQueue, 'limited reads alone count');
+  if (queue instanceof LimitQueue) {
     const admitted = readiness.filter((ready) => ready).length;
-    strictEqual((queue as LimitQueue<C>).admitted, admitted, 'admitted counts the ready');
+    strictEqual(queue.admitted, admitted, 'admitted counts the ready');
   }
   return entries;
 }
@@ -105,8 +107,8 @@ function entriesOf<C>(queue: Queue<C>): Entry<C>[] {
 }
 
 function isBlocked<C>(entry: Entry<C>, node: PathNode<C>): boolean {
-  for (const queue of queuesOf(node)) {
-    if (!BLOCKED_BY[entry.queue.kind].includes(queue.kind)) continue;
+  for (const queue of node.queues()) {
+    if ((blockersOf(entry.queue.kind) & queue.kind) === 0) continue;
     for (let other = queue.head; other !== null; other = other.next) {
       if (other.lock.id < entry.lock.id) return true;
     }
@@ -115,7 +117,6 @@ function isBlocked<C>(entry: Entry<C>, node: PathNode<C>): boolean {
 }
 
 function verifyLock<C>(lock: TableLock<C>, found: Set<Entry<C>>): void {
-  ok(lock.state !== 'released', 'a released lock has no entries');
   const listed = new Set<Entry<C>>();
   for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
     ok(found.has(entry), 'every entry of a lock stands in a queue');
@@ -124,9 +125,4 @@ function verifyLock<C>(lock: TableLock<C>, found: Set<Entry<C>>): void {
   strictEqual(listed.size, found.size, 'every entry in a queue hangs on its lock');
   const pending = [...listed].filter((entry) => !entry.isReady).length;
   strictEqual(lock.pending, pending, 'pending counts the entries that are not ready');
-  strictEqual(lock.state === 'acquired', pending === 0, 'acquired when nothing is pending');
-}
-
-function queuesOf<C>(node: PathNode<C>): Queue<C>[] {
-  return [node.is, node.ix, node.s, node.x, node.limit].filter((queue) => queue !== null);
 }

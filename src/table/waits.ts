@@ -2,10 +2,10 @@
  * What waits for what: for people who ask who is in the way, and for the search for deadlocks. It
  * only looks; it is no part of locking and releasing.
  */
-import { BLOCKED_BY, queueOf } from './conflict.ts';
+import { blockersOf } from './conflict.ts';
 import type { Lock, TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
-import { type Entry, LimitEntry, type Queue, type QueueKind } from './queue.ts';
+import { type Entry, Kind, LimitEntry, type Queue } from './queue.ts';
 
 /**
  * How a lock stands in another's way, seen from the one that waits: at the same path, at one above
@@ -25,9 +25,9 @@ export interface Wait<C> {
 /** The queues that may hold what `entry` waits for; none when it is ready. */
 export function* queuesAhead<C>(entry: Entry<C>): Generator<Queue<C>> {
   if (entry.isReady) return;
-  for (const kind of BLOCKED_BY[entry.queue.kind]) {
-    const queue = queueOf(entry.queue.node, kind);
-    if (queue !== null && queue.head !== null) yield queue;
+  const blockers = blockersOf(entry.queue.kind);
+  for (const queue of entry.queue.node.queues()) {
+    if ((queue.kind & blockers) !== 0 && queue.head !== null) yield queue;
   }
 }
 
@@ -65,8 +65,8 @@ function relationOf<C>(entry: Entry<C>, other: Entry<C>): Relation {
 }
 
 /** Whether an entry of that kind says that its lock wants something below. */
-export function isIntent(kind: QueueKind): boolean {
-  return kind === 'IS' || kind === 'IX';
+export function isIntent(kind: Kind): boolean {
+  return kind === Kind.IS || kind === Kind.IX;
 }
 
 export function pathOf<C>(node: PathNode<C>): string[] {

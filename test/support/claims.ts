@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { type Lock, TableLock } from '../../src/table/lock.ts';
 import type { PathNode } from '../../src/table/path-node.ts';
-import type { Entry } from '../../src/table/queue.ts';
+import { type Entry, Kind } from '../../src/table/queue.ts';
+
+const NAMES = new Map<Kind, string>(Object.entries(Kind).map(([name, kind]) => [kind, name]));
 
 /** The lock's entries as 'X /a/b', sorted. */
 export function claimsOf(lock: Lock): string[] {
@@ -10,7 +12,7 @@ export function claimsOf(lock: Lock): string[] {
   const claims: string[] = [];
   let entry: Entry<undefined> | null = lock.entries;
   for (; entry !== null; entry = entry.sibling) {
-    claims.push(`${entry.queue.kind} ${pathOf(entry.queue.node)}`);
+    claims.push(`${NAMES.get(entry.queue.kind)} ${pathOf(entry.queue.node)}`);
   }
   return claims.sort();
 }
