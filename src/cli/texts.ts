@@ -106,11 +106,12 @@ export function listenFailure(
 function socketFailure(error: NodeJS.ErrnoException, path: string): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return `${path} is in use by another program, or is no socket. Stop that one, or choose another path with --socket.`;
+      return `${error.message}: make room there, or choose another path with --socket.`;
     case 'EACCES':
     case 'EPERM':
-      return `${path} can't be made: its folder is not there, or this user may not write to it. Choose another path with --socket.`;
+      return `${path} can't be made: this user may not write to its folder, or not replace what is there. Choose another path with --socket.`;
     case 'ENOENT':
+    case 'ENOTDIR':
       return `the folder of ${path} is not there. Make it, or choose another path with --socket.`;
     case 'ENAMETOOLONG':
       return `${path} is too long: ${error.message}. Choose a shorter one with --socket.`;

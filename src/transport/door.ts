@@ -2,10 +2,10 @@
  * A place to listen on: a TCP port, a Unix socket, or a socket that whoever started the program has
  * opened already. With TLS, what comes in by TCP is unwrapped first; a Unix socket needs none.
  */
-import { Buffer } from 'node:buffer';
-import { lstatSync, unlinkSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Buffer } from 'node:buffer';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { type TakenPath, takePath } from './socket-path.ts';
 
 /** What TLS needs, in PEM. */
 export interface TlsFiles {
@@ -45,9 +45,6 @@ export interface DoorKeeper {
 
 const MIN_TLS_VERSION = 'TLSv1.2';
 
-/** Bytes in the path of a Unix socket; the system has room for one more, which is zero. */
-const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
-
 /** Milliseconds of silence after which TCP asks whether the peer is still there. */
 const KEEPALIVE_MS = 60_000;
 
@@ -57,6 +54,7 @@ export class Door {
   readonly #tls: TlsServer | undefined;
   /** Those whose handshake of TLS is not done, by both ends' addresses. */
   readonly #handshaking = new Map<string, Socket>();
+  #path: TakenPath | undefined;
   #isLocal = false;
 
   /** @throws Error when the certificate or the key can't be used */
@@ -91,22 +89,17 @@ export class Door {
     });
   }
 
-  /** Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... */
+  /**
+   * Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... It
+   * is to be closed then, too.
+   */
   async open(): Promise<void> {
     const { place } = this.#options;
     if (!('path' in place)) {
       await this.#listen(place);
       return;
     }
-    // Node would cut it off without a word, and listen on something else.
-    if (Buffer.byteLength(place.path) > MAX_PATH_BYTES) throw pathTooLong(place.path);
-    try {
-      await this.#listenOn(place.path, place.mode);
-    } catch (error) {
-      if (!isInUse(error) || !(await isStale(place.path))) throw error;
-      unlinkSync(place.path);
-      await this.#listenOn(place.path, place.mode);
-    }
+    this.#path = await takePath(place.path, place.mode, (path) => this.#listen({ path }));
   }
 
   /**
@@ -115,6 +108,7 @@ export class Door {
    */
   close(): Promise<void> {
     for (const socket of this.#handshaking.values()) socket.destroy();
+    this.#path?.giveBack();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -162,16 +156,6 @@ export class Door {
     tls.emit('connection', socket);
   }
 
-  #listenOn(path: string, mode: number): Promise<void> {
-    // The file is made inside of `listen`, with these permissions from its first moment on.
-    const umask = process.umask(0o777 & ~mode);
-    try {
-      return this.#listen({ path });
-    } finally {
-      process.umask(umask);
-    }
-  }
-
   #listen(
     place: { path: string } | { fd: number } | { host: string; port: number },
   ): Promise<void> {
@@ -217,26 +201,4 @@ function createSecureLayer(
 
 function contextOf({ cert, key, ca }: TlsFiles) {
   return { cert, key, minVersion: MIN_TLS_VERSION, ...(ca === undefined ? {} : { ca }) } as const;
-}
-
-function pathTooLong(path: string): Error {
-  const message = `the path of a Unix socket may have ${MAX_PATH_BYTES} bytes`;
-  return Object.assign(new Error(message), { code: 'ENAMETOOLONG', address: path });
-}
-
-function isInUse(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-}
-
-/** Whether `path` is a socket that nobody listens on any more: its server was killed. */
-async function isStale(path: string): Promise<boolean> {
-  if (!lstatSync(path).isSocket()) return false;
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.on('error', (error) => resolve('code' in error && error.code === 'ECONNREFUSED'));
-  });
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -78,13 +78,44 @@ test('a Unix socket can be all there is', async (t) => {
   assert.equal((await client.ask(lock(write('a')))).state, 'acquired');
   const second = new Program(t, ['--no-tcp', '--socket', path]);
   assert.equal(await second.ended(), 1);
-  assert.match(second.stderr, /l\.sock is in use by another program, or is no socket\./);
+  assert.match(
+    second.stderr,
+    /^locktopus: another program listens on \S+l\.sock: make room there, or .* --socket\.\n$/,
+  );
   const third = new Program(t, ['--no-tcp']);
   assert.equal(await third.ended(), 2);
   assert.match(
     third.stderr,
     /there is nowhere to listen on: with --no-tcp, choose .* --socket\.\n$/,
   );
+});
+
+test('the Unix socket of a killed server goes to one of those that want it', async (t) => {
+  const folder = temporaryFolder(t);
+  const args = ['--no-tcp', '--socket', join(folder, 'l.sock')];
+  const killed = new Program(t, args);
+  await killed.logged(/listens on unix:/);
+  killed.child.kill('SIGKILL');
+  await killed.ended();
+  assert.deepEqual(readdirSync(folder), ['l.sock']);
+  const heirs = Array.from({ length: 3 }, () => new Program(t, args));
+  const outcomes = await Promise.allSettled(heirs.map((heir) => heir.logged(/listens on unix:/)));
+  const winners = heirs.filter((_, i) => outcomes[i]?.status === 'fulfilled');
+  assert.equal(winners.length, 1);
+  for (const heir of heirs) {
+    if (winners.includes(heir)) continue;
+    assert.equal(await heir.ended(), 1);
+    assert.match(
+      heir.stderr,
+      /another (program listens|server is about to listen) on \S+l\.sock: /,
+    );
+  }
+  const client = LineClient.on(t, connect(join(folder, 'l.sock')));
+  assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
+  assert.deepEqual(readdirSync(folder), ['l.sock']);
+  winners[0]?.child.kill('SIGTERM');
+  assert.equal(await winners[0]?.ended(), 0);
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test('sockets that systemd has opened are listened on, and nothing else', async (t) => {

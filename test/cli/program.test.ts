@@ -58,12 +58,11 @@ test('each failure to listen has a sentence that says what to do', () => {
     const error = Object.assign(new Error('why'), { code, address: '/run/l.sock' });
     return listenFailure(error, { socket: { path: '/run/l.sock' } });
   };
-  assert.match(saidOfSocket('EADDRINUSE'), /^\/run\/l\.sock is in use by another .* --socket\.$/);
-  assert.match(saidOfSocket('EACCES'), /its folder is not there, or this user may not .* --socket/);
-  assert.match(
-    saidOfSocket('ENOENT'),
-    /the folder of \/run\/l\.sock is not there\. .* --socket\.$/,
-  );
+  assert.match(saidOfSocket('EADDRINUSE'), /^why: make room there, or .* --socket\.$/);
+  assert.match(saidOfSocket('EACCES'), /this user may not write to its folder, .* --socket\.$/);
+  for (const code of ['ENOENT', 'ENOTDIR']) {
+    assert.match(saidOfSocket(code), /^the folder of \/run\/l\.sock is not there\. .* --socket\.$/);
+  }
   assert.match(saidOfSocket('ENAMETOOLONG'), /is too long: why\. .* shorter one with --socket\.$/);
   assert.equal(saidOfSocket('EIO'), 'cannot listen on /run/l.sock: why');
 });
