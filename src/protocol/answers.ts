@@ -25,9 +25,11 @@ export class Answers {
 
   state(action: 'lock' | 'release', ref: Ref | undefined, id: number, state: ReplyState): void {
     const reply = stateReply(action, ref, id, state);
+    // Soon it may be acquired, and then one write does for both.
+    const mayWait = state === 'enqueued';
     // Nothing in it but the ref comes from outside.
-    if (typeof ref === 'string') this.#channel.send(reply);
-    else this.#channel.sendAscii(reply);
+    if (typeof ref === 'string') this.#channel.send(reply, mayWait);
+    else this.#channel.sendAscii(reply, mayWait);
   }
 
   fields(action: Action, ref: Ref | undefined, fields: object): void {

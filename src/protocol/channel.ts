@@ -19,10 +19,15 @@ export interface Channel {
   readonly isLocal: boolean;
   /** Bytes sent that wait for the peer to read them. */
   readonly unreadBytes: number;
-  /** Sends one message; messages arrive whole and in order. Ignored after `end`. */
-  send(text: string): void;
+  /**
+   * Sends one message; messages arrive whole and in order. Ignored after `end`.
+   *
+   * @param mayWait it changes nothing for the client if this goes out a turn later, with what there is
+   *   to say by then
+   */
+  send(text: string, mayWait?: boolean): void;
   /** The same for a message that is known to be ASCII: it need not be looked at any more. */
-  sendAscii(text: string): void;
+  sendAscii(text: string, mayWait?: boolean): void;
   /** What comes from now on is thrown away, and its end means nothing; `end` will follow. */
   stopListening(): void;
   /**

@@ -153,6 +153,6 @@ export class V1Conversation implements Conversation, Peer {
   }
 
   #reply(lock: SessionLock, told: string): void {
-    this.#channel.sendAscii(`{"id":"${idText(lock.id)}${told}`);
+    this.#channel.sendAscii(`{"id":"${idText(lock.id)}${told}`, told === Told.enqueued);
   }
 }

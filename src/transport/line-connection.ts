@@ -61,12 +61,12 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     return this.#outbox.unreadBytes;
   }
 
-  send(text: string): void {
-    this.sendAscii(toByteString(text));
+  send(text: string, mayWait?: boolean): void {
+    this.sendAscii(toByteString(text), mayWait);
   }
 
-  sendAscii(text: string): void {
-    this.#outbox.push(`${text}\n`);
+  sendAscii(text: string, mayWait?: boolean): void {
+    this.#outbox.push(`${text}\n`, mayWait);
   }
 
   stopListening(): void {

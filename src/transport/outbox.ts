@@ -5,6 +5,8 @@
  *    read all connections that had something: so first everything is read and then everything is
  *    answered. One after the other, the two stay in the processor's caches; in turns they throw each
  *    other out.
+ *  - An answer that may wait does so for another turn: often there is more to say by then, and one write
+ *    does for both.
  *  - All else is news that somebody waits for, a lock that is acquired above all: it goes out at once,
  *    when whatever brought it about has been done.
  *
@@ -37,6 +39,10 @@ export class Outbox {
   readonly #overflow: () => void;
   #pending = '';
   #isAnswering = false;
+  /** What has gathered may wait for another turn. */
+  #mayWait = true;
+  /** It will be flushed when what is done now has been done. */
+  #isNews = false;
   #closed = false;
 
   /**
@@ -65,11 +71,19 @@ export class Outbox {
     if (this.#pending !== '') flushAfterReading(this);
   }
 
-  /** Adds `bytes` (a byte string) to the next write; nothing happens once closed. */
-  push(bytes: string): void {
+  /**
+   * Adds `bytes` (a byte string) to the next write; nothing happens once closed.
+   *
+   * @param mayWait whether an answer can wait for another turn
+   */
+  push(bytes: string, mayWait = false): void {
     if (this.#closed) return;
-    if (this.#pending === '' && !this.#isAnswering) flushSoon(this);
     this.#pending += bytes;
+    this.#mayWait &&= mayWait;
+    if (!this.#isAnswering && !this.#isNews) {
+      this.#isNews = true;
+      flushSoon(this);
+    }
     if (this.#pending.length > GATHERED_BYTES) this.flush();
     if (this.unreadBytes > this.#maxUnreadBytes) {
       this.close();
@@ -79,10 +93,20 @@ export class Outbox {
 
   /** Hands what has gathered to the socket. It does so by itself, too. */
   flush(): void {
+    this.#isNews = false;
     if (this.#pending === '') return;
     const bytes = this.#pending;
     this.#pending = '';
+    this.#mayWait = true;
     this.#target.write(bytes, 'latin1');
+  }
+
+  /** The same, except that what may wait does so until the next turn. */
+  flushUnlessItMayWait(): void {
+    if (this.#mayWait && this.#pending !== '') {
+      this.#mayWait = false;
+      flushAfterReading(this);
+    } else this.flush();
   }
 
   /** Writes what has gathered, then ends the stream; later pushes are ignored. */
@@ -121,5 +145,5 @@ function flushNews(): void {
 function flushAnswers(): void {
   const outboxes = withAnswers;
   withAnswers = [];
-  for (const outbox of outboxes) outbox.flush();
+  for (const outbox of outboxes) outbox.flushUnlessItMayWait();
 }

@@ -71,16 +71,16 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     return this.#connection.unreadBytes;
   }
 
-  send(text: string): void {
-    this.#connection.sendText(text);
+  send(text: string, mayWait?: boolean): void {
+    this.#connection.sendText(text, mayWait);
   }
 
   rest(): void {
     this.#connection.rest();
   }
 
-  sendAscii(text: string): void {
-    this.#connection.sendAscii(text);
+  sendAscii(text: string, mayWait?: boolean): void {
+    this.#connection.sendAscii(text, mayWait);
   }
 
   /** Frames are still taken apart, for those that close; the conversation drops what is in them. */

@@ -54,9 +54,43 @@ test('answers leave in one write after all that came was read, and news before t
   one.outbox.answered();
   one.outbox.push('c');
   await one.job();
-  assert.deepEqual(textOf(one), []);
-  await one.turn();
   assert.deepEqual(textOf(one), ['abc']);
+});
+
+test('an answer that may wait goes out a turn later, or with the next that may not', async () => {
+  const { writes, outbox, turn } = setUp();
+  const answer = (bytes: string, mayWait: boolean): void => {
+    outbox.answering();
+    outbox.push(bytes, mayWait);
+    outbox.answered();
+  };
+  answer('a', true);
+  await turn();
+  assert.deepEqual(writes.map(String), []);
+  answer('b', true);
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab']);
+  answer('c', true);
+  answer('d', false);
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab', 'cd']);
+  answer('e', true);
+  await turn();
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab', 'cd', 'e']);
+});
+
+test('news take with them whatever waits', async () => {
+  const { writes, outbox, turn, job } = setUp();
+  outbox.answering();
+  outbox.push('enqueued ', true);
+  outbox.answered();
+  outbox.push('acquired');
+  await job();
+  assert.deepEqual(writes.map(String), ['enqueued acquired']);
+  await turn();
+  await turn();
+  assert.equal(writes.length, 1);
 });
 
 test('whoever has nothing to answer writes nothing', async () => {

@@ -110,14 +110,18 @@ export class WebSocketConnection {
     return this.#outbox.unreadBytes;
   }
 
-  /** Sends a text message (5.6). Nothing happens unless the connection is open. */
-  sendText(text: string): void {
-    if (this.#state === 'open') this.#outbox.push(encodeText(text));
+  /**
+   * Sends a text message (5.6). Nothing happens unless the connection is open.
+   *
+   * @param mayWait as `Outbox.push` has it
+   */
+  sendText(text: string, mayWait?: boolean): void {
+    if (this.#state === 'open') this.#outbox.push(encodeText(text), mayWait);
   }
 
   /** The same for text that is known to be ASCII: it need not be looked at. */
-  sendAscii(message: string): void {
-    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, message));
+  sendAscii(message: string, mayWait?: boolean): void {
+    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, message), mayWait);
   }
 
   /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */
