@@ -11,7 +11,7 @@ import type { Ref, SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { Peer, SessionSettings } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
-import type { Standing } from './access.ts';
+import { MAX_STRANGER_BYTES, type Standing } from './access.ts';
 import { Answers } from './answers.ts';
 import type { Channel, Conversation, EndReason } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
@@ -92,7 +92,20 @@ export class SessionConversation implements Conversation, Peer {
     this.#refuse({ refusal, action: undefined, ref: undefined });
   }
 
-  /** A message that can't be told from the next any more: says so, and ends. */
+  /** Bytes that the next message may have: few, until the client has shown a token if one is wanted. */
+  get maxMessageBytes(): number {
+    const { maxMessageBytes } = this.#host.limits;
+    return this.#entry.mayEnter ? maxMessageBytes : Math.min(maxMessageBytes, MAX_STRANGER_BYTES);
+  }
+
+  /** A message that is longer than that, so that it can't be told from the next: says so, and ends. */
+  tooLong(): void {
+    const until = this.#entry.mayEnter ? '' : ' until a token is shown';
+    const message = `a line may have at most ${this.maxMessageBytes} bytes${until}; closing the connection`;
+    this.#endWith('bad_input', new Refusal('message_too_long', message));
+  }
+
+  /** Says what is wrong, and ends. */
   fail(refusal: Refusal): void {
     this.#endWith('bad_input', refusal);
   }

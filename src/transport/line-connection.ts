@@ -37,15 +37,15 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     isLocal: boolean,
     patience: Timer,
   ) {
-    const { maxMessageBytes, maxUnreadBytes } = host.limits;
+    const { maxUnreadBytes } = host.limits;
     this.client = client;
     this.isLocal = isLocal;
     this.#patience = patience;
     this.#host = host;
     this.#socket = socket;
-    this.#splitter = new LineSplitter(maxMessageBytes, this);
     this.#outbox = new Outbox(socket, maxUnreadBytes, () => this.#cut());
     this.#conversation = new SessionConversation(host, this);
+    this.#splitter = new LineSplitter(this.#conversation.maxMessageBytes, this);
     const intake = new Intake(socket, this.#outbox, this.#splitter, () => this.#inputEnded());
     socket.on('drain', () => this.#conversation.drained());
     socket.on('close', () => this.#closed());
@@ -97,6 +97,8 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     if (this.#patience === undefined || !this.#conversation.hasSpoken) return;
     this.#patience.cancel();
     this.#patience = undefined;
+    // Whoever has said something and is still here was let in by it, or needed no token.
+    this.#splitter.allow(this.#conversation.maxMessageBytes);
   }
 
   lineNotUtf8(): void {
@@ -106,13 +108,7 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   }
 
   lineTooLong(): void {
-    const { maxMessageBytes } = this.#host.limits;
-    this.#conversation.fail(
-      new Refusal(
-        'message_too_long',
-        `a line may have at most ${maxMessageBytes} bytes; closing the connection`,
-      ),
-    );
+    this.#conversation.tooLong();
   }
 
   /** The peer does not read: what it asked for behind that is not carried out. */

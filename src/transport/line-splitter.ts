@@ -26,7 +26,7 @@ const OPENING_BRACE = 0x7b;
 const NO_BYTES = Buffer.alloc(0);
 
 export class LineSplitter {
-  readonly #maxLineBytes: number;
+  #maxLineBytes: number;
   readonly #sink: LineSink;
   /** The beginning of a line whose end has not come: the first `#partialLength` bytes. */
   #partial: Buffer = NO_BYTES;
@@ -55,6 +55,11 @@ export class LineSplitter {
     if (this.#paused) return start + taken;
     if (!this.#stopped && taken < rest.length) this.#keep(rest.subarray(taken));
     return chunk.length;
+  }
+
+  /** Lines may have so many bytes from the next one on, which are no fewer than before. */
+  allow(maxLineBytes: number): void {
+    this.#maxLineBytes = maxLineBytes;
   }
 
   /** No line after this one until the next push. */

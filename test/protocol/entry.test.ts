@@ -1,7 +1,8 @@
 /** Tokens on the line protocol: nothing without one, a wrong one is answered late, and what stays. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { MAX_STRANGER_BYTES, WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 import { piecesOf } from '../support/cut-anywhere.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';
 import { codeOf, setUp } from '../support/line-server.ts';
@@ -185,6 +186,47 @@ test('a token that comes byte by byte is as good', async (t) => {
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.equal((await client.next()).action, 'hello');
+});
+
+/** A hello with that token, in a line of exactly so many bytes. */
+function helloOf(token: string, bytes: number): string {
+  const hello = JSON.stringify({ action: 'hello', token });
+  return `${hello}${' '.repeat(bytes - hello.length)}`;
+}
+
+test('a stranger has few bytes for a line, whether it ends or not; with a token, as many as all', async (t) => {
+  const { connect } = await setUpClosed(t);
+  for (const line of [' '.repeat(MAX_STRANGER_BYTES + 1), `${helloOf(TOKEN, 8193)}\n`]) {
+    const stranger = await connect();
+    stranger.sendRaw(line);
+    const [refused = {}, ...rest] = await stranger.ended();
+    assert.equal(codeOf(refused), 'message_too_long');
+    assert.match(JSON.stringify(refused), /at most 8192 bytes until a token is shown; closing/);
+    assert.deepEqual(rest, []);
+  }
+  const friend = await connect();
+  const long = JSON.stringify({ action: 'ping', ref: 1 }).padEnd(DEFAULT_LIMITS.maxMessageBytes);
+  friend.sendRaw(`${helloOf(TOKEN, MAX_STRANGER_BYTES)}\n${long}\n${long}`);
+  assert.equal((await friend.next()).action, 'hello');
+  assert.equal((await friend.next()).action, 'ping');
+  friend.sendRaw('\n');
+  assert.equal((await friend.next()).action, 'ping');
+  friend.sendRaw(`${long} `);
+  assert.match(JSON.stringify(await friend.ended()), /may have at most 1048576 bytes; closing/);
+});
+
+test('lines that may be shorter still are so for strangers too', async (t) => {
+  const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxMessageBytes: 100 } });
+  const stranger = await connect();
+  stranger.sendRaw(' '.repeat(101));
+  assert.match(JSON.stringify(await stranger.ended()), /at most 100 bytes until a token is shown/);
+});
+
+test('where no token is wanted, a first line may be as long as any', async (t) => {
+  const { connect } = await setUp(t, { adminTokens: [ADMIN_TOKEN] });
+  const client = await connect();
+  client.sendRaw(`${JSON.stringify({ action: 'ping' }).padEnd(DEFAULT_LIMITS.maxMessageBytes)}\n`);
+  assert.equal((await client.next()).action, 'ping');
 });
 
 test('a server without tokens does not look at what it is shown', async (t) => {
