@@ -5,7 +5,7 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
-import { Access, type Tokens } from './protocol/access.ts';
+import { Access, type Stranger, type Tokens } from './protocol/access.ts';
 import type { ConversationHost } from './protocol/conversation-host.ts';
 import type { AdminObserver } from './protocol/eviction.ts';
 import { censusOf, holdersIn } from './session/census.ts';
@@ -35,6 +35,12 @@ export interface ClientObserver {
   disconnected(client: string): void;
 }
 
+/** Hears of those who were not let in, for logs. It may be often. */
+export interface StrangerObserver {
+  /** Somebody showed a token that is not known. */
+  wrongToken(client: string): void;
+}
+
 export interface ServerOptions {
   /** The address to listen on: an IP or a name. Default `127.0.0.1`. */
   readonly host?: string;
@@ -61,6 +67,7 @@ export interface ServerOptions {
   /** Whoever shows one of these may touch the locks of others; without any, who is local may. */
   readonly adminTokens?: readonly string[];
   readonly adminObserver?: AdminObserver | undefined;
+  readonly strangerObserver?: StrangerObserver | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
   /** Hears when somebody is turned away: there are as many connections as may be. It may be often. */
@@ -139,6 +146,7 @@ export class Server {
       defaultAbandonTimeoutMs: options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
       access: new Access({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
       adminObserver: options.adminObserver,
+      turnedAway: (stranger, client) => this.#turnedAway(stranger, client),
     };
     const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
@@ -289,6 +297,11 @@ export class Server {
     this.#accepted++;
     if (this.#isClosing) socket.destroy();
     else this.#entrance.welcome(socket);
+  }
+
+  #turnedAway(stranger: Stranger, client: string): void {
+    this.#host.counters.strangers[stranger]++;
+    if (stranger === 'wrong_token') this.#options.strangerObserver?.wrongToken(client);
   }
 
   #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {

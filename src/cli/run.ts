@@ -3,6 +3,7 @@ import { type ClientObserver, type Drained, Server } from '../server.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';
+import { seldom } from './seldom.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
   drainLine,
@@ -18,12 +19,10 @@ import {
   statsLine,
   stoppedLine,
   stuckLine,
+  wrongTokenLine,
 } from './texts.ts';
 import { readTlsFiles } from './tls-files.ts';
 import { hasTokenFile, readTokens } from './tokens.ts';
-
-/** Milliseconds between two lines about connections that could not be let in. */
-const SELDOM_MS = 10_000;
 
 /** Seconds between two looks at how far a drain is. */
 const DRAIN_LOOK_S = 1;
@@ -95,7 +94,10 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     fullObserver: seldom(() => log(fullLine(maxConnections))),
     tls,
     fds: terminal.fds,
-    stuckObserver: seldom((error) => log(stuckLine(error))),
+    stuckObserver: seldom((_untold, error) => log(stuckLine(error))),
+    strangerObserver: {
+      wrongToken: seldom((untold, client) => log(wrongTokenLine(client, untold))),
+    },
     tokens: tokens.client,
     adminTokens: tokens.admin,
     adminObserver: { evicted: (eviction, by) => log(evictionLine(eviction, by)) },
@@ -155,17 +157,6 @@ function reloadTls(server: Server, { tls }: Settings, log: (text: string) => voi
   }
   server.setTls(files);
   log('read the certificate and its key again');
-}
-
-/** Passes on one call in ten seconds at most. */
-function seldom<T extends unknown[]>(callback: (...values: T) => void): (...values: T) => void {
-  let lastMs = Number.NEGATIVE_INFINITY;
-  return (...values) => {
-    const nowMs = performance.now();
-    if (nowMs - lastMs < SELDOM_MS) return;
-    lastMs = nowMs;
-    callback(...values);
-  };
 }
 
 /** Drains and tells, as long as it takes, what is still held. */

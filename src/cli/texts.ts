@@ -137,6 +137,15 @@ export function stuckLine({ code, message }: NodeJS.ErrnoException): string {
   return `a connection could not be accepted (${message})${cure}; those that are open are served`;
 }
 
+/**
+ * Somebody guessed.
+ *
+ * @param untold how often that happened since the last such line
+ */
+export function wrongTokenLine(client: string, untold: number): string {
+  return `${client} showed a token that is not known${andMore(untold)}`;
+}
+
 export function statsLine(counts: ServerCounts): string {
   return `${counts.connections} connections, ${counts.namespaces} namespaces, ${counts.sessions} sessions, ${counts.acquired} locks held, ${counts.enqueued} waiting`;
 }
@@ -152,8 +161,11 @@ export function stoppedLine(cutOff: number): string {
 }
 
 export function stallLine({ stallMs, untold }: StallReport): string {
-  const others = untold === 0 ? '' : `, and ${untold} more times since the last such line`;
-  return `the server was held up for ${Math.round(stallMs)} ms${others}`;
+  return `the server was held up for ${Math.round(stallMs)} ms${andMore(untold)}`;
+}
+
+function andMore(untold: number): string {
+  return untold === 0 ? '' : `, and ${untold} more times since the last such line`;
 }
 
 /** A lock in a log line: who, where and what. */

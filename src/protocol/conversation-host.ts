@@ -1,6 +1,6 @@
 /** What all conversations of a server share. */
 import type { SessionHost } from '../session/session-host.ts';
-import type { Access } from './access.ts';
+import type { Access, Stranger } from './access.ts';
 import type { AdminObserver } from './eviction.ts';
 
 export interface ConversationHost extends SessionHost {
@@ -8,4 +8,6 @@ export interface ConversationHost extends SessionHost {
   readonly defaultAbandonTimeoutMs: number;
   readonly access: Access;
   readonly adminObserver: AdminObserver | undefined;
+  /** `client` is not let in. */
+  turnedAway(stranger: Stranger, client: string): void;
 }

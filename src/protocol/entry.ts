@@ -21,12 +21,14 @@ export interface NoEntry {
 
 export class Entry {
   readonly #host: ConversationHost;
+  readonly #client: string;
   readonly #isLocal: boolean;
   #standing: Standing;
 
   /** @param standing what the client may do by a token that it has shown before, if it has */
   constructor(host: ConversationHost, channel: Channel, standing: Standing | undefined) {
     this.#host = host;
+    this.#client = channel.client;
     this.#isLocal = channel.isLocal;
     this.#standing = standing ?? host.access.judge(undefined, channel.isLocal);
   }
@@ -50,6 +52,8 @@ export class Entry {
   judgeStranger(): NoEntry | undefined {
     const standing = this.#standing;
     if (mayEnter(standing)) return undefined;
+    // Now, not with the answer: who guesses need not wait for that.
+    this.#host.turnedAway(standing, this.#client);
     const delayMs = standing === 'wrong_token' ? WRONG_TOKEN_DELAY_MS : 0;
     return { refusal: unauthorized(standing), isFinal: true, delayMs };
   }

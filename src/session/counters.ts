@@ -44,6 +44,8 @@ export class Counters {
     abandoned: 0,
     draining: 0,
   };
+  /** Those who were not let in, by what was wrong with what they showed. */
+  readonly strangers = { no_token: 0, wrong_token: 0 };
   readonly waits = new WaitHistogram();
   /** Error replies by their code, for those codes that there were. */
   readonly refusals = new Map<string, number>();

@@ -151,11 +151,12 @@ export class HttpGuests {
   /** What the visitor may do, or the refusal of one who may not even enter. */
   #enter(request: IncomingMessage, url: URL): Standing | Page {
     const { access } = this.#host;
-    const standing = access.judge(
-      tokenIn(request, url.searchParams),
-      this.#host.isLocal(request.socket),
-    );
-    return mayEnter(standing) ? standing : unauthorizedPage(standing);
+    const { socket } = request;
+    const token = tokenIn(request, url.searchParams);
+    const standing = access.judge(token, this.#host.isLocal(socket));
+    if (mayEnter(standing)) return standing;
+    this.#host.turnedAway(standing, this.#host.clientName(socket));
+    return unauthorizedPage(standing);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

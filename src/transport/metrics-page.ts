@@ -74,6 +74,9 @@ function counters({ counters, connectionsTotal, clientsTotal, stalls }: Figures)
       counters.locksEnded,
     ),
     ...some('refusals_total', 'counter', 'Errors told to clients.', 'code', refusals),
+    ...some('strangers_total', 'counter', 'Visitors not let in.', 'cause', {
+      ...counters.strangers,
+    }),
     ...one(
       'event_loop_stalls_total',
       'counter',

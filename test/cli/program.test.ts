@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
-import { listenFailure, stuckLine } from '../../src/cli/texts.ts';
+import { listenFailure, stuckLine, wrongTokenLine } from '../../src/cli/texts.ts';
 import { VERSION } from '../../src/version.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
@@ -74,6 +74,11 @@ test('a connection that could not be accepted is told with what to do', () => {
     said('ECONNABORTED'),
     /^a connection could not be accepted \(accept failed\); those/,
   );
+});
+
+test('a guess is told with how many there were since the last such line', () => {
+  assert.equal(wrongTokenLine('::1', 0), '::1 showed a token that is not known');
+  assert.match(wrongTokenLine('::1', 7), /known, and 7 more times since the last such line$/);
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

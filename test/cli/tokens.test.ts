@@ -104,6 +104,10 @@ test('SIGHUP reads the files again; a bad one keeps the tokens; none of them is 
   assert.equal(codeOf((await greet(OTHER)).reply), undefined);
   assert.equal(codeOf(await client.ask({ action: 'ping' })), undefined, 'who has entered stays');
 
+  const guesser = await LineClient.connect(t, port);
+  guesser.send({ action: 'hello', token: TOKEN });
+  await program.logged(/Z 127\.0\.0\.1:\d+ showed a token that is not known\n/);
+
   writeFileSync(file, 'secret');
   program.child.kill('SIGHUP');
   await program.logged(/tokens is wrong: line 1 must have .*; the tokens stay as they were\n/);

@@ -192,7 +192,10 @@ test('without an admin token it is for who is on this machine, and forbidden to 
       ...{ client: '192.0.2.1:7', isLocal, unreadBytes: 0, send: say, sendAscii: say },
       ...{ rest: () => {}, end: () => {}, stopListening: () => {} },
     };
-    const all = { ...host, access, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 };
+    const all = {
+      ...{ ...host, access, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 },
+      turnedAway: () => assert.fail('no token is wanted here'),
+    };
     const conversation = new SessionConversation(all, channel);
     return (message: object): Reply => {
       conversation.receive(JSON.stringify(message));

@@ -78,6 +78,7 @@ export class World implements WireHost {
       defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
       access: new Access({ client: [], admin: [] }),
       adminObserver: undefined,
+      turnedAway: () => assert.fail('no token is wanted here'),
     };
     this.#reference = new ReferenceServer(limits, DEFAULT_ABANDON_TIMEOUT_MS, this.#issued);
     this.#clients = Array.from({ length: this.swarm.clients }, (_, i) => {

@@ -1,23 +1,25 @@
 /** Tokens over HTTP and WebSocket: the three places, browsers, late answers, and what is never said. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import type { ServerOptions } from '../../src/server.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
-import { lock, write } from '../support/line-client.ts';
+import { LineClient, lock, write } from '../support/line-client.ts';
 import { startServer, until } from '../support/running-server.ts';
 
 const TOKEN = 'client+token/0001==';
 const ADMIN_TOKEN = 'admin-token-00001';
 const WRONG = 'wrong-token-00001';
 
-async function setUp(t: TestContext) {
+async function setUp(t: TestContext, options: ServerOptions = {}) {
   const clock = new FakeClock();
-  const server = await startServer(t, { clock, tokens: [TOKEN], adminTokens: [ADMIN_TOKEN] });
+  const tokens = { tokens: [TOKEN], adminTokens: [ADMIN_TOKEN] };
+  const server = await startServer(t, { clock, ...tokens, ...options });
   return { clock, server, port: server.address.port };
 }
 
@@ -238,4 +240,36 @@ test('a good token does not stand in for a page that may not connect', async (t)
   const { port } = await setUp(t);
   const page = { Authorization: `Bearer ${TOKEN}`, Origin: 'http://evil.example' };
   assert.equal((await ask(port, '/', { headers: page })).status, 403);
+});
+
+test('who is not let in is counted by why, and guessers are told of, whether they wait or not', async (t) => {
+  const guessers: string[] = [];
+  const { port } = await setUp(t, {
+    strangerObserver: { wrongToken: (client) => guessers.push(client) },
+  });
+  const leave = async (guesser: Socket, guess: string): Promise<string> => {
+    const name = `127.0.0.1:${guesser.localPort}`;
+    guesser.write(guess);
+    await until(() => guessers.includes(name));
+    guesser.destroy();
+    return name;
+  };
+  const line = await LineClient.connect(t, port);
+  const page = await LineClient.connect(t, port);
+  const handshaking = await LineClient.connect(t, port);
+  const names = [
+    await leave(line.socket, `${JSON.stringify({ action: 'hello', token: WRONG })}\n`),
+    await leave(page.socket, `GET /?token=${WRONG} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
+    await leave(handshaking.socket, handshake(`/v2?token=${WRONG}`)),
+  ];
+  const stranger = await LineClient.connect(t, port);
+  stranger.send(lock(write('a')), lock(write('b')));
+  await stranger.ended();
+  stranger.socket.destroy();
+  await ask(port, '/');
+  await ask(port, '/livez');
+  const { body } = await ask(port, `/metrics?token=${QUERY}`);
+  assert.match(body, /^locktopus_strangers_total\{cause="no_token"\} 2$/m);
+  assert.match(body, /^locktopus_strangers_total\{cause="wrong_token"\} 3$/m);
+  assert.deepEqual(guessers, names);
 });
