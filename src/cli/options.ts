@@ -6,6 +6,7 @@ import {
   DEFAULT_STALL_THRESHOLD_MS,
 } from '../server.ts';
 import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
+import { hostFault, originFault } from '../transport/visitor-rules.ts';
 
 export interface Option {
   readonly flag: string;
@@ -13,6 +14,8 @@ export interface Option {
   readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
   readonly min?: number;
   readonly max?: number;
+  /** What is wrong with one item of a list, as the end of a sentence. */
+  readonly itemFault?: (item: string) => string | undefined;
   /** What the value is called in the help text. */
   readonly value?: string;
   readonly default: string;
@@ -24,6 +27,14 @@ const TCP_PORTS = 65_535;
 /** Enough for any limit, and less than Node takes in one string or Map. */
 const MAX_LIMIT = 2 ** 24;
 const MAX_BYTES = 2 ** 28;
+/**
+ * With less than this nobody could be served at all: no hello would fit in, no page go out, no lock be
+ * had, and nobody be quick enough.
+ */
+const MIN_MESSAGE_BYTES = 1024;
+const MIN_UNREAD_BYTES = 64 * 1024;
+const MIN_LOCK_BYTES = 64 * 1024;
+const MIN_FIRST_MESSAGE_MS = 100;
 
 /** Every option, in the order of the help text. */
 export const OPTIONS = [
@@ -92,6 +103,7 @@ export const OPTIONS = [
   {
     flag: 'allow-origin',
     type: 'list',
+    itemFault: originFault,
     value: 'ORIGIN',
     default: '',
     help: 'web pages that may connect, as https://shop.example; * for any',
@@ -99,6 +111,7 @@ export const OPTIONS = [
   {
     flag: 'allow-host',
     type: 'list',
+    itemFault: hostFault,
     value: 'NAME',
     default: '',
     help: 'names for this server beside localhost; * for any',
@@ -134,7 +147,12 @@ export const OPTIONS = [
     default: String(DEFAULT_STALL_THRESHOLD_MS),
     help: 'log when the server was held up for so long; 0 for never',
   },
-  limit('max-message-bytes', 'maxMessageBytes', 'bytes in one line or WebSocket message'),
+  limit(
+    'max-message-bytes',
+    'maxMessageBytes',
+    'bytes in one line or WebSocket message',
+    MIN_MESSAGE_BYTES,
+  ),
   limit('max-fragments', 'maxFragments', 'frames of one WebSocket message'),
   limit('max-resources', 'maxResourcesPerLock', 'resources in one lock'),
   limit('max-segments', 'maxSegmentsPerPath', 'segments in one path'),
@@ -142,13 +160,18 @@ export const OPTIONS = [
   limit('max-locks', 'maxLocksPerSession', 'locks in one session'),
   limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
   limit('max-watches', 'maxWatches', 'paths watched by one connection'),
-  limit('max-unread-bytes', 'maxUnreadBytes', 'bytes kept for a client that does not read'),
+  limit(
+    'max-unread-bytes',
+    'maxUnreadBytes',
+    'bytes kept for a client that does not read',
+    MIN_UNREAD_BYTES,
+  ),
   limit('max-connections', 'maxConnections', 'connections at a time'),
   limit('max-sessions', 'maxSessions', 'sessions at a time, lost ones too'),
   {
     flag: 'max-lock-bytes',
     type: 'integer',
-    min: 1,
+    min: MIN_LOCK_BYTES,
     value: 'N',
     default: String(DEFAULT_LIMITS.maxLockBytes),
     help: 'most memory for all locks, by estimate',
@@ -156,7 +179,7 @@ export const OPTIONS = [
   {
     flag: 'first-message-timeout',
     type: 'integer',
-    min: 1,
+    min: MIN_FIRST_MESSAGE_MS,
     value: 'MS',
     default: String(DEFAULT_LIMITS.firstMessageMs),
     help: 'time to say something valid; for HTTP, of each request',
@@ -174,11 +197,11 @@ export const HEADINGS: readonly (readonly [before: Flag, heading: string])[] = [
   ['max-message-bytes', 'Limits'],
 ];
 
-function limit<F extends string>(flag: F, name: keyof Limits, help: string) {
+function limit<F extends string>(flag: F, name: keyof Limits, help: string, min = 1) {
   return {
     flag,
     type: 'integer',
-    min: 1,
+    min,
     max: flag.endsWith('-bytes') ? MAX_BYTES : MAX_LIMIT,
     value: 'N',
     default: String(DEFAULT_LIMITS[name]),

@@ -31,8 +31,8 @@ const DRAIN_LOOK_S = 1;
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
-  /** Sockets that were opened for the program and are to be listened on. */
-  readonly fds?: readonly number[];
+  /** Sockets that were opened for the program and are to be listened on; or what is wrong with that. */
+  readonly fds?: readonly number[] | string;
 }
 
 export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2, cutOff: 3 } as const;
@@ -79,12 +79,15 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   const log = (text: string): void => terminal.out(`${new Date().toISOString()} ${text}\n`);
   const secrets = readTokens(settings.tokens);
   const tls = readTlsFiles(settings.tls);
-  for (const fault of [secrets, tls]) {
+  const { fds } = terminal;
+  for (const fault of [fds, secrets, tls]) {
     if (typeof fault !== 'string') continue;
     terminal.err(`locktopus: ${fault}.\n`);
     return ExitCode.mistake;
   }
-  if (typeof secrets === 'string' || typeof tls === 'string') return ExitCode.mistake;
+  if (typeof fds === 'string' || typeof secrets === 'string' || typeof tls === 'string') {
+    return ExitCode.mistake;
+  }
   const { tokens } = secrets;
   const { limits } = settings.server;
   const maxConnections = Math.min(limits.maxConnections, connectionsWithin(openFilesLimit()));
@@ -93,7 +96,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     limits: { ...limits, maxConnections },
     fullObserver: seldom(() => log(fullLine(maxConnections))),
     tls,
-    fds: terminal.fds,
+    fds,
     stuckObserver: seldom((_untold, error) => log(stuckLine(error))),
     strangerObserver: {
       wrongToken: seldom((untold, client) => log(wrongTokenLine(client, untold))),
@@ -110,9 +113,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   } catch (error) {
     const failure = error instanceof Error ? error : new Error(String(error));
     const isMistake = failure instanceof RangeError;
-    terminal.err(
-      `locktopus: ${listenFailure(failure, { ...settings.server, fds: terminal.fds })}\n`,
-    );
+    terminal.err(`locktopus: ${listenFailure(failure, { ...settings.server, fds })}\n`);
     return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
   }
   log(startLine(server.places, settings));

@@ -44,6 +44,7 @@ export function readCommand(
   if (line.get('version') !== undefined) return { kind: 'version' };
 
   const values = new Map<Flag, string>();
+  const given = new Map<Flag, string>();
   for (const option of OPTIONS) {
     const fromLine = line.get(option.flag);
     const fromEnv = env[variableOf(option.flag)] || undefined;
@@ -53,7 +54,10 @@ export function readCommand(
       fromLine === '' ? `${source} must not be empty` : mistakeIn(option, value, source);
     if (wrong !== undefined) return { kind: 'mistake', message: wrong };
     values.set(option.flag, value);
+    if ((fromLine ?? fromEnv) !== undefined) given.set(option.flag, source);
   }
+  const pointless = pointlessIn(values, given);
+  if (pointless !== undefined) return { kind: 'mistake', message: pointless };
   return { kind: 'serve', settings: settingsFrom(values, env) };
 }
 
@@ -85,6 +89,27 @@ function spelledOut(arg: string): string {
   return isSwitch ? `${arg}=true` : arg;
 }
 
+const ONLY_BY_TCP = ['host', 'port', 'tls-cert', 'tls-key', 'tls-ca'] as const;
+
+/**
+ * What can do nothing beside the other options: whoever gave it believes that it does.
+ *
+ * @param given the name by which each option was given, for those that were
+ */
+function pointlessIn(
+  values: ReadonlyMap<Flag, string>,
+  given: ReadonlyMap<Flag, string>,
+): string | undefined {
+  const vain = ONLY_BY_TCP.find((flag) => given.has(flag));
+  if (vain !== undefined && asSwitch(values.get('no-tcp') ?? '')) {
+    return `${given.get(vain)} has no effect with ${given.get('no-tcp')}: it is for the TCP port. Leave out one of the two`;
+  }
+  if (given.has('socket-mode') && values.get('socket') === '') {
+    return `${given.get('socket-mode')} has no effect without --socket: it is for the Unix socket`;
+  }
+  return undefined;
+}
+
 function mistakeIn(option: Option, value: string, source: string): string | undefined {
   if (option.type === 'switch') {
     if (asSwitch(value) !== undefined) return undefined;
@@ -93,6 +118,10 @@ function mistakeIn(option: Option, value: string, source: string): string | unde
   if (option.type === 'text' && value === '') return `${source} must not be empty`;
   if (option.type === 'mode' && !/^[0-7]{3}$/.test(value)) {
     return `${source} must be three octal digits, such as 660, not "${value}"`;
+  }
+  if (option.itemFault !== undefined) {
+    const faults = itemsOf(value).flatMap((item) => option.itemFault?.(item) ?? []);
+    return faults.length === 0 ? undefined : `${source} ${faults[0]}`;
   }
   if (option.type !== 'integer') return undefined;
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = option;
@@ -107,6 +136,10 @@ function asSwitch(text: string): boolean | undefined {
   return undefined;
 }
 
+function itemsOf(list: string): string[] {
+  return list.split(',').filter((item) => item !== '');
+}
+
 function asInteger(text: string): number | undefined {
   const number = Number(text);
   return String(number) === text && Number.isSafeInteger(number) ? number : undefined;
@@ -119,10 +152,7 @@ function settingsFrom(
   const text = (flag: Flag): string => values.get(flag) ?? '';
   const integer = (flag: Flag): number => Number(text(flag));
   const isOn = (flag: Flag): boolean => asSwitch(text(flag)) ?? false;
-  const list = (flag: Flag): string[] =>
-    text(flag)
-      .split(',')
-      .filter((item) => item !== '');
+  const list = (flag: Flag): string[] => itemsOf(text(flag));
   const tokenSource = (flag: 'token-file' | 'admin-token-file'): TokenSource => {
     const variable = variableOf(flag.slice(0, -'-file'.length));
     return { file: text(flag), variable, value: env[variable] ?? '' };

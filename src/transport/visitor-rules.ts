@@ -20,10 +20,31 @@ export interface VisitorRules {
  */
 export function visitorRules(origins: readonly string[], hosts: readonly string[]): VisitorRules {
   return {
-    // As browsers write them: without a path, in lower case.
-    allowedOrigins: origins.map((origin) => origin.toLowerCase().replace(/\/$/, '')),
+    allowedOrigins: origins.map(asStated),
     allowedHosts: hosts.map(nameOf),
   };
+}
+
+/** What is wrong with an origin that no page could ever have, as the end of a sentence. */
+export function originFault(origin: string): string | undefined {
+  const stated = asStated(origin);
+  if (['*', 'null', 'file://'].includes(stated)) return undefined;
+  const url = URL.canParse(stated) ? new URL(stated) : undefined;
+  const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
+  // Other schemes, those of browser extensions, say, are not taken apart by URL.
+  const usual = isWeb ? url.origin : stated;
+  if (stated === usual && /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*]+$/.test(stated)) return undefined;
+  const example = isWeb && stated !== usual ? usual : 'https://shop.example';
+  return `must be an origin as browsers write it, such as ${example}, not ${quoted(origin)}`;
+}
+
+/** What is wrong with a name that no `Host` could ever be, as the end of a sentence. */
+export function hostFault(host: string): string | undefined {
+  const stated = nameOf(host);
+  if (stated === '*') return undefined;
+  const usual = URL.canParse(`http://${stated}/`) ? new URL(`http://${stated}/`).host : undefined;
+  if (stated === usual && !stated.includes('*')) return undefined;
+  return `must be a name or an address as in a URL, such as shop.example or [fd00::1], not ${quoted(host)}`;
 }
 
 const LOOPBACK_NAMES = ['localhost', '[::1]'];
@@ -47,6 +68,11 @@ export function refuseVisitor(
   if (rules.allowedOrigins.includes('*') || rules.allowedOrigins.includes(origin.toLowerCase()))
     return undefined;
   return `Pages from ${quoted(origin)} may not connect. Start the server with --allow-origin ${quoted(origin)} if they should.`;
+}
+
+/** An origin as browsers write it: without a path, in lower case. */
+function asStated(origin: string): string {
+  return origin.toLowerCase().replace(/([^/])\/$/, '$1');
 }
 
 function isKnownHost({ allowedHosts }: VisitorRules, name: string): boolean {

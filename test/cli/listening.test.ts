@@ -7,6 +7,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { inheritedFds } from '../../src/cli/activation.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
@@ -147,6 +148,28 @@ test('what was handed over and is no socket is told by its descriptor', async (t
     program.stderr,
     /^locktopus: cannot listen on the sockets that were handed over, descriptors 3: .* LISTEN_PID\.\n$/,
   );
+});
+
+test('LISTEN_FDS counts sockets that were handed to this process, and must be a count', () => {
+  const fdsOf = (fds?: string, pid = '7') =>
+    inheritedFds({ LISTEN_PID: pid, ...(fds === undefined ? {} : { LISTEN_FDS: fds }) }, 7);
+  assert.deepEqual(fdsOf('1'), [3]);
+  assert.deepEqual(fdsOf('2'), [3, 4]);
+  assert.equal(fdsOf('1000').length, 1000);
+  assert.deepEqual(fdsOf(undefined), []);
+  assert.deepEqual(inheritedFds({ LISTEN_FDS: '1' }, 7), []);
+  for (const bad of ['', '0', '-1', '1.5', '1e2', ' 1', 'two', '1001', '4294967296', 'Infinity']) {
+    assert.match(String(fdsOf(bad)), /^LISTEN_FDS must be a whole number from 1 to 1000, not "/);
+    assert.deepEqual(fdsOf(bad, '8'), [], 'it was another process that got them');
+  }
+});
+
+test('a LISTEN_FDS that is none is a mistake like one in the options', async (t) => {
+  const program = new Program(t, [], { LISTEN_FDS: '1000000000' }, [], {
+    shell: 'export LISTEN_PID=$$',
+  });
+  assert.equal(await program.ended(), 2);
+  assert.match(program.stderr, /^locktopus: LISTEN_FDS must be .* that were handed over\.\n$/);
 });
 
 interface Handle {

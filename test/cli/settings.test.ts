@@ -44,22 +44,28 @@ test('the defaults are those of the documentation', () => {
 });
 
 test('every option can be given by flag and by variable, and the flag wins', () => {
-  for (const { flag, type } of OPTIONS) {
+  for (const option of OPTIONS) {
+    const { flag, type } = option;
     const variable = variableOf(flag);
+    const least = Math.max(1, 'min' in option ? option.min : 0);
+    // What has no effect without another option.
+    const beside: Record<string, string> = flag === 'socket-mode' ? { LOCKTOPUS_SOCKET: '/s' } : {};
     const [one, other] = {
       switch: ['true', 'false'],
-      integer: ['1', '2'],
+      integer: [`${least}`, `${least + 1}`],
       text: ['a', 'b'],
       path: ['a', 'b'],
       mode: ['600', '666'],
-      list: ['a', 'b'],
+      list: flag === 'allow-origin' ? ['http://a', 'http://b'] : ['a', 'b'],
     }[type] as [string, string];
-    const byFlag = settingsOf([`--${flag}=${one}`]);
-    assert.deepEqual(byFlag.chosen, [`${flag} ${one}`]);
-    assert.notDeepEqual(byFlag, settingsOf([]), flag);
-    assert.deepEqual(settingsOf([], { [variable]: one }), byFlag, variable);
-    assert.deepEqual(settingsOf([`--${flag}=${one}`], { [variable]: other }), byFlag, flag);
-    assert.deepEqual(settingsOf([], { [variable]: '' }), settingsOf([]), `an empty ${variable}`);
+    const without = settingsOf([], beside);
+    const byFlag = settingsOf([`--${flag}=${one}`], beside);
+    assert.deepEqual(byFlag.chosen, [...without.chosen, `${flag} ${one}`]);
+    assert.notDeepEqual(byFlag, without, flag);
+    assert.deepEqual(settingsOf([], { ...beside, [variable]: one }), byFlag, variable);
+    const both = settingsOf([`--${flag}=${one}`], { ...beside, [variable]: other });
+    assert.deepEqual(both, byFlag, flag);
+    assert.deepEqual(settingsOf([], { ...beside, [variable]: '' }), without, `no ${variable}`);
   }
 });
 
@@ -119,6 +125,12 @@ test('lists take commas and repetition', () => {
   assert.deepEqual(settings.server.allowedOrigins, ['http://a', 'http://b', 'http://c']);
 });
 
+test('what one option gives, another may take back', () => {
+  assert.equal(settingsOf(['--no-tcp=false', '--port=1']).server.tcp, true);
+  const env = { LOCKTOPUS_NO_TCP: 'true' };
+  assert.equal(settingsOf(['--no-tcp=false', '--tls-cert=c'], env).tls.cert, 'c');
+});
+
 test('help and version win over everything else', () => {
   assert.deepEqual(readCommand(['--port', 'x', '-h'], {}), { kind: 'help' });
   assert.deepEqual(readCommand(['--version'], { LOCKTOPUS_PORT: 'x' }), { kind: 'version' });
@@ -144,6 +156,36 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
       {},
       /^--default-abandon-timeout must be a whole number from 0/,
     ],
+    // With less than that nobody could be served.
+    [['--max-message-bytes=1023'], {}, /^--max-message-bytes must be a whole number from 1024 to/],
+    [['--max-unread-bytes=65535'], {}, /^--max-unread-bytes must be a whole number from 65536 to/],
+    [['--max-lock-bytes=1'], {}, /^--max-lock-bytes must be a whole number from 65536 to/],
+    [['--first-message-timeout=99'], {}, /^--first-message-timeout .* from 100 to/],
+    // What would do nothing.
+    [
+      ['--no-tcp', '--socket=/s', '--tls-cert=c', '--tls-key=k'],
+      {},
+      /^--tls-cert has no effect with --no-tcp: it is for the TCP port\. Leave out one of the two$/,
+    ],
+    [
+      ['--socket=/s', '--tls-ca=c'],
+      { LOCKTOPUS_NO_TCP: '1' },
+      /^--tls-ca has no effect with LOCKTOPUS_NO_TCP: /,
+    ],
+    [
+      ['--no-tcp', '--socket=/s'],
+      { LOCKTOPUS_TLS_KEY: 'k' },
+      /^LOCKTOPUS_TLS_KEY has no effect with --no-tcp/,
+    ],
+    [['--no-tcp', '--socket=/s', '--host=::'], {}, /^--host has no effect with --no-tcp: /],
+    [['--no-tcp', '--socket=/s', '-p', '1'], {}, /^--port has no effect with --no-tcp: /],
+    [['--socket-mode=600'], {}, /^--socket-mode has no effect without --socket: /],
+    [
+      ['--allow-origin=http://a,foo'],
+      {},
+      /^--allow-origin must be an origin .*, such as https:\/\/shop\.example, not "foo"$/,
+    ],
+    [[], { LOCKTOPUS_ALLOW_HOST: 'http://a' }, /^LOCKTOPUS_ALLOW_HOST must be .*, not "http:/],
   ];
 
 for (const [args, env, said] of MISTAKES) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServerOptions } from '../../src/server.ts';
+import { hostFault, originFault } from '../../src/transport/visitor-rules.ts';
 import { bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
 import { startServer } from '../support/running-server.ts';
@@ -45,6 +46,7 @@ const CASES: readonly Case[] = [
   ['a listed name with a port', 'localhost', `${SHOP}:444`, 403, LISTED],
   ['null when others are listed', 'localhost', 'null', 403, LISTED],
   ['null when it is listed', 'localhost', 'null', 200, { allowedOrigins: ['null'] }],
+  ['file:// when it is listed', 'localhost', 'file://', 200, { allowedOrigins: ['file://'] }],
   ['any origin with *', 'localhost', 'http://evil.example', 200, ANY_ORIGIN],
   ['null with *', 'localhost', 'null', 200, ANY_ORIGIN],
   ['a name with more behind its port', 'localhost:9009.evil.com', undefined, 403],
@@ -157,4 +159,52 @@ test('who is turned away hears what would let him in', async (t) => {
   );
   const long = await get(port, 'Host: localhost', `Origin: http://${'x'.repeat(1000)}`);
   assert.ok(bodyOf(long).length < 500);
+});
+
+test('what no page and no request could ever say is no origin and no name to be allowed', () => {
+  const origins = [
+    '*',
+    'null',
+    'file://',
+    'http://a',
+    'https://Shop.Example/',
+    'http://[::1]:3000',
+  ];
+  for (const good of [...origins, 'https://xn--bcher-kva.example', 'chrome-extension://abcdef']) {
+    assert.equal(originFault(good), undefined, good);
+  }
+  for (const [bad, example] of [
+    ['foo', 'https://shop.example'],
+    ['shop.example', 'https://shop.example'],
+    ['shop.example:443', 'https://shop.example'],
+    ['https://', 'https://shop.example'],
+    ['https://*.shop.example', 'https://shop.example'],
+    [' https://a', 'https://a'],
+    ['https://a:443', 'https://a'],
+    ['http://a/page', 'http://a'],
+    ['http://user@a', 'http://a'],
+    ['https://bücher.example', 'https://xn--bcher-kva.example'],
+  ] as const) {
+    assert.match(
+      originFault(bad) ?? '',
+      new RegExp(`^must be an origin as browsers write it, such as ${example}, not "`),
+      bad,
+    );
+  }
+  for (const good of ['*', 'a', 'Shop.Example:9009', 'a_b.internal', '192.0.2.1', '[FD00::1]:80']) {
+    assert.equal(hostFault(good), undefined, good);
+  }
+  for (const bad of [
+    'http://a',
+    'a/',
+    'a b',
+    'u@a',
+    '*.a',
+    'a:b',
+    '::1',
+    'bücher.example',
+    ':80',
+  ]) {
+    assert.match(hostFault(bad) ?? '', /^must be a name or an address as in a URL, such as /, bad);
+  }
 });
