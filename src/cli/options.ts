@@ -124,6 +124,13 @@ export const OPTIONS = [
     help: 'how long locks outlive a lost connection',
   },
   {
+    flag: 'max-abandon-timeout',
+    type: 'integer',
+    value: 'MS',
+    default: String(DEFAULT_LIMITS.maxAbandonTimeoutMs),
+    help: 'most that a client may choose for that',
+  },
+  {
     flag: 'drain-timeout',
     type: 'integer',
     value: 'MS',

@@ -104,6 +104,10 @@ function pointlessIn(
   if (vain !== undefined && asSwitch(values.get('no-tcp') ?? '')) {
     return `${given.get(vain)} has no effect with ${given.get('no-tcp')}: it is for the TCP port. Leave out one of the two`;
   }
+  const [usual, most] = [values.get('default-abandon-timeout'), values.get('max-abandon-timeout')];
+  if (Number(usual) > Number(most)) {
+    return `the default abandon timeout of ${usual} ms is over the most that may be, ${most} ms: lower --default-abandon-timeout, or raise --max-abandon-timeout`;
+  }
   if (given.has('socket-mode') && values.get('socket') === '') {
     return `${given.get('socket-mode')} has no effect without --socket: it is for the Unix socket`;
   }
@@ -184,6 +188,7 @@ function settingsFrom(
         maxConnections: integer('max-connections'),
         maxSessions: integer('max-sessions'),
         maxLockBytes: integer('max-lock-bytes'),
+        maxAbandonTimeoutMs: integer('max-abandon-timeout'),
         firstMessageMs: integer('first-message-timeout'),
       },
     },

@@ -187,6 +187,12 @@ function decodeHello(
   if (namespace instanceof Refusal) return namespace;
   const abandonTimeoutMs = decodeMs(message.abandonTimeoutMs, 'abandonTimeoutMs', 0);
   if (abandonTimeoutMs instanceof Refusal) return abandonTimeoutMs;
+  if ((abandonTimeoutMs ?? 0) > limits.maxAbandonTimeoutMs) {
+    return new Refusal(
+      'bad_request',
+      `abandonTimeoutMs may be at most ${limits.maxAbandonTimeoutMs} on this server`,
+    );
+  }
   const heartbeatMs = decodeMs(message.heartbeatMs, 'heartbeatMs', 1);
   if (heartbeatMs instanceof Refusal) return heartbeatMs;
   const label = decodeName(message.label, 'label');

@@ -22,6 +22,8 @@ export interface Limits {
   readonly maxSessions: number;
   /** Bytes that all locks of the server take, by the estimate of `lockBytes`. */
   readonly maxLockBytes: number;
+  /** Milliseconds for which a client may have its locks outlive its connection. */
+  readonly maxAbandonTimeoutMs: number;
   /** Milliseconds that a new connection has to say something valid, and HTTP each of its requests. */
   readonly firstMessageMs: number;
 }
@@ -39,5 +41,6 @@ export const DEFAULT_LIMITS: Limits = {
   maxConnections: 100_000,
   maxSessions: 200_000,
   maxLockBytes: 1024 * 1024 * 1024,
+  maxAbandonTimeoutMs: Number.MAX_SAFE_INTEGER,
   firstMessageMs: 10_000,
 };

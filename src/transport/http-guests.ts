@@ -9,7 +9,6 @@ import type { Duplex } from 'node:stream';
 import { mayEnter, type Standing } from '../protocol/access.ts';
 import type { Channel, Conversation } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
-import { namespaceTooLong } from '../protocol/decode.ts';
 import { type Refusal, tooManySessions } from '../protocol/refusal.ts';
 import { DEFAULT_NAMESPACE, SessionConversation } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
@@ -20,18 +19,17 @@ import { HttpAnswers } from './http-answers.ts';
 import { HttpDeadline } from './http-deadline.ts';
 import {
   draining,
-  namespaceMissing,
   OPEN_PATHS,
   type Page,
   type PageHost,
   pageFor,
-  queryUnreadable,
   sentence,
   V1_PATH,
   V2_PATH,
 } from './http-pages.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { rawResponse } from './raw-response.ts';
+import { sessionQuery } from './session-query.ts';
 import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
 import { acceptHead, checkHandshake } from './websocket/handshake.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
@@ -208,17 +206,9 @@ export class HttpGuests {
   /** What makes the conversation that a handshake with this path and query asks for. */
   #conversationFor(url: URL, standing: Standing): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
-    const namespace = url.searchParams.get('namespace') || undefined;
-    const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
-    const wrong = queryUnreadable(url) ?? missing;
-    if (wrong !== undefined) return wrong;
-    const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, host.limits);
-    if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
-    const timeout = url.searchParams.get('abandon-timeout-ms');
-    const abandonTimeoutMs = timeout === null ? host.defaultAbandonTimeoutMs : wholeNumber(timeout);
-    if (abandonTimeoutMs === undefined) {
-      return sentence(400, 'abandon-timeout-ms must be a whole number of milliseconds, 0 or more.');
-    }
+    const query = sessionQuery(url, host);
+    if ('status' in query) return query;
+    const { namespace, abandonTimeoutMs } = query;
     if (url.pathname === V1_PATH && namespace !== undefined) {
       return (channel) => new V1Conversation(host, channel, { namespace, abandonTimeoutMs });
     }
@@ -295,13 +285,4 @@ function targetOf({ url }: IncomingMessage): URL | undefined {
   // Only path and query are used; the base stands in for the host, which has its own header.
   const absolute = url.startsWith('/') ? `http://localhost${url}` : url;
   return URL.canParse(absolute) ? new URL(absolute) : undefined;
-}
-
-function wholeNumber(text: string): number | undefined {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x30 || code > 0x39) return undefined;
-  }
-  const value = text === '' ? Number.NaN : Number(text);
-  return Number.isSafeInteger(value) ? value : undefined;
 }

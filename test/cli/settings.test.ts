@@ -52,7 +52,7 @@ test('every option can be given by flag and by variable, and the flag wins', () 
     const beside: Record<string, string> = flag === 'socket-mode' ? { LOCKTOPUS_SOCKET: '/s' } : {};
     const [one, other] = {
       switch: ['true', 'false'],
-      integer: [`${least}`, `${least + 1}`],
+      integer: flag === 'max-abandon-timeout' ? ['60000', '60001'] : [`${least}`, `${least + 1}`],
       text: ['a', 'b'],
       path: ['a', 'b'],
       mode: ['600', '666'],
@@ -161,6 +161,11 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
     [['--max-unread-bytes=65535'], {}, /^--max-unread-bytes must be a whole number from 65536 to/],
     [['--max-lock-bytes=1'], {}, /^--max-lock-bytes must be a whole number from 65536 to/],
     [['--first-message-timeout=99'], {}, /^--first-message-timeout .* from 100 to/],
+    [
+      ['--max-abandon-timeout=59999'],
+      {},
+      /^the default abandon timeout of 60000 ms is over the most that may be, 59999 ms: lower /,
+    ],
     // What would do nothing.
     [
       ['--no-tcp', '--socket=/s', '--tls-cert=c', '--tls-key=k'],

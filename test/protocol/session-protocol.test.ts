@@ -448,3 +448,15 @@ test('a client that does not close its side is cut after a while when the server
   clock.advance(5000);
   await closed;
 });
+
+test('a client that chooses a longer abandon timeout than may be is told so, and may choose again', async (t) => {
+  const { connect } = await setUp(t, { limits: { maxAbandonTimeoutMs: 5000 } });
+  const client = await connect();
+  const refused = await client.ask({ action: 'hello', ref: 1, abandonTimeoutMs: 5001 });
+  assert.deepEqual(refused.error, {
+    code: 'bad_request',
+    message: 'abandonTimeoutMs may be at most 5000 on this server',
+  });
+  const hello = await client.ask({ action: 'hello', abandonTimeoutMs: 5000 });
+  assert.equal(hello.abandonTimeoutMs, 5000);
+});

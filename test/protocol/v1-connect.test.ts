@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
 import { write } from '../support/line-client.ts';
+import { startServer } from '../support/running-server.ts';
 import { startV1 } from '../support/v1-client.ts';
 
 test('a handshake with a namespace is answered 101 and opens a session that is ready', async (t) => {
@@ -40,6 +41,21 @@ test('an abandon timeout may be any safe integer', async (t) => {
   const { connect } = await startV1(t);
   for (const value of ['0', '1', '60000', '9007199254740991']) {
     await connect(`namespace=a&abandon-timeout-ms=${value}`);
+  }
+});
+
+test('an abandon timeout over the limit is refused with 400, by v1 and at /v2', async (t) => {
+  const { port } = await startServer(t, {
+    limits: { maxAbandonTimeoutMs: 5000 },
+    defaultAbandonTimeoutMs: 6000,
+  }).then(({ address }) => address);
+  for (const path of ['/v1?namespace=a', '/v2?']) {
+    const ask = (ms: number) => `${path}&abandon-timeout-ms=${ms}`;
+    await LeanWebSocket.connect(t, port, ask(5000));
+    await LeanWebSocket.connect(t, port, path); // what the server chooses is its own
+    const answer = await exchange(port, handshake(ask(5001)));
+    assert.deepEqual(statuses(answer), [400], path);
+    assert.equal(bodyOf(answer), 'abandon-timeout-ms may be at most 5000 on this server.\n');
   }
 });
 
