@@ -4,6 +4,7 @@
  * as there is room again.
  */
 import type { Writable } from 'node:stream';
+import { counted } from '../protocol/counted.ts';
 
 /** Bytes that may wait for the reader. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
@@ -23,7 +24,8 @@ export class LogSink {
       this.#dropped++;
       return;
     }
-    const note = this.#dropped === 0 ? '' : `${this.#dropped} lines of the log were dropped\n`;
+    const note =
+      this.#dropped === 0 ? '' : `dropped ${counted(this.#dropped, 'line')} of the log\n`;
     this.#dropped = 0;
     this.#target.write(note + text);
   }

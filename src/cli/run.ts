@@ -1,4 +1,5 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
+import { counted } from '../protocol/counted.ts';
 import { type ClientObserver, type Drained, Server } from '../server.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
@@ -188,7 +189,8 @@ function reloadTokens(server: Server, { tokens }: Settings, log: (text: string) 
   }
   server.setTokens(read.tokens);
   for (const warning of read.warnings) log(warning);
-  log(`read ${read.tokens.client.length} tokens and ${read.tokens.admin.length} admin tokens`);
+  const { client, admin } = read.tokens;
+  log(`read ${counted(client.length, 'token')} and ${counted(admin.length, 'admin token')}`);
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {

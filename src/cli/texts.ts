@@ -1,4 +1,5 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
+import { counted } from '../protocol/counted.ts';
 import type { Eviction } from '../protocol/eviction.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerCounts, type ServerOptions } from '../server.ts';
 import type { SessionLock } from '../session/lock-record.ts';
@@ -69,7 +70,7 @@ export function exposureWarning(place: string): string {
 export function evictionLine({ session, lock, locks }: Eviction, by: string): string {
   if (lock !== undefined) return `${by} evicts ${lockName(lock)}`;
   const namespace = JSON.stringify(session.namespace.name);
-  return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${locks} locks`;
+  return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${counted(locks, 'lock')}`;
 }
 
 /** Why the server could not start, and what to do. */
@@ -122,7 +123,7 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
 
 /** The system lets the process have fewer connections than were asked for. */
 export function openFilesWarning(maxConnections: number): string {
-  return `no more than ${maxConnections} connections: the limit of open files (ulimit -n) has no room for more`;
+  return `no more than ${counted(maxConnections, 'connection')}: the limit of open files (ulimit -n) has no room for more`;
 }
 
 /** Somebody was turned away. */
@@ -147,17 +148,27 @@ export function wrongTokenLine(client: string, untold: number): string {
 }
 
 export function statsLine(counts: ServerCounts): string {
-  return `${counts.connections} connections, ${counts.namespaces} namespaces, ${counts.sessions} sessions, ${counts.acquired} locks held, ${counts.enqueued} waiting`;
+  const { connections, namespaces, sessions, acquired, enqueued } = counts;
+  return [
+    counted(connections, 'connection'),
+    counted(namespaces, 'namespace'),
+    counted(sessions, 'session'),
+    `${counted(acquired, 'lock')} held`,
+    `${enqueued} waiting`,
+  ].join(', ');
 }
 
 /** How far a drain is. */
 export function drainLine(holders: number, { acquired }: ServerCounts): string {
-  return `draining: ${holders} sessions hold ${acquired} locks`;
+  const verb = holders === 1 ? 'holds' : 'hold';
+  return `draining: ${counted(holders, 'session')} ${verb} ${counted(acquired, 'lock')}`;
 }
 
 /** How a drain, or a stop, has ended. */
 export function stoppedLine(cutOff: number): string {
-  return cutOff === 0 ? 'stopped' : `stopped; ${cutOff} sessions that held locks were cut off`;
+  if (cutOff === 0) return 'stopped';
+  const verb = cutOff === 1 ? 'was' : 'were';
+  return `stopped; ${counted(cutOff, 'session')} that held locks ${verb} cut off`;
 }
 
 export function stallLine({ stallMs, untold }: StallReport): string {
@@ -165,7 +176,7 @@ export function stallLine({ stallMs, untold }: StallReport): string {
 }
 
 function andMore(untold: number): string {
-  return untold === 0 ? '' : `, and ${untold} more times since the last such line`;
+  return untold === 0 ? '' : `, and ${counted(untold, 'more time')} since the last such line`;
 }
 
 /** A lock in a log line: who, where and what. */

@@ -1,4 +1,5 @@
 /** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
+import { counted } from '../protocol/counted.ts';
 import type { Drain } from '../session/drain.ts';
 import type { Namespace, Namespaces } from '../session/namespace.ts';
 import { VERSION } from '../version.ts';
@@ -133,7 +134,7 @@ function* namespaceLines(namespaces: Namespaces): Generator<string> {
     }
     const { acquired, enqueued } = table.size;
     // As JSON, so that a name with line breaks can't draw a page of its own.
-    yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${sessions.size} sessions`;
+    yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${counted(sessions.size, 'session')}`;
   }
 }
 

@@ -39,7 +39,7 @@ test('past a bound, lines are dropped, and how many is told when there is room a
   }
   const kept = reader.taken.length;
   sink.write('back\n');
-  assert.equal(reader.taken.at(-1), `${3000 - kept} lines of the log were dropped\nback\n`);
+  assert.equal(reader.taken.at(-1), `dropped ${3000 - kept} lines of the log\nback\n`);
 });
 
 test('a flush ends when all is read, or when the time is over', async () => {

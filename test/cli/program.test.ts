@@ -5,7 +5,14 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
-import { listenFailure, stuckLine, wrongTokenLine } from '../../src/cli/texts.ts';
+import {
+  drainLine,
+  listenFailure,
+  statsLine,
+  stoppedLine,
+  stuckLine,
+  wrongTokenLine,
+} from '../../src/cli/texts.ts';
 import { VERSION } from '../../src/version.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
@@ -81,6 +88,14 @@ test('a guess is told with how many there were since the last such line', () => 
   assert.match(wrongTokenLine('::1', 7), /known, and 7 more times since the last such line$/);
 });
 
+test('one of a thing is not told as several', () => {
+  const counts = { connections: 1, namespaces: 1, sessions: 1, acquired: 1, enqueued: 1 };
+  assert.equal(statsLine(counts), '1 connection, 1 namespace, 1 session, 1 lock held, 1 waiting');
+  assert.equal(drainLine(2, { ...counts, acquired: 3 }), 'draining: 2 sessions hold 3 locks');
+  assert.match(stoppedLine(2), /2 sessions that held locks were cut off$/);
+  assert.match(wrongTokenLine('::1', 1), /, and 1 more time since the last such line$/);
+});
+
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} says goodbye to every client, and releases everything`, async (t) => {
     const options = ['--log-clients', '--log-locks', '--drain-timeout', '0'];
@@ -100,8 +115,8 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     assert.match(program.stdout, /client 127\.0\.0\.1:\d+ connected \(websocket\)\n/);
     assert.ok(program.stdout.includes(`acquired lock ${id} of 127.0.0.1:`));
     assert.match(program.stdout, /ended lock \d+ of \S+ in "default": write \["a"\]\n/);
-    assert.match(program.stdout, new RegExp(`${signal}: stopping .* 1 locks held, .*\n`));
-    assert.match(program.stdout, /stopped; 1 sessions that held locks were cut off\n$/);
+    assert.match(program.stdout, new RegExp(`${signal}: stopping .* 1 lock held, .*\n`));
+    assert.match(program.stdout, /stopped; 1 session that held locks was cut off\n$/);
     assert.equal(program.stderr, '');
   });
 }

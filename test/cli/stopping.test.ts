@@ -10,7 +10,7 @@ test('a holder that releases in time is not cut off: exit code 0', async (t) => 
   const client = await LineClient.connect(t, await program.port());
   await client.ask(lock(write('a')));
   program.child.kill('SIGTERM');
-  await program.logged(/SIGTERM: stopping .*\n.* draining: 1 sessions hold 1 locks\n/);
+  await program.logged(/SIGTERM: stopping .*\n.* draining: 1 session holds 1 lock\n/);
   assert.match(JSON.stringify(await client.next()), /"draining"/);
   client.send({ action: 'release' });
   assert.equal((await client.ended()).length, 2);
@@ -27,7 +27,7 @@ test('a holder that does not release in time is cut off: exit code 3', async (t)
   assert.match(JSON.stringify(await client.ended()), /"draining".*"shutting_down"/);
   client.socket.end();
   assert.equal(await program.ended(), 3);
-  assert.match(program.stdout, /Z stopped; 1 sessions that held locks were cut off\n$/);
+  assert.match(program.stdout, /Z stopped; 1 session that held locks was cut off\n$/);
 });
 
 test('a program that stands still expires nobody who has spoken meanwhile', async (t) => {

@@ -100,7 +100,7 @@ test('SIGHUP reads the files again; a bad one keeps the tokens; none of them is 
 
   writeFileSync(file, OTHER);
   program.child.kill('SIGHUP');
-  await program.logged(/Z read 1 tokens and 1 admin tokens\n/);
+  await program.logged(/Z read 1 token and 1 admin token\n/);
   assert.equal(codeOf((await greet(OTHER)).reply), undefined);
   assert.equal(codeOf(await client.ask({ action: 'ping' })), undefined, 'who has entered stays');
 

@@ -34,7 +34,7 @@ test('GET / names namespaces as JSON: odd names stay on their line', async (t) =
   const listed = body.split('\n').filter((line) => line.includes(' held, '));
   assert.deepEqual(
     listed,
-    names.map((name) => `  ${JSON.stringify(name)}: 0 held, 0 waiting, 1 sessions`),
+    names.map((name) => `  ${JSON.stringify(name)}: 0 held, 0 waiting, 1 session`),
   );
 });
 
