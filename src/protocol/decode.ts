@@ -76,8 +76,12 @@ export function isRefused(decoded: Request | Refused): decoded is Refused {
   return 'refusal' in decoded;
 }
 
-/** The JSON object that `text` is, or a refusal. Also what v1 begins with. */
-export function parseObject(text: string): JsonObject | Refusal {
+/**
+ * The JSON object that `text` is, or a refusal. Also what v1 begins with.
+ *
+ * @param example what else could be sent, for whoever sent something that is no object
+ */
+export function parseObject(text: string, example = '{"action":"help"}'): JsonObject | Refusal {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -86,7 +90,7 @@ export function parseObject(text: string): JsonObject | Refusal {
     return new Refusal('bad_json', `bad JSON: ${reason}`);
   }
   if (isObject(value)) return value;
-  return new Refusal('bad_json', 'a message must be one JSON object, such as {"action":"help"}');
+  return new Refusal('bad_json', `a message must be one JSON object, such as ${example}`);
 }
 
 function decodeBody(

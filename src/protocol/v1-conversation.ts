@@ -109,7 +109,7 @@ export class V1Conversation implements Conversation, Peer {
     const usual = readUsual(text, this.#host.limits);
     if (usual?.action === 'lock') return this.#lockAs(usual.resources);
     if (usual?.action === 'release') return this.#releaseIt();
-    const message = parseObject(text);
+    const message = parseObject(text, '{"action":"release"}');
     if (message instanceof Refusal) return message.message;
     const { action } = message;
     if (action === 'lock') {

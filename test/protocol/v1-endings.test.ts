@@ -22,7 +22,7 @@ const BAD: [string, string | Buffer, RegExp][] = [
   ['half an object', '{"action":"lock"', /JSON/],
   ['single quotes', "{'action':'lock'}", /JSON/],
   ['a byte order mark', '\ufeff{"action":"release"}', /JSON/],
-  ['null', 'null', /object/],
+  ['null', 'null', /must be one JSON object, such as \{"action":"release"\}$/],
   ['a number', '1', /object/],
   ['a string', '"lock"', /object/],
   ['an array', '[{"action":"lock"}]', /object/],
