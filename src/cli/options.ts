@@ -135,7 +135,7 @@ export const OPTIONS = [
     type: 'integer',
     value: 'MS',
     default: String(DEFAULT_DRAIN_TIMEOUT_MS),
-    help: 'how long a stop waits for held locks; 0 to stop at once',
+    help: 'how long a stop waits for held locks; 0 for not at all',
   },
   { flag: 'log-clients', type: 'switch', default: 'false', help: 'log clients that come and go' },
   { flag: 'log-locks', type: 'switch', default: 'false', help: 'log what happens to locks' },

@@ -46,11 +46,12 @@ Started by systemd with sockets (LISTEN_FDS), it listens on those and on nothing
 SIGHUP: reads tokens, certificate and key again; who is connected stays. Without any of those
 files it is as SIGTERM.
 SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
---drain-timeout, and stops; a second one ends at once.
+--drain-timeout, and stops. Saying goodbye may take five seconds more, with a timeout of 0 as well.
+A second one ends at once.
 
 Exit codes: 0 stopped, and nobody was cut off; 1 could not listen; 2 a mistake in the options;
 3 stopped, and clients that held locks were cut off; 70 a fault in the server, which then can't
-trust its locks; 130 or 143 ended by a second signal.
+trust its locks; 130 or 143 ended by a second signal; 134 (SIGABRT) out of memory.
 `;
 }
 
