@@ -39,6 +39,8 @@ export interface ClientObserver {
 export interface StrangerObserver {
   /** Somebody showed a token that is not known. */
   wrongToken(client: string): void;
+  /** The handshake of TLS failed for what a client said, whose address may be gone already. */
+  handshakeFailed(why: string, client: string | undefined): void;
 }
 
 export interface ServerOptions {
@@ -287,6 +289,7 @@ export class Server {
     };
     return new Doors(options, {
       arrived: () => this.#clock.arrived?.(),
+      handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
       welcome: (guest) => this.#welcome(guest),
       full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
@@ -302,6 +305,11 @@ export class Server {
   #turnedAway(stranger: Stranger, client: string): void {
     this.#host.counters.strangers[stranger]++;
     if (stranger === 'wrong_token') this.#options.strangerObserver?.wrongToken(client);
+  }
+
+  #handshakeFailed(why: string | undefined, client: string | undefined): void {
+    this.#host.counters.strangers.no_handshake++;
+    if (why !== undefined) this.#options.strangerObserver?.handshakeFailed(why, client);
   }
 
   #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {

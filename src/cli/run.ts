@@ -11,6 +11,7 @@ import {
   evictionLine,
   exposureWarning,
   fullLine,
+  handshakeLine,
   helpText,
   listenFailure,
   lockName,
@@ -101,6 +102,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     stuckObserver: seldom((_untold, error) => log(stuckLine(error))),
     strangerObserver: {
       wrongToken: seldom((untold, client) => log(wrongTokenLine(client, untold))),
+      handshakeFailed: seldom((untold, client, error) => log(handshakeLine(client, error, untold))),
     },
     tokens: tokens.client,
     adminTokens: tokens.admin,

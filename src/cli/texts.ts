@@ -148,6 +148,16 @@ export function wrongTokenLine(client: string, untold: number): string {
   return `${client} showed a token that is not known${andMore(untold)}`;
 }
 
+/**
+ * Somebody did not get through the handshake of TLS.
+ *
+ * @param untold how often that happened since the last such line
+ */
+export function handshakeLine(why: string, client: string | undefined, untold: number): string {
+  const whose = client === undefined ? '' : ` with ${client}`;
+  return `a TLS handshake${whose} failed (${why})${andMore(untold)}`;
+}
+
 export function statsLine(counts: ServerCounts): string {
   const { connections, namespaces, sessions, acquired, enqueued } = counts;
   return [

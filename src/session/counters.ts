@@ -45,7 +45,7 @@ export class Counters {
     draining: 0,
   };
   /** Those who were not let in, by what was wrong with what they showed. */
-  readonly strangers = { no_token: 0, wrong_token: 0 };
+  readonly strangers = { no_token: 0, wrong_token: 0, no_handshake: 0 };
   readonly waits = new WaitHistogram();
   /** Error replies by their code, for those codes that there were. */
   readonly refusals = new Map<string, number>();

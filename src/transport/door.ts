@@ -4,7 +4,11 @@
  */
 import type { Buffer } from 'node:buffer';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import {
+  createServer as createTlsServer,
+  type TLSSocket,
+  type Server as TlsServer,
+} from 'node:tls';
 import { type TakenPath, takePath } from './socket-path.ts';
 
 /** What TLS needs, in PEM. */
@@ -35,6 +39,8 @@ export interface DoorOptions {
 export interface DoorKeeper {
   /** Somebody is at the door; what it sends is not known yet. */
   arrived(): void;
+  /** Somebody did not come in: the handshake of TLS failed, or took too long. */
+  handshakeFailed(error: Error, socket: TLSSocket): void;
   /** Somebody came in: a socket with an `error` listener, half-open allowed. */
   welcome(socket: Socket, door: Door): void;
   /** Somebody was cut at once: too many are at the door already. */
@@ -69,7 +75,8 @@ export class Door {
       this.#handshaking.delete(endsOf(socket));
       enter(socket);
     };
-    this.#tls = options.tls && createSecureLayer(options.tls, options.handshakeMs, enterSecured);
+    this.#tls =
+      options.tls && createSecureLayer(options.tls, options.handshakeMs, keeper, enterSecured);
     this.#server = createServer({
       // Half-open, because whoever sent all it had to say may still wait for the answer.
       allowHalfOpen: true,
@@ -184,6 +191,7 @@ export function addressName(address: string, port: number): string {
 function createSecureLayer(
   files: TlsFiles,
   handshakeMs: number,
+  keeper: DoorKeeper,
   enter: (socket: Socket) => void,
 ): TlsServer {
   const server = createTlsServer({
@@ -194,8 +202,11 @@ function createSecureLayer(
     rejectUnauthorized: files.ca !== undefined,
   });
   server.on('secureConnection', enter);
-  // A handshake that failed, or took too long: node:tls leaves the connection to us.
-  server.on('tlsClientError', (_error, socket) => socket.destroy());
+  // node:tls leaves the connection to us.
+  server.on('tlsClientError', (error, socket) => {
+    keeper.handshakeFailed(error, socket);
+    socket.destroy();
+  });
   return server;
 }
 

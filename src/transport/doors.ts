@@ -3,6 +3,7 @@
  * he is called, whether he is on this machine, and whether a web page could have sent him.
  */
 import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { addressName, Door, type Place, type TlsFiles } from './door.ts';
 
 export interface DoorsOptions {
@@ -23,6 +24,11 @@ export interface DoorsOptions {
 /** What becomes of whoever comes in; see `DoorKeeper`. */
 export interface DoorsKeeper {
   arrived(): void;
+  /**
+   * @param why undefined when the peer left or fell silent: it may only have tried whether the port is open
+   * @param client undefined when its address is gone with its connection
+   */
+  handshakeFailed(why: string | undefined, client: string | undefined): void;
   /** Somebody came in: a socket with an `error` listener, half-open allowed. */
   welcome(socket: Socket): void;
   full(): void;
@@ -114,6 +120,13 @@ export class Doors {
       { place, tls, handshakeMs, maxConnections },
       {
         arrived: () => keeper.arrived(),
+        handshakeFailed: (error, socket) => {
+          const isGone = socket.remoteAddress === undefined;
+          keeper.handshakeFailed(
+            whyOf(error, socket),
+            isGone ? undefined : this.clientName(socket),
+          );
+        },
         welcome: (socket, door) => {
           this.#doorOf.set(socket, door);
           keeper.welcome(socket);
@@ -130,6 +143,14 @@ function placesOf({ host, port, tcp, socket, fds }: DoorsOptions): Place[] {
   const places: Place[] = tcp ? [{ host, port }] : [];
   if (socket !== undefined) places.push({ mode: DEFAULT_SOCKET_MODE, ...socket });
   return places;
+}
+
+/** Why a handshake failed, in the words of OpenSSL, if it was for what the peer said. */
+function whyOf(error: Error, { authorizationError }: TLSSocket): string | undefined {
+  // Of a certificate that is not trusted node:tls says nothing but that the connection is gone.
+  if (authorizationError) return String(authorizationError);
+  // The message is a line of file names with the reason in its midst.
+  return 'reason' in error ? String(error.reason) : undefined;
 }
 
 function isLoopback({ address }: Door): boolean {

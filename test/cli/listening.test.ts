@@ -25,6 +25,8 @@ test('SIGHUP reads certificate and key again, and cuts nobody off', async (t) =>
     await once(socket, 'secureConnect');
     return LineClient.on(t, socket);
   };
+  connect(Number(port), '127.0.0.1').resume().write('GET / HTTP/1.1\r\n\r\n');
+  await program.logged(/Z a TLS handshake with 127\.0\.0\.1:\d+ failed \(http request\)\n/);
   const before = await secure(first.cert);
   await before.ask(lock(write('a')));
 

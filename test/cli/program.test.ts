@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
 import {
   drainLine,
+  handshakeLine,
   listenFailure,
   statsLine,
   stoppedLine,
@@ -85,6 +86,9 @@ test('a connection that could not be accepted is told with what to do', () => {
 
 test('a guess is told with how many there were since the last such line', () => {
   assert.equal(wrongTokenLine('::1', 0), '::1 showed a token that is not known');
+  const failed = handshakeLine('http request', '::1:7', 2);
+  assert.match(failed, /^a TLS handshake with ::1:7 failed \(http request\), and 2 more times /);
+  assert.equal(handshakeLine('why', undefined, 0), 'a TLS handshake failed (why)');
   assert.match(wrongTokenLine('::1', 7), /known, and 7 more times since the last such line$/);
 });
 

@@ -54,6 +54,54 @@ test('lines, HTTP and WebSocket are served inside TLS', async (t) => {
   assert.match(server.places[0] ?? '', /^127\.0\.0\.1:\d+ \(TLS\)$/);
 });
 
+const TLS_1_1 = {
+  host: 'localhost',
+  maxVersion: 'TLSv1.1',
+  minVersion: 'TLSv1',
+  ciphers: 'DEFAULT@SECLEVEL=0',
+} as const;
+
+test('handshakes that fail are counted, and told of with why, unless the client just left', async (t) => {
+  const folder = temporaryFolder(t);
+  const [own, friend] = [makeCertificate(folder, 'server'), makeCertificate(folder, 'friend')];
+  const told: string[] = [];
+  const { port, secure } = await startTls(t, {
+    tls: { cert: own.cert, key: own.key, ca: friend.cert },
+    strangerObserver: {
+      wrongToken: () => assert.fail('no token is wanted here'),
+      handshakeFailed: (why, client) => told.push(`${why}, ${client}`),
+    },
+  });
+  const leaving = connect(port, '127.0.0.1');
+  await once(leaving, 'connect');
+  leaving.resetAndDestroy();
+  const plain = connect(port, '127.0.0.1');
+  plain.resume().write('GET / HTTP/1.1\r\n\r\n');
+  await once(plain, 'connect');
+  const { localPort } = plain;
+  await once(plain, 'close');
+  const ca = own.cert;
+  for (const how of [{ ca }, { ca, cert: own.cert, key: own.key }, { ca, ...TLS_1_1 }]) {
+    const socket = connectTls({ host: 'localhost', port, ...how });
+    socket.resume();
+    // Some hear why, others are just cut.
+    await once(socket, 'close').catch(() => {});
+  }
+  const guest = await secure({ ca, cert: friend.cert, key: friend.key });
+  guest.sendRaw('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  let line = '';
+  while (!line.startsWith('locktopus_strangers_total{cause="no_handshake"}')) {
+    line = await guest.nextLine();
+  }
+  assert.match(line, / 5$/);
+  const [http, none, unknown, version, ...rest] = told;
+  assert.equal(http, `http request, 127.0.0.1:${localPort}`);
+  assert.match(none ?? '', /^peer did not return a certificate, 127\.0\.0\.1:\d+$/);
+  assert.equal(unknown, 'DEPTH_ZERO_SELF_SIGNED_CERT, undefined');
+  assert.match(version ?? '', /version|protocol/);
+  assert.deepEqual(rest, []);
+});
+
 test('plain text and old versions of TLS are not served, and cost nothing', async (t) => {
   const { server, port, own, secure } = await startTls(t);
   for (const bytes of ['{"action":"ping"}\n', 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n']) {
@@ -67,14 +115,7 @@ test('plain text and old versions of TLS are not served, and cost nothing', asyn
     await once(socket, 'close');
     assert.doesNotMatch(received, /ping|HTTP/);
   }
-  const old = connectTls({
-    port,
-    host: 'localhost',
-    ca: own.cert,
-    maxVersion: 'TLSv1.1',
-    minVersion: 'TLSv1',
-    ciphers: 'DEFAULT@SECLEVEL=0',
-  });
+  const old = connectTls({ ...TLS_1_1, port, ca: own.cert });
   await assert.rejects(once(old, 'secureConnect'));
   assert.equal((await (await secure()).ask({ action: 'ping' })).action, 'ping');
   assert.equal(server.counts.connections, 1);

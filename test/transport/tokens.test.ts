@@ -245,7 +245,10 @@ test('a good token does not stand in for a page that may not connect', async (t)
 test('who is not let in is counted by why, and guessers are told of, whether they wait or not', async (t) => {
   const guessers: string[] = [];
   const { port } = await setUp(t, {
-    strangerObserver: { wrongToken: (client) => guessers.push(client) },
+    strangerObserver: {
+      wrongToken: (client) => guessers.push(client),
+      handshakeFailed: () => assert.fail('there is no TLS here'),
+    },
   });
   const leave = async (guesser: Socket, guess: string): Promise<string> => {
     const name = `127.0.0.1:${guesser.localPort}`;
