@@ -5,7 +5,7 @@
  * clients and faults again (not the same timing: that is the machine's).
  */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type ChaosReport, runChaos } from './run.ts';
 
@@ -14,6 +14,15 @@ const SECONDS = Number(process.env.CHAOS_SECONDS ?? 3);
 const PLACES = Number(process.env.CHAOS_PLACES ?? 20);
 /** Longer than any abandon timeout, wait or hold of the clients. */
 const PATIENCE_MS = 20_000;
+
+/** What keeps this process from its end, once all is done, is told rather than waited for. */
+after(() => {
+  const tell = (): never => {
+    console.error('still open:', process.getActiveResourcesInfo());
+    process.exit(1);
+  };
+  setTimeout(tell, 10_000).unref();
+});
 
 function seedFor(t: TestContext): number {
   const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);

@@ -49,6 +49,8 @@ interface Crew {
   readonly name: string;
   readonly child: ChildProcess;
   readonly historyPath: string;
+  /** What it printed: nothing, unless something went wrong. */
+  output: string;
   isKilled: boolean;
 }
 
@@ -116,10 +118,21 @@ class Chaos {
     const seed = this.#options.seed + 1000 * (this.#crews.length + 1);
     const orders: Orders = { ...rest, name, seed, historyPath };
     const args = ['--import', 'tsx', CLIENT_PROCESS, JSON.stringify(orders)];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    this.#t.after(() => child.kill('SIGKILL'));
-    this.#crews.push({ name, child, historyPath, isKilled: false });
-    await once(child, 'message');
+    // No pipe of ours is handed on: a helper of tsx that outlives its process would keep it open, and
+    // with it whoever waits for our end.
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const crew: Crew = { name, child, historyPath, output: '', isKilled: false };
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (crew.output += text));
+    }
+    this.#t.after(() => {
+      child.kill('SIGKILL');
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    });
+    this.#crews.push(crew);
+    await Promise.race([once(child, 'message'), once(child, 'exit')]);
+    if (child.exitCode !== null) throw new Error(`client process ${name} failed: ${crew.output}`);
   }
 
   async #fault(server: Program, hire: () => Promise<void>): Promise<void> {
@@ -147,13 +160,14 @@ class Chaos {
   }
 
   /** Lets what is open come to its end. A process that ends by a mistake of its own is a failure. */
-  async #dismiss({ child, isKilled, name }: Crew): Promise<void> {
+  async #dismiss(crew: Crew): Promise<void> {
+    const { child, isKilled, name } = crew;
     if (isKilled) return;
     if (child.exitCode === null) {
       child.send('finish');
       await once(child, 'exit');
     }
-    if (child.exitCode !== 0) throw new Error(`client process ${name} failed`);
+    if (child.exitCode !== 0) throw new Error(`client process ${name} failed: ${crew.output}`);
   }
 
   #count(fault: string): void {

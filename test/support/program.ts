@@ -41,7 +41,12 @@ export class Program {
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
-    t.after(() => this.child.kill('SIGKILL'));
+    t.after(() => {
+      this.child.kill('SIGKILL');
+      // A helper of tsx may outlive it, and would keep them open.
+      this.child.stdout?.destroy();
+      this.child.stderr?.destroy();
+    });
   }
 
   /**
