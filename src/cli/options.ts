@@ -4,7 +4,7 @@ import {
   DEFAULT_HOST,
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
-} from '../server.ts';
+} from '../server-options.ts';
 import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
 import { hostFault, originFault } from '../transport/visitor-rules.ts';
 

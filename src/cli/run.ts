@@ -1,6 +1,7 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
 import { counted } from '../protocol/counted.ts';
-import { type ClientObserver, type Drained, Server } from '../server.ts';
+import { type Drained, Server } from '../server.ts';
+import type { ClientObserver } from '../server-options.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';

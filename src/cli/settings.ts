@@ -3,7 +3,7 @@
  * a sentence for the user out. A flag wins over its environment variable, that over the default.
  */
 import { parseArgs } from 'node:util';
-import type { ServerOptions } from '../server.ts';
+import type { ServerOptions } from '../server-options.ts';
 import type { Limits } from '../session/limits.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';

@@ -1,7 +1,8 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
 import { counted } from '../protocol/counted.ts';
 import type { Eviction } from '../protocol/eviction.ts';
-import { DEFAULT_HOST, DEFAULT_PORT, type ServerCounts, type ServerOptions } from '../server.ts';
+import type { ServerCounts } from '../server.ts';
+import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import type { StallReport } from '../session/stall-meter.ts';
 import type { Resource } from '../table/resource.ts';

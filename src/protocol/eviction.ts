@@ -5,6 +5,9 @@
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { Session } from '../session/session.ts';
+import type { Answers } from './answers.ts';
+import type { Channel } from './channel.ts';
+import type { ConversationHost } from './conversation-host.ts';
 import type { EvictRequest } from './messages.ts';
 import { Refusal } from './refusal.ts';
 
@@ -22,8 +25,32 @@ export interface AdminObserver {
   evicted(eviction: Eviction, by: string): void;
 }
 
+/** @param isAdmin whether whoever asks may do so */
+export function answerEvict(
+  request: EvictRequest,
+  namespace: Namespace,
+  isAdmin: boolean,
+  { access, adminObserver }: ConversationHost,
+  channel: Channel,
+  answers: Answers,
+): void {
+  // Whatever it is about is looked for among all there is.
+  channel.rest();
+  const eviction = isAdmin
+    ? findEviction(request, namespace)
+    : new Refusal('forbidden', access.forbiddenMessage);
+  if (eviction instanceof Refusal) {
+    answers.refuse('evict', request.ref, eviction);
+    return;
+  }
+  // The answer comes first: what this lets through may be a lock of this session.
+  answers.fields('evict', request.ref, evictionFields(eviction));
+  adminObserver?.evicted(eviction, channel.client);
+  evict(eviction);
+}
+
 /** What `request` is about, if there is such a thing in that namespace. Changes nothing. */
-export function findEviction(request: EvictRequest, namespace: Namespace): Eviction | Refusal {
+function findEviction(request: EvictRequest, namespace: Namespace): Eviction | Refusal {
   const { id, sessionId } = request;
   if (id !== undefined) {
     const lock = namespace.lockById(id);
@@ -36,14 +63,14 @@ export function findEviction(request: EvictRequest, namespace: Namespace): Evict
 }
 
 /** The answer, as fields to be put after its action and ref. */
-export function evictionFields({ session, lock, locks }: Eviction): object {
+function evictionFields({ session, lock, locks }: Eviction): object {
   return lock === undefined
     ? { sessionId: String(session.id), locks }
     : { id: String(lock.id), locks };
 }
 
 /** Does it: the victim is told, then those who get what it had. */
-export function evict({ session, lock }: Eviction): void {
+function evict({ session, lock }: Eviction): void {
   if (lock === undefined) session.evict();
   else session.evictLock(lock);
 }

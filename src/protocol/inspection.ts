@@ -6,6 +6,8 @@
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { Place } from '../table/look.ts';
+import type { Answers } from './answers.ts';
+import type { Channel } from './channel.ts';
 import { MAX_LISTED, resourceFields, wordFields } from './lock-fields.ts';
 import type { InspectRequest } from './messages.ts';
 import { Refusal } from './refusal.ts';
@@ -13,16 +15,23 @@ import { Refusal } from './refusal.ts';
 /** Bytes after which an answer ends, though it could have more locks. */
 const MAX_ANSWER_LENGTH = 256 * 1024;
 
-/**
- * The lines of the answer, as fields to be put after its action and ref.
- *
- * @param nowMs the time by the server's clock
- */
-export function inspect(
+/** @param nowMs the time by the server's clock */
+export function answerInspect(
   request: InspectRequest,
   namespace: Namespace,
   nowMs: number,
-): object[] | Refusal {
+  channel: Channel,
+  answers: Answers,
+): void {
+  const lines = inspect(request, namespace, nowMs);
+  // It may have walked past as many locks as there are.
+  channel.rest();
+  if (lines instanceof Refusal) answers.refuse('inspect', request.ref, lines);
+  else for (const line of lines) answers.fields('inspect', request.ref, line);
+}
+
+/** The lines of the answer, as fields to be put after its action and ref. */
+function inspect(request: InspectRequest, namespace: Namespace, nowMs: number): object[] | Refusal {
   if (request.id === undefined) return inspectPath(request, namespace, nowMs);
   const lock = namespace.lockById(request.id);
   if (lock === undefined) {

@@ -17,30 +17,25 @@ import type { Channel, Conversation, EndReason } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
 import { Entry, type NoEntry, refOf } from './entry.ts';
-import { evict, evictionFields, findEviction } from './eviction.ts';
+import { answerEvict } from './eviction.ts';
 import { helpLines } from './help.ts';
-import { inspect } from './inspection.ts';
+import { answerInspect } from './inspection.ts';
 import { answerLock, answerRelease } from './lock-requests.ts';
-import type {
-  Action,
-  EvictRequest,
-  HelloRequest,
-  InspectRequest,
-  PlainRequest,
-  Request,
-  WatchRequest,
-} from './messages.ts';
+import type { Action, HelloRequest, Request } from './messages.ts';
 import { DRAINING, Refusal, tooSlow } from './refusal.ts';
 import { helloFields, statsFields } from './session-fields.ts';
 import { stateOf } from './session-locks.ts';
 import { readUsual } from './usual-requests.ts';
-import { Watching } from './watching.ts';
+import { answerWatch, Watching } from './watching.ts';
 
 /** Where a client goes that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';
 
 /** What a session is like whose client doesn't say otherwise in its `hello`. */
 export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeoutMs'>;
+
+/** What does nothing to the session's own locks: looking on, and reaching for those of others. */
+type OtherRequest = Exclude<Request, { action: 'lock' | 'release' | 'hello' | 'bye' }>;
 
 export class SessionConversation implements Conversation, Peer {
   readonly #host: ConversationHost;
@@ -195,18 +190,38 @@ export class SessionConversation implements Conversation, Peer {
       case 'hello':
         this.#hello(request);
         break;
+      case 'bye':
+        this.#answers.fields('bye', request.ref, {});
+        this.#session?.end();
+        this.#end('goodbye');
+        break;
+      default:
+        this.#answerOther(request, this.#current());
+    }
+  }
+
+  #answerOther(request: OtherRequest, { namespace }: Session): void {
+    const [host, channel, answers] = [this.#host, this.#channel, this.#answers];
+    switch (request.action) {
       case 'inspect':
-        this.#inspect(request);
+        answerInspect(request, namespace, host.clock.now(), channel, answers);
         break;
       case 'watch':
       case 'unwatch':
-        this.#watch(request);
+        this.#watching ??= new Watching(channel, namespace);
+        answerWatch(request, this.#watching, host.limits.maxWatches, answers);
         break;
       case 'evict':
-        this.#evict(request);
+        answerEvict(request, namespace, this.#entry.isAdmin, host, channel, answers);
         break;
-      default:
-        this.#plain(request);
+      case 'ping':
+        answers.fields('ping', request.ref, {});
+        break;
+      case 'help':
+        for (const line of helpLines(VERSION)) answers.fields('help', request.ref, line);
+        break;
+      case 'stats':
+        answers.fields('stats', request.ref, statsFields(namespace));
     }
   }
 
@@ -275,66 +290,6 @@ export class SessionConversation implements Conversation, Peer {
       const message = `nothing was heard for ${heartbeatMs} ms, which is longer than was promised`;
       this.#endWith('silent', new Refusal('silent', message));
     });
-  }
-
-  #inspect(request: InspectRequest): void {
-    const lines = inspect(request, this.#current().namespace, this.#host.clock.now());
-    // It may have walked past as many locks as there are.
-    this.#channel.rest();
-    if (lines instanceof Refusal) this.#answers.refuse('inspect', request.ref, lines);
-    else for (const line of lines) this.#answers.fields('inspect', request.ref, line);
-  }
-
-  #watch({ action, ref, path }: WatchRequest): void {
-    this.#watching ??= new Watching(this.#channel, this.#current().namespace);
-    const { maxWatches } = this.#host.limits;
-    const isNew = action === 'watch' && !this.#watching.has(path);
-    if (isNew && this.#watching.count >= maxWatches) {
-      const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
-      this.#answers.refuse(action, ref, new Refusal('too_many_watches', message));
-      return;
-    }
-    if (action === 'watch') this.#watching.add(path);
-    else this.#watching.remove(path);
-    this.#answers.fields(action, ref, { path });
-  }
-
-  #evict(request: EvictRequest): void {
-    const { access, adminObserver } = this.#host;
-    const { namespace } = this.#current();
-    // Whatever it is about is looked for among all there is.
-    this.#channel.rest();
-    const eviction = this.#entry.isAdmin
-      ? findEviction(request, namespace)
-      : new Refusal('forbidden', access.forbiddenMessage);
-    if (eviction instanceof Refusal) {
-      this.#answers.refuse('evict', request.ref, eviction);
-      return;
-    }
-    // The answer comes first: what this lets through may be a lock of this session.
-    this.#answers.fields('evict', request.ref, evictionFields(eviction));
-    adminObserver?.evicted(eviction, this.#channel.client);
-    evict(eviction);
-  }
-
-  #plain({ action, ref }: PlainRequest): void {
-    if (action === 'bye') {
-      this.#answers.fields(action, ref, {});
-      this.#session?.end();
-      this.#end('goodbye');
-      return;
-    }
-    const session = this.#current();
-    switch (action) {
-      case 'ping':
-        this.#answers.fields(action, ref, {});
-        return;
-      case 'help':
-        for (const line of helpLines(VERSION)) this.#answers.fields(action, ref, line);
-        return;
-      case 'stats':
-        this.#answers.fields(action, ref, statsFields(session.namespace));
-    }
   }
 
   #refuse({ refusal, action, ref }: Refused): void {

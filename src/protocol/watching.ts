@@ -7,8 +7,29 @@ import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { LockEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
+import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
 import { resourceFields, wordFields } from './lock-fields.ts';
+import type { WatchRequest } from './messages.ts';
+import { Refusal } from './refusal.ts';
+
+/** @param maxWatches paths that a connection may watch at a time */
+export function answerWatch(
+  { action, ref, path }: WatchRequest,
+  watching: Watching,
+  maxWatches: number,
+  answers: Answers,
+): void {
+  const isNew = action === 'watch' && !watching.has(path);
+  if (isNew && watching.count >= maxWatches) {
+    const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
+    answers.refuse(action, ref, new Refusal('too_many_watches', message));
+    return;
+  }
+  if (action === 'watch') watching.add(path);
+  else watching.remove(path);
+  answers.fields(action, ref, { path });
+}
 
 /** Unread bytes from which on a client counts as slow. */
 const MAX_UNREAD_BYTES = 64 * 1024;

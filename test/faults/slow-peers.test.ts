@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { Server, ServerOptions } from '../../src/server.ts';
+import type { Server } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';

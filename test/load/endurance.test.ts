@@ -1,7 +1,7 @@
 /** What other lock servers crawl or die of: long paths, long queues, long-held locks, many names. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { ServerOptions } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
 import { NOTHING_LEFT, startServer } from '../support/running-server.ts';

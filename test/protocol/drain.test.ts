@@ -1,7 +1,7 @@
 /** A server that drains: nothing new, nothing waits, and who holds a lock may finish. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { ServerOptions } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { ask } from '../support/http-client.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';

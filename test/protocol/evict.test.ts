@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { Access } from '../../src/protocol/access.ts';
 import { SessionConversation } from '../../src/protocol/session-conversation.ts';
-import type { ServerOptions } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { codeOf, setUp, take, unreadOf } from '../support/line-server.ts';
 import { setUp as setUpHost } from '../support/session-host.ts';

@@ -15,6 +15,7 @@ const ROOMS = [
   'src/session',
   'src/protocol',
   'src/transport',
+  'src/server-options.ts',
   'src/server.ts',
   'src/cli',
   'src/index.ts',

@@ -1,6 +1,6 @@
 /** A real server on a driven clock, and clients of the line protocol: what protocol tests share. */
 import type { TestContext } from 'node:test';
-import type { ServerOptions } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { FakeClock } from './fake-clock.ts';
 import { LineClient, type Reply } from './line-client.ts';
 import { startServer } from './running-server.ts';

@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test';
-import { Server, type ServerCounts, type ServerOptions } from '../../src/server.ts';
+import { Server, type ServerCounts } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 
 /** A server on a free port of the loopback address, closed when the test ends. */
 export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {

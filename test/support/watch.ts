@@ -1,5 +1,5 @@
 /** Lets a test wait until the server itself has noticed something, such as a client that is gone. */
-import type { ClientObserver } from '../../src/server.ts';
+import type { ClientObserver } from '../../src/server-options.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import type { LockObserver, ReleaseCause } from '../../src/session/session-host.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { ServerOptions } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask, exchange, statuses } from '../support/http-client.ts';
 import { handshake } from '../support/lean-websocket.ts';

@@ -1,7 +1,7 @@
 /** Web pages reach servers on their visitor's machine: which of them may, by Host and Origin. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServerOptions } from '../../src/server.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
 import { hostFault, originFault } from '../../src/transport/visitor-rules.ts';
 import { bodyOf, exchange, statuses } from '../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
