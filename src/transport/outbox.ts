@@ -33,6 +33,9 @@ export function toByteString(text: string): string {
 /** More than this is not gathered, but written at once: it is enough to make a write worth it. */
 const GATHERED_BYTES = 65_536;
 
+/** Connections that are answered together at most: where there are thousands, the first need not wait. */
+const ANSWERED_TOGETHER = 256;
+
 export class Outbox {
   readonly #target: Writable;
   readonly #maxUnreadBytes: number;
@@ -133,7 +136,9 @@ function flushSoon(outbox: Outbox): void {
 
 /** The loop comes to it right after it has read all sockets that had something; it waits for no more. */
 function flushAfterReading(outbox: Outbox): void {
-  if (withAnswers.push(outbox) === 1) setImmediate(flushAnswers);
+  const count = withAnswers.push(outbox);
+  if (count === 1) setImmediate(flushAnswers);
+  else if (count === ANSWERED_TOGETHER) flushAnswers();
 }
 
 function flushNews(): void {

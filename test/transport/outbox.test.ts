@@ -80,6 +80,19 @@ test('an answer that may wait goes out a turn later, or with the next that may n
   assert.deepEqual(writes.map(String), ['ab', 'cd', 'e']);
 });
 
+test('of many connections the first are answered before the last are read', async () => {
+  const all = Array.from({ length: 300 }, () => setUp());
+  for (const { outbox } of all) {
+    outbox.answering();
+    outbox.push('a');
+    outbox.answered();
+  }
+  const isWritten = all.map(({ writes }) => writes.length === 1);
+  assert.equal(isWritten.indexOf(false), 256);
+  await all[0]?.turn();
+  assert.ok(all.every(({ writes }) => writes.length === 1));
+});
+
 test('news take with them whatever waits', async () => {
   const { writes, outbox, turn, job } = setUp();
   outbox.answering();
