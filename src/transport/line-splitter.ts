@@ -87,10 +87,14 @@ export class LineSplitter {
 
   /** Emits all lines that end in `bytes`; returns where the one begins that doesn't. */
   #takeAscii(bytes: Buffer): number {
-    const text = bytes.toString('latin1');
+    const last = bytes[bytes.length - 1] === LF ? bytes.length - 1 : bytes.lastIndexOf(LF);
+    // Without the last line's end: so a line that comes alone is the text as it is, and no slice of it.
+    const text = bytes.toString('latin1', 0, last);
     let start = 0;
-    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+    while (start <= last) {
       if (this.#stopped || this.#paused) return start;
+      const next = text.indexOf('\n', start);
+      const end = next === -1 ? last : next;
       if (end - start > this.#maxLineBytes) this.#tooLong();
       else this.#emit(text.slice(start, text.charCodeAt(end - 1) === CR ? end - 1 : end));
       start = end + 1;
