@@ -43,14 +43,19 @@ export function readShared(socket: Duplex, take: (chunk: Buffer) => void): boole
   socket.on('data', take);
   // Where reading is not done when the loop says that there is something, as on Windows, several
   // buffers are in use at a time. And TLS has more below it than a socket.
-  if (process.platform === 'win32' || socket.constructor !== Socket) return false;
+  if (process.platform === 'win32' || Object.getPrototypeOf(socket) !== Socket.prototype) {
+    return false;
+  }
   const inside = socket as unknown as Inside;
   const handle = inside._handle;
   if (keys === undefined || typeof handle?.useUserBuffer !== 'function') return false;
   if (inside[keys.buffer] !== null || inside[keys.callback] !== null) return false;
   inside[keys.buffer] = shared;
   inside[keys.callback] = (length: number): boolean => {
-    take(shared.subarray(0, length));
+    const chunk = shared.subarray(0, length);
+    // Node may read on though it is paused; the stream keeps the order, and says when it is enough.
+    if (socket.isPaused() || socket.readableLength > 0) return socket.push(Buffer.from(chunk));
+    take(chunk);
     return true;
   };
   handle.useUserBuffer(shared);

@@ -102,6 +102,30 @@ test('a paused socket is not read, and loses nothing', async (t) => {
   assert.equal(await until(7), 'one two');
 });
 
+test('what comes to a socket that is paused in the chunk with which it begins waits', async (t) => {
+  const [socket, peer] = await pair(t);
+  const { take, until } = gathering();
+  const begun = new Promise<void>((resolve) => {
+    // As in a connection whose first bytes tell what reads it: then Node's own reading goes on.
+    socket.once('data', () => {
+      readShared(socket, (chunk) => {
+        assert.equal(socket.isPaused(), false);
+        take(chunk);
+      });
+      socket.pause();
+      resolve();
+    });
+  });
+  peer.write('first');
+  await begun;
+  const text = 'x'.repeat(300_000);
+  peer.write(text);
+  while (socket.readableLength === 0) await new Promise((resolve) => setImmediate(resolve));
+  socket.resume();
+  peer.end('last');
+  assert.equal(await until(text.length + 4), `${text}last`);
+});
+
 test('a reset while it is read is an error and the end', async (t) => {
   const [socket, peer] = await pair(t);
   readShared(socket, () => {});

@@ -1,5 +1,6 @@
 /** Costly requests: after each, everybody else has a turn, and none is lost or out of order. */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { LockObserver } from '../../src/session/session-host.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
@@ -55,4 +56,14 @@ test('the same on a WebSocket', async (t) => {
   for (let ends = 0; ends < 100; ) if ((await busy.next()).end === true) ends++;
   assert.equal((await busy.next()).state, 'acquired');
   assert.deepEqual(heard, ['other', 'busy']);
+});
+
+test('a costly request at the head of more than one read is followed by what came behind it', async (t) => {
+  const server = await startServer(t);
+  // All of it is there before the server has read anything.
+  const client = LineClient.on(t, connect(server.address.port, '127.0.0.1'));
+  const pings = Array.from({ length: 15_000 }, (_, ref) => ({ action: 'ping', ref }));
+  client.send(INSPECT, ...pings);
+  assert.equal((await client.next()).end, true);
+  for (const ping of pings) assert.deepEqual(await client.next(), ping);
 });
