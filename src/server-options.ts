@@ -41,7 +41,7 @@ export interface ServerOptions {
   readonly socket?: { readonly path: string; readonly mode?: number } | undefined;
   /** Sockets that are listening already, by descriptor, instead of all of the above. */
   readonly fds?: readonly number[] | undefined;
-  /** Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000. */
+  /** Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000, or what may be at most. */
   readonly defaultAbandonTimeoutMs?: number;
   /** Bounds that differ from `DEFAULT_LIMITS`. */
   readonly limits?: Partial<Limits>;

@@ -79,6 +79,7 @@ export class Server {
   constructor(options: ServerOptions = {}) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#host = {
       namespaces: this.#namespaces,
       resumable: new Map(),
@@ -86,9 +87,12 @@ export class Server {
       clock: this.#clock,
       drain: new Drain(),
       counters: new Counters(),
-      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      limits,
       observer: options.lockObserver,
-      defaultAbandonTimeoutMs: options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
+      defaultAbandonTimeoutMs: Math.min(
+        options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
+        limits.maxAbandonTimeoutMs,
+      ),
       access: new Access({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
       adminObserver: options.adminObserver,
       turnedAway: (stranger, client) => this.#turnedAway(stranger, client),

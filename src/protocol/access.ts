@@ -36,10 +36,10 @@ export const MAX_TOKEN_LENGTH = 256;
 export const WRONG_TOKEN_DELAY_MS = 1000;
 
 /**
- * Bytes in the first line of somebody who has shown no token where one is wanted: with room to spare for
- * a hello, and little enough that strangers who never end theirs cost next to nothing.
+ * Bytes in the first line of somebody who has shown no token where one is wanted: room for a hello that
+ * spells everything by escapes, as with the head of an HTTP request; and little enough that strangers who never end theirs cost next to nothing.
  */
-export const MAX_STRANGER_BYTES = 8 * 1024;
+export const MAX_STRANGER_BYTES = 16 * 1024;
 
 /** What is wrong with a token that is to be accepted, as the end of a sentence. Never the token. */
 export function tokenFault(token: string): string | undefined {

@@ -162,9 +162,11 @@ class Reader {
 
   /** Whether `knownFirst` is the segment at hand, as it was read before, and skips it. */
   #skipKnown(): boolean {
-    const end = this.#at + 1 + knownFirst.length;
+    const { length } = knownFirst;
+    const end = this.#at + 1 + length;
+    if (length === 0 || length > this.#limits.maxSegmentBytes) return false;
     if (this.#code() !== QUOTE || this.#text.charCodeAt(end) !== QUOTE) return false;
-    if (knownFirst === '' || !this.#text.startsWith(knownFirst, this.#at + 1)) return false;
+    if (!this.#text.startsWith(knownFirst, this.#at + 1)) return false;
     this.#at = end + 1;
     return true;
   }

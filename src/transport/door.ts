@@ -116,6 +116,7 @@ export class Door {
   close(): Promise<void> {
     for (const socket of this.#handshaking.values()) socket.destroy();
     this.#path?.giveBack();
+    this.#path = undefined;
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 

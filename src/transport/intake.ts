@@ -51,14 +51,16 @@ export class Intake {
     this.#outbox.answering();
     const taken = this.#reader.push(chunk);
     this.#outbox.answered();
-    if (taken < chunk.length) this.#takeLater(Buffer.from(chunk.subarray(taken)));
+    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
     else if (this.#isResting) this.#goOn();
   }
 
   #takeLater(rest: Buffer): void {
+    // Of a chunk that was just read the bytes are others' from now on; what is left of a rest is ours.
+    const kept = this.#isResting ? rest : Buffer.from(rest);
     this.#isResting = true;
     this.#socket.pause();
-    setImmediate(() => this.take(rest));
+    setImmediate(() => this.take(kept));
   }
 
   #goOn(): void {

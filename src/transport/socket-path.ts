@@ -41,6 +41,9 @@ const NAME_LETTERS = 4;
 /** What the lock is called, after the path. */
 const LOCK_SUFFIX = '.lock';
 
+/** More often nobody can have been quicker: the file system does not do what others do. */
+const MAX_TRIES = 1000;
+
 /** Bytes in the path of a Unix socket; the system has room for one more, which is zero. */
 const SYSTEM_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
@@ -100,9 +103,10 @@ async function takeFree(
   }
 }
 
-/** Makes `own` the lock. Each time it tries again somebody else has come further. */
+/** Makes `own` the lock. Each time it tries again somebody else has come further, or should have. */
 async function acquire(lock: string, own: string, path: string): Promise<void> {
-  while (!tryToAcquire(lock, own)) {
+  for (let tries = 0; !tryToAcquire(lock, own); tries++) {
+    if (tries === MAX_TRIES) throw inTheWay(lock);
     for (const name of namesIn(lock)) {
       const rival = `${lock}/${name}`;
       switch (await look(rival)) {

@@ -459,4 +459,6 @@ test('a client that chooses a longer abandon timeout than may be is told so, and
   });
   const hello = await client.ask({ action: 'hello', abandonTimeoutMs: 5000 });
   assert.equal(hello.abandonTimeoutMs, 5000);
+  const indifferent = await connect();
+  assert.equal((await indifferent.ask({ action: 'hello' })).abandonTimeoutMs, 5000);
 });

@@ -40,6 +40,12 @@ test('the usual requests are read', () => {
   for (const text of USUAL) assert.notEqual(read(text), undefined, text);
 });
 
+test('a first segment that was read before is too long for whom it is too long', () => {
+  const text = USUAL[0]?.replace('orders', 'o'.repeat(40)) ?? '';
+  assert.notEqual(read(text), undefined);
+  assert.equal(read(text, { ...LIMITS, maxSegmentBytes: 39 }), undefined);
+});
+
 test('a usual request cut anywhere, or with a character too many, is left to the decoder', () => {
   for (const text of USUAL) {
     for (let end = 0; end < text.length; end++) assert.equal(read(text.slice(0, end)), undefined);

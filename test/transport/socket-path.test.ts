@@ -36,6 +36,19 @@ async function assertReaches(t: TestContext, path: string, server: Server): Prom
   await once(client.socket, 'close');
 }
 
+test('a server that is closed again does not remove who has its path by now', async (t) => {
+  const path = join(temporaryFolder(t), 'l.sock');
+  const [first, second] = [onPath(t, path), onPath(t, path)];
+  await first.listen();
+  const { ino } = statSync(path);
+  await first.close();
+  await second.listen();
+  // Many file systems give the number of a file away at once.
+  t.diagnostic(statSync(path).ino === ino ? 'the same number' : 'another number');
+  await first.close();
+  await assertReaches(t, path, second);
+});
+
 for (const found of ['a stale socket', 'nothing'] as const) {
   test(`of servers that find ${found} at the same moment, one listens`, async (t) => {
     const folder = temporaryFolder(t);
