@@ -196,7 +196,10 @@ function helloOf(token: string, bytes: number): string {
 
 test('a stranger has few bytes for a line, whether it ends or not; with a token, as many as all', async (t) => {
   const { connect } = await setUpClosed(t);
-  for (const line of [' '.repeat(MAX_STRANGER_BYTES + 1), `${helloOf(TOKEN, MAX_STRANGER_BYTES + 1)}\n`]) {
+  for (const line of [
+    ' '.repeat(MAX_STRANGER_BYTES + 1),
+    `${helloOf(TOKEN, MAX_STRANGER_BYTES + 1)}\n`,
+  ]) {
     const stranger = await connect();
     stranger.sendRaw(line);
     const [refused = {}, ...rest] = await stranger.ended();
