@@ -79,6 +79,10 @@ function parseLine(args: readonly string[]): Map<string, string> | string {
     return new Map(Object.entries(values).map(([flag, value]) => [flag, String(value)]));
   } catch (error) {
     const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    // Node's own sentence is about its grammar.
+    const [, flag] = reason.match(/^Option '(-[^\s']+).* argument is ambiguous/) ?? [];
+    if (flag !== undefined)
+      return `${flag} needs a value; one that begins with a dash goes behind =`;
     return reason.replace(/\.$/, '');
   }
 }

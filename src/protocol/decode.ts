@@ -23,6 +23,8 @@ export interface Refused {
   readonly refusal: Refusal;
   readonly action: Action | undefined;
   readonly ref: Ref | undefined;
+  /** What a `hello` showed, whatever else is wrong with it. */
+  readonly token?: string | undefined;
 }
 
 /** Characters in the names that clients give: refs, owners, labels. */
@@ -69,7 +71,10 @@ export function decodeRequest(text: string, limits: Limits): Request | Refused {
   if (action instanceof Refusal) return refused(action, undefined, ref);
   const request =
     unknownField(message, FIELDS[action], '') ?? decodeBody(message, action, ref, limits);
-  return request instanceof Refusal ? refused(request, action, ref) : request;
+  if (!(request instanceof Refusal)) return request;
+  const { token } = message;
+  const isShown = action === 'hello' && typeof token === 'string';
+  return { ...refused(request, action, ref), token: isShown ? token : undefined };
 }
 
 export function isRefused(decoded: Request | Refused): decoded is Refused {

@@ -44,12 +44,12 @@ export class Entry {
   /** What stands against `request`, the first one that could be understood. */
   judge(request: Request): NoEntry | undefined {
     const token = request.action === 'hello' ? request.token : undefined;
-    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#isLocal);
-    return this.judgeStranger() ?? this.#judgeRoom(request);
+    return this.judgeStranger(token) ?? this.#judgeRoom(request);
   }
 
-  /** What stands against a client that has shown so much, whatever it asks for. */
-  judgeStranger(): NoEntry | undefined {
+  /** What stands against a client that now shows `token`, or nothing more, whatever it asks for. */
+  judgeStranger(token: string | undefined): NoEntry | undefined {
+    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#isLocal);
     const standing = this.#standing;
     if (mayEnter(standing)) return undefined;
     // Now, not with the answer: who guesses need not wait for that.

@@ -292,10 +292,11 @@ export class SessionConversation implements Conversation, Peer {
     });
   }
 
-  #refuse({ refusal, action, ref }: Refused): void {
+  #refuse(refused: Refused): void {
+    const { refusal } = refused;
     this.#hasSpoken ||= !NOT_A_MESSAGE.has(refusal.code);
     if (this.#hasSpoken) {
-      this.#refuseMessage(refusal, action, ref);
+      this.#refuseMessage(refused);
       return;
     }
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
@@ -304,14 +305,16 @@ export class SessionConversation implements Conversation, Peer {
     this.fail(new Refusal(refusal.code, message));
   }
 
-  #refuseMessage(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): void {
-    const noEntry = this.#entry.judgeStranger();
+  #refuseMessage({ refusal, action, ref, token }: Refused): void {
+    // Once in, nobody is judged any more.
+    const noEntry = this.#session === undefined ? this.#entry.judgeStranger(token) : undefined;
     if (noEntry === undefined) {
       this.#answers.refuse(action, ref, refusal);
-    } else if (action === 'hello') {
-      // Perhaps it would have shown its token; but there is no second try.
-      this.#answers.refuse(action, ref, refusal);
-      this.#end('bad_input');
+    } else if (action === 'hello' && token === undefined) {
+      // Perhaps it meant to show a token; but there is no second try.
+      const message = `${refusal.message}; closing the connection`;
+      this.#answers.refuse(action, ref, new Refusal(refusal.code, message));
+      this.#end('unauthorized');
     } else {
       this.#turnAway(noEntry, action, ref);
     }

@@ -156,6 +156,8 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
       {},
       /^--default-abandon-timeout must be a whole number from 0/,
     ],
+    [['--port', '-1'], {}, /^--port needs a value; one that begins with a dash goes behind =$/],
+    [['-p', '-1'], {}, /^-p needs a value; /],
     // With less than that nobody could be served.
     [['--max-message-bytes=1023'], {}, /^--max-message-bytes must be a whole number from 1024 to/],
     [['--max-unread-bytes=65535'], {}, /^--max-unread-bytes must be a whole number from 65536 to/],

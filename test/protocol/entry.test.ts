@@ -104,14 +104,33 @@ test('the name of a session is no good without a token', async (t) => {
   assert.equal((await back.ask({ action: 'hello', token: TOKEN, session })).resumed, true);
 });
 
-test('a mistake in a hello is told as it is; there is no second try', async (t) => {
+test('a mistake in a hello is told as it is; without a token there is no second try', async (t) => {
   const { connect } = await setUpClosed(t);
   const client = await connect();
-  client.send({ action: 'hello', token: TOKEN, lable: 'x' }, { action: 'hello', token: TOKEN });
-  assert.deepEqual((await client.ended()).map(codeOf), ['bad_request']);
+  client.send({ action: 'hello', token: 7 }, { action: 'hello', token: TOKEN });
+  const [told = {}, ...rest] = await client.ended();
+  assert.equal(codeOf(told), 'bad_request');
+  assert.match(JSON.stringify(told), /token must be .*; closing the connection/);
+  assert.deepEqual(rest, []);
   const other = await connect();
   other.sendRaw('GARBAGE\n');
   assert.deepEqual((await other.ended()).map(codeOf), ['bad_json']);
+});
+
+test('a mistake in a hello with the right token costs nothing else; with a wrong one, what that costs', async (t) => {
+  const { connect, clock, server } = await setUpClosed(t);
+  const client = await connect();
+  assert.equal(
+    codeOf(await client.ask({ action: 'hello', token: TOKEN, lable: 'x' })),
+    'bad_request',
+  );
+  assert.equal((await client.ask({ action: 'hello' })).action, 'hello');
+  const guesser = await connect();
+  guesser.send({ action: 'hello', token: `${TOKEN}x`, lable: 'x' });
+  await client.ask({ action: 'ping' });
+  await until(() => server.counts.connections === 2);
+  clock.advance(WRONG_TOKEN_DELAY_MS);
+  assert.deepEqual((await guesser.ended()).map(codeOf), ['unauthorized']);
 });
 
 test('after a session that is no more, the connection goes on without the token', async (t) => {
