@@ -7,22 +7,25 @@ import { Refusal } from './refusal.ts';
 
 /** Digits of the largest id, 2^53 - 1. */
 const MAX_DIGITS = 16;
-/** An id is written as two halves, each a small integer; the lower one has eight digits. */
-const HALF = 1e8;
+const MILLION = 1e6;
+/** Three digits each. */
+const THOUSAND = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'));
 
-let lastUpper = 0;
-let lastUpperText = '0';
+/** The millions of the last id: mostly those of the next one, too. */
+let lastMillions = 0;
+let lastMillionsText = '0';
 
 /** @param id a safe integer above 0 */
 export function idText(id: number): string {
-  if (id < HALF) return String(id);
-  const upper = Math.floor(id / HALF);
-  if (upper !== lastUpper) {
-    lastUpper = upper;
-    lastUpperText = String(upper);
+  if (id < MILLION) return String(id);
+  const millions = Math.floor(id / MILLION);
+  if (millions !== lastMillions) {
+    lastMillions = millions;
+    lastMillionsText = String(millions);
   }
-  // With a digit put before it and taken away again, the lower half keeps its zeros.
-  return lastUpperText + String(HALF + (id - upper * HALF)).slice(1);
+  const rest = id - millions * MILLION;
+  const thousands = Math.floor(rest / 1000);
+  return `${lastMillionsText}${THOUSAND[thousands]}${THOUSAND[rest - thousands * 1000]}`;
 }
 
 /**

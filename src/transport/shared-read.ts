@@ -15,6 +15,8 @@ import type { Duplex } from 'node:stream';
 
 /** As much as libuv asks for when it reads into buffers of Node's. */
 const BUFFER_BYTES = 65_536;
+/** Of shorter reads the view is kept. */
+const VIEWS = 1024;
 
 /** Where a socket keeps what its option `onread` said. */
 interface Keys {
@@ -29,6 +31,8 @@ interface Inside {
 }
 
 const shared = Buffer.alloc(BUFFER_BYTES);
+/** Views of its first bytes, by length, made when first needed. */
+const views = new Array<Buffer | undefined>(VIEWS).fill(undefined);
 const keys = findKeys();
 
 /**
@@ -52,7 +56,7 @@ export function readShared(socket: Duplex, take: (chunk: Buffer) => void): boole
   if (inside[keys.buffer] !== null || inside[keys.callback] !== null) return false;
   inside[keys.buffer] = shared;
   inside[keys.callback] = (length: number): boolean => {
-    const chunk = shared.subarray(0, length);
+    const chunk = firstBytes(length);
     // Node may read on though it is paused; the stream keeps the order, and says when it is enough.
     if (socket.isPaused() || socket.readableLength > 0) return socket.push(Buffer.from(chunk));
     take(chunk);
@@ -60,6 +64,16 @@ export function readShared(socket: Duplex, take: (chunk: Buffer) => void): boole
   };
   handle.useUserBuffer(shared);
   return true;
+}
+
+/** The first so many bytes of the shared buffer. Most messages are short, and of the same few lengths. */
+function firstBytes(length: number): Buffer {
+  if (length >= VIEWS) return shared.subarray(0, length);
+  const known = views[length];
+  if (known !== undefined) return known;
+  const view = shared.subarray(0, length);
+  views[length] = view;
+  return view;
 }
 
 function findKeys(): Keys | undefined {

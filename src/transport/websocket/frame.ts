@@ -62,6 +62,11 @@ export function isValidCloseCode(code: number): boolean {
   );
 }
 
+/** The heads of short text frames, by their length: nearly all that is sent. */
+const TEXT_HEADS = Array.from({ length: 126 }, (_, length) =>
+  String.fromCharCode(0x80 | Opcode.text, length),
+);
+
 /**
  * One whole unmasked frame (RFC 6455, 5.2).
  *
@@ -69,8 +74,9 @@ export function isValidCloseCode(code: number): boolean {
  * @param payload a byte string; at most 125 bytes for a control frame
  */
 export function encodeFrame(opcode: number, payload: string): string {
-  const first = 0x80 | opcode;
   const length = payload.length;
+  if (opcode === Opcode.text && length < 126) return TEXT_HEADS[length] + payload;
+  const first = 0x80 | opcode;
   if (length < 126) return String.fromCharCode(first, length) + payload;
   if (length < 0x10000) {
     return String.fromCharCode(first, 126, length >>> 8, length & 0xff) + payload;
