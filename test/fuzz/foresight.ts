@@ -36,13 +36,15 @@ class Listener {
     if (this.fate !== 'goes on') return;
     const decoded = decodeRequest(text, this.#limits);
     if (isRefused(decoded)) {
-      this.refuse(decoded.refusal.code);
+      // A wrong token makes deaf, whatever else is wrong.
+      if (decoded.token === undefined) this.refuse(decoded.refusal.code);
+      else this.fate = 'unknown';
       return;
     }
     this.#hasSpoken = true;
     if (decoded.action === 'bye') this.fate = 'ends';
     if (decoded.action !== 'hello') return;
-    // Whoever resumes can be taken over from by the next who does; a wrong token makes deaf.
+    // Whoever resumes can be taken over from by the next who does.
     if ((decoded.session ?? decoded.token) !== undefined) this.fate = 'unknown';
   }
 
