@@ -83,14 +83,13 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   const secrets = readTokens(settings.tokens);
   const tls = readTlsFiles(settings.tls);
   const { fds } = terminal;
-  for (const fault of [fds, secrets, tls]) {
-    if (typeof fault !== 'string') continue;
-    terminal.err(`locktopus: ${fault}.\n`);
+  const giveUp = (mistake: string): number => {
+    terminal.err(`locktopus: ${mistake}.\n`);
     return ExitCode.mistake;
-  }
-  if (typeof fds === 'string' || typeof secrets === 'string' || typeof tls === 'string') {
-    return ExitCode.mistake;
-  }
+  };
+  if (typeof fds === 'string') return giveUp(fds);
+  if (typeof secrets === 'string') return giveUp(secrets);
+  if (typeof tls === 'string') return giveUp(tls);
   const { tokens } = secrets;
   const { limits } = settings.server;
   const maxConnections = Math.min(limits.maxConnections, connectionsWithin(openFilesLimit()));
@@ -103,7 +102,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     stuckObserver: seldom((_untold, error) => log(stuckLine(error))),
     strangerObserver: {
       wrongToken: seldom((untold, client) => log(wrongTokenLine(client, untold))),
-      handshakeFailed: seldom((untold, client, error) => log(handshakeLine(client, error, untold))),
+      handshakeFailed: seldom((untold, why, client) => log(handshakeLine(why, client, untold))),
     },
     tokens: tokens.client,
     adminTokens: tokens.admin,

@@ -37,7 +37,8 @@ export const WRONG_TOKEN_DELAY_MS = 1000;
 
 /**
  * Bytes in the first line of somebody who has shown no token where one is wanted: room for a hello that
- * spells everything by escapes, as with the head of an HTTP request; and little enough that strangers who never end theirs cost next to nothing.
+ * spells everything by escapes, as with the head of an HTTP request; and little enough that strangers
+ * who never end theirs cost next to nothing.
  */
 export const MAX_STRANGER_BYTES = 16 * 1024;
 

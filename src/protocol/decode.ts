@@ -196,12 +196,8 @@ function decodeHello(
   if (namespace instanceof Refusal) return namespace;
   const abandonTimeoutMs = decodeMs(message.abandonTimeoutMs, 'abandonTimeoutMs', 0);
   if (abandonTimeoutMs instanceof Refusal) return abandonTimeoutMs;
-  if ((abandonTimeoutMs ?? 0) > limits.maxAbandonTimeoutMs) {
-    return new Refusal(
-      'bad_request',
-      `abandonTimeoutMs may be at most ${limits.maxAbandonTimeoutMs} on this server`,
-    );
-  }
+  const tooLong = abandonTooLong(abandonTimeoutMs ?? 0, 'abandonTimeoutMs', limits);
+  if (tooLong !== undefined) return tooLong;
   const heartbeatMs = decodeMs(message.heartbeatMs, 'heartbeatMs', 1);
   if (heartbeatMs instanceof Refusal) return heartbeatMs;
   const label = decodeName(message.label, 'label');
@@ -254,6 +250,20 @@ export function namespaceTooLong(name: string, limits: Limits): Refusal | undefi
   return new Refusal(
     'segment_too_long',
     `namespace is too long: at most ${limits.maxSegmentBytes} bytes are allowed`,
+  );
+}
+
+/**
+ * The refusal of an abandon timeout that is longer than may be; of use to the query of a handshake, too.
+ *
+ * @param field what it is called where it stands
+ */
+export function abandonTooLong(ms: number, field: string, limits: Limits): Refusal | undefined {
+  const { maxAbandonTimeoutMs } = limits;
+  if (ms <= maxAbandonTimeoutMs) return undefined;
+  return new Refusal(
+    'bad_request',
+    `${field} may be at most ${maxAbandonTimeoutMs} on this server`,
   );
 }
 

@@ -100,11 +100,6 @@ export class SessionConversation implements Conversation, Peer {
     this.#endWith('bad_input', new Refusal('message_too_long', message));
   }
 
-  /** Says what is wrong, and ends. */
-  fail(refusal: Refusal): void {
-    this.#endWith('bad_input', refusal);
-  }
-
   /** Whether the client has sent a JSON object, be it a good request or not. */
   get hasSpoken(): boolean {
     return this.#hasSpoken;
@@ -112,7 +107,7 @@ export class SessionConversation implements Conversation, Peer {
 
   /** The time for a first message is over. */
   firstMessageIsDue(): void {
-    this.fail(tooSlow(this.#host.limits));
+    this.#endWith('bad_input', tooSlow(this.#host.limits));
   }
 
   acquired(lock: SessionLock): void {
@@ -302,7 +297,7 @@ export class SessionConversation implements Conversation, Peer {
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
     // that was made to post to this port. It gets no second try.
     const message = `${refusal.message}. A connection must begin with a JSON object, such as {"action":"help"}; closing it`;
-    this.fail(new Refusal(refusal.code, message));
+    this.#endWith('bad_input', new Refusal(refusal.code, message));
   }
 
   #refuseMessage({ refusal, action, ref, token }: Refused): void {

@@ -1,7 +1,9 @@
 /** What the query of a WebSocket handshake says of the session to come, checked; or why it can't be. */
 import type { ConversationHost } from '../protocol/conversation-host.ts';
-import { namespaceTooLong } from '../protocol/decode.ts';
+import { abandonTooLong, namespaceTooLong } from '../protocol/decode.ts';
 import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from './http-pages.ts';
+
+const TIMEOUT = 'abandon-timeout-ms';
 
 export interface SessionQuery {
   /** Never undefined in v1. */
@@ -17,18 +19,15 @@ export function sessionQuery(url: URL, host: ConversationHost): SessionQuery | P
   if (wrong !== undefined) return wrong;
   const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, limits);
   if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
-  const timeout = url.searchParams.get('abandon-timeout-ms');
+  const timeout = url.searchParams.get(TIMEOUT);
   const abandonTimeoutMs = timeout === null ? defaultAbandonTimeoutMs : wholeNumber(timeout);
   if (abandonTimeoutMs === undefined) {
-    return sentence(400, 'abandon-timeout-ms must be a whole number of milliseconds, 0 or more.');
+    return sentence(400, `${TIMEOUT} must be a whole number of milliseconds, 0 or more.`);
   }
-  if (timeout !== null && abandonTimeoutMs > limits.maxAbandonTimeoutMs) {
-    return sentence(
-      400,
-      `abandon-timeout-ms may be at most ${limits.maxAbandonTimeoutMs} on this server.`,
-    );
-  }
-  return { namespace, abandonTimeoutMs };
+  const refusal = abandonTooLong(abandonTimeoutMs, TIMEOUT, limits);
+  return refusal === undefined
+    ? { namespace, abandonTimeoutMs }
+    : sentence(400, `${refusal.message}.`);
 }
 
 function wholeNumber(text: string): number | undefined {

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
@@ -95,17 +97,24 @@ for (const transcript of TRANSCRIPTS) {
   });
 }
 
-test('the session of the README, typed into netcat, reads as it is printed there', async (t) => {
-  if (spawnSync('nc', ['-h']).error !== undefined) {
-    assert.equal(process.env.CI, undefined, 'CI installs netcat');
-    t.skip('there is no nc on this machine');
-    return;
+/** A person's netcat, or where there is none (`.ci/run` installs it) what it does: bytes to and fro. */
+function netcat(t: TestContext, port: number): { typed: Writable; shown: Readable } {
+  if (spawnSync('nc', ['-h']).error === undefined) {
+    const nc = spawn('nc', ['localhost', String(port)]);
+    t.after(() => nc.kill());
+    return { typed: nc.stdin, shown: nc.stdout };
   }
+  assert.equal(process.env.CI, undefined, 'CI installs netcat');
+  const socket = connect(port, 'localhost');
+  t.after(() => socket.destroy());
+  return { typed: socket, shown: socket };
+}
+
+test('the session of the README, typed into netcat, reads as it is printed there', async (t) => {
   const { address } = await startServer(t);
-  const nc = spawn('nc', ['localhost', String(address.port)]);
-  t.after(() => nc.kill());
+  const { typed, shown } = netcat(t, address.port);
   let printed = '';
-  nc.stdout.setEncoding('utf8').on('data', (text: string) => {
+  shown.setEncoding('utf8').on('data', (text: string) => {
     printed += text;
   });
   const ids = new IdMap();
@@ -113,10 +122,10 @@ test('the session of the README, typed into netcat, reads as it is printed there
   for (const line of session?.lines ?? []) {
     const text = line.slice('A> '.length);
     if (line.startsWith('A>')) {
-      nc.stdin.write(`${ids.toActual(text)}\n`);
+      typed.write(`${ids.toActual(text)}\n`);
       continue;
     }
-    while (!printed.includes('\n')) await once(nc.stdout, 'data');
+    while (!printed.includes('\n')) await once(shown, 'data');
     const end = printed.indexOf('\n');
     assertSays(ids.toDocumented(printed.slice(0, end), text), text);
     printed = printed.slice(end + 1);

@@ -244,7 +244,7 @@ test('lines that may be shorter still are so for strangers too', async (t) => {
   assert.match(JSON.stringify(await stranger.ended()), /at most 100 bytes until a token is shown/);
 });
 
-test('where no token is wanted, a first line may be as long as any', async (t) => {
+test('where no token is wanted, a first line may be as long as later ones', async (t) => {
   const { connect } = await setUp(t, { adminTokens: [ADMIN_TOKEN] });
   const client = await connect();
   client.sendRaw(`${JSON.stringify({ action: 'ping' }).padEnd(DEFAULT_LIMITS.maxMessageBytes)}\n`);
