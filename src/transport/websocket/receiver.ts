@@ -14,7 +14,9 @@
  */
 import { Buffer } from 'node:buffer';
 import { Assembly } from './assembly.ts';
-import { CloseCode, isValidCloseCode, MAX_CONTROL_BYTES, Opcode } from './frame.ts';
+import { CloseCode, isValidCloseCode, Opcode } from './frame.ts';
+import { FrameHeader, MASK_BYTES } from './frame-header.ts';
+import { unmask } from './masking.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 export interface ReceiverLimits {
@@ -38,12 +40,11 @@ export interface ReceiverSink {
   fail(code: number, reason: string): void;
 }
 
-/** Two bytes, eight of length, four of mask (5.2). */
-const MAX_HEADER_BYTES = 14;
-const MASK_BYTES = 4;
 /** The first byte of a frame that is a text by itself, and the bit that says that a frame is masked. */
 const WHOLE_TEXT = 0x80 | Opcode.text;
 const MASKED = 0x80;
+/** The longest payload whose length is in the second byte alone. */
+const MAX_SHORT_BYTES = 125;
 
 export class Receiver {
   readonly #limits: ReceiverLimits;
@@ -51,15 +52,8 @@ export class Receiver {
   #finished = false;
   #paused = false;
 
-  /** The frame's header: `#headerLength` bytes are here, of `#headerNeeded` as far as is known. */
-  readonly #header = Buffer.alloc(MAX_HEADER_BYTES);
-  #headerLength = 0;
-  #headerNeeded = 2;
-
-  /** What the header said, and how many bytes of payload have come since. */
-  #final = false;
-  #opcode = 0;
-  #frameLength = 0;
+  readonly #header = new FrameHeader();
+  /** How many bytes of the frame's payload have come. */
   #frameTaken = 0;
   /** The payload of a control frame so far, a byte string. */
   #control = '';
@@ -83,15 +77,10 @@ export class Receiver {
     this.#paused = false;
     let at = 0;
     while (at < chunk.length && !this.#finished && !this.#paused) {
-      const next = this.#headerLength === 0 ? this.#takeShort(chunk, at) : at;
-      if (next > at) {
-        at = next;
-      } else if (this.#headerLength < this.#headerNeeded) {
-        this.#takeHeader(byteAt(chunk, at));
-        at++;
-      } else {
-        at = this.#takePayload(chunk, at);
-      }
+      const next = this.#header.isEmpty ? this.#takeShort(chunk, at) : at;
+      if (next > at) at = next;
+      else if (this.#header.isComplete) at = this.#takePayload(chunk, at);
+      else this.#takeHeader(chunk[at++] ?? 0);
     }
     return this.#finished ? chunk.length : at;
   }
@@ -108,58 +97,36 @@ export class Receiver {
    * @returns where it ends; `at` when that is not so, and nothing has been done
    */
   #takeShort(chunk: Buffer, at: number): number {
-    const length = byteAt(chunk, at + 1) - MASKED;
+    const length = (chunk[at + 1] ?? 0) - MASKED;
+    if (chunk[at] !== WHOLE_TEXT || length < 0 || length > MAX_SHORT_BYTES) return at;
     const start = at + 2 + MASK_BYTES;
     const end = start + length;
-    if (byteAt(chunk, at) !== WHOLE_TEXT || length < 0 || length > 125 || end > chunk.length)
+    if (end > chunk.length || length > this.#limits.maxMessageBytes || this.#message.begun) {
       return at;
-    if (this.#message.begun || length > this.#limits.maxMessageBytes) return at;
-    const bitsSeen = unmask(chunk, start, end, chunk.readInt32LE(at + 2));
+    }
+    const bitsSeen = unmask(chunk, start, end, chunk.readUInt32LE(at + 2), 0);
     this.#tellText(chunk, start, end, bitsSeen);
     return end;
   }
 
   #takeHeader(byte: number): void {
-    this.#header[this.#headerLength++] = byte;
-    if (this.#headerLength === 2 && !this.#judgeStart()) return;
-    if (this.#headerLength === this.#headerNeeded - MASK_BYTES && !this.#judgeLength()) return;
-    if (this.#headerLength === this.#headerNeeded && this.#frameLength === 0) this.#finishFrame();
-  }
-
-  /** The first two bytes: all of the frame but its length and mask (5.2). */
-  #judgeStart(): boolean {
-    const first = byteAt(this.#header, 0);
-    const second = byteAt(this.#header, 1);
-    const shortLength = second & 0x7f;
-    this.#final = (first & 0x80) !== 0;
-    this.#opcode = first & 0x0f;
-    if ((first & 0x70) !== 0) {
-      return this.#offence('The reserved bits must be zero: no extension was agreed on.');
+    const header = this.#header;
+    const fault = header.take(byte);
+    if (fault !== undefined) {
+      this.#offence(fault);
+      return;
     }
-    if ((second & 0x80) === 0) return this.#offence('A client must mask its frames.');
-    const lawful = isControl(this.#opcode)
-      ? this.#judgeControl(shortLength)
-      : this.#judgeFragment();
-    if (!lawful) return false;
-    const lengthBytes = shortLength === 127 ? 8 : shortLength === 126 ? 2 : 0;
-    this.#headerNeeded = 2 + lengthBytes + MASK_BYTES;
-    return true;
-  }
-
-  /** RFC 6455, 5.5. */
-  #judgeControl(shortLength: number): boolean {
-    if (this.#opcode > Opcode.pong) return this.#offence(`Opcode ${this.#opcode} is reserved.`);
-    if (!this.#final) return this.#offence('A control frame cannot be fragmented.');
-    if (shortLength > MAX_CONTROL_BYTES) {
-      return this.#offence(`A control frame carries at most ${MAX_CONTROL_BYTES} bytes.`);
+    if (!header.isControl) {
+      if (header.isStarted && !this.#judgeFragment()) return;
+      // The length is here, the payload is not: the time to refuse what is too much (10.4).
+      if (header.isMeasured && !this.#beginFragment()) return;
     }
-    return true;
+    if (header.isComplete && header.length === 0) this.#finishFrame();
   }
 
   /** RFC 6455, 5.4. */
   #judgeFragment(): boolean {
-    if (this.#opcode > Opcode.binary) return this.#offence(`Opcode ${this.#opcode} is reserved.`);
-    if (this.#opcode === Opcode.continuation) {
+    if (this.#header.opcode === Opcode.continuation) {
       return this.#message.begun || this.#offence('There is no message to continue.');
     }
     return (
@@ -168,44 +135,24 @@ export class Receiver {
     );
   }
 
-  /** The length is here, the payload is not: the time to refuse what is too much (5.2, 10.4). */
-  #judgeLength(): boolean {
-    let length = byteAt(this.#header, 1) & 0x7f;
-    if (length === 126) {
-      length = this.#header.readUInt16BE(2);
-      if (length < 126) return this.#offence('A length must be in its shortest form.');
-    } else if (length === 127) {
-      // The upper half is judged by itself: as one number the two could lose digits.
-      const upper = this.#header.readUInt32BE(2);
-      length = this.#header.readUInt32BE(6);
-      if (upper > 0x7fffffff) return this.#offence('The top bit of a length must be zero.');
-      if (upper === 0 && length < 0x10000) {
-        return this.#offence('A length must be in its shortest form.');
-      }
-      if (upper > 0) return this.#tooBig();
-    }
-    this.#frameLength = length;
-    return isControl(this.#opcode) || this.#beginFragment();
-  }
-
   #beginFragment(): boolean {
     const { maxMessageBytes, maxFragments } = this.#limits;
-    if (this.#frameLength > maxMessageBytes - this.#message.length) return this.#tooBig();
+    if (this.#header.length > maxMessageBytes - this.#message.length) return this.#tooBig();
     if (this.#message.fragments === maxFragments) {
       const reason = `A message has at most ${maxFragments} fragments.`;
       return this.#fail(CloseCode.policyViolation, reason);
     }
-    this.#message.beginFragment(this.#opcode);
+    this.#message.beginFragment(this.#header.opcode);
     return true;
   }
 
   /** Takes what `chunk` has of the frame's payload from `start` on; returns where that ends. */
   #takePayload(chunk: Buffer, start: number): number {
-    const end = Math.min(chunk.length, start + this.#frameLength - this.#frameTaken);
-    const mask = this.#header.readUInt32LE(this.#headerNeeded - MASK_BYTES);
-    const bitsSeen = unmask(chunk, start, end, rotated(mask, this.#frameTaken));
+    const { length, mask, isControl } = this.#header;
+    const end = Math.min(chunk.length, start + length - this.#frameTaken);
+    const bitsSeen = unmask(chunk, start, end, mask, this.#frameTaken);
     this.#frameTaken += end - start;
-    if (isControl(this.#opcode)) {
+    if (isControl) {
       this.#control += chunk.toString('latin1', start, end);
     } else if (this.#isWholeMessage(end - start)) {
       this.#deliverWhole(chunk, start, end, bitsSeen);
@@ -214,13 +161,14 @@ export class Receiver {
       this.#notText();
       return end;
     }
-    if (this.#frameTaken === this.#frameLength) this.#finishFrame();
+    if (this.#frameTaken === length) this.#finishFrame();
     return end;
   }
 
   /** Whether `count` bytes of payload, just come, are a message by themselves. */
   #isWholeMessage(count: number): boolean {
-    return this.#final && this.#opcode !== Opcode.continuation && count === this.#frameLength;
+    const { isFinal, opcode, length } = this.#header;
+    return isFinal && opcode !== Opcode.continuation && count === length;
   }
 
   #deliverWhole(chunk: Buffer, start: number, end: number, bitsSeen: number): void {
@@ -242,14 +190,15 @@ export class Receiver {
 
   /** All of a frame is here. */
   #finishFrame(): void {
+    const { isControl, isFinal, opcode } = this.#header;
     this.#nextFrame();
-    if (isControl(this.#opcode)) {
+    if (isControl) {
       const payload = this.#control;
       this.#control = '';
-      if (this.#opcode === Opcode.ping) this.#sink.ping(payload);
-      else if (this.#opcode === Opcode.pong) this.#sink.pong(payload);
+      if (opcode === Opcode.ping) this.#sink.ping(payload);
+      else if (opcode === Opcode.pong) this.#sink.pong(payload);
       else this.#takeClose(payload);
-    } else if (this.#final) {
+    } else if (isFinal) {
       if (this.#message.isText) this.#deliverText(this.#message.takeText());
       else this.#sink.binary(this.#message.takeBinary());
     }
@@ -278,8 +227,7 @@ export class Receiver {
   }
 
   #nextFrame(): void {
-    this.#headerLength = 0;
-    this.#headerNeeded = 2;
+    this.#header.reset();
     this.#frameTaken = 0;
   }
 
@@ -309,50 +257,4 @@ export class Receiver {
   #notText(): false {
     return this.#fail(CloseCode.invalidText, 'Text must be valid UTF-8.');
   }
-}
-
-function isControl(opcode: number): boolean {
-  return (opcode & 0x8) !== 0;
-}
-
-/** `bytes[index]`, which is in range: the compiler cannot know. */
-function byteAt(bytes: Buffer, index: number): number {
-  return bytes[index] ?? 0;
-}
-
-/** The mask for the byte that follows `taken` bytes of payload; the next key byte is lowest. */
-function rotated(mask: number, taken: number): number {
-  const bits = 8 * (taken & 3);
-  return (mask >>> bits) | (mask << (32 - bits));
-}
-
-/** Unmasks `bytes` from `start` to `end` in place (5.3); returns all of them ORed together. */
-function unmask(bytes: Buffer, start: number, end: number, mask: number): number {
-  const [key0, key1, key2, key3] = [
-    mask & 0xff,
-    (mask >>> 8) & 0xff,
-    (mask >>> 16) & 0xff,
-    mask >>> 24,
-  ];
-  let seen = 0;
-  let i = start;
-  for (; i + 3 < end; i += 4) {
-    const byte0 = byteAt(bytes, i) ^ key0;
-    const byte1 = byteAt(bytes, i + 1) ^ key1;
-    const byte2 = byteAt(bytes, i + 2) ^ key2;
-    const byte3 = byteAt(bytes, i + 3) ^ key3;
-    bytes[i] = byte0;
-    bytes[i + 1] = byte1;
-    bytes[i + 2] = byte2;
-    bytes[i + 3] = byte3;
-    seen |= byte0 | byte1 | byte2 | byte3;
-  }
-  let rest = mask;
-  for (; i < end; i++) {
-    const byte = byteAt(bytes, i) ^ (rest & 0xff);
-    bytes[i] = byte;
-    seen |= byte;
-    rest >>>= 8;
-  }
-  return seen;
 }
