@@ -4,11 +4,17 @@
  * the connection, is the conversation's.
  */
 import type { Ref } from '../session/lock-record.ts';
-import { mayEnter, type Standing, unauthorized, WRONG_TOKEN_DELAY_MS } from './access.ts';
+import {
+  MAX_STRANGER_BYTES,
+  mayEnter,
+  type Standing,
+  unauthorized,
+  WRONG_TOKEN_DELAY_MS,
+} from './access.ts';
 import type { Channel } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import type { Request } from './messages.ts';
-import { DRAINING, type Refusal, tooManySessions } from './refusal.ts';
+import { DRAINING, Refusal, tooManySessions } from './refusal.ts';
 
 /** Why a first request is not carried out. */
 export interface NoEntry {
@@ -39,6 +45,19 @@ export class Entry {
 
   get isAdmin(): boolean {
     return this.#standing === 'admin';
+  }
+
+  /** Bytes that the next message may have: few, until a token is shown where one is wanted. */
+  get maxMessageBytes(): number {
+    const { maxMessageBytes } = this.#host.limits;
+    return this.mayEnter ? maxMessageBytes : Math.min(maxMessageBytes, MAX_STRANGER_BYTES);
+  }
+
+  /** The refusal of a line that is longer than that. */
+  tooLong(): Refusal {
+    const until = this.mayEnter ? '' : ' until a token is shown';
+    const message = `a line may have at most ${this.maxMessageBytes} bytes${until}; closing the connection`;
+    return new Refusal('message_too_long', message);
   }
 
   /** What stands against `request`, the first one that could be understood. */

@@ -52,8 +52,13 @@ export interface WatchRequest {
   readonly path: Path;
 }
 
+export interface ByeRequest {
+  readonly action: 'bye';
+  readonly ref: Ref | undefined;
+}
+
 export interface PlainRequest {
-  readonly action: 'ping' | 'stats' | 'help' | 'bye';
+  readonly action: 'ping' | 'stats' | 'help';
   readonly ref: Ref | undefined;
 }
 
@@ -64,6 +69,7 @@ export type Request =
   | InspectRequest
   | WatchRequest
   | EvictRequest
+  | ByeRequest
   | PlainRequest;
 
 export const ACTIONS = [

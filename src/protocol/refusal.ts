@@ -60,6 +60,14 @@ export function tooManySessions({ maxSessions }: Limits): Refusal {
   );
 }
 
+/** Of a connection whose first message was refused for being no message at all. */
+export function noWayToBegin({ code, message }: Refusal): Refusal {
+  return new Refusal(
+    code,
+    `${message}. A connection must begin with a JSON object, such as {"action":"help"}; closing it`,
+  );
+}
+
 /** Of a connection on which nothing valid was said in time. */
 export function tooSlow({ firstMessageMs }: Limits): Refusal {
   return new Refusal(
@@ -67,6 +75,42 @@ export function tooSlow({ firstMessageMs }: Limits): Refusal {
     `nothing valid was said for ${firstMessageMs} ms; connect again and begin with a JSON object, such as {"action":"help"}`,
   );
 }
+
+export function helloNotFirst(namespace: string): Refusal {
+  return new Refusal(
+    'hello_not_first',
+    `hello must be the first message; this session is in namespace ${JSON.stringify(namespace)} already. Open another connection`,
+  );
+}
+
+/** Of a session to be resumed. One for all causes, so that nobody learns which names there have been. */
+export const NO_SUCH_SESSION = new Refusal(
+  'no_such_session',
+  'there is no such session: it has ended, was abandoned, or never was. Say hello without it',
+);
+
+/** Of a client that promised to be heard every `heartbeatMs` milliseconds. */
+export function silent(heartbeatMs: number): Refusal {
+  return new Refusal(
+    'silent',
+    `nothing was heard for ${heartbeatMs} ms, which is longer than was promised`,
+  );
+}
+
+export const TAKEN_OVER = new Refusal(
+  'taken_over',
+  'another connection has resumed this session; this one has no part in it now',
+);
+
+export const SESSION_EVICTED = new Refusal(
+  'evicted',
+  'an administrator has ended this session; all its locks are released',
+);
+
+export const SHUTTING_DOWN = new Refusal(
+  'shutting_down',
+  'the server is stopping; all locks are released',
+);
 
 /** What everybody is told who asks for something new while the server drains. */
 export const DRAINING = new Refusal(

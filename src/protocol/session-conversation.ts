@@ -10,23 +10,31 @@ import { Heartbeat } from '../session/heartbeat.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { Peer, SessionSettings } from '../session/session-host.ts';
-import { VERSION } from '../version.ts';
-import { MAX_STRANGER_BYTES, type Standing } from './access.ts';
+import type { Standing } from './access.ts';
 import { Answers } from './answers.ts';
 import type { Channel, Conversation, EndReason } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
 import { Entry, type NoEntry, refOf } from './entry.ts';
 import { answerEvict } from './eviction.ts';
-import { helpLines } from './help.ts';
-import { answerInspect } from './inspection.ts';
 import { answerLock, answerRelease } from './lock-requests.ts';
-import type { Action, HelloRequest, Request } from './messages.ts';
-import { DRAINING, Refusal, tooSlow } from './refusal.ts';
-import { helloFields, statsFields } from './session-fields.ts';
+import type { Action, EvictRequest, HelloRequest, Request } from './messages.ts';
+import { Onlooker } from './onlooker.ts';
+import {
+  DRAINING,
+  helloNotFirst,
+  NO_SUCH_SESSION,
+  noWayToBegin,
+  Refusal,
+  SESSION_EVICTED,
+  SHUTTING_DOWN,
+  silent,
+  TAKEN_OVER,
+  tooSlow,
+} from './refusal.ts';
+import { helloFields } from './session-fields.ts';
 import { stateOf } from './session-locks.ts';
 import { readUsual } from './usual-requests.ts';
-import { answerWatch, Watching } from './watching.ts';
 
 /** Where a client goes that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';
@@ -34,16 +42,13 @@ export const DEFAULT_NAMESPACE = 'default';
 /** What a session is like whose client doesn't say otherwise in its `hello`. */
 export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeoutMs'>;
 
-/** What does nothing to the session's own locks: looking on, and reaching for those of others. */
-type OtherRequest = Exclude<Request, { action: 'lock' | 'release' | 'hello' | 'bye' }>;
-
 export class SessionConversation implements Conversation, Peer {
   readonly #host: ConversationHost;
   readonly #channel: Channel;
   readonly #answers: Answers;
   readonly #defaults: SessionDefaults;
   #session: Session | undefined;
-  #watching: Watching | undefined;
+  readonly #onlooker: Onlooker;
   #heartbeat: Heartbeat | undefined;
   #hasSpoken = false;
   readonly #entry: Entry;
@@ -62,6 +67,7 @@ export class SessionConversation implements Conversation, Peer {
     this.#channel = channel;
     this.#answers = new Answers(channel, host.counters);
     this.#entry = new Entry(host, channel, standing);
+    this.#onlooker = new Onlooker(host, channel, this.#answers);
     this.#defaults = defaults ?? {
       namespace: DEFAULT_NAMESPACE,
       abandonTimeoutMs: host.defaultAbandonTimeoutMs,
@@ -89,15 +95,12 @@ export class SessionConversation implements Conversation, Peer {
 
   /** Bytes that the next message may have: few, until the client has shown a token if one is wanted. */
   get maxMessageBytes(): number {
-    const { maxMessageBytes } = this.#host.limits;
-    return this.#entry.mayEnter ? maxMessageBytes : Math.min(maxMessageBytes, MAX_STRANGER_BYTES);
+    return this.#entry.maxMessageBytes;
   }
 
   /** A message that is longer than that, so that it can't be told from the next: says so, and ends. */
   tooLong(): void {
-    const until = this.#entry.mayEnter ? '' : ' until a token is shown';
-    const message = `a line may have at most ${this.maxMessageBytes} bytes${until}; closing the connection`;
-    this.#endWith('bad_input', new Refusal('message_too_long', message));
+    this.#endWith('bad_input', this.#entry.tooLong());
   }
 
   /** Whether the client has sent a JSON object, be it a good request or not. */
@@ -136,17 +139,15 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   sessionEvicted(): void {
-    const message = 'an administrator has ended this session; all its locks are released';
-    this.#endWith('evicted', new Refusal('evicted', message));
+    this.#endWith('evicted', SESSION_EVICTED);
   }
 
   takenOver(): void {
-    const message = 'another connection has resumed this session; this one has no part in it now';
-    this.#endWith('taken_over', new Refusal('taken_over', message));
+    this.#endWith('taken_over', TAKEN_OVER);
   }
 
   drained(): void {
-    this.#watching?.drained();
+    this.#onlooker.drained();
   }
 
   lost(): void {
@@ -165,8 +166,7 @@ export class SessionConversation implements Conversation, Peer {
       this.#turningAway.cancel();
       this.#channel.end('shutting_down');
     }
-    const message = 'the server is stopping; all locks are released';
-    this.#endWith('shutting_down', new Refusal('shutting_down', message));
+    this.#endWith('shutting_down', SHUTTING_DOWN);
   }
 
   #answer(request: Request): void {
@@ -190,34 +190,18 @@ export class SessionConversation implements Conversation, Peer {
         this.#session?.end();
         this.#end('goodbye');
         break;
+      case 'evict':
+        this.#evict(request);
+        break;
       default:
-        this.#answerOther(request, this.#current());
+        this.#onlooker.answer(request, this.#current().namespace);
     }
   }
 
-  #answerOther(request: OtherRequest, { namespace }: Session): void {
-    const [host, channel, answers] = [this.#host, this.#channel, this.#answers];
-    switch (request.action) {
-      case 'inspect':
-        answerInspect(request, namespace, host.clock.now(), channel, answers);
-        break;
-      case 'watch':
-      case 'unwatch':
-        this.#watching ??= new Watching(channel, namespace);
-        answerWatch(request, this.#watching, host.limits.maxWatches, answers);
-        break;
-      case 'evict':
-        answerEvict(request, namespace, this.#entry.isAdmin, host, channel, answers);
-        break;
-      case 'ping':
-        answers.fields('ping', request.ref, {});
-        break;
-      case 'help':
-        for (const line of helpLines(VERSION)) answers.fields('help', request.ref, line);
-        break;
-      case 'stats':
-        answers.fields('stats', request.ref, statsFields(namespace));
-    }
+  #evict(request: EvictRequest): void {
+    const { namespace } = this.#current();
+    const { isAdmin } = this.#entry;
+    answerEvict(request, namespace, isAdmin, this.#host, this.#channel, this.#answers);
   }
 
   /** Says why it can't come in, perhaps late, and perhaps as the last word. */
@@ -239,18 +223,14 @@ export class SessionConversation implements Conversation, Peer {
 
   #hello(request: HelloRequest): void {
     if (this.#session !== undefined) {
-      const namespace = JSON.stringify(this.#session.namespace.name);
-      const message = `hello must be the first message; this session is in namespace ${namespace} already. Open another connection`;
-      this.#answers.refuse('hello', request.ref, new Refusal('hello_not_first', message));
+      const { name } = this.#session.namespace;
+      this.#answers.refuse('hello', request.ref, helloNotFirst(name));
       return;
     }
     const session =
       request.session === undefined ? this.#begin(request) : this.#resume(request.session);
     if (session === undefined) {
-      // One answer for all causes, so that nobody learns which names there have been.
-      const message =
-        'there is no such session: it has ended, was abandoned, or never was. Say hello without it';
-      this.#answers.refuse('hello', request.ref, new Refusal('no_such_session', message));
+      this.#answers.refuse('hello', request.ref, NO_SUCH_SESSION);
       return;
     }
     this.#promise(request.heartbeatMs);
@@ -282,8 +262,7 @@ export class SessionConversation implements Conversation, Peer {
   #promise(heartbeatMs: number | undefined): void {
     if (heartbeatMs === undefined) return;
     this.#heartbeat = new Heartbeat(this.#host.clock, heartbeatMs, () => {
-      const message = `nothing was heard for ${heartbeatMs} ms, which is longer than was promised`;
-      this.#endWith('silent', new Refusal('silent', message));
+      this.#endWith('silent', silent(heartbeatMs));
     });
   }
 
@@ -296,8 +275,7 @@ export class SessionConversation implements Conversation, Peer {
     }
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
     // that was made to post to this port. It gets no second try.
-    const message = `${refusal.message}. A connection must begin with a JSON object, such as {"action":"help"}; closing it`;
-    this.#endWith('bad_input', new Refusal(refusal.code, message));
+    this.#endWith('bad_input', noWayToBegin(refusal));
   }
 
   #refuseMessage({ refusal, action, ref, token }: Refused): void {
@@ -340,7 +318,7 @@ export class SessionConversation implements Conversation, Peer {
 
   #leave(): void {
     this.#heartbeat?.stop();
-    this.#watching?.stop();
+    this.#onlooker.stop();
     this.#session?.lose(this);
   }
 }

@@ -32,7 +32,7 @@ export class Wire implements Channel, LineSink {
   readonly peer: ReferencePeer;
   readonly #host: WireHost;
   readonly #splitter: LineSplitter;
-  readonly #conversation: Conversation & { fail?(refusal: Refusal): void };
+  readonly #conversation: Conversation & { tooLong?(): void };
   /** The bytes on their way to the server, and the requests whose bytes have not all arrived. */
   #toServer: Buffer = Buffer.alloc(0);
   readonly #requests: Request[] = [];
@@ -160,7 +160,7 @@ export class Wire implements Channel, LineSink {
   }
 
   lineTooLong(): void {
-    this.#conversation.fail?.(new Refusal('message_too_long', 'too long'));
+    this.#conversation.tooLong?.();
     this.#host.follow(this, this.#arrived());
   }
 
