@@ -120,7 +120,9 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
   }
   log(startLine(server.places, settings));
-  if (maxConnections < limits.maxConnections) log(openFilesWarning(maxConnections));
+  if (maxConnections < limits.maxConnections) {
+    log(openFilesWarning(maxConnections, limits.maxConnections));
+  }
   for (const warning of secrets.warnings) log(warning);
   const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;
   if (!isGuarded) for (const place of server.exposedPlaces) log(exposureWarning(place));

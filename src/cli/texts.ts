@@ -124,8 +124,8 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
 }
 
 /** The system lets the process have fewer connections than were asked for. */
-export function openFilesWarning(maxConnections: number): string {
-  return `no more than ${counted(maxConnections, 'connection')}: the limit of open files (ulimit -n) has no room for more`;
+export function openFilesWarning(maxConnections: number, wanted: number): string {
+  return `room for ${counted(maxConnections, 'connection')}, not for the ${wanted} of --max-connections: the limit of open files has none for more; raise it (ulimit -n) if you need them`;
 }
 
 /** Somebody was turned away. */
