@@ -271,7 +271,9 @@ async function turns(): Promise<void> {
 
 /** What somebody might guess who has seen most of a name. */
 function nearly(name: string): string[] {
-  return [name.slice(0, -1), `${name} `, name.toLowerCase(), `${name.slice(0, -1)}-`, `\0${name}`];
+  const [most, last] = [name.slice(0, -1), name.slice(-1)];
+  const other = last === '-' ? '_' : '-';
+  return [most, `${name} `, name.toLowerCase(), `${most}${other}`, `\0${name}`];
 }
 
 function described({ kind, ending, pieces, foresight }: Script): string {
