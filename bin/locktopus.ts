@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The executable: hands the program its arguments, environment, terminal and signals. */
+import cluster from 'node:cluster';
 import { constants } from 'node:os';
 import { inheritedFds } from '../src/cli/activation.ts';
 import { crash } from '../src/cli/crash.ts';
@@ -26,6 +27,8 @@ const running = await run(process.argv.slice(2), process.env, {
 
 if (typeof running === 'number') {
   process.exitCode = running;
+  // The channel to the primary would keep a worker of node:cluster from ending.
+  cluster.worker?.disconnect();
 } else {
   let isStopping = false;
   const onSignal = async (signal: NodeJS.Signals): Promise<void> => {

@@ -3,6 +3,7 @@
  * and owns the sockets; what any of them means is decided elsewhere.
  */
 import type { Buffer } from 'node:buffer';
+import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { Access, type Stranger, type Tokens } from './protocol/access.ts';
@@ -116,9 +117,12 @@ export class Server {
 
   /**
    * Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... or
-   * with that of TLS, when the certificate or the key can't be used.
+   * with that of TLS, when the certificate or the key can't be used. In a worker of node:cluster it
+   * always rejects, with the code ERR_CLUSTER_WORKER: workers share one port, and each would have
+   * locks of its own.
    */
   async listen(): Promise<void> {
+    if (cluster.isWorker) throw clusterWorkerError();
     await this.#doors.open();
     this.#meterStalls();
   }
@@ -319,4 +323,10 @@ export class Server {
       },
     };
   }
+}
+
+function clusterWorkerError(): Error {
+  const message =
+    'a lock server cannot run in a worker of node:cluster: each worker would grant the same locks anew';
+  return Object.assign(new Error(message), { code: 'ERR_CLUSTER_WORKER' });
 }

@@ -14,6 +14,7 @@ import {
   fullLine,
   handshakeLine,
   helpText,
+  isClusterError,
   listenFailure,
   lockName,
   openFilesWarning,
@@ -115,7 +116,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     await server.listen();
   } catch (error) {
     const failure = error instanceof Error ? error : new Error(String(error));
-    const isMistake = failure instanceof RangeError;
+    const isMistake = failure instanceof RangeError || isClusterError(failure);
     terminal.err(`locktopus: ${listenFailure(failure, { ...settings.server, fds })}\n`);
     return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
   }

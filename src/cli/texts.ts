@@ -50,9 +50,10 @@ SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held,
 --drain-timeout, and stops. Saying goodbye may take five seconds more, with a timeout of 0 as well.
 A second one ends at once.
 
-Exit codes: 0 stopped, and nobody was cut off; 1 could not listen; 2 a mistake in the options;
-3 stopped, and clients that held locks were cut off; 70 a fault in the server, which then can't
-trust its locks; 130 or 143 ended by a second signal; 134 (SIGABRT) out of memory.
+Exit codes: 0 stopped, and nobody was cut off; 1 could not listen; 2 a mistake in the options, or
+started in a worker of node:cluster (PM2 cluster mode); 3 stopped, and clients that held locks were
+cut off; 70 a fault in the server, which then can't trust its locks; 130 or 143 ended by a second
+signal; 134 (SIGABRT) out of memory.
 `;
 }
 
@@ -75,11 +76,19 @@ export function evictionLine({ session, lock, locks }: Eviction, by: string): st
   return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${counted(locks, 'lock')}`;
 }
 
+/** Whether the server was started where it must not run, in a worker of node:cluster. */
+export function isClusterError({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ERR_CLUSTER_WORKER';
+}
+
 /** Why the server could not start, and what to do. */
 export function listenFailure(
   error: NodeJS.ErrnoException,
   { host = DEFAULT_HOST, port = DEFAULT_PORT, socket, fds = [] }: ServerOptions,
 ): string {
+  if (isClusterError(error)) {
+    return `${error.message}. Start one process, outside of node:cluster; with PM2, in fork mode (exec_mode: "fork", instances: 1).`;
+  }
   if (fds.length > 0) {
     return `cannot listen on the sockets that were handed over, descriptors ${fds.join(', ')}: ${error.message}. They must be stream sockets; see LISTEN_FDS and LISTEN_PID.`;
   }

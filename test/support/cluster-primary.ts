@@ -1,0 +1,10 @@
+/** Forks workers of node:cluster that run what its arguments name, and says how each of them ended. */
+import cluster from 'node:cluster';
+
+const [exec = '', count = '1', ...args] = process.argv.slice(2);
+cluster.setupPrimary({ exec, args });
+for (let i = 0; i < Number(count); i++) {
+  cluster
+    .fork()
+    .on('exit', (code, signal) => process.stdout.write(`worker ended: ${code ?? signal}\n`));
+}
