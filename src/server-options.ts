@@ -43,7 +43,7 @@ export interface ServerOptions {
   readonly fds?: readonly number[] | undefined;
   /** Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000, or what may be at most. */
   readonly defaultAbandonTimeoutMs?: number;
-  /** Bounds that differ from `DEFAULT_LIMITS`. */
+  /** Bounds that differ from `DEFAULT_LIMITS`, or in a small heap from `roomForLocks`. */
   readonly limits?: Partial<Limits>;
   /** Origins whose web pages may connect, beside the server's own; `*` for any. Default none. */
   readonly allowedOrigins?: readonly string[];

@@ -21,7 +21,7 @@ import { type Clock, systemClock, type Timer } from './session/clock.ts';
 import { Counters } from './session/counters.ts';
 import { Drain } from './session/drain.ts';
 import { IdCounter } from './session/id-counter.ts';
-import { DEFAULT_LIMITS } from './session/limits.ts';
+import { usualLimits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
 import { StallMeter, TICK_MS } from './session/stall-meter.ts';
 import type { TlsFiles } from './transport/door.ts';
@@ -80,7 +80,7 @@ export class Server {
   constructor(options: ServerOptions = {}) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const limits = { ...usualLimits(), ...options.limits };
     this.#host = {
       namespaces: this.#namespaces,
       resumable: new Map(),

@@ -5,7 +5,7 @@ import {
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
 } from '../server-options.ts';
-import { DEFAULT_LIMITS, type Limits } from '../session/limits.ts';
+import { DEFAULT_LIMITS, type Limits, MIN_LOCK_BYTES } from '../session/limits.ts';
 import { hostFault, originFault } from '../transport/visitor-rules.ts';
 
 export interface Option {
@@ -33,7 +33,6 @@ const MAX_BYTES = 2 ** 28;
  */
 const MIN_MESSAGE_BYTES = 1024;
 const MIN_UNREAD_BYTES = 64 * 1024;
-const MIN_LOCK_BYTES = 64 * 1024;
 const MIN_FIRST_MESSAGE_MS = 100;
 
 /** Every option, in the order of the help text. */
@@ -181,7 +180,7 @@ export const OPTIONS = [
     min: MIN_LOCK_BYTES,
     value: 'N',
     default: String(DEFAULT_LIMITS.maxLockBytes),
-    help: 'most memory for all locks, by estimate',
+    help: 'most memory for all locks; less in a small heap',
   },
   {
     flag: 'first-message-timeout',

@@ -2,6 +2,7 @@
 import { counted } from '../protocol/counted.ts';
 import { type Drained, Server } from '../server.ts';
 import type { ClientObserver } from '../server-options.ts';
+import { roomForLocks } from '../session/limits.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';
@@ -13,6 +14,7 @@ import {
   exposureWarning,
   fullLine,
   handshakeLine,
+  heapWarning,
   helpText,
   isClusterError,
   listenFailure,
@@ -123,6 +125,9 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   log(startLine(server.places, settings));
   if (maxConnections < limits.maxConnections) {
     log(openFilesWarning(maxConnections, limits.maxConnections));
+  }
+  if (limits.maxLockBytes > roomForLocks()) {
+    log(heapWarning(limits.maxLockBytes, roomForLocks()));
   }
   for (const warning of secrets.warnings) log(warning);
   const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { ServerOptions } from '../server-options.ts';
-import type { Limits } from '../session/limits.ts';
+import { type Limits, usualLimits } from '../session/limits.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
 import type { TokenSource, TokenSources } from './tokens.ts';
@@ -48,7 +48,7 @@ export function readCommand(
   for (const option of OPTIONS) {
     const fromLine = line.get(option.flag);
     const fromEnv = env[variableOf(option.flag)] || undefined;
-    const value = fromLine ?? fromEnv ?? option.default;
+    const value = fromLine ?? fromEnv ?? usual(option);
     const source = fromLine === undefined ? variableOf(option.flag) : `--${option.flag}`;
     const wrong =
       fromLine === '' ? `${source} must not be empty` : mistakeIn(option, value, source);
@@ -59,6 +59,11 @@ export function readCommand(
   const pointless = pointlessIn(values, given);
   if (pointless !== undefined) return { kind: 'mistake', message: pointless };
   return { kind: 'serve', settings: settingsFrom(values, env) };
+}
+
+/** The default of an option, in this process. */
+function usual(option: (typeof OPTIONS)[number]): string {
+  return option.flag === 'max-lock-bytes' ? String(usualLimits().maxLockBytes) : option.default;
 }
 
 /** The values given on the command line by flag; lists joined by commas; or what is wrong with it. */

@@ -137,6 +137,11 @@ export function openFilesWarning(maxConnections: number, wanted: number): string
   return `room for ${counted(maxConnections, 'connection')}, not for the ${wanted} of --max-connections: the limit of open files has none for more; raise it (ulimit -n) if you need them`;
 }
 
+/** The engine may run out of memory before clients are told that the server is full. */
+export function heapWarning(maxLockBytes: number, room: number): string {
+  return `warning: --max-lock-bytes ${maxLockBytes} is more than the heap of this process has room for, ${room} bytes: it may run out of memory and end, with every lock, before it is full. Choose no more than that, or give it a larger heap (node --max-old-space-size=MIB)`;
+}
+
 /** Somebody was turned away. */
 export function fullLine(maxConnections: number): string {
   return `there are ${maxConnections} connections, as many as are allowed (--max-connections); others are turned away`;

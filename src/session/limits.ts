@@ -1,4 +1,5 @@
 /** Every bound that the server puts on what a client may ask or cost. Each is an option. */
+import { getHeapStatistics } from 'node:v8';
 
 export interface Limits {
   /** Bytes in one line, without its line feed, or in one WebSocket message. */
@@ -20,7 +21,10 @@ export interface Limits {
   readonly maxConnections: number;
   /** Sessions of the whole server, those that lost their connection too. */
   readonly maxSessions: number;
-  /** Bytes that all locks of the server take, by the estimate of `lockBytes`. */
+  /**
+   * Bytes that all locks of the server take, by the estimate of `lockBytes`. Unless it is chosen,
+   * it is `roomForLocks` where that is less.
+   */
   readonly maxLockBytes: number;
   /** Milliseconds for which a client may have its locks outlive its connection. */
   readonly maxAbandonTimeoutMs: number;
@@ -44,3 +48,27 @@ export const DEFAULT_LIMITS: Limits = {
   maxAbandonTimeoutMs: Number.MAX_SAFE_INTEGER,
   firstMessageMs: 10_000,
 };
+
+/** What V8 keeps of its heap for objects that are new, which locks that are kept are not. */
+const YOUNG_GENERATION_BYTES = 48 * 1024 * 1024;
+
+/** With less no lock could be had. */
+export const MIN_LOCK_BYTES = 64 * 1024;
+
+/**
+ * The most bytes that the locks should take of a heap: half of what it has for what is kept. The rest
+ * is for sessions, connections, messages on their way, and for collecting garbage in time.
+ *
+ * @param heapBytes the most that the heap may have; by default that of this process
+ */
+export function roomForLocks(heapBytes: number = getHeapStatistics().heap_size_limit): number {
+  return Math.max(MIN_LOCK_BYTES, Math.floor((heapBytes - YOUNG_GENERATION_BYTES) / 2));
+}
+
+/** `DEFAULT_LIMITS` as they are in this process, whose heap may be too small for them. */
+export function usualLimits(): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    maxLockBytes: Math.min(DEFAULT_LIMITS.maxLockBytes, roomForLocks()),
+  };
+}

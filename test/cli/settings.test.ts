@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
 import { readCommand } from '../../src/cli/settings.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { usualLimits } from '../../src/session/limits.ts';
 
 function settingsOf(args: string[], env: Record<string, string> = {}) {
   const command = readCommand(args, env);
@@ -28,7 +28,7 @@ test('the defaults are those of the documentation', () => {
       allowedOrigins: [],
       allowedHosts: [],
       stallThresholdMs: 500,
-      limits: DEFAULT_LIMITS,
+      limits: usualLimits(),
     },
     tokens: {
       client: { file: '', variable: 'LOCKTOPUS_TOKEN', value: '' },
