@@ -123,6 +123,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
   }
   log(startLine(server.places, settings));
+  for (const note of settings.notes) log(note);
   if (maxConnections < limits.maxConnections) {
     log(openFilesWarning(maxConnections, limits.maxConnections));
   }

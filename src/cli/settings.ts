@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import type { ServerOptions } from '../server-options.ts';
 import { type Limits, usualLimits } from '../session/limits.ts';
+import { environmentNotes, variableFor } from './environment.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
 import type { TokenSource, TokenSources } from './tokens.ts';
@@ -21,6 +22,8 @@ export interface Settings {
   readonly drainTimeoutMs: number;
   /** Every option that is not at its default, as `flag value`. */
   readonly chosen: readonly string[];
+  /** What is to be logged about the environment, a sentence each. */
+  readonly notes: readonly string[];
 }
 
 /** What the command line asks for. */
@@ -47,7 +50,7 @@ export function readCommand(
   const given = new Map<Flag, string>();
   for (const option of OPTIONS) {
     const fromLine = line.get(option.flag);
-    const fromEnv = env[variableOf(option.flag)] || undefined;
+    const fromEnv = variableFor(option.flag, env);
     const value = fromLine ?? fromEnv ?? usual(option);
     const source = fromLine === undefined ? variableOf(option.flag) : `--${option.flag}`;
     const wrong =
@@ -209,5 +212,6 @@ function settingsFrom(
     chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(
       ({ flag }) => `${flag} ${text(flag)}`,
     ),
+    notes: environmentNotes(env),
   };
 }

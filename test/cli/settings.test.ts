@@ -40,6 +40,7 @@ test('the defaults are those of the documentation', () => {
     statsIntervalS: 0,
     drainTimeoutMs: 10_000,
     chosen: [],
+    notes: [],
   });
 });
 
