@@ -3,6 +3,7 @@
 import cluster from 'node:cluster';
 import { constants } from 'node:os';
 import { inheritedFds } from '../src/cli/activation.ts';
+import { hasTerminal } from '../src/cli/controlling-terminal.ts';
 import { crash } from '../src/cli/crash.ts';
 import { LogSink } from '../src/cli/log-sink.ts';
 import { run } from '../src/cli/run.ts';
@@ -22,6 +23,7 @@ const sink = new LogSink(process.stdout);
 const running = await run(process.argv.slice(2), process.env, {
   out: (text) => sink.write(text),
   err: (text) => process.stderr.write(text),
+  hasTerminal: hasTerminal(),
   fds: inheritedFds(process.env, process.pid),
 });
 
@@ -38,7 +40,7 @@ if (typeof running === 'number') {
     await sink.flushed(LAST_READING_MS);
     process.exit(code);
   };
-  // Without anything to read again it says that the terminal was closed.
+  // Without anything to read again, in a terminal, it says that this was closed.
   process.on('SIGHUP', running.reload ?? onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -13,6 +13,7 @@ import {
   evictionLine,
   exposureWarning,
   fullLine,
+  HANG_UP_LINE,
   handshakeLine,
   heapWarning,
   helpText,
@@ -39,6 +40,8 @@ export interface Terminal {
   err(text: string): void;
   /** Sockets that were opened for the program and are to be listened on; or what is wrong with that. */
   readonly fds?: readonly number[] | string;
+  /** Whether SIGHUP says that this terminal was closed; see `hasTerminal`. */
+  readonly hasTerminal: boolean;
 }
 
 export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2, cutOff: 3 } as const;
@@ -73,8 +76,8 @@ export async function run(
 /** A server and what logs beside it. */
 export interface RunningServer {
   /**
-   * Reads its files again; what can't be used is said in the log, and changes nothing. Undefined
-   * when there are none.
+   * What SIGHUP asks for: reads the files again; what can't be used is said in the log, and changes
+   * nothing. Without files it only says so. Undefined when SIGHUP is to stop the server.
    */
   readonly reload: (() => void) | undefined;
   /** Lets holders of locks finish, says goodbye to everybody and stops; resolves with the exit code. */
@@ -135,7 +138,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   if (!isGuarded) for (const place of server.exposedPlaces) log(exposureWarning(place));
   const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
   return {
-    reload: reloadOf(server, settings, log),
+    reload: reloadOf(server, settings, log, terminal.hasTerminal),
     async stop(signal) {
       clearInterval(ticker);
       log(`${signal}: stopping (${statsLine(server.counts)}); again to end at once`);
@@ -146,15 +149,16 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   };
 }
 
-/** What reads all files again that the server was started with; undefined when there are none. */
+/** See `RunningServer.reload`. */
 function reloadOf(
   server: Server,
   settings: Settings,
   log: (text: string) => void,
+  hasTerminal: boolean,
 ): (() => void) | undefined {
   const hasTls = settings.tls.cert !== '';
   const hasTokens = hasTokenFile(settings.tokens);
-  if (!hasTls && !hasTokens) return undefined;
+  if (!hasTls && !hasTokens) return hasTerminal ? undefined : () => log(HANG_UP_LINE);
   return () => {
     if (hasTls) reloadTls(server, settings, log);
     if (hasTokens) reloadTokens(server, settings, log);

@@ -45,7 +45,8 @@ One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"
 Started by systemd with sockets (LISTEN_FDS), it listens on those and on nothing else.
 
 SIGHUP: reads tokens, certificate and key again; who is connected stays. Without any of those
-files it is as SIGTERM.
+files it is as SIGTERM in a terminal, whose closing it reports, and is ignored elsewhere (nohup,
+daemons, containers without a terminal).
 SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
 --drain-timeout, and stops. Saying goodbye may take five seconds more, with a timeout of 0 as well.
 A second one ends at once.
@@ -68,6 +69,10 @@ export function startLine(places: readonly string[], { chosen }: Settings): stri
 export function exposureWarning(place: string): string {
   return `warning: everybody who can reach ${place} may take locks and look at them. Set a token with --token-file, or listen on 127.0.0.1`;
 }
+
+/** SIGHUP without a terminal that was closed, and without files. */
+export const HANG_UP_LINE =
+  'SIGHUP ignored: there is no token file and no certificate to read again. SIGTERM stops the server';
 
 /** What an administrator did, and to whom. */
 export function evictionLine({ session, lock, locks }: Eviction, by: string): string {

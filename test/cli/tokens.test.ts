@@ -132,16 +132,6 @@ test('SIGHUP reads the files again; a bad one keeps the tokens; none of them is 
   }
 });
 
-test('SIGHUP without a token file stops it: the terminal was closed', async (t) => {
-  const program = new Program(t, ['--port', '0']);
-  const client = await LineClient.connect(t, await program.port());
-  await client.ask({ action: 'bye' }); // by now it listens for signals, too
-  client.socket.destroy();
-  program.child.kill('SIGHUP');
-  assert.equal(await program.ended(), 0);
-  assert.match(program.stdout, /SIGHUP: stopping/);
-});
-
 test('listening beyond loopback without a token is warned of at start, and only then', async (t) => {
   const open = new Program(t, ['--port', '0', '--host', '0.0.0.0']);
   const [warning] = await open.logged(/Z warning: .*\n/);
