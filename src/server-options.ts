@@ -29,7 +29,7 @@ export interface StrangerObserver {
 }
 
 export interface ServerOptions {
-  /** The address to listen on: an IP or a name. Default `127.0.0.1`. */
+  /** What to listen on: an IP, or a name for all its addresses on this machine. Default `127.0.0.1`. */
   readonly host?: string;
   /** 0 takes a free port. Default 9009. */
   readonly port?: number;
@@ -61,6 +61,11 @@ export interface ServerOptions {
   readonly fullObserver?: (() => void) | undefined;
   /** Hears when somebody could not be let in, for want of descriptors, say. It may be often. */
   readonly stuckObserver?: ((error: Error) => void) | undefined;
+  /**
+   * Hears that the file of the Unix socket was removed or replaced: with an error why it could not be
+   * made again, or without one when it was.
+   */
+  readonly pathObserver?: ((path: string, error: Error | undefined) => void) | undefined;
   /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
   readonly stallThresholdMs?: number;
   /** Hears of stalls, seldom enough for a log. */

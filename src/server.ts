@@ -237,6 +237,7 @@ export class Server {
       ...{ host, port, tcp, tls, socket, fds: this.#options.fds ?? [] },
       handshakeMs: firstMessageMs,
       maxConnections: maxConnections + MAX_TURNED_AWAY,
+      setTimer: this.#clock.setTimer.bind(this.#clock),
     };
     return new Doors(options, {
       arrived: () => this.#clock.arrived?.(),
@@ -244,6 +245,7 @@ export class Server {
       welcome: (guest) => this.#welcome(guest),
       full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
+      pathLost: (path, error) => this.#options.pathObserver?.(path, error),
     });
   }
 

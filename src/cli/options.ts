@@ -43,7 +43,7 @@ export const OPTIONS = [
     type: 'text',
     value: 'ADDRESS',
     default: DEFAULT_HOST,
-    help: 'address to listen on; 0.0.0.0 or :: for all',
+    help: 'address, or name, to listen on; 0.0.0.0 or :: for all',
   },
   {
     flag: 'port',

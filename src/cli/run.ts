@@ -20,6 +20,7 @@ import {
   isClusterError,
   listenFailure,
   lockName,
+  lostPathLine,
   openFilesWarning,
   stallLine,
   startLine,
@@ -106,6 +107,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     tls,
     fds,
     stuckObserver: seldom((_untold, error) => log(stuckLine(error))),
+    pathObserver: (path, error) => log(lostPathLine(path, error)),
     strangerObserver: {
       wrongToken: seldom((untold, client) => log(wrongTokenLine(client, untold))),
       handshakeFailed: seldom((untold, why, client) => log(handshakeLine(why, client, untold))),

@@ -104,7 +104,9 @@ export function listenFailure(
   if (socket !== undefined && 'address' in error && error.address === socket.path) {
     return socketFailure(error, socket.path);
   }
-  const where = addressName(host, port);
+  // A name may have several addresses, of which only one can't be listened on.
+  const where =
+    'address' in error ? addressName(`${error.address}`, port) : addressName(host, port);
   switch (error.code) {
     case 'EADDRINUSE':
       return `${where} is in use by another program. Stop that one, or choose another port with --port.`;
@@ -157,6 +159,14 @@ export function stuckLine({ code, message }: NodeJS.ErrnoException): string {
   const isOutOfFiles = code === 'EMFILE' || code === 'ENFILE';
   const cure = isOutOfFiles ? ': raise the limit of open files (ulimit -n)' : '';
   return `a connection could not be accepted (${message})${cure}; those that are open are served`;
+}
+
+/** The file of the Unix socket was removed or replaced. */
+export function lostPathLine(path: string, error: Error | undefined): string {
+  if (error === undefined) {
+    return `the Unix socket ${path} had been removed; it is made again, and its clients stay connected`;
+  }
+  return `the Unix socket ${path} has been removed or replaced and cannot be made again. Its clients stay connected, others cannot connect. It is tried again every ten seconds: ${socketFailure(error, path)}`;
 }
 
 /**

@@ -55,6 +55,7 @@ const MIN_TLS_VERSION = 'TLSv1.2';
 const KEEPALIVE_MS = 60_000;
 
 export class Door {
+  readonly place: Place;
   readonly #options: DoorOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
@@ -66,6 +67,7 @@ export class Door {
   /** @throws Error when the certificate or the key can't be used */
   constructor(options: DoorOptions, keeper: DoorKeeper) {
     this.#options = options;
+    this.place = options.place;
     const enter = (socket: Socket): void => {
       // First of all: a socket that fails with nobody listening would end the process.
       socket.on('error', () => socket.destroy());
@@ -101,7 +103,7 @@ export class Door {
    * is to be closed then, too.
    */
   async open(): Promise<void> {
-    const { place } = this.#options;
+    const { place } = this;
     if (!('path' in place)) {
       await this.#listen(place);
       return;
@@ -118,6 +120,12 @@ export class Door {
     this.#path?.giveBack();
     this.#path = undefined;
     return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** The path of its Unix socket, if that is not there any more: removed, or replaced by others. */
+  get lostPath(): string | undefined {
+    const { place } = this;
+    return 'path' in place && this.#path?.isOurs() === false ? place.path : undefined;
   }
 
   /** The TCP address; undefined for a Unix socket, and when it is not open. */
@@ -138,7 +146,7 @@ export class Door {
       const name = addressName(address.address, address.port);
       return this.#tls === undefined ? name : `${name} (TLS)`;
     }
-    const { place } = this.#options;
+    const { place } = this;
     if ('path' in place) return `unix:${place.path}`;
     return 'fd' in place ? `unix:fd ${place.fd}` : 'nowhere';
   }

@@ -32,6 +32,8 @@ export interface TakenPath {
    * nobody takes the path from us.
    */
   giveBack(): void;
+  /** Whether what is at the path is still ours: others may have removed or replaced it. */
+  isOurs(): boolean;
 }
 
 /** Random bytes in a name, and the letters that makes. */
@@ -94,7 +96,8 @@ async function takeFree(
     chmodSync(socket, mode);
     const { dev, ino } = lstatSync(socket, { bigint: true });
     renameSync(socket, path);
-    return { giveBack: () => removeIf(path, dev, ino) };
+    const isOurs = (): boolean => isFile(path, dev, ino);
+    return { isOurs, giveBack: () => isOurs() && attempt(() => unlinkSync(path)) };
   } finally {
     for (const folder of [own, lock]) {
       attempt(() => unlinkSync(`${folder}/${name}`));
@@ -186,12 +189,14 @@ async function look(path: string): Promise<Found> {
   });
 }
 
-/** Removes what is at `path` if it is that very file: its number is not given away while we listen. */
-function removeIf(path: string, dev: bigint, ino: bigint): void {
-  attempt(() => {
-    const found = lstatSync(path, { bigint: true });
-    if (found.dev === dev && found.ino === ino) unlinkSync(path);
-  });
+/** Whether that very file is at `path`: its number is not given away while we listen. */
+function isFile(path: string, dev: bigint, ino: bigint): boolean {
+  try {
+    const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return found?.dev === dev && found.ino === ino;
+  } catch {
+    return false;
+  }
 }
 
 /** Removes something, or not: what is not there need not go, and what stays is in nobody's way. */
