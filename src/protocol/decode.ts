@@ -62,19 +62,32 @@ const FIELDS: Readonly<Record<Action, ReadonlySet<string>>> = {
 /** @param text one line or WebSocket message, without its line end */
 export function decodeRequest(text: string, limits: Limits): Request | Refused {
   const message = parseObject(text);
-  if (message instanceof Refusal) return refused(message, undefined, undefined);
+  if (message instanceof Refusal) {
+    return { refusal: message, action: undefined, ref: undefined };
+  }
   const action = decodeAction(message.action);
   const ref = decodeRef(message.ref);
-  if (ref instanceof Refusal) {
-    return refused(ref, action instanceof Refusal ? undefined : action, undefined);
-  }
-  if (action instanceof Refusal) return refused(action, undefined, ref);
-  const request =
-    unknownField(message, FIELDS[action], '') ?? decodeBody(message, action, ref, limits);
+  const request = decodeFields(message, action, ref, limits);
   if (!(request instanceof Refusal)) return request;
   const { token } = message;
-  const isShown = action === 'hello' && typeof token === 'string';
-  return { ...refused(request, action, ref), token: isShown ? token : undefined };
+  return {
+    refusal: request,
+    action: action instanceof Refusal ? undefined : action,
+    ref: ref instanceof Refusal ? undefined : ref,
+    token: action === 'hello' && typeof token === 'string' ? token : undefined,
+  };
+}
+
+/** The request, or the first thing that is wrong with `message`. */
+function decodeFields(
+  message: JsonObject,
+  action: Action | Refusal,
+  ref: Ref | undefined | Refusal,
+  limits: Limits,
+): Request | Refusal {
+  if (ref instanceof Refusal) return ref;
+  if (action instanceof Refusal) return action;
+  return unknownField(message, FIELDS[action], '') ?? decodeBody(message, action, ref, limits);
 }
 
 export function isRefused(decoded: Request | Refused): decoded is Refused {
@@ -209,10 +222,6 @@ function decodeHello(
     );
   }
   return { action: 'hello', ref, token, session, namespace, abandonTimeoutMs, heartbeatMs, label };
-}
-
-function refused(refusal: Refusal, action: Action | undefined, ref: Ref | undefined): Refused {
-  return { refusal, action, ref };
 }
 
 function decodeAction(value: unknown): Action | Refusal {

@@ -133,6 +133,21 @@ test('a mistake in a hello with the right token costs nothing else; with a wrong
   assert.deepEqual((await guesser.ended()).map(codeOf), ['unauthorized']);
 });
 
+for (const ref of [null, 2 ** 53, 'x'.repeat(257), {}]) {
+  test(`a token counts beside a bad ref, too: ${JSON.stringify(ref).slice(0, 20)}`, async (t) => {
+    const { connect, clock, server } = await setUpClosed(t);
+    const client = await connect();
+    assert.equal(codeOf(await client.ask({ action: 'hello', token: TOKEN, ref })), 'bad_request');
+    assert.equal((await client.ask({ action: 'hello' })).action, 'hello');
+    const guesser = await connect();
+    guesser.send({ action: 'hello', token: WRONG, ref });
+    await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
+    clock.advance(WRONG_TOKEN_DELAY_MS);
+    assert.deepEqual((await guesser.ended()).map(codeOf), ['unauthorized']);
+    assert.equal(server.counts.sessions, 1);
+  });
+}
+
 test('after a session that is no more, the connection goes on without the token', async (t) => {
   const { connect } = await setUpClosed(t);
   const client = await connect();
