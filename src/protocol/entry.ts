@@ -14,7 +14,7 @@ import {
 import type { Channel } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import type { Request } from './messages.ts';
-import { DRAINING, Refusal, tooManySessions } from './refusal.ts';
+import { DRAINING, HELLO_REFUSED, Refusal, tooManySessions } from './refusal.ts';
 
 /** Why a first request is not carried out. */
 export interface NoEntry {
@@ -30,6 +30,8 @@ export class Entry {
   readonly #client: string;
   readonly #isLocal: boolean;
   #standing: Standing;
+  /** The last `hello` was refused, and none has been accepted since. */
+  #isHelloRefused = false;
 
   /** @param standing what the client may do by a token that it has shown before, if it has */
   constructor(host: ConversationHost, channel: Channel, standing: Standing | undefined) {
@@ -60,10 +62,24 @@ export class Entry {
     return new Refusal('message_too_long', message);
   }
 
-  /** What stands against `request`, the first one that could be understood. */
+  /**
+   * A `hello` was refused, for whatever reason. The client may have sent more behind it, which it
+   * means for the session that it asked for: that must not run in another one.
+   */
+  helloRefused(): void {
+    this.#isHelloRefused = true;
+  }
+
+  /** What stands against `request`, which would be the first of a session. */
   judge(request: Request): NoEntry | undefined {
-    const token = request.action === 'hello' ? request.token : undefined;
-    return this.judgeStranger(token) ?? this.#judgeRoom(request);
+    const { action } = request;
+    const token = action === 'hello' ? request.token : undefined;
+    const stranger = this.judgeStranger(token);
+    if (stranger !== undefined) return stranger;
+    if (this.#isHelloRefused && action !== 'hello' && action !== 'bye') {
+      return { refusal: HELLO_REFUSED, isFinal: false, delayMs: 0 };
+    }
+    return this.#judgeRoom(request);
   }
 
   /** What stands against a client that now shows `token`, or nothing more, whatever it asks for. */

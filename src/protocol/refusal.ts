@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'deadlock'
   | 'unauthorized'
   | 'hello_not_first'
+  | 'hello_refused'
   | 'no_such_session'
   | 'ref_in_use'
   | 'no_such_lock'
@@ -82,6 +83,12 @@ export function helloNotFirst(namespace: string): Refusal {
     `hello must be the first message; this session is in namespace ${JSON.stringify(namespace)} already. Open another connection`,
   );
 }
+
+/** Of a request behind a `hello` that was refused: it would run in a session that was not asked for. */
+export const HELLO_REFUSED = new Refusal(
+  'hello_refused',
+  'not carried out, because the hello before it was refused and no session has begun: correct the hello and send it again, or send {"action":"hello"} for the namespace of this connection',
+);
 
 /** Of a session to be resumed. One for all causes, so that nobody learns which names there have been. */
 export const NO_SUCH_SESSION = new Refusal(

@@ -207,6 +207,7 @@ export class SessionConversation implements Conversation, Peer {
   /** Says why it can't come in, perhaps late, and perhaps as the last word. */
   #turnAway(noEntry: NoEntry, action: Action | undefined, ref: Ref | undefined): void {
     const { refusal, isFinal, delayMs } = noEntry;
+    if (action === 'hello') this.#entry.helloRefused();
     const say = (): void => {
       this.#turningAway = undefined;
       this.#answers.refuse(action, ref, refusal);
@@ -230,6 +231,7 @@ export class SessionConversation implements Conversation, Peer {
     const session =
       request.session === undefined ? this.#begin(request) : this.#resume(request.session);
     if (session === undefined) {
+      this.#entry.helloRefused();
       this.#answers.refuse('hello', request.ref, NO_SUCH_SESSION);
       return;
     }
@@ -282,6 +284,7 @@ export class SessionConversation implements Conversation, Peer {
     // Once in, nobody is judged any more.
     const noEntry = this.#session === undefined ? this.#entry.judgeStranger(token) : undefined;
     if (noEntry === undefined) {
+      if (action === 'hello') this.#entry.helloRefused();
       this.#answers.refuse(action, ref, refusal);
     } else if (action === 'hello' && token === undefined) {
       // Perhaps it meant to show a token; but there is no second try.

@@ -143,6 +143,12 @@ test('no new sessions: whatever comes first on a connection is refused, but for 
   client.send({ action: 'hello', ref: 1 }, { ...lock(write('b')), ref: 2 }, { action: 'stats' });
   assert.deepEqual(gist(await take(client, 3)), [
     ['hello', 1, 'draining'],
+    ['lock', 2, 'hello_refused'],
+    ['stats', undefined, 'hello_refused'],
+  ]);
+  const other = await connect();
+  other.send({ ...lock(write('b')), ref: 2 }, { action: 'stats' });
+  assert.deepEqual(gist(await take(other, 2)), [
     ['lock', 2, 'draining'],
     ['stats', undefined, 'draining'],
   ]);

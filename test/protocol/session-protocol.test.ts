@@ -248,7 +248,7 @@ test('a first line that is no JSON object ends the connection, with nothing done
 
 test('once a JSON object was sent, good or not, a line that is none costs an error only', async (t) => {
   const { connect } = await setUp(t);
-  for (const first of ['{"action":"nope"}', '{"action":"hello","namespace":7}']) {
+  for (const first of ['{"action":"nope"}', '{"action":"lock"}']) {
     const client = await connect();
     client.sendRaw(`${first}\noops\n`);
     await client.next();

@@ -73,6 +73,8 @@ export class ReferencePeer {
   session: ReferenceSession | undefined;
   /** Has sent a JSON object. */
   hasSpoken = false;
+  /** A `hello` was refused, and no session has begun since. */
+  isHelloRefused = false;
   isEnded = false;
   /** Does not read: events are counted instead of told. */
   isSlow = false;
@@ -207,7 +209,10 @@ export class ReferenceServer {
     if (action !== 'nonsense') peer.hasSpoken = true;
     if (action === 'nonsense') {
       this.#nonsense(peer, request.code, request.readAs);
+    } else if (peer.isHelloRefused && action !== 'hello' && action !== 'bye') {
+      this.#fault(peer, request, 'hello_refused');
     } else if (this.isDraining && peer.session === undefined && needsSession(request)) {
+      peer.isHelloRefused ||= action === 'hello';
       this.#fault(peer, request, 'draining');
     } else if (action === 'hello') {
       this.#hello(peer, request);
@@ -242,6 +247,7 @@ export class ReferenceServer {
 
   #nonsense(peer: ReferencePeer, code: string, readAs: string | undefined): void {
     this.#say(peer, errorGist(readAs, undefined, code));
+    if (readAs === 'hello' && peer.session === undefined) peer.isHelloRefused = true;
     peer.hasSpoken ||= code !== 'bad_json' && code !== 'bad_utf8' && code !== 'message_too_long';
     if (!peer.hasSpoken || code === 'message_too_long') this.#end(peer, 'bad_input');
   }
@@ -258,11 +264,13 @@ export class ReferenceServer {
     } else {
       const session = this.resumable.get(request.session);
       if (session === undefined) {
+        peer.isHelloRefused = true;
         this.#fault(peer, request, 'no_such_session');
         return;
       }
       this.#resume(peer, session);
     }
+    peer.isHelloRefused = false;
     const { session } = peer;
     peer.heartbeatMs = request.heartbeatMs;
     this.#heard(peer);

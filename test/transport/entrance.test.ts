@@ -96,7 +96,7 @@ test('as many sessions as allowed begin, one more waits for room; a lost one can
   assert.match(JSON.stringify(hello.error), /"too_many_sessions".* 2 sessions/);
   const refused = await third.ask({ ...lock(write('b')), ref: 2 });
   assert.deepEqual([refused.action, refused.ref], ['lock', 2]);
-  assert.match(JSON.stringify(refused.error), /too_many_sessions/);
+  assert.match(JSON.stringify(refused.error), /hello_refused/);
   assert.deepEqual(statuses(await exchange(port, handshake('/v1?namespace=a'))), [503]);
 
   const web = await LeanWebSocket.connect(t, port, '/v2');
