@@ -1,22 +1,24 @@
 /**
- * The locks of one session: by id, by ref, and in order of arrival. A client that chooses its refs can
- * make one chain as long as its session may have locks: some 20 us for each such request.
+ * The locks of one session: by id, by ref, and in order of arrival.
  *
  * Invariants:
  *  1. `#byId` has all locks, `#byRef` those with a ref.
  *  2. No two have the same ref.
  */
 import { ChainedTable } from '../table/chained-table.ts';
-import { hashOf } from '../table/hash.ts';
+import { hashOf, hashOfInteger } from '../table/hash.ts';
 import type { Ref, SessionLock } from './lock-record.ts';
 
-class LocksById extends ChainedTable<SessionLock> {
-  find(id: number): SessionLock | undefined {
-    let lock = this.chainOf(id | 0);
-    while (lock !== null && lock.id !== id) lock = lock.context.nextById;
-    return lock ?? undefined;
+class LocksById extends ChainedTable<number, SessionLock> {
+  get(id: number): SessionLock | undefined {
+    return this.find(id, id | 0);
   }
 
+  protected keyOf(lock: SessionLock): number {
+    return lock.id;
+  }
+
+  /** Ids that follow each other are spread as well as can be. */
   protected hashOf(lock: SessionLock): number {
     return lock.id | 0;
   }
@@ -30,15 +32,17 @@ class LocksById extends ChainedTable<SessionLock> {
   }
 }
 
-class LocksByRef extends ChainedTable<SessionLock> {
-  find(ref: Ref): SessionLock | undefined {
-    let lock = this.chainOf(hashOfRef(ref));
-    while (lock !== null && lock.context.terms.ref !== ref) lock = lock.context.nextByRef;
-    return lock ?? undefined;
+class LocksByRef extends ChainedTable<Ref, SessionLock> {
+  get(ref: Ref): SessionLock | undefined {
+    return this.find(ref, hashOfRef(ref));
+  }
+
+  protected keyOf(lock: SessionLock): Ref {
+    return refOf(lock);
   }
 
   protected hashOf(lock: SessionLock): number {
-    return hashOfRef(lock.context.terms.ref);
+    return hashOfRef(refOf(lock));
   }
 
   protected nextOf(lock: SessionLock): SessionLock | null {
@@ -65,11 +69,11 @@ export class LockIndex implements Iterable<SessionLock> {
   }
 
   get(id: number): SessionLock | undefined {
-    return this.#byId.find(id);
+    return this.#byId.get(id);
   }
 
   getByRef(ref: Ref): SessionLock | undefined {
-    return this.#byRef?.find(ref);
+    return this.#byRef?.get(ref);
   }
 
   /** Those that are in here now, in order of arrival, whatever happens to them meanwhile. */
@@ -96,7 +100,11 @@ function byArrival(a: SessionLock, b: SessionLock): number {
   return a.id - b.id;
 }
 
-function hashOfRef(ref: Ref | undefined): number {
-  if (typeof ref === 'string') return hashOf(ref);
-  return ref === undefined ? 0 : ref ^ (ref / 2 ** 32);
+/** Only locks with a ref are in the table of refs. */
+function refOf(lock: SessionLock): Ref {
+  return lock.context.terms.ref ?? '';
+}
+
+function hashOfRef(ref: Ref): number {
+  return typeof ref === 'string' ? hashOf(ref) : hashOfInteger(ref);
 }

@@ -4,55 +4,86 @@
  * lived long enough, keeps alive what it held, for the collector to carry around. At full speed that
  * was a fifth of the server's time.
  *
- * A subclass says where an item has its hash and its link, and adds what it finds items by.
+ * Clients choose the keys, and they can compute the hash. So as soon as one chain gets long, all items
+ * move to a `Map` until the table is empty again. A secret seed would not do instead: keys that collide
+ * under many seeds can be found, and a run could not be replayed. `Map` has weak spots of its own: the
+ * engine hashes integers, and in some versions strings that look like one, by a function without a
+ * secret. So its keys are strings that begin with a letter.
+ *
+ * A subclass says where an item has its key, its hash and its link.
  *
  * Invariants:
- *  1. Each of the `size` items is in exactly one chain, that of its hash, and once.
- *  2. The number of chains is 0 or a power of two, and not below that of items; so chains are short,
- *     unless somebody chooses the hashes. It is not many times above, either, so going through all is
- *     cheap.
- *  3. The link of an item that is not in here is null, so that none keeps another alive.
+ *  1. Each of the `size` items is in exactly one chain, that of its hash, and once; or all are in the
+ *     map, if there is one, and there are no chains.
+ *  2. The number of chains is 0 or a power of two, and not below that of items. It is not many times
+ *     above, either, so going through all is cheap.
+ *  3. No chain is longer than MAX_CHAIN_LENGTH.
+ *  4. The link of an item that is in no chain is null, so that none keeps another alive.
  */
 const MIN_CHAINS = 4;
 /** Chains for one item at least, before their number is halved. */
 const MAX_SPARSENESS = 8;
+/** More in one chain are no accident: with as many chains as items, that is one in 10^35. */
+export const MAX_CHAIN_LENGTH = 32;
 
-export abstract class ChainedTable<T extends object> {
+export abstract class ChainedTable<K extends string | number, T extends object> {
   #size = 0;
   /** Made for the first item. */
   #chains: (T | null)[] = [];
+  #map: Map<string, T> | null = null;
 
   get size(): number {
     return this.#size;
   }
 
-  /** A 32-bit integer that stays the same as long as `item` is in here. */
+  /** What `item` is found by: stays the same, and different from that of any other in here. */
+  protected abstract keyOf(item: T): K;
+  /** A 32-bit integer, the same for the same key. */
   protected abstract hashOf(item: T): number;
   protected abstract nextOf(item: T): T | null;
   protected abstract setNext(item: T, next: T | null): void;
 
-  /** The head of the chain in which all items with that hash are, and others. */
-  protected chainOf(hash: number): T | null {
-    return this.#chains[hash & (this.#chains.length - 1)] ?? null;
+  /** @param hash that of `key` */
+  protected find(key: K, hash: number): T | undefined {
+    if (this.#map !== null) return this.#map.get(mapKey(key));
+    let item = this.#chains[hash & (this.#chains.length - 1)] ?? null;
+    while (item !== null) {
+      if (this.keyOf(item) === key) return item;
+      item = this.nextOf(item);
+    }
+    return undefined;
   }
 
-  /** @param item one that is not in here; it becomes the head of its chain */
+  /** @param item one that is not in here, with a key that no other has */
   add(item: T): void {
-    if (this.#size === this.#chains.length) this.#resize(Math.max(MIN_CHAINS, this.#size * 2));
     this.#size++;
-    this.#chain(item);
+    if (this.#map !== null) {
+      this.#map.set(mapKey(this.keyOf(item)), item);
+    } else if (this.#size > this.#chains.length) {
+      this.#rebuild(Math.max(MIN_CHAINS, this.#chains.length * 2), [...this.all(), item]);
+    } else if (!this.#chain(item)) {
+      this.#moveToMap(this.all());
+    }
   }
 
   /** @param item one that is in here */
   delete(item: T): void {
-    this.#unchain(item);
     this.#size--;
+    if (this.#map !== null) {
+      this.#map.delete(mapKey(this.keyOf(item)));
+      if (this.#size === 0) this.#map = null;
+      return;
+    }
+    this.#unchain(item);
     const { length } = this.#chains;
-    if (length > MIN_CHAINS && this.#size * MAX_SPARSENESS < length) this.#resize(length / 2);
+    if (length > MIN_CHAINS && this.#size * MAX_SPARSENESS < length) {
+      this.#rebuild(length / 2, this.all());
+    }
   }
 
   /** All items, in no particular order. */
   all(): T[] {
+    if (this.#map !== null) return [...this.#map.values()];
     const items: T[] = [];
     for (const head of this.#chains) {
       for (let item = head; item !== null; item = this.nextOf(item)) items.push(item);
@@ -60,10 +91,19 @@ export abstract class ChainedTable<T extends object> {
     return items;
   }
 
-  #chain(item: T): void {
+  /**
+   * Makes `item` the head of its chain.
+   *
+   * @returns whether the chain is no longer than it may be
+   */
+  #chain(item: T): boolean {
     const slot = this.hashOf(item) & (this.#chains.length - 1);
-    this.setNext(item, this.#chains[slot] ?? null);
+    const next = this.#chains[slot] ?? null;
+    this.setNext(item, next);
     this.#chains[slot] = item;
+    let length = 1;
+    for (let at = next; at !== null; at = this.nextOf(at)) length++;
+    return length <= MAX_CHAIN_LENGTH;
   }
 
   #unchain(item: T): void {
@@ -79,9 +119,27 @@ export abstract class ChainedTable<T extends object> {
     this.setNext(item, null);
   }
 
-  #resize(length: number): void {
-    const items = this.all();
+  /** @param items all that belong in here */
+  #rebuild(length: number, items: T[]): void {
     this.#chains = new Array<T | null>(length).fill(null);
-    for (const item of items) this.#chain(item);
+    for (const item of items) {
+      if (this.#chain(item)) continue;
+      this.#moveToMap(items);
+      return;
+    }
   }
+
+  /** @param items all that belong in here */
+  #moveToMap(items: T[]): void {
+    this.#chains = [];
+    this.#map = new Map();
+    for (const item of items) {
+      this.setNext(item, null);
+      this.#map.set(mapKey(this.keyOf(item)), item);
+    }
+  }
+}
+
+function mapKey(key: string | number): string {
+  return typeof key === 'string' ? `s${key}` : `n${key}`;
 }

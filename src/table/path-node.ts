@@ -59,7 +59,7 @@ export class PathNode<C> extends Queue<C> {
     }
     if (children.segment === segment) return children;
     const several = new Children<C>();
-    several.add(children);
+    several.adopt(children);
     this.#children = several;
     return several.getOrMake(segment, this);
   }
@@ -75,7 +75,7 @@ export class PathNode<C> extends Queue<C> {
   }
 
   *children(): Generator<PathNode<C>> {
-    if (this.#children instanceof Children) yield* this.#children.values();
+    if (this.#children instanceof Children) yield* this.#children.all();
     else if (this.#children !== null) yield this.#children;
   }
 

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LockIndex } from '../../src/session/lock-index.ts';
 import type { Ref, SessionLock } from '../../src/session/lock-record.ts';
+import { MAX_CHAIN_LENGTH } from '../../src/table/chained-table.ts';
+import { hashOf, hashOfInteger } from '../../src/table/hash.ts';
 import { withSeeds } from '../support/random.ts';
 import { write } from '../support/resources.ts';
 import { setUp } from '../support/session-host.ts';
@@ -88,6 +90,50 @@ test('refs that meet in one chain are told apart, a number from its text too', (
     );
   }
   assert.equal(index.only, undefined);
+});
+
+/** Locks in the longest chain of refs among `locks`. */
+function longestChain(locks: readonly SessionLock[]): number {
+  let longest = 0;
+  for (const lock of locks) {
+    let length = 1;
+    for (let at = lock.context.nextByRef; at !== null; at = at.context.nextByRef) length++;
+    longest = Math.max(longest, length);
+  }
+  return longest;
+}
+
+test('refs that differ by multiples of a power of two are spread', () => {
+  const make = lockMaker();
+  for (const step of [1, 2 ** 14, 2 ** 20, 2 ** 32, 2 ** 40, -(2 ** 14)]) {
+    const index = new LockIndex();
+    const locks = Array.from({ length: 5000 }, (_, i) => make(i * step));
+    for (const lock of locks) index.add(lock);
+    const longest = longestChain(locks);
+    assert.ok(longest > 1 && longest < 16, `a chain of ${longest} with steps of ${step}`);
+  }
+});
+
+test('refs chosen for their hash make no long chain, and are found', () => {
+  const make = lockMaker();
+  const chosen = (refOf: (i: number) => Ref): Ref[] => {
+    const refs: Ref[] = [];
+    for (let i = 0; refs.length < 300; i++) {
+      const ref = refOf(i);
+      const hash = typeof ref === 'string' ? hashOf(ref) : hashOfInteger(ref);
+      if ((hash & 0x1ff) === 7) refs.push(ref);
+    }
+    return refs;
+  };
+  for (const refs of [chosen((i) => i), chosen((i) => `ref ${i}`)]) {
+    const pair = new Pair();
+    const locks = refs.map((ref) => make(ref));
+    for (const lock of locks) pair.add(lock);
+    assert.ok(longestChain(locks) <= MAX_CHAIN_LENGTH, `a chain of ${longestChain(locks)}`);
+    pair.verify();
+    for (const lock of locks) pair.remove(lock);
+    pair.verify();
+  }
 });
 
 test('locks may go while all are gone through', () => {
