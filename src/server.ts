@@ -59,7 +59,7 @@ const NAME_BYTES = 24;
 
 export class Server {
   readonly #options: ServerOptions;
-  readonly #namespaces = new Namespaces(new IdCounter(Date.now()).next);
+  readonly #namespaces: Namespaces;
   readonly #clock: Clock;
   readonly #doors: Doors;
   readonly #http: HttpGuests;
@@ -81,6 +81,8 @@ export class Server {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const limits = { ...usualLimits(), ...options.limits };
+    const nextId = new IdCounter(Date.now()).next;
+    this.#namespaces = new Namespaces(nextId, limits.maxLockBytes);
     this.#host = {
       namespaces: this.#namespaces,
       resumable: new Map(),

@@ -28,6 +28,11 @@ export interface Channel {
   send(text: string, mayWait?: boolean): void;
   /** The same for a message that is known to be ASCII: it need not be looked at any more. */
   sendAscii(text: string, mayWait?: boolean): void;
+  /**
+   * The same for news that many are sent and none waits for: a byte string (see byte-string.ts), put
+   * together once. It goes out a little later, with what there is to say by then.
+   */
+  sendShared(bytes: string): void;
   /** What comes from now on is thrown away, and its end means nothing; `end` will follow. */
   stopListening(): void;
   /**

@@ -38,7 +38,7 @@ export class Onlooker {
       case 'watch':
       case 'unwatch':
         this.#watching ??= new Watching(channel, namespace);
-        answerWatch(request, this.#watching, host.limits.maxWatches, answers);
+        answerWatch(request, this.#watching, host.limits, answers);
         break;
       case 'ping':
         answers.fields('ping', request.ref, {});

@@ -125,18 +125,21 @@ export const DRAINING = new Refusal(
   'the server is about to stop: no new sessions and no new locks; release what you hold',
 );
 
+/** There is no memory for one more lock, session or watch. */
+export function serverFull({ maxLockBytes }: Limits): Refusal {
+  return new Refusal(
+    'server_full',
+    `the server's memory limit of ${maxLockBytes} bytes for locks, sessions and watches is reached; try again later, or use fewer and shorter paths and names`,
+  );
+}
+
 /** The refusal of one lock more than there may be, in words. */
 export function limitRefusal(
   code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining',
   limits: Limits,
 ): Refusal {
   if (code === 'draining') return DRAINING;
-  if (code === 'server_full') {
-    return new Refusal(
-      code,
-      `all locks of this server may take ${limits.maxLockBytes} bytes, and with this one would take more; try again later, or name fewer and shorter paths`,
-    );
-  }
+  if (code === 'server_full') return serverFull(limits);
   if (code === 'too_many_locks') {
     return new Refusal(
       code,

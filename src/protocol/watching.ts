@@ -3,31 +3,36 @@
  * they are counted instead, and it is told how many it missed as soon as it has caught up. So a slow
  * watcher costs a bounded amount, and nobody but itself an event.
  */
-import type { SessionLock } from '../session/lock-record.ts';
+import type { Limits } from '../session/limits.ts';
 import type { Namespace } from '../session/namespace.ts';
-import type { LockEvent, Watcher } from '../session/watchers.ts';
+import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Answers } from './answers.ts';
+import { toByteString } from './byte-string.ts';
 import type { Channel } from './channel.ts';
 import { resourceFields, wordFields } from './lock-fields.ts';
 import type { WatchRequest } from './messages.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal, serverFull } from './refusal.ts';
 
-/** @param maxWatches paths that a connection may watch at a time */
 export function answerWatch(
   { action, ref, path }: WatchRequest,
   watching: Watching,
-  maxWatches: number,
+  limits: Limits,
   answers: Answers,
 ): void {
+  const { maxWatches } = limits;
   const isNew = action === 'watch' && !watching.has(path);
   if (isNew && watching.count >= maxWatches) {
     const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
     answers.refuse(action, ref, new Refusal('too_many_watches', message));
     return;
   }
-  if (action === 'watch') watching.add(path);
-  else watching.remove(path);
+  if (action === 'unwatch') {
+    watching.remove(path);
+  } else if (!watching.add(path)) {
+    answers.refuse(action, ref, serverFull(limits));
+    return;
+  }
   answers.fields(action, ref, { path });
 }
 
@@ -52,8 +57,9 @@ export class Watching implements Watcher {
     return this.#namespace.watchers.has(this, path);
   }
 
-  add(path: Path): void {
-    this.#namespace.watchers.add(this, path);
+  /** @returns false if there is no memory for it */
+  add(path: Path): boolean {
+    return this.#namespace.watchers.add(this, path);
   }
 
   remove(path: Path): void {
@@ -64,19 +70,15 @@ export class Watching implements Watcher {
     this.#namespace.watchers.removeAll(this);
   }
 
-  watched(event: LockEvent, lock: SessionLock): void {
+  watched(event: WatchedEvent): void {
     if (this.#channel.unreadBytes > MAX_UNREAD_BYTES) {
       this.#dropped++;
       return;
     }
     this.drained();
-    this.#say({
-      event,
-      id: String(lock.id),
-      ...resourceFields(lock.resources),
-      client: lock.context.session.client,
-      ...wordFields(lock),
-    });
+    // All watchers of a namespace speak the session protocol: one message does for all.
+    event.message ??= messageOf(event);
+    this.#channel.sendShared(event.message);
   }
 
   /** The client has caught up: it is told what it missed. */
@@ -84,10 +86,20 @@ export class Watching implements Watcher {
     if (this.#dropped === 0) return;
     const dropped = this.#dropped;
     this.#dropped = 0;
-    this.#say({ dropped });
+    this.#channel.sendShared(toByteString(JSON.stringify({ action: 'watch', dropped })));
   }
+}
 
-  #say(fields: object): void {
-    this.#channel.send(JSON.stringify({ action: 'watch', ...fields }));
-  }
+/** The message for `event`, as a byte string. */
+function messageOf({ event, lock }: WatchedEvent): string {
+  return toByteString(
+    JSON.stringify({
+      action: 'watch',
+      event,
+      id: String(lock.id),
+      ...resourceFields(lock.resources),
+      client: lock.context.session.client,
+      ...wordFields(lock),
+    }),
+  );
 }

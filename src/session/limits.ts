@@ -22,8 +22,8 @@ export interface Limits {
   /** Sessions of the whole server, those that lost their connection too. */
   readonly maxSessions: number;
   /**
-   * Bytes that all locks of the server take, by the estimate of `lockBytes`. Unless it is chosen,
-   * it is `roomForLocks` where that is less.
+   * Bytes that all locks, sessions and watches of the server take, by the estimates of memory.ts.
+   * Unless it is chosen, it is `roomForLocks` where that is less.
    */
   readonly maxLockBytes: number;
   /** Milliseconds for which a client may have its locks outlive its connection. */

@@ -42,6 +42,8 @@ export class LockRecord {
   readonly session: Session;
   readonly terms: LockTerms;
   readonly owner: Owner | undefined;
+  /** What the lock takes, as charged to the account of memory. */
+  readonly bytes: number;
   /**
    * Since when, by the server's clock and in whole milliseconds, it waits or, once it is acquired,
    * is held.
@@ -53,10 +55,17 @@ export class LockRecord {
   nextById: SessionLock | null = null;
   nextByRef: SessionLock | null = null;
 
-  constructor(session: Session, terms: LockTerms, owner: Owner | undefined, sinceMs: number) {
+  constructor(
+    session: Session,
+    terms: LockTerms,
+    owner: Owner | undefined,
+    bytes: number,
+    sinceMs: number,
+  ) {
     this.session = session;
     this.terms = terms;
     this.owner = owner;
+    this.bytes = bytes;
     this.sinceMs = sinceMs;
   }
 }

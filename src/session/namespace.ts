@@ -4,6 +4,7 @@
  */
 import { LockTable } from '../table/lock-table.ts';
 import type { LockRecord, SessionLock } from './lock-record.ts';
+import { MemoryAccount } from './memory.ts';
 import type { Session } from './session.ts';
 import { Watchers } from './watchers.ts';
 
@@ -11,10 +12,11 @@ export class Namespace {
   readonly name: string;
   readonly table: LockTable<LockRecord>;
   readonly sessions = new Set<Session>();
-  readonly watchers = new Watchers();
+  readonly watchers: Watchers;
 
-  constructor(name: string, nextId: () => number) {
+  constructor(name: string, nextId: () => number, memory: MemoryAccount) {
     this.name = name;
+    this.watchers = new Watchers(memory);
     this.table = new LockTable(nextId);
   }
 
@@ -41,14 +43,18 @@ export class Namespaces implements Iterable<Namespace> {
   #sessions = 0;
   /** Sessions without a lock whose connection is gone, longest gone first. Kept by the sessions. */
   readonly idle = new Set<Session>();
-  /** What the locks in all of them take, by estimate. Kept by the sessions. */
-  lockBytes = 0;
+  /** What is kept for the clients of all of them. */
+  readonly memory: MemoryAccount;
   #whenEmpty: (() => void) | undefined;
   #lastSessionId = 0;
 
-  /** @param nextId gives lock ids: rising integers, larger than any handed out before */
-  constructor(nextId: () => number) {
+  /**
+   * @param nextId gives lock ids: rising integers, larger than any handed out before
+   * @param maxMemoryBytes that may be kept for clients, by estimate
+   */
+  constructor(nextId: () => number, maxMemoryBytes: number) {
     this.#nextId = nextId;
+    this.memory = new MemoryAccount(maxMemoryBytes, () => false);
   }
 
   get size(): number {
@@ -88,7 +94,7 @@ export class Namespaces implements Iterable<Namespace> {
   join(name: string, session: Session): Namespace {
     let namespace = this.#byName.get(name);
     if (namespace === undefined) {
-      namespace = new Namespace(name, this.#nextId);
+      namespace = new Namespace(name, this.#nextId, this.memory);
       this.#byName.set(name, namespace);
     }
     namespace.sessions.add(session);

@@ -17,9 +17,9 @@
  */
 import type { Resource } from '../table/resource.ts';
 import type { Timer } from './clock.ts';
-import { lockBytes } from './lock-bytes.ts';
 import { LockIndex } from './lock-index.ts';
 import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
+import { lockBytes } from './memory.ts';
 import type { Namespace } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type {
@@ -87,10 +87,10 @@ export class Session {
     counters.locksRequested++;
     if (drain.isOn) return { code: 'draining' };
     if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
-    const bytes = lockBytes(resources);
-    if (namespaces.lockBytes + bytes > limits.maxLockBytes) return { code: 'server_full' };
+    const bytes = lockBytes(resources, terms);
+    if (!namespaces.memory.hasRoom(bytes)) return { code: 'server_full' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
-    const record = new LockRecord(this, terms, owner, Math.round(clock.now()));
+    const record = new LockRecord(this, terms, owner, bytes, Math.round(clock.now()));
     const lock = this.namespace.table.lock(resources, record);
     owner?.locks.add(lock);
     if (lock.state === 'enqueued') {
@@ -103,7 +103,7 @@ export class Session {
       }
     }
     this.locks.add(lock);
-    namespaces.lockBytes += bytes;
+    namespaces.memory.charge(bytes);
     if (lock.state === 'acquired') {
       this.#hold(lock);
     } else {
@@ -229,7 +229,7 @@ export class Session {
     lock.context.timer?.cancel();
     this.locks.remove(lock);
     if (this.#state === 'lost' && this.locks.size === 0) this.#host.namespaces.idle.add(this);
-    this.#host.namespaces.lockBytes -= lockBytes(lock.resources);
+    this.#host.namespaces.memory.discharge(lock.context.bytes);
     this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);

@@ -1,6 +1,19 @@
-/** Who wants to hear what happens to locks at and below a path of one namespace. */
-import type { Path } from '../table/resource.ts';
+/**
+ * Who wants to hear what happens to locks at and below a path of one namespace.
+ *
+ * The watched paths are a tree. To find who watches a lock, each of its paths is walked once, as far
+ * as it is in the tree: that costs what the lock has segments, and what watchers are found, however
+ * many others there are. When nobody watches it costs nothing.
+ *
+ * Invariants:
+ *  1. Every node but the root is watched itself, or has a child.
+ *  2. Each node and each watched path is charged to the account of memory as long as it is there.
+ */
+import { ChainedTable } from '../table/chained-table.ts';
+import { hashOf } from '../table/hash.ts';
+import type { Path, Resource } from '../table/resource.ts';
 import type { SessionLock } from './lock-record.ts';
+import { type MemoryAccount, watchBytes, watchNodeBytes } from './memory.ts';
 
 /**
  * What may happen to a lock. `timeout` and `expired` are its own limits, `evicted` is an
@@ -15,59 +28,213 @@ export type LockEvent =
   | 'evicted'
   | 'abandoned';
 
+/** One event, the same object for each watcher. */
+export interface WatchedEvent {
+  readonly event: LockEvent;
+  readonly lock: SessionLock;
+  /** For the watchers: what they send, made by the first that needs it. */
+  message: string | undefined;
+}
+
 export interface Watcher {
-  /** `lock` names something at or below a path that is watched. It must not throw. */
-  watched(event: LockEvent, lock: SessionLock): void;
+  /** The lock names something at or below a path that is watched. It must not throw. */
+  watched(event: WatchedEvent): void;
+}
+
+/** A watcher and the nodes that it watches. */
+interface Subscription {
+  readonly watcher: Watcher;
+  readonly nodes: Set<WatchNode>;
+  /** The search that found it last. */
+  foundIn: number;
+}
+
+class WatchNode {
+  readonly parent: WatchNode | null;
+  readonly segment: string;
+  children: WatchChildren | null = null;
+  subscriptions: Set<Subscription> | null = null;
+  /** The search that took in its subscriptions last. */
+  foundIn = 0;
+  nextInChain: WatchNode | null = null;
+
+  constructor(parent: WatchNode | null, segment: string) {
+    this.parent = parent;
+    this.segment = segment;
+  }
+}
+
+class WatchChildren extends ChainedTable<string, WatchNode> {
+  get(segment: string): WatchNode | undefined {
+    return this.find(segment, hashOf(segment));
+  }
+
+  protected keyOf(node: WatchNode): string {
+    return node.segment;
+  }
+
+  protected hashOf(node: WatchNode): number {
+    return hashOf(node.segment);
+  }
+
+  protected nextOf(node: WatchNode): WatchNode | null {
+    return node.nextInChain;
+  }
+
+  protected setNext(node: WatchNode, next: WatchNode | null): void {
+    node.nextInChain = next;
+  }
 }
 
 export class Watchers {
-  /** The paths of each watcher. Empty for nearly every namespace: then nothing is looked at. */
-  readonly #paths = new Map<Watcher, Path[]>();
+  readonly #memory: MemoryAccount;
+  readonly #root = new WatchNode(null, '');
+  /** Empty for nearly every namespace: then nothing is looked at. */
+  readonly #subscriptions = new Map<Watcher, Subscription>();
+  #searches = 0;
 
-  /** Once is enough: the same path again changes nothing. */
-  add(watcher: Watcher, path: Path): void {
-    const paths = this.#paths.get(watcher);
-    if (paths === undefined) this.#paths.set(watcher, [path]);
-    else if (!this.has(watcher, path)) paths.push(path);
+  constructor(memory: MemoryAccount) {
+    this.#memory = memory;
   }
 
-  /** @returns whether that path was watched */
-  remove(watcher: Watcher, path: Path): boolean {
-    const paths = this.#paths.get(watcher) ?? [];
-    const left = paths.filter((known) => !isSame(known, path));
-    if (left.length === 0) this.#paths.delete(watcher);
-    else this.#paths.set(watcher, left);
-    return left.length < paths.length;
+  /**
+   * The same path again changes nothing.
+   *
+   * @returns whether `path` is watched now; false if there is no memory for it
+   */
+  add(watcher: Watcher, path: Path): boolean {
+    if (this.has(watcher, path)) return true;
+    if (!this.#memory.hasRoom(this.#bytesFor(path))) return false;
+    const node = this.#make(path);
+    const subscription = this.#subscriptionOf(watcher);
+    node.subscriptions ??= new Set();
+    node.subscriptions.add(subscription);
+    subscription.nodes.add(node);
+    this.#memory.charge(watchBytes());
+    return true;
+  }
+
+  /** Nothing changes if that path is not watched. */
+  remove(watcher: Watcher, path: Path): void {
+    const subscription = this.#subscriptions.get(watcher);
+    const node = this.#find(path);
+    if (subscription === undefined || node === undefined) return;
+    this.#unwatch(subscription, node);
+    if (subscription.nodes.size === 0) this.#subscriptions.delete(watcher);
   }
 
   removeAll(watcher: Watcher): void {
-    this.#paths.delete(watcher);
+    const subscription = this.#subscriptions.get(watcher);
+    if (subscription === undefined) return;
+    for (const node of [...subscription.nodes]) this.#unwatch(subscription, node);
+    this.#subscriptions.delete(watcher);
   }
 
   has(watcher: Watcher, path: Path): boolean {
-    return this.#paths.get(watcher)?.some((known) => isSame(known, path)) ?? false;
+    const subscription = this.#subscriptions.get(watcher);
+    const node = subscription && this.#find(path);
+    return node !== undefined && subscription?.nodes.has(node) === true;
   }
 
   /** How many paths `watcher` watches. */
   countOf(watcher: Watcher): number {
-    return this.#paths.get(watcher)?.length ?? 0;
+    return this.#subscriptions.get(watcher)?.nodes.size ?? 0;
   }
 
   tell(event: LockEvent, lock: SessionLock): void {
-    if (this.#paths.size === 0) return;
-    for (const [watcher, paths] of this.#paths) {
-      const isWatched = lock.resources.some((resource) =>
-        paths.some((path) => isAtOrBelow(resource.path, path)),
-      );
-      if (isWatched) watcher.watched(event, lock);
+    if (this.#subscriptions.size === 0) return;
+    const found = this.#watchersOf(lock.resources);
+    if (found.length === 0) return;
+    const watched: WatchedEvent = { event, lock, message: undefined };
+    for (const { watcher } of found) watcher.watched(watched);
+  }
+
+  /** Each once, whatever of it is watched and how often. */
+  #watchersOf(resources: readonly Resource[]): Subscription[] {
+    const search = ++this.#searches;
+    const found: Subscription[] = [];
+    for (const { path } of resources) {
+      let node = this.#root;
+      collect(node, search, found);
+      for (const segment of path) {
+        const child = node.children?.get(segment);
+        if (child === undefined) break;
+        node = child;
+        collect(node, search, found);
+      }
+    }
+    return found;
+  }
+
+  #subscriptionOf(watcher: Watcher): Subscription {
+    let subscription = this.#subscriptions.get(watcher);
+    if (subscription === undefined) {
+      subscription = { watcher, nodes: new Set(), foundIn: 0 };
+      this.#subscriptions.set(watcher, subscription);
+    }
+    return subscription;
+  }
+
+  #find(path: Path): WatchNode | undefined {
+    let node: WatchNode | undefined = this.#root;
+    for (const segment of path) node = node?.children?.get(segment);
+    return node;
+  }
+
+  /** What one more watch of `path` takes: nodes that are there are paid. */
+  #bytesFor(path: Path): number {
+    let bytes = watchBytes();
+    let node: WatchNode | undefined = this.#root;
+    for (const segment of path) {
+      node = node?.children?.get(segment);
+      if (node === undefined) bytes += watchNodeBytes(segment);
+    }
+    return bytes;
+  }
+
+  #make(path: Path): WatchNode {
+    let node = this.#root;
+    for (const segment of path) {
+      node.children ??= new WatchChildren();
+      let child = node.children.get(segment);
+      if (child === undefined) {
+        child = new WatchNode(node, segment);
+        node.children.add(child);
+        this.#memory.charge(watchNodeBytes(segment));
+      }
+      node = child;
+    }
+    return node;
+  }
+
+  #unwatch(subscription: Subscription, node: WatchNode): void {
+    if (!subscription.nodes.delete(node)) return;
+    this.#memory.discharge(watchBytes());
+    node.subscriptions?.delete(subscription);
+    if (node.subscriptions?.size === 0) node.subscriptions = null;
+    this.#prune(node);
+  }
+
+  /** Drops `node` if nothing hangs on it any more, and then what hung by it alone. */
+  #prune(node: WatchNode): void {
+    let at = node;
+    while (at.parent !== null && at.subscriptions === null && at.children === null) {
+      const { parent, segment } = at;
+      parent.children?.delete(at);
+      if (parent.children?.size === 0) parent.children = null;
+      this.#memory.discharge(watchNodeBytes(segment));
+      at = parent;
     }
   }
 }
 
-function isSame(a: Path, b: Path): boolean {
-  return a.length === b.length && isAtOrBelow(a, b);
-}
-
-function isAtOrBelow(path: Path, top: Path): boolean {
-  return path.length >= top.length && top.every((segment, i) => segment === path[i]);
+/** Adds to `found` who watches `node`, unless this search has found it already. */
+function collect(node: WatchNode, search: number, found: Subscription[]): void {
+  if (node.subscriptions === null || node.foundIn === search) return;
+  node.foundIn = search;
+  for (const subscription of node.subscriptions) {
+    if (subscription.foundIn === search) continue;
+    subscription.foundIn = search;
+    found.push(subscription);
+  }
 }

@@ -1,5 +1,6 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
 import type { Socket } from 'node:net';
+import { toByteString } from '../protocol/byte-string.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
 import { Refusal } from '../protocol/refusal.ts';
@@ -8,7 +9,7 @@ import type { Timer } from '../session/clock.ts';
 import type { LineGuest } from './entrance.ts';
 import { Intake } from './intake.ts';
 import { type LineSink, LineSplitter } from './line-splitter.ts';
-import { CLOSE_TIMEOUT_MS, Outbox, toByteString } from './outbox.ts';
+import { CLOSE_TIMEOUT_MS, Outbox } from './outbox.ts';
 
 export class LineConnection implements Channel, LineSink, LineGuest {
   readonly client: string;
@@ -67,6 +68,10 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   sendAscii(text: string, mayWait?: boolean): void {
     this.#outbox.push(`${text}\n`, mayWait);
+  }
+
+  sendShared(bytes: string): void {
+    this.#outbox.push(`${bytes}\n`, true);
   }
 
   stopListening(): void {

@@ -7,28 +7,19 @@
  *    other out.
  *  - An answer that may wait does so for another turn: often there is more to say by then, and one write
  *    does for both.
+ *  - News that may wait, what a connection watches, goes out with the answers: events come in crowds.
  *  - All else is news that somebody waits for, a lock that is acquired above all: it goes out at once,
  *    when whatever brought it about has been done.
  *
- * Bytes are kept as a *byte string*: a string whose every character is one byte (0-255). Joining
- * those is cheap, their length is the number of bytes, and Node writes them without a copy of ours.
+ * Bytes are kept as a byte string: see byte-string.ts.
  *
  * The outbox bounds what a peer that does not read can make the server hold: past `maxUnreadBytes`
  * it discards what it has and calls `overflow` once; the owner then cuts the connection.
  */
-import { Buffer } from 'node:buffer';
 import type { Writable } from 'node:stream';
 
 /** Milliseconds given to a peer to read what is left and to close its side, before it is cut. */
 export const CLOSE_TIMEOUT_MS = 5000;
-
-/** The UTF-8 encoding of `text` as a byte string. Lone surrogates become U+FFFD. */
-export function toByteString(text: string): string {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').toString('latin1');
-  }
-  return text;
-}
 
 /** More than this is not gathered, but written at once: it is enough to make a write worth it. */
 const GATHERED_BYTES = 65_536;
@@ -46,6 +37,8 @@ export class Outbox {
   #mayWait = true;
   /** It will be flushed when what is done now has been done. */
   #isNews = false;
+  /** It will be flushed when all sockets have been read, though it is no answer. */
+  #isDeferred = false;
   #closed = false;
 
   /**
@@ -77,16 +70,13 @@ export class Outbox {
   /**
    * Adds `bytes` (a byte string) to the next write; nothing happens once closed.
    *
-   * @param mayWait whether an answer can wait for another turn
+   * @param mayWait whether it can wait for another turn
    */
   push(bytes: string, mayWait = false): void {
     if (this.#closed) return;
     this.#pending += bytes;
     this.#mayWait &&= mayWait;
-    if (!this.#isAnswering && !this.#isNews) {
-      this.#isNews = true;
-      flushSoon(this);
-    }
+    if (!this.#isAnswering && !this.#isNews) this.#schedule(mayWait);
     if (this.#pending.length > GATHERED_BYTES) this.flush();
     if (this.unreadBytes > this.#maxUnreadBytes) {
       this.close();
@@ -97,6 +87,7 @@ export class Outbox {
   /** Hands what has gathered to the socket. It does so by itself, too. */
   flush(): void {
     this.#isNews = false;
+    this.#isDeferred = false;
     if (this.#pending === '') return;
     const bytes = this.#pending;
     this.#pending = '';
@@ -110,6 +101,16 @@ export class Outbox {
       this.#mayWait = false;
       flushAfterReading(this);
     } else this.flush();
+  }
+
+  #schedule(mayWait: boolean): void {
+    if (!mayWait) {
+      this.#isNews = true;
+      flushSoon(this);
+    } else if (!this.#isDeferred) {
+      this.#isDeferred = true;
+      flushAfterReading(this);
+    }
   }
 
   /** Writes what has gathered, then ends the stream; later pushes are ignored. */

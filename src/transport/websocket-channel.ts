@@ -83,6 +83,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.sendAscii(text, mayWait);
   }
 
+  sendShared(bytes: string): void {
+    this.#connection.sendShared(bytes);
+  }
+
   /** Frames are still taken apart, for those that close; the conversation drops what is in them. */
   stopListening(): void {}
 

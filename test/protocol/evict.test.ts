@@ -189,7 +189,14 @@ test('without an admin token it is for who is on this machine, and forbidden to 
     const told: Reply[] = [];
     const say = (text: string): void => void told.push(JSON.parse(text));
     const channel = {
-      ...{ client: '192.0.2.1:7', isLocal, unreadBytes: 0, send: say, sendAscii: say },
+      ...{
+        client: '192.0.2.1:7',
+        isLocal,
+        unreadBytes: 0,
+        send: say,
+        sendAscii: say,
+        sendShared: say,
+      },
       ...{ rest: () => {}, end: () => {}, stopListening: () => {} },
     };
     const all = {

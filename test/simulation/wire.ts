@@ -78,6 +78,10 @@ export class Wire implements Channel, LineSink {
     this.send(text);
   }
 
+  sendShared(bytes: string): void {
+    this.send(Buffer.from(bytes, 'latin1').toString('utf8'));
+  }
+
   send(text: string): void {
     if (this.#isServerStopping) return;
     assert.ok(!this.isEnded, `nothing is said after the end: ${text}`);

@@ -57,7 +57,7 @@ export class World implements WireHost {
     this.swarm = drawSwarm(random);
     const { limits } = this.swarm;
     this.#host = {
-      namespaces: new Namespaces(() => ++this.#issued.lastId),
+      namespaces: new Namespaces(() => ++this.#issued.lastId, limits.maxLockBytes),
       resumable: new Map(),
       newName: () => {
         this.#issued.lastName = `s${this.#sessions.size}-${random.below(2 ** 30)}`;
@@ -504,6 +504,7 @@ export class World implements WireHost {
     assert.equal(this.#host.namespaces.size, 0, 'no namespace is left');
     assert.equal(this.#host.resumable.size, 0, 'no session can be resumed');
     assert.equal(this.#clock.pendingTimers, 0, 'no timer runs');
+    assert.equal(this.#host.namespaces.memory.charged, 0, 'no memory is charged');
     for (const { table, sessions, watchers } of this.#namespaces) {
       assert.ok(table.isEmpty);
       assert.equal(table.size.paths, 0);

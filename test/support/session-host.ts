@@ -15,7 +15,8 @@ import { FakeClock } from './fake-clock.ts';
 
 export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
   const clock = new FakeClock();
-  const namespaces = new Namespaces(new IdCounter(0).next);
+  const allLimits = { ...DEFAULT_LIMITS, ...limits };
+  const namespaces = new Namespaces(new IdCounter(0).next, allLimits.maxLockBytes);
   const events: string[] = [];
   let names = 0;
   const name = (lock: SessionLock): string =>
@@ -27,7 +28,7 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
     clock,
     drain: new Drain(),
     counters: new Counters(),
-    limits: { ...DEFAULT_LIMITS, ...limits },
+    limits: allLimits,
     observer: {
       enqueued: (lock) => events.push(`enqueued ${name(lock)}`),
       acquired: (lock) => events.push(`acquired ${name(lock)}`),

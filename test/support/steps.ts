@@ -1,5 +1,5 @@
 /**
- * Counts what the code of src/table executes: an honest measure of cost that is the same on every
+ * Counts what the code of src/table, or of other rooms, executes: an honest measure of cost that is the same on every
  * run and every machine, without a clock and without a counter in the code itself.
  *
  * V8's block coverage counts how often each function and each branch and loop body ran; a step is
@@ -21,20 +21,20 @@ session.connect();
 session.post('Profiler.enable');
 session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
-/** How many steps of src/table `work` takes. */
-export function countSteps(work: () => void): number {
-  takeSteps();
+/** How many steps of those rooms of src `work` takes. */
+export function countSteps(work: () => void, rooms: readonly string[] = ['table']): number {
+  takeSteps(rooms);
   work();
-  return takeSteps();
+  return takeSteps(rooms);
 }
 
 /** The steps since the last time. */
-function takeSteps(): number {
+function takeSteps(rooms: readonly string[]): number {
   let steps: number | undefined;
   session.post('Profiler.takePreciseCoverage', (error, { result }) => {
     assert.equal(error, null);
     steps = result
-      .filter((script) => script.url.includes('/src/table/'))
+      .filter(({ url }) => rooms.some((room) => url.includes(`/src/${room}/`)))
       .flatMap((script) => script.functions.flatMap((fn) => fn.ranges))
       .reduce((sum, range) => sum + range.count, 0);
   });

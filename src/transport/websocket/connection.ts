@@ -124,6 +124,11 @@ export class WebSocketConnection {
     if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, message), mayWait);
   }
 
+  /** The same for one that goes to many and may wait for another turn: UTF-8 as a byte string. */
+  sendShared(bytes: string): void {
+    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, bytes), true);
+  }
+
   /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */
   sendBinary(message: Buffer): void {
     if (this.#state !== 'open') return;

@@ -1,10 +1,10 @@
 /**
  * The words of RFC 6455, and the frames a server sends. Pure: values in, byte strings out (see
- * `outbox.ts` for what a byte string is).
+ * `byte-string.ts` for what a byte string is).
  *
  * Frames of ours are never masked (5.1), never fragmented, and use no extension.
  */
-import { toByteString } from '../outbox.ts';
+import { toByteString } from '../../protocol/byte-string.ts';
 
 /** What a frame is (RFC 6455, 5.2). The numbers left out are reserved. */
 export const Opcode = {

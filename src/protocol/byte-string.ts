@@ -1,0 +1,13 @@
+/**
+ * A *byte string*: a string whose every character is one byte (0-255). Joining those is cheap, their
+ * length is the number of bytes, and Node writes them without a copy of ours.
+ */
+import { Buffer } from 'node:buffer';
+
+/** The UTF-8 encoding of `text` as a byte string. Lone surrogates become U+FFFD. */
+export function toByteString(text: string): string {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').toString('latin1');
+  }
+  return text;
+}
