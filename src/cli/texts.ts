@@ -49,7 +49,7 @@ files it is as SIGTERM in a terminal, whose closing it reports, and is ignored e
 daemons, containers without a terminal).
 SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
 --drain-timeout, and stops. Saying goodbye may take five seconds more, with a timeout of 0 as well.
-A second one ends at once. npx and npm do not pass signals on: start it by node where it matters.
+A second one ends at once. npx and npm do not pass signals on: start it by node.
 
 Exit codes: 0 stopped, and nobody was cut off; 1 could not listen; 2 a mistake in the options, or
 started in a worker of node:cluster (PM2 cluster mode); 3 stopped, and clients that held locks were
