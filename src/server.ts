@@ -80,7 +80,9 @@ export class Server {
   constructor(options: ServerOptions = {}) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    const limits = { ...usualLimits(), ...options.limits };
+    const usual = usualLimits();
+    const { firstMessageMs: firstLineMs = usual.firstLineMs } = options.limits ?? {};
+    const limits = { ...usual, firstLineMs, ...options.limits };
     const nextId = new IdCounter(Date.now()).next;
     this.#namespaces = new Namespaces(nextId, limits.maxLockBytes);
     this.#host = {
@@ -107,6 +109,7 @@ export class Server {
     this.#doors = this.#makeDoors();
     this.#http = new HttpGuests(this.#httpHost());
     this.#entrance = new Entrance({
+      access: this.#host.access,
       clock: this.#clock,
       limits: this.#host.limits,
       counters: this.#host.counters,

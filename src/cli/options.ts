@@ -187,8 +187,8 @@ export const OPTIONS = [
     type: 'integer',
     min: MIN_FIRST_MESSAGE_MS,
     value: 'MS',
-    default: String(DEFAULT_LIMITS.firstMessageMs),
-    help: 'time to say something valid; for HTTP, of each request',
+    default: String(DEFAULT_LIMITS.firstLineMs),
+    help: `time to say something valid; ${DEFAULT_LIMITS.firstMessageMs} for HTTP requests and with tokens`,
   },
 ] as const satisfies readonly Option[];
 

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { ServerOptions } from '../server-options.ts';
-import { type Limits, usualLimits } from '../session/limits.ts';
+import { DEFAULT_LIMITS, type Limits, usualLimits } from '../session/limits.ts';
 import { environmentNotes, variableFor } from './environment.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
@@ -61,7 +61,7 @@ export function readCommand(
   }
   const pointless = pointlessIn(values, given);
   if (pointless !== undefined) return { kind: 'mistake', message: pointless };
-  return { kind: 'serve', settings: settingsFrom(values, env) };
+  return { kind: 'serve', settings: settingsFrom(values, given, env) };
 }
 
 /** The default of an option, in this process. */
@@ -163,6 +163,7 @@ function asInteger(text: string): number | undefined {
 
 function settingsFrom(
   values: ReadonlyMap<Flag, string>,
+  given: ReadonlyMap<Flag, string>,
   env: Readonly<Record<string, string | undefined>>,
 ): Settings {
   const text = (flag: Flag): string => values.get(flag) ?? '';
@@ -201,7 +202,11 @@ function settingsFrom(
         maxSessions: integer('max-sessions'),
         maxLockBytes: integer('max-lock-bytes'),
         maxAbandonTimeoutMs: integer('max-abandon-timeout'),
-        firstMessageMs: integer('first-message-timeout'),
+        // One time for everything if it is chosen.
+        firstMessageMs: given.has('first-message-timeout')
+          ? integer('first-message-timeout')
+          : DEFAULT_LIMITS.firstMessageMs,
+        firstLineMs: integer('first-message-timeout'),
       },
     },
     tls: { cert: text('tls-cert'), key: text('tls-key'), ca: text('tls-ca') },

@@ -69,13 +69,27 @@ export function noWayToBegin({ code, message }: Refusal): Refusal {
   );
 }
 
-/** Of a connection on which nothing valid was said in time. */
-export function tooSlow({ firstMessageMs }: Limits): Refusal {
+/**
+ * Of a connection on which no valid message has come in time.
+ *
+ * @param ms milliseconds that there were
+ * @param isInLine whether a line has begun that has no end
+ */
+export function tooSlow(ms: number, isInLine = false): Refusal {
+  const why = isInLine ? `${NO_LINE_FEED}; ` : '';
   return new Refusal(
     'too_slow',
-    `nothing valid was said for ${firstMessageMs} ms; connect again and begin with a JSON object, such as {"action":"help"}`,
+    `no valid message within ${ms} ms: ${why}connect again and begin with a JSON object, such as {"action":"help"}`,
   );
 }
+
+const NO_LINE_FEED = 'the line has no line feed (LF) at its end';
+
+/** Of what came last, when the client has ended its side without ending the line. */
+export const LINE_CUT_OFF = new Refusal(
+  'bad_json',
+  `${NO_LINE_FEED}, so it may be cut off and was not carried out`,
+);
 
 export function helloNotFirst(namespace: string): Refusal {
   return new Refusal(

@@ -23,6 +23,7 @@ import { Onlooker } from './onlooker.ts';
 import {
   DRAINING,
   helloNotFirst,
+  LINE_CUT_OFF,
   NO_SUCH_SESSION,
   noWayToBegin,
   Refusal,
@@ -108,9 +109,19 @@ export class SessionConversation implements Conversation, Peer {
     return this.#hasSpoken;
   }
 
-  /** The time for a first message is over. */
-  firstMessageIsDue(): void {
-    this.#endWith('bad_input', tooSlow(this.#host.limits));
+  /**
+   * The time for a first message is over.
+   *
+   * @param ms milliseconds that it was
+   * @param isInLine whether a line has begun that has no end
+   */
+  firstMessageIsDue(ms = this.#host.limits.firstMessageMs, isInLine = false): void {
+    this.#endWith('bad_input', tooSlow(ms, isInLine));
+  }
+
+  /** The client has ended its side in the midst of a line; `lost` follows. */
+  lineCutOff(): void {
+    if (!this.#ended) this.#answers.refuse(undefined, undefined, LINE_CUT_OFF);
   }
 
   acquired(lock: SessionLock): void {

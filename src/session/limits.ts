@@ -28,8 +28,13 @@ export interface Limits {
   readonly maxLockBytes: number;
   /** Milliseconds for which a client may have its locks outlive its connection. */
   readonly maxAbandonTimeoutMs: number;
-  /** Milliseconds that a new connection has to say something valid, and HTTP each of its requests. */
+  /**
+   * Milliseconds that a program has to begin: to say something valid where a token is wanted, for the
+   * handshake of TLS, and for the head of each HTTP request.
+   */
   readonly firstMessageMs: number;
+  /** Milliseconds that a new connection has to say something valid where no token is wanted. */
+  readonly firstLineMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -47,6 +52,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxLockBytes: 1024 * 1024 * 1024,
   maxAbandonTimeoutMs: Number.MAX_SAFE_INTEGER,
   firstMessageMs: 10_000,
+  firstLineMs: 60_000,
 };
 
 /** What V8 keeps of its heap for objects that are new, which locks that are kept are not. */

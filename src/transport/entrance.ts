@@ -8,13 +8,13 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Refusal } from '../protocol/refusal.ts';
-import { tooManyConnections, tooSlow } from '../protocol/refusal.ts';
+import type { Access } from '../protocol/access.ts';
+import { type Refusal, tooManyConnections, tooSlow } from '../protocol/refusal.ts';
 import { errorReply } from '../protocol/replies.ts';
 import type { Clock, Timer } from '../session/clock.ts';
 import type { Counters } from '../session/counters.ts';
 import type { Limits } from '../session/limits.ts';
-import { protocolOf } from './first-bytes.ts';
+import { firstBytes, NOTHING_KNOWN, withoutBlanks } from './first-bytes.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 
 /** Connections beyond the limit that wait to be told so. */
@@ -22,14 +22,15 @@ export const MAX_TURNED_AWAY = 100;
 
 /** A connection of the line protocol. */
 export interface LineGuest {
-  /** Nothing valid has come in all the time there was: says so and ends. */
-  firstMessageIsDue(): void;
+  /** Nothing valid has come within `ms` milliseconds, which is all the time there was: says so and ends. */
+  firstMessageIsDue(ms: number): void;
 }
 
 export interface EntranceHost {
   readonly clock: Clock;
   readonly limits: Limits;
   readonly counters: Counters;
+  readonly access: Pick<Access, 'needsToken'>;
   /** Somebody is not let in, because there are as many as may be. */
   full(): void;
   /**
@@ -75,20 +76,24 @@ export class Entrance {
   }
 
   #admit(socket: Socket): void {
-    const { clock, limits } = this.#host;
+    const { clock, limits, access } = this.#host;
     let guest: LineGuest | undefined;
-    const patience = clock.setTimer(limits.firstMessageMs, () => {
-      if (guest === undefined) this.#endWith(socket, tooSlow(limits));
-      else guest.firstMessageIsDue();
+    // Where no token is wanted people type their first line; tokens are for programs.
+    const firstMs = access.needsToken ? limits.firstMessageMs : limits.firstLineMs;
+    const patience = clock.setTimer(firstMs, () => {
+      stop();
+      if (guest === undefined) this.#endWith(socket, tooSlow(firstMs));
+      else guest.firstMessageIsDue(firstMs);
     });
     keep(socket, this.#inside, patience);
-    sniff(socket, (protocol, head) => {
+    const stop = sniff(socket, (protocol, head) => {
       if (protocol === 'lines') {
         guest = this.#host.acceptLines(socket, head, patience);
         return;
       }
       patience.cancel();
-      this.#host.acceptHttp(socket, head);
+      if (protocol === 'http') this.#host.acceptHttp(socket, head);
+      else this.#endWith(socket, protocol);
     });
   }
 
@@ -98,7 +103,7 @@ export class Entrance {
     keep(socket, this.#turnedAway, timer);
     sniff(socket, (protocol, head) => {
       const refusal = tooManyConnections(limits);
-      if (protocol === 'lines') {
+      if (protocol !== 'http') {
         this.#endWith(socket, refusal);
         return;
       }
@@ -128,18 +133,35 @@ function keep(socket: Socket, others: Set<Socket>, timer: Timer): void {
   });
 }
 
-/** Reads until the first bytes tell what the guest speaks. */
-function sniff(socket: Socket, known: (protocol: 'http' | 'lines', head: Buffer) => void): void {
-  let head: Buffer | undefined;
-  const onEnd = (): void => void socket.destroy();
-  const onData = (chunk: Buffer): void => {
-    head = head === undefined ? chunk : Buffer.concat([head, chunk]);
-    const protocol = protocolOf(head);
-    if (protocol === 'undecided') return;
+/**
+ * Reads until the first bytes tell what the peer speaks, or that it is nothing that is spoken here. The
+ * blanks before them are dropped, so what is kept meanwhile is a few bytes.
+ *
+ * @returns ends the reading, without a decision
+ */
+function sniff(
+  socket: Socket,
+  known: (protocol: 'http' | 'lines' | Refusal, head: Buffer) => void,
+): () => void {
+  let head: Buffer = Buffer.alloc(0);
+  const stop = (): void => {
     socket.off('data', onData);
     socket.off('end', onEnd);
+  };
+  const decide = (protocol: 'http' | 'lines' | Refusal): void => {
+    stop();
     known(protocol, head);
+  };
+  const onEnd = (): void => {
+    if (head.length === 0) socket.destroy();
+    else decide(NOTHING_KNOWN);
+  };
+  const onData = (chunk: Buffer): void => {
+    head = withoutBlanks(head.length === 0 ? chunk : Buffer.concat([head, chunk]));
+    const protocol = firstBytes(head);
+    if (protocol !== 'undecided') decide(protocol);
   };
   socket.on('data', onData);
   socket.on('end', onEnd);
+  return stop;
 }

@@ -85,8 +85,8 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     this.#closeTimer ??= this.#host.clock.setTimer(CLOSE_TIMEOUT_MS, () => this.#socket.destroy());
   }
 
-  firstMessageIsDue(): void {
-    this.#conversation.firstMessageIsDue();
+  firstMessageIsDue(ms: number): void {
+    this.#conversation.firstMessageIsDue(ms, this.#splitter.isInLine);
   }
 
   drain(): void {
@@ -125,6 +125,7 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   /** The end of the input is the end of the session; a line that was cut off is not carried out. */
   #inputEnded(): void {
     if (!this.#isListening) return;
+    if (this.#splitter.isInLine) this.#conversation.lineCutOff();
     this.#conversation.lost();
     this.end();
   }

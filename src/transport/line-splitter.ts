@@ -57,6 +57,11 @@ export class LineSplitter {
     return chunk.length;
   }
 
+  /** Whether a line has begun, with more than blanks, and has no end. */
+  get isInLine(): boolean {
+    return this.#partial.toString('latin1', 0, this.#partialLength).trim() !== '';
+  }
+
   /** Lines may have so many bytes from the next one on, which are no fewer than before. */
   allow(maxLineBytes: number): void {
     this.#maxLineBytes = maxLineBytes;

@@ -4,8 +4,9 @@
  */
 import { Buffer, isUtf8 } from 'node:buffer';
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
+import { Refusal } from '../../src/protocol/refusal.ts';
 import type { Limits } from '../../src/session/limits.ts';
-import { protocolOf } from '../../src/transport/first-bytes.ts';
+import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';
 import { LineSplitter } from '../../src/transport/line-splitter.ts';
 import { Receiver } from '../../src/transport/websocket/receiver.ts';
 
@@ -58,7 +59,9 @@ class Listener {
 
 /** @param bytes all that is sent, with a line feed and a ping at the end */
 export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
-  if (protocolOf(bytes) !== 'lines') return { fate: 'unknown', codes: [] };
+  const protocol = firstBytes(withoutBlanks(bytes));
+  if (protocol instanceof Refusal) return { fate: 'ends', codes: [protocol.code] };
+  if (protocol !== 'lines') return { fate: 'unknown', codes: [] };
   const listener = new Listener(limits);
   const splitter = new LineSplitter(limits.maxMessageBytes, {
     line: (text) => listener.message(text),

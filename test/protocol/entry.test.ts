@@ -231,7 +231,7 @@ function helloOf(token: string, bytes: number): string {
 test('a stranger has few bytes for a line, whether it ends or not; with a token, as many as all', async (t) => {
   const { connect } = await setUpClosed(t);
   for (const line of [
-    ' '.repeat(MAX_STRANGER_BYTES + 1),
+    `{${' '.repeat(MAX_STRANGER_BYTES)}`,
     `${helloOf(TOKEN, MAX_STRANGER_BYTES + 1)}\n`,
   ]) {
     const stranger = await connect();
@@ -255,7 +255,7 @@ test('a stranger has few bytes for a line, whether it ends or not; with a token,
 test('lines that may be shorter still are so for strangers too', async (t) => {
   const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxMessageBytes: 100 } });
   const stranger = await connect();
-  stranger.sendRaw(' '.repeat(101));
+  stranger.sendRaw(`{${' '.repeat(100)}`);
   assert.match(JSON.stringify(await stranger.ended()), /at most 100 bytes until a token is shown/);
 });
 

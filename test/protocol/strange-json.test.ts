@@ -212,8 +212,11 @@ for (const [title, rows] of [
 
   test(`${title} as the first message: what is no object ends the connection`, async (t) => {
     const { connect } = await setUp(t);
-    for (const [what, line, answer] of rows) {
-      const isEnd = answer === 'bad_json' || answer === 'bad_utf8';
+    for (const [what, line, told] of rows) {
+      // Nothing but a line that begins as an object does is looked at any further.
+      const isObject = /^\s*\{/.test(Buffer.from(line).toString('latin1'));
+      const isEnd = told === 'bad_json' || told === 'bad_utf8';
+      const answer = isEnd && !isObject ? 'bad_json' : told;
       // One of each kind of answer will do: the table above has them all.
       if (!isEnd && rows.find((row) => row[2] === answer)?.[0] !== what) continue;
       await expectAnswer(
@@ -270,7 +273,7 @@ test('a line of exactly the limit is read; of one byte more, whatever it is, end
     await expectAnswer(client, ['one more', `${exact} `, 'message_too_long', ENDS]);
   }
   const client = await connect();
-  client.sendRaw('x'.repeat(limit + 1));
+  client.sendRaw('{'.repeat(limit + 1));
   assert.equal(codeOf(await client.next()), 'message_too_long', 'the line feed is not waited for');
 });
 

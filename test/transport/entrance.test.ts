@@ -147,20 +147,50 @@ test('a lost session whose last lock is gone gives way, too', async (t) => {
   assert.equal((await next.ask({ action: 'ping' })).error, undefined);
 });
 
-test('who has said nothing valid in time is told so, and may then try again', async (t) => {
+for (const [what, firstMs, options] of [
+  ['a person who types', 60_000, {}],
+  ['where a token is wanted', 10_000, { tokens: ['client-token-0001'] }],
+  ['as long as is chosen', 5000, { limits: { firstMessageMs: 5000 } }],
+] as const) {
+  test(`who has said nothing valid in time is told so, and may then try again: ${what}`, async (t) => {
+    const { clock, server, connect } = await setUp(t, options);
+    for (const bytes of ['', 'G', '\n\n', '{"action":"ping"}']) {
+      const client = await connect();
+      await until(() => server.counts.connections === 1);
+      client.sendRaw(bytes);
+      clock.advance(firstMs - 1);
+      assert.equal(server.counts.connections, 1);
+      clock.advance(1);
+      assert.deepEqual(await codes(client), ['too_slow'], JSON.stringify(bytes));
+      client.socket.end();
+      await until(() => server.counts.connections === 0);
+      assert.equal(clock.pendingTimers, 0);
+    }
+  });
+}
+
+test('tokens that are set later count for who connects then', async (t) => {
   const { clock, server, connect } = await setUp(t);
-  for (const bytes of ['', 'G', '\n\n', '{"action":"ping"}']) {
-    const client = await connect();
-    await until(() => server.counts.connections === 1);
-    client.sendRaw(bytes);
-    clock.advance(9999);
-    assert.equal(server.counts.connections, 1);
-    clock.advance(1);
-    assert.deepEqual(await codes(client), ['too_slow'], JSON.stringify(bytes));
-    client.socket.end();
-    await until(() => server.counts.connections === 0);
-    assert.equal(clock.pendingTimers, 0);
-  }
+  server.setTokens({ client: ['client-token-0001'], admin: [] });
+  const client = await connect();
+  await until(() => clock.isDueIn(10_000));
+  clock.advance(10_000);
+  assert.deepEqual(await codes(client), ['too_slow']);
+});
+
+test('a first line without a line feed is told what is missing when its time is over', async (t) => {
+  const { clock, server, connect } = await setUp(t);
+  const client = await connect();
+  client.sendRaw('{"action":"ping"}');
+  // Known as a client of lines once its first bytes are read.
+  await until(() => server.counts.connections === 1);
+  await (await connect()).ask({ action: 'ping' });
+  clock.advance(60_000);
+  const [reply] = await client.ended();
+  assert.match(
+    JSON.stringify(reply),
+    /too_slow.*within 60000 ms: the line has no line feed \(LF\)/,
+  );
 });
 
 test('any JSON object in time is enough, be it a good request or not', async (t) => {

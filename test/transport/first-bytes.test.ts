@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
-import { protocolOf } from '../../src/transport/first-bytes.ts';
+import { Refusal } from '../../src/protocol/refusal.ts';
+import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';
 
 function of(text: string): string {
-  return protocolOf(Buffer.from(text, 'latin1'));
+  const found = firstBytes(withoutBlanks(Buffer.from(text, 'latin1')));
+  return found instanceof Refusal ? found.code : found;
 }
 
 test('every method that node:http knows is HTTP from its blank on, undecided before', () => {
@@ -19,23 +21,45 @@ test('every method that node:http knows is HTTP from its blank on, undecided bef
   }
 });
 
-test('everything else is the line protocol, from the first byte that fits no method', () => {
-  const lines = ['{', '{"action":"help"}\n', '\n', '\r\n', ' ', '\t', '\0', '\x16\x03\x01', '\xff'];
-  lines.push('get / http/1.1\r\n', 'g', 'Get', 'GET/', 'GET\t/', 'GET\r\n', 'GETT', 'HELP\n', 'X');
-  lines.push('PRI * HTTP/2.0\r\n\r\n', 'POST{', 'quit', '[', '"');
-  for (const text of lines) assert.equal(of(text), 'lines', JSON.stringify(text));
+test('an opening brace is the line protocol, behind any blanks', () => {
+  for (const blanks of ['', ' ', '\t', '\n', '\r\n', ' \r\n\t \n']) {
+    assert.equal(of(blanks), 'undecided');
+    for (const text of ['{', '{"action":"help"}\n', '{\0'])
+      assert.equal(of(blanks + text), 'lines');
+    assert.equal(of(`${blanks}GET /`), 'http');
+  }
+});
+
+test('all else is refused, from the first byte that fits neither', () => {
+  const others = [
+    '\0\x01',
+    '\x01',
+    '\x80',
+    '\xff\xff',
+    '\v',
+    '\f',
+    '\xa0',
+    '[',
+    '"',
+    '1',
+    '-',
+    'true',
+    'z',
+  ];
+  others.push('Get', 'GET/', 'GET\t/', 'GET\r\n', 'GETT', 'HELP\n', 'X', 'POST{', 'quit', 'hello?');
+  for (const text of others) assert.equal(of(text), 'bad_json', JSON.stringify(text));
 });
 
 test('a method that begins another is told from it', () => {
   assert.equal(of('PUT'), 'undecided');
   assert.equal(of('PU'), 'undecided');
   assert.equal(of('PURGE'), 'undecided');
-  assert.equal(of('PURG '), 'lines');
+  assert.equal(of('PURG '), 'bad_json');
   assert.equal(of('LOCK'), 'undecided', 'a method of WebDAV');
   assert.equal(of('LOCK a'), 'http');
 });
 
 test('no more is looked at than a method is long', () => {
   assert.equal(of(`GET /${'x'.repeat(1_000_000)}`), 'http');
-  assert.equal(of('x'.repeat(1_000_000)), 'lines');
+  assert.equal(of('x'.repeat(1_000_000)), 'bad_json');
 });
