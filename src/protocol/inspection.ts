@@ -83,7 +83,8 @@ function describe(
     sessionId: String(session.id),
     lost: session.isLost ? true : undefined,
     ...wordFields(lock),
-    forMs: Math.round(nowMs - sinceMs),
+    // Never more than it was: `sinceMs` is rounded up.
+    forMs: Math.max(0, Math.floor(nowMs - sinceMs)),
     limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
     ...(lock.state === 'acquired' ? {} : waits(lock, table)),
   };

@@ -51,15 +51,13 @@ let arrivals = 0;
 class SystemTimer implements Timer {
   readonly #callback: () => void;
   readonly #dueMs: number;
-  #remainingMs: number;
   #timeout: NodeJS.Timeout;
   #immediate: NodeJS.Immediate | undefined;
 
   constructor(delayMs: number, callback: () => void) {
     this.#callback = callback;
     this.#dueMs = performance.now() + delayMs;
-    this.#remainingMs = delayMs;
-    this.#timeout = this.#arm();
+    this.#timeout = this.#arm(delayMs);
   }
 
   cancel(): void {
@@ -67,18 +65,17 @@ class SystemTimer implements Timer {
     clearImmediate(this.#immediate);
   }
 
-  #arm(): NodeJS.Timeout {
-    const stepMs = Math.min(this.#remainingMs, MAX_TIMEOUT_MS);
-    this.#remainingMs -= stepMs;
-    return setTimeout(() => this.#fire(), stepMs);
+  #arm(delayMs: number): NodeJS.Timeout {
+    return setTimeout(() => this.#fire(), Math.min(delayMs, MAX_TIMEOUT_MS));
   }
 
   #fire(): void {
-    if (this.#remainingMs > 0) {
-      this.#timeout = this.#arm();
+    const lateMs = performance.now() - this.#dueMs;
+    if (lateMs < 0) {
+      // `setTimeout` counts whole milliseconds from the beginning of a turn: up to one too few.
+      this.#timeout = this.#arm(-lateMs);
       return;
     }
-    const lateMs = performance.now() - this.#dueMs;
     if (lateMs <= USUAL_DELAY_MS) {
       this.#waitTurns(TURNS_OF_GRACE, MAX_TURNS);
       return;

@@ -45,8 +45,8 @@ export class LockRecord {
   /** What the lock takes, as charged to the account of memory. */
   readonly bytes: number;
   /**
-   * Since when, by the server's clock and in whole milliseconds, it waits or, once it is acquired,
-   * is held.
+   * Since when, by the server's clock and in whole milliseconds, rounded up, it waits or, once it is
+   * acquired, is held.
    */
   sinceMs: number;
   /** Runs while it waits, or while it is held: whichever has a limit. */

@@ -90,7 +90,7 @@ export class Session {
     const bytes = lockBytes(resources, terms);
     if (!namespaces.memory.hasRoom(bytes)) return { code: 'server_full' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
-    const record = new LockRecord(this, terms, owner, bytes, Math.round(clock.now()));
+    const record = new LockRecord(this, terms, owner, bytes, Math.ceil(clock.now()));
     const lock = this.namespace.table.lock(resources, record);
     owner?.locks.add(lock);
     if (lock.state === 'enqueued') {
@@ -242,7 +242,7 @@ export class Session {
   #grant(lock: SessionLock): void {
     lock.context.timer?.cancel();
     const { clock, counters } = this.#host;
-    const nowMs = Math.round(clock.now());
+    const nowMs = Math.ceil(clock.now());
     counters.waits.add(nowMs - lock.context.sinceMs);
     lock.context.sinceMs = nowMs;
     this.#hold(lock);

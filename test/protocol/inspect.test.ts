@@ -81,6 +81,20 @@ test('a path shows what is at it, above it and below it, and who waits for whom'
   );
 });
 
+test('forMs is never more than the time that has passed', async (t) => {
+  const { connect, clock } = await setUp(t);
+  const client = await connect();
+  for (const startMs of [0, 0.4, 0.5, 0.6]) {
+    clock.advance(startMs);
+    const { id } = await client.ask(lock(write('a')));
+    assert.equal((await inspect(client, { id }))[0]?.forMs, 0);
+    clock.advance(299.3);
+    const forMs = Number((await inspect(client, { id }))[0]?.forMs);
+    assert.ok(forMs <= 299.3 && forMs > 297.3, String(forMs));
+    await client.ask({ action: 'release', id });
+  }
+});
+
 test('forMs counts the wait until the grant, and the hold from there', async (t) => {
   const { connect, clock } = await setUp(t);
   const client = await connect();
