@@ -12,7 +12,7 @@ import { Session } from '../session/session.ts';
 import type { Peer, SessionSettings } from '../session/session-host.ts';
 import type { Standing } from './access.ts';
 import { Answers } from './answers.ts';
-import type { Channel, Conversation, EndReason } from './channel.ts';
+import { type Channel, COSTLY_LENGTH, type Conversation, type EndReason } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
 import { Entry, type NoEntry, refOf } from './entry.ts';
@@ -78,6 +78,7 @@ export class SessionConversation implements Conversation, Peer {
   receive(text: string): void {
     if (this.#ended) return;
     this.#heartbeat?.heard();
+    if (text.length >= COSTLY_LENGTH) this.#channel.rest();
     const { limits } = this.#host;
     const decoded = readUsual(text, limits) ?? decodeRequest(text, limits);
     if (isRefused(decoded)) {

@@ -9,7 +9,7 @@ import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { LockRefusal, Peer, SessionHost } from '../session/session-host.ts';
 import type { Resource } from '../table/resource.ts';
-import type { Channel, Conversation } from './channel.ts';
+import { type Channel, COSTLY_LENGTH, type Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
 import { shorten } from './fields.ts';
 import { idText } from './ids.ts';
@@ -44,6 +44,7 @@ export class V1Conversation implements Conversation, Peer {
 
   receive(text: string): void {
     if (this.#ended) return;
+    if (text.length >= COSTLY_LENGTH) this.#channel.rest();
     const wrong = this.#handle(text);
     if (wrong !== undefined) this.#fail(wrong);
   }

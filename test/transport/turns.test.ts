@@ -1,11 +1,13 @@
 /** Costly requests: after each, everybody else has a turn, and none is lost or out of order. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { COSTLY_LENGTH } from '../../src/protocol/channel.ts';
 import type { LockObserver } from '../../src/session/session-host.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { startServer } from '../support/running-server.ts';
+import { text } from '../support/websocket-frames.ts';
 
 const INSPECT = { action: 'inspect', max: 1 };
 
@@ -67,3 +69,50 @@ test('a costly request at the head of more than one read is followed by what cam
   assert.equal((await client.next()).end, true);
   for (const ping of pings) assert.deepEqual(await client.next(), ping);
 });
+
+/** Records in which turn of the event loop each lock is acquired. */
+function turnsOf(t: TestContext): {
+  readonly turns: number[];
+  readonly lockObserver: LockObserver;
+} {
+  const turns: number[] = [];
+  let turn = 0;
+  let next: NodeJS.Immediate;
+  const tick = (): void => {
+    turn++;
+    next = setImmediate(tick);
+  };
+  tick();
+  t.after(() => clearImmediate(next));
+  const acquired = (): void => void turns.push(turn);
+  return { turns, lockObserver: { enqueued: () => {}, acquired, released: () => {} } };
+}
+
+/** A lock in a message that is long enough to be costly, whatever is in it. */
+function longLock(path: string): string {
+  return JSON.stringify(lock(write(path))).padEnd(COSTLY_LENGTH);
+}
+
+test('of long messages in one packet each has a turn of its own: on lines', async (t) => {
+  const { turns, lockObserver } = turnsOf(t);
+  const server = await startServer(t, { lockObserver });
+  const client = await LineClient.connect(t, server.address.port);
+  await client.ask({ action: 'ping' });
+  client.sendRaw(`${['a', 'b', 'c'].map(longLock).join('\n')}\n`);
+  for (let i = 0; i < 3; i++) assert.equal((await client.next()).state, 'acquired');
+  assert.equal(new Set(turns).size, 3, turns.join());
+});
+
+for (const [target, other] of [
+  ['/v2', '{"action":"ping"}'],
+  ['/v1?namespace=a', '{"action":"release"}'],
+] as const) {
+  test(`of long messages in one packet each has a turn of its own: ${target}`, async (t) => {
+    const { turns, lockObserver } = turnsOf(t);
+    const server = await startServer(t, { lockObserver });
+    const client = await LeanWebSocket.connect(t, server.address.port, target);
+    client.sendBytes(...['a', 'b', 'c'].flatMap((path) => [text(longLock(path)), text(other)]));
+    for (let i = 0; i < 6; i++) assert.equal((await client.next()).error, undefined);
+    assert.equal(new Set(turns).size, 3, turns.join());
+  });
+}
