@@ -36,6 +36,11 @@ export interface Owner {
   readonly name: string;
   readonly session: Session;
   readonly locks: Set<SessionLock>;
+  /**
+   * Those of them that wait, made for the first: an owner may hold thousands, and whether it waits is
+   * asked for each one that is in another's way. One that has just been granted may still be in it.
+   */
+  waits: Set<SessionLock> | undefined;
 }
 
 export class LockRecord {

@@ -14,10 +14,20 @@ export class Owners {
   named(name: string): Owner {
     let owner = this.#byName.get(name);
     if (owner === undefined) {
-      owner = { name, session: this.#session, locks: new Set() };
+      owner = { name, session: this.#session, locks: new Set(), waits: undefined };
       this.#byName.set(name, owner);
     }
     return owner;
+  }
+
+  /** `lock`, which names its owner, has been entered in the table. */
+  own(lock: SessionLock): void {
+    const { owner } = lock.context;
+    if (owner === undefined) return;
+    owner.locks.add(lock);
+    if (lock.state !== 'enqueued') return;
+    owner.waits ??= new Set();
+    owner.waits.add(lock);
   }
 
   /** `lock` is no more its owner's; an owner without locks is of no interest. */
@@ -25,6 +35,7 @@ export class Owners {
     const { owner } = lock.context;
     if (owner === undefined) return;
     owner.locks.delete(lock);
+    owner.waits?.delete(lock);
     if (owner.locks.size === 0) this.#byName.delete(owner.name);
   }
 }
@@ -32,7 +43,6 @@ export class Owners {
 /** How the table's search for deadlocks sees owners. */
 export const OWNERS_OF_LOCKS = {
   ownerOf: (lock: SessionLock): Owner | undefined => lock.context.owner,
-  *waitsOf(owner: Owner): Generator<SessionLock> {
-    for (const lock of owner.locks) if (lock.state === 'enqueued') yield lock;
-  },
+  locksOf: (owner: Owner): Iterable<SessionLock> => owner.locks,
+  waitsOf: (owner: Owner): Iterable<SessionLock> => owner.waits ?? [],
 };

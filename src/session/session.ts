@@ -92,7 +92,7 @@ export class Session {
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
     const record = new LockRecord(this, terms, owner, bytes, Math.ceil(clock.now()));
     const lock = this.namespace.table.lock(resources, record);
-    owner?.locks.add(lock);
+    this.#owners?.own(lock);
     if (lock.state === 'enqueued') {
       const refusal = this.#refuseWait(lock);
       if (refusal !== undefined) {
@@ -241,6 +241,7 @@ export class Session {
 
   #grant(lock: SessionLock): void {
     lock.context.timer?.cancel();
+    lock.context.owner?.waits?.delete(lock);
     const { clock, counters } = this.#host;
     const nowMs = Math.ceil(clock.now());
     counters.waits.add(nowMs - lock.context.sinceMs);

@@ -173,10 +173,15 @@ export class LockTable<C = void> {
    * The cycle of waits that `lock` closes among owners of locks, if it does.
    *
    * @param lock enqueued, and the newest of this table
-   * @returns as `findDeadlock` in deadlock.ts
+   * @param maxSteps as in deadlock.ts, which has the default
+   * @returns as `findDeadlock` there
    */
-  findDeadlock<O>(lock: Lock<C>, owners: Owners<C, O>): readonly Wait<C>[] | undefined {
-    return findDeadlock(this.#own(lock), owners);
+  findDeadlock<O>(
+    lock: Lock<C>,
+    owners: Owners<C, O>,
+    maxSteps?: number,
+  ): readonly Wait<C>[] | undefined {
+    return findDeadlock(this.#own(lock), owners, maxSteps);
   }
 
   /** Checks every invariant of the table and throws an error that names the broken one. O(size). */
