@@ -38,6 +38,8 @@ export function* look<C>(root: PathNode<C>, path: Path, afterId: number): Genera
       cursor.entry = cursor.entry.next;
       if (cursor.place === 'same' || place === 'below') place = cursor.place;
     }
+    // What another resource of the same lock covers has no entries.
+    if (place === 'above' && namesPath(lock, path)) place = 'same';
     yield { lock, place };
   }
 }
@@ -68,4 +70,13 @@ function earliest<C>(cursors: readonly Cursor<C>[]): Entry<C> | undefined {
     if (entry !== null && (first === undefined || entry.lock.id < first.lock.id)) first = entry;
   }
   return first;
+}
+
+function namesPath<C>({ resources }: Lock<C>, path: Path): boolean {
+  // A single one is covered by nothing.
+  return resources.length > 1 && resources.some((resource) => isSamePath(resource.path, path));
+}
+
+function isSamePath(a: Path, b: Path): boolean {
+  return a.length === b.length && a.every((segment, i) => segment === b[i]);
 }

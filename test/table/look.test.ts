@@ -10,21 +10,8 @@ import { type Random, withSeeds } from '../support/random.ts';
 import { limited, read, write } from '../support/resources.ts';
 import { WaitModel } from '../support/wait-model.ts';
 
-/** What a lock's resources come to, without those that others of it cover. */
-function effective(resources: readonly Resource[]): Resource[] {
-  return resources.filter(
-    (resource, i) =>
-      !resources.some((other, j) => {
-        if (i === j || !isPrefix(other.path, resource.path)) return false;
-        if (other.type === 'read' && resource.type === 'write') return false;
-        const isTwin = other.type === resource.type && other.path.length === resource.path.length;
-        return !isTwin || j < i;
-      }),
-  );
-}
-
 function placeOf(lock: Lock, path: Path): Place | undefined {
-  const places = effective(lock.resources).map((resource): Place | undefined => {
+  const places = lock.resources.map((resource): Place | undefined => {
     if (isPrefix(resource.path, path)) {
       return resource.path.length === path.length ? 'same' : 'above';
     }
@@ -111,8 +98,23 @@ test('a lock with several resources is seen once, at the first place that applie
   table.lock([read('a'), write('a', 'b'), limited(2, 'a', 'b', 'c')], undefined);
   assert.deepEqual(seen(table, ['a']), ['1 same']);
   assert.deepEqual(seen(table, ['a', 'b']), ['1 same']);
-  assert.deepEqual(seen(table, ['a', 'b', 'c']), ['1 above']);
+  assert.deepEqual(seen(table, ['a', 'b', 'c']), ['1 same']);
+  assert.deepEqual(seen(table, ['a', 'b', 'c', 'd']), ['1 above']);
   assert.deepEqual(seen(table, []), ['1 below']);
+});
+
+test('a resource that another one of its lock covers is seen from its own path all the same', () => {
+  for (const covering of [write('a'), read('a')]) {
+    for (const covered of [read('a', 'b'), limited(1, 'a', 'b')]) {
+      const table = new LockTable();
+      table.lock([covered, covering], undefined);
+      assert.deepEqual(seen(table, []), ['1 below']);
+      assert.deepEqual(seen(table, ['a']), ['1 same']);
+      assert.deepEqual(seen(table, ['a', 'b']), ['1 same']);
+      assert.deepEqual(seen(table, ['a', 'b', 'c']), ['1 above']);
+      assert.deepEqual(seen(table, ['a', 'x']), ['1 above']);
+    }
+  }
 });
 
 test('an empty table shows nothing', () => {
