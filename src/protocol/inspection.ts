@@ -8,7 +8,7 @@ import type { Namespace } from '../session/namespace.ts';
 import type { Place } from '../table/look.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import { MAX_LISTED, resourceFields, wordFields } from './lock-fields.ts';
+import { firstOf, resourceFields, wordFields } from './lock-fields.ts';
 import type { InspectRequest } from './messages.ts';
 import { Refusal } from './refusal.ts';
 
@@ -91,10 +91,12 @@ function describe(
 }
 
 function waits(lock: SessionLock, table: Namespace['table']): object {
-  const waitsFor: object[] = [];
-  for (const { blocker, relation, path } of table.waitsOf(lock)) {
-    if (waitsFor.length === MAX_LISTED) return { waitsFor, waitsForMore: true };
-    waitsFor.push({ id: String(blocker.id), state: blocker.state, relation, path });
-  }
-  return { waitsFor };
+  const { listed, hasMore } = firstOf(table.waitsOf(lock));
+  const waitsFor = listed.map(({ blocker, relation, path }) => ({
+    id: String(blocker.id),
+    state: blocker.state,
+    relation,
+    path,
+  }));
+  return { waitsFor, waitsForMore: hasMore ? true : undefined };
 }

@@ -5,7 +5,7 @@ import type { Session } from '../session/session.ts';
 import type { LockRefusal } from '../session/session-host.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import { cycleOf, deadlockRefusal } from './deadlock-report.ts';
+import { cycleFields, deadlockRefusal } from './deadlock-report.ts';
 import type { LockRequest, ReleaseRequest } from './messages.ts';
 import { limitRefusal, Refusal } from './refusal.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
@@ -54,7 +54,7 @@ function refuse(
   if (refusal.code === 'timeout') {
     answers.state('lock', ref, refusal.id, 'timeout');
   } else if (refusal.code === 'deadlock') {
-    const details = { cycle: cycleOf(refusal.cycle) };
+    const details = cycleFields(refusal.cycle);
     answers.refuse('lock', ref, deadlockRefusal(refusal.cycle), details);
   } else {
     answers.refuse('lock', ref, limitRefusal(refusal.code, limits));

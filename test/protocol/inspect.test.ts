@@ -235,3 +235,18 @@ test('a lock of a session that is lost is shown as it stands', async (t) => {
   const [line] = await inspect(await connect(), { path: ['a'] });
   assert.deepEqual([line?.id, line?.session], [id, 'gone']);
 });
+
+test('of long paths so many are listed that a line stays short', async (t) => {
+  const { connect } = await setUp(t);
+  const deep = Array.from({ length: 50 }, () => 'x'.repeat(100));
+  const paths = Array.from({ length: 8 }, (_, i) => write(`${i}`, ...deep));
+  const [holder, waiter] = [await connect(), await connect()];
+  for (const path of paths) await holder.ask(lock(path));
+  await waiter.ask(lock(...paths));
+  const line = (await inspect(waiter)).at(-2) ?? {};
+  assert.equal((line.resources as unknown[]).length, 1);
+  assert.equal(line.moreResources, 7);
+  assert.equal((line.waitsFor as unknown[]).length, 1);
+  assert.equal(line.waitsForMore, true);
+  assert.ok(JSON.stringify(line).length < 16_000);
+});

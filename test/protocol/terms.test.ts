@@ -1,7 +1,7 @@
 /** What a lock may be asked with over real sockets: wait limits, hold limits, owners. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { lock, read, write } from '../support/line-client.ts';
+import { type LineClient, lock, type Reply, read, write } from '../support/line-client.ts';
 import { codeOf, setUp, unreadOf } from '../support/line-server.ts';
 
 test('waitMs 0 is answered at once, is never enqueued, and wakes nobody', async (t) => {
@@ -137,6 +137,52 @@ test('a deadlock is refused with its cycle, and nothing of the request is left',
   assert.equal((await b.ask({ ...lock(write('q')), ref: 9 })).state, 'acquired', 'the ref is free');
   await b.ask({ action: 'release', id: heldByB.id });
   assert.deepEqual(await a.next(), { ...waiting, state: 'acquired' });
+});
+
+/** Closes a circle of `count` owners, each of whom holds one of `paths` and waits for the next. */
+async function closeCircle(client: LineClient, names: string[], paths: string[][]): Promise<Reply> {
+  for (const [i, path] of paths.entries())
+    await client.ask({ ...lock(write(...path)), owner: names[i] });
+  let reply: Reply = {};
+  for (const [i, owner] of names.entries()) {
+    reply = await client.ask({ ...lock(write(...(paths[i + 1] ?? paths[0] ?? []))), owner });
+  }
+  return reply;
+}
+
+test('of a long circle the first ten links are told, and how many more there are', async (t) => {
+  const { connect } = await setUp(t);
+  const names = Array.from({ length: 30 }, (_, i) => `${i}-${'n'.repeat(200)}`);
+  const reply = await closeCircle(
+    await connect(),
+    names,
+    names.map((_, i) => [`${i}`]),
+  );
+  const { code, message, cycle, cycleMore } = reply.error as Record<string, unknown>;
+  assert.equal(code, 'deadlock');
+  const owners = (cycle as Record<string, unknown>[]).map(({ owner }) => owner);
+  assert.deepEqual(owners, [names[29], ...names.slice(0, 9)], 'from the one that asked on');
+  assert.equal(cycleMore, 20);
+  assert.match(
+    String(message),
+    /^"29-n+\.\.\." waits for "0-n+\.\.\." .* 20 more, the last of which waits for "29-n+\.\.\.": release/,
+  );
+  assert.ok(String(message).length < 1200, 'names are shortened');
+});
+
+test('of a circle of long paths so many links are told that the reply stays short', async (t) => {
+  const { connect } = await setUp(t);
+  const deep = Array.from({ length: 50 }, () => 'x'.repeat(100));
+  const names = Array.from({ length: 8 }, (_, i) => `${i}`);
+  const reply = await closeCircle(
+    await connect(),
+    names,
+    names.map((name) => [name, ...deep]),
+  );
+  const { cycle, cycleMore } = reply.error as Record<string, unknown>;
+  assert.equal((cycle as unknown[]).length, 1);
+  assert.equal(cycleMore, 7);
+  assert.ok(JSON.stringify(reply).length < 8000);
 });
 
 test('an owner that has ended its locks can no longer be in a circle', async (t) => {
