@@ -14,7 +14,7 @@ import {
 import type { Channel } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import type { Request } from './messages.ts';
-import { DRAINING, HELLO_REFUSED, Refusal, tooManySessions } from './refusal.ts';
+import { DRAINING, HELLO_REFUSED, noMoreSessions, Refusal } from './refusal.ts';
 
 /** Why a first request is not carried out. */
 export interface NoEntry {
@@ -97,8 +97,9 @@ export class Entry {
     if (!needsNewSession(request)) return undefined;
     const { namespaces, limits, drain } = this.#host;
     if (drain.isOn) return { refusal: DRAINING, isFinal: false, delayMs: 0 };
-    if (namespaces.hasRoom(limits.maxSessions)) return undefined;
-    return { refusal: tooManySessions(limits), isFinal: false, delayMs: 0 };
+    const code = namespaces.refuseSession(limits);
+    if (code === undefined) return undefined;
+    return { refusal: noMoreSessions(code, limits), isFinal: false, delayMs: 0 };
   }
 }
 

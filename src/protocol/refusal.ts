@@ -54,10 +54,11 @@ export function tooManyConnections({ maxConnections }: Limits): Refusal {
   );
 }
 
-export function tooManySessions({ maxSessions }: Limits): Refusal {
+export function noMoreSessions(code: 'too_many_sessions' | 'server_full', limits: Limits): Refusal {
+  if (code === 'server_full') return serverFull(limits);
   return new Refusal(
-    'too_many_sessions',
-    `this server has ${maxSessions} sessions, as many as are allowed; try again later`,
+    code,
+    `this server has ${limits.maxSessions} sessions, as many as are allowed; try again later`,
   );
 }
 

@@ -37,6 +37,9 @@ export interface Limits {
   readonly firstLineMs: number;
 }
 
+/** Characters of a `ref`, an owner or a label. No option, for nobody needs more. */
+export const MAX_NAME_LENGTH = 256;
+
 export const DEFAULT_LIMITS: Limits = {
   maxMessageBytes: 1024 * 1024,
   maxFragments: 1024,

@@ -3,8 +3,9 @@
  * when the last has ended; a session that lost its connection counts until it is abandoned.
  */
 import { LockTable } from '../table/lock-table.ts';
+import type { Limits } from './limits.ts';
 import type { LockRecord, SessionLock } from './lock-record.ts';
-import { MemoryAccount } from './memory.ts';
+import { MemoryAccount, maxSessionBytes, namespaceBytes } from './memory.ts';
 import type { Session } from './session.ts';
 import { Watchers } from './watchers.ts';
 
@@ -54,7 +55,7 @@ export class Namespaces implements Iterable<Namespace> {
    */
   constructor(nextId: () => number, maxMemoryBytes: number) {
     this.#nextId = nextId;
-    this.memory = new MemoryAccount(maxMemoryBytes, () => false);
+    this.memory = new MemoryAccount(maxMemoryBytes, () => this.#endIdle());
   }
 
   get size(): number {
@@ -67,14 +68,20 @@ export class Namespaces implements Iterable<Namespace> {
   }
 
   /**
-   * Whether one more session may begin. When there are as many as may be, one that lost its
-   * connection and holds nothing gives way: all that its client loses is a name.
+   * Why no session may begin now, if so. When there are as many as may be, or no memory is left, those
+   * that lost their connection and hold nothing give way: all that their clients lose is a name.
    */
-  hasRoom(maxSessions: number): boolean {
-    if (this.#sessions < maxSessions) return true;
+  refuseSession(limits: Limits): 'too_many_sessions' | 'server_full' | undefined {
+    if (this.#sessions >= limits.maxSessions) this.#endIdle();
+    if (this.#sessions >= limits.maxSessions) return 'too_many_sessions';
+    return this.memory.hasRoom(maxSessionBytes(limits)) ? undefined : 'server_full';
+  }
+
+  /** Ends the session that is lost for longest among those without a lock; false if there is none. */
+  #endIdle(): boolean {
     const [oldest] = this.idle;
     oldest?.end();
-    return this.#sessions < maxSessions;
+    return oldest !== undefined;
   }
 
   /** The number of a new session: from 1, over all namespaces. */
@@ -96,7 +103,9 @@ export class Namespaces implements Iterable<Namespace> {
     if (namespace === undefined) {
       namespace = new Namespace(name, this.#nextId, this.memory);
       this.#byName.set(name, namespace);
+      this.memory.charge(namespaceBytes(name));
     }
+    this.memory.charge(session.bytes);
     namespace.sessions.add(session);
     this.#sessions++;
     return namespace;
@@ -104,9 +113,12 @@ export class Namespaces implements Iterable<Namespace> {
 
   /** Takes out a session that holds and awaits nothing any more. */
   leave(namespace: Namespace, session: Session): void {
-    if (namespace.sessions.delete(session)) this.#sessions--;
+    if (namespace.sessions.delete(session)) {
+      this.#sessions--;
+      this.memory.discharge(session.bytes);
+    }
     if (namespace.sessions.size > 0) return;
-    this.#byName.delete(namespace.name);
+    if (this.#byName.delete(namespace.name)) this.memory.discharge(namespaceBytes(namespace.name));
     if (this.#byName.size === 0) this.#whenEmpty?.();
   }
 

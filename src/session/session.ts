@@ -19,7 +19,7 @@ import type { Resource } from '../table/resource.ts';
 import type { Timer } from './clock.ts';
 import { LockIndex } from './lock-index.ts';
 import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
-import { lockBytes } from './memory.ts';
+import { lockBytes, sessionBytes } from './memory.ts';
 import type { Namespace } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type {
@@ -38,6 +38,8 @@ export class Session {
   readonly abandonTimeoutMs: number;
   readonly label: string | undefined;
   readonly name: string | undefined;
+  /** What the session takes without its locks, as charged to the account of memory. */
+  readonly bytes: number;
   readonly locks = new LockIndex();
   readonly #host: SessionHost;
   /** Made when the client names the first. */
@@ -54,6 +56,7 @@ export class Session {
     this.abandonTimeoutMs = settings.abandonTimeoutMs;
     this.label = settings.label;
     this.name = settings.name;
+    this.bytes = sessionBytes(settings);
     this.id = host.namespaces.nextSessionId();
     this.namespace = host.namespaces.join(settings.namespace, this);
     if (this.name !== undefined) host.resumable.set(this.name, this);

@@ -13,7 +13,7 @@ import { ChainedTable } from '../table/chained-table.ts';
 import { hashOf } from '../table/hash.ts';
 import type { Path, Resource } from '../table/resource.ts';
 import type { SessionLock } from './lock-record.ts';
-import { type MemoryAccount, watchBytes, watchNodeBytes } from './memory.ts';
+import { type MemoryAccount, WATCH_BYTES, watchNodeBytes } from './memory.ts';
 
 /**
  * What may happen to a lock. `timeout` and `expired` are its own limits, `evicted` is an
@@ -110,7 +110,7 @@ export class Watchers {
     node.subscriptions ??= new Set();
     node.subscriptions.add(subscription);
     subscription.nodes.add(node);
-    this.#memory.charge(watchBytes());
+    this.#memory.charge(WATCH_BYTES);
     return true;
   }
 
@@ -183,7 +183,7 @@ export class Watchers {
 
   /** What one more watch of `path` takes: nodes that are there are paid. */
   #bytesFor(path: Path): number {
-    let bytes = watchBytes();
+    let bytes = WATCH_BYTES;
     let node: WatchNode | undefined = this.#root;
     for (const segment of path) {
       node = node?.children?.get(segment);
@@ -209,7 +209,7 @@ export class Watchers {
 
   #unwatch(subscription: Subscription, node: WatchNode): void {
     if (!subscription.nodes.delete(node)) return;
-    this.#memory.discharge(watchBytes());
+    this.#memory.discharge(WATCH_BYTES);
     node.subscriptions?.delete(subscription);
     if (node.subscriptions?.size === 0) node.subscriptions = null;
     this.#prune(node);

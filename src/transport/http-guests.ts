@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { mayEnter, type Standing } from '../protocol/access.ts';
 import type { Channel, Conversation } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
-import { type Refusal, tooManySessions } from '../protocol/refusal.ts';
+import { noMoreSessions, type Refusal } from '../protocol/refusal.ts';
 import { DEFAULT_NAMESPACE, SessionConversation } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
 import type { Limits } from '../session/limits.ts';
@@ -200,7 +200,8 @@ export class HttpGuests {
   #refuseSession(): Page | undefined {
     const { drain, limits, namespaces } = this.#host;
     if (drain.isOn) return draining();
-    return namespaces.hasRoom(limits.maxSessions) ? undefined : noRoom(tooManySessions(limits));
+    const code = namespaces.refuseSession(limits);
+    return code === undefined ? undefined : noRoom(noMoreSessions(code, limits));
   }
 
   /** What makes the conversation that a handshake with this path and query asks for. */

@@ -1,71 +1,110 @@
-/** The bound on the memory of all locks: to the byte, for all sessions together, and near the truth. */
+/** The bound on the memory of what is kept for clients: to the byte, for all together. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { lockBytes } from '../../src/session/memory.ts';
-import { LockTable } from '../../src/table/lock-table.ts';
-import type { Resource } from '../../src/table/resource.ts';
-import { collectGarbage } from '../support/heap.ts';
+import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { lockBytes, maxSessionBytes } from '../../src/session/memory.ts';
+import type { Watcher } from '../../src/session/watchers.ts';
 import { read, write } from '../support/resources.ts';
-import { setUp } from '../support/session-host.ts';
+import { mustGet, setUp } from '../support/session-host.ts';
+
+const DEAF: Watcher = { watched: () => {} };
 
 test('all locks of the server together may take so many bytes; one more is refused', () => {
   const resources = [write('a', 'b'), read('c')];
   const bytes = lockBytes(resources, {});
-  const { open, host } = setUp({ maxLockBytes: 3 * bytes });
+  const maxLockBytes = 100_000 + 3 * bytes;
+  const { open, host } = setUp({ maxLockBytes });
+  const { memory } = host.namespaces;
   const [one, other] = [open('one'), open('other', 1000, 'another namespace')];
-  const held = one.lock(resources, {});
-  const waiting = one.lock(resources, {});
-  if ('code' in held || 'code' in waiting) assert.fail();
-  assert.equal('id' in other.lock(resources, {}), true);
-  assert.equal(host.namespaces.memory.charged, 3 * bytes);
+  memory.charge(100_000 - memory.charged);
+  const held = mustGet(one, {}, ...resources);
+  const waiting = mustGet(one, {}, ...resources);
+  mustGet(other, {}, ...resources);
+  assert.equal(memory.charged, maxLockBytes);
   assert.deepEqual(other.lock([read()], {}), { code: 'server_full' });
   assert.deepEqual(one.lock([write('x')], { owner: 'a' }), { code: 'server_full' });
+  assert.equal(one.namespace.watchers.add(DEAF, []), false);
+  assert.equal(host.namespaces.refuseSession(host.limits), 'server_full');
   one.release(waiting);
-  assert.equal(host.namespaces.memory.charged, 2 * bytes);
-  assert.equal('id' in other.lock(resources, {}), true);
-  one.end();
-  other.end();
-  assert.equal(host.namespaces.memory.charged, 0);
+  assert.equal(memory.charged, maxLockBytes - bytes);
+  one.release(held);
+  assert.equal(one.namespace.watchers.add(DEAF, []), true);
+});
+
+test('words, owners and limits in time count', () => {
+  const resources = [write('a')];
+  const plain = lockBytes(resources, {});
+  const more = (terms: Parameters<typeof lockBytes>[1]) => lockBytes(resources, terms) - plain;
+  const name = 'x'.repeat(200);
+  assert.ok(more({ ref: name }) >= 400);
+  assert.ok(more({ label: name }) >= 400);
+  assert.ok(more({ owner: name }) >= 400);
+  assert.ok(more({ waitMs: 5 }) > 100);
+  assert.ok(more({ holdMs: 5 }) > 100);
 });
 
 test('a lock that is refused for another reason takes none', () => {
   const { open, host } = setUp({ maxWaitersPerNamespace: 1 });
+  const { memory } = host.namespaces;
   const [one, other] = [open('one'), open('other')];
   one.lock([write('a')], {});
-  const bytes = host.namespaces.memory.charged;
+  const bytes = memory.charged;
   assert.equal('code' in other.lock([write('a')], { waitMs: 0 }), true);
-  assert.equal(host.namespaces.memory.charged, bytes);
+  assert.equal(memory.charged, bytes);
   other.lock([write('a')], {});
-  const both = host.namespaces.memory.charged;
+  const both = memory.charged;
   assert.deepEqual(other.lock([write('a')], {}), { code: 'too_many_waiters' });
-  assert.equal(host.namespaces.memory.charged, both);
+  assert.equal(memory.charged, both);
 });
 
-/** Heap bytes for each lock of a table full of them. */
-function heapBytes(count: number, resourcesOf: (i: number) => Resource[]): number {
-  const table = new LockTable();
-  collectGarbage();
-  const before = process.memoryUsage().heapUsed;
-  const locks = Array.from({ length: count }, (_, i) => table.lock(resourcesOf(i)));
-  collectGarbage();
-  const bytes = (process.memoryUsage().heapUsed - before) / count;
-  assert.equal(locks.length, table.size.acquired);
-  return bytes;
-}
+test('when all has ended, in whatever way, nothing is charged', () => {
+  const { open, host, clock } = setUp();
+  const [one, other, third] = [open('one', 50, 'shop', 'secret'), open('other', 0), open('third')];
+  mustGet(one, { holdMs: 10, label: 'l' }, write('a'));
+  mustGet(other, { waitMs: 5, owner: 'o' }, write('a'));
+  mustGet(other, { waitMs: 0 }, write('b'));
+  mustGet(third, { ref: 'r' }, read('c'));
+  one.namespace.watchers.add(DEAF, ['a', 'b']);
+  clock.advance(20);
+  one.loseFirst();
+  other.loseFirst();
+  third.evict();
+  clock.advance(100);
+  one.namespace.watchers.removeAll(DEAF);
+  assert.equal(host.namespaces.memory.charged, 0);
+});
 
-test('the estimate is not below what the table takes, nor far above it', () => {
-  const many = (i: number) =>
-    Array.from({ length: 100 }, (_, k) => read(`${i}.${k}`, ...Array(49).fill('')));
-  const shapes: [number, (i: number) => Resource[]][] = [
-    [5000, (i) => [write('top', `leaf ${i}`)]],
-    [5000, (i) => [write(`top ${i}`, `leaf ${i}`)]],
-    [20, many],
-    [200, (i) => [write('x'.repeat(1000) + String(i))]],
-  ];
-  for (const [count, resourcesOf] of shapes) {
-    // Garbage of others that goes meanwhile makes it look smaller, and nothing makes it larger.
-    const actual = Math.max(...[1, 2, 3, 4].map(() => heapBytes(count, resourcesOf)));
-    const ratio = lockBytes(resourcesOf(0), {}) / actual;
-    assert.ok(ratio > 0.9 && ratio < 4, `${ratio.toFixed(2)} of ${actual.toFixed(0)} bytes`);
+test('where memory is short, lost sessions without a lock give way, the longest lost first', () => {
+  const bytes = maxSessionBytes(DEFAULT_LIMITS);
+  const { open, host } = setUp({ maxLockBytes: 12 * bytes });
+  const { memory } = host.namespaces;
+  const keeper = open('keeper');
+  let lost = 0;
+  while (memory.charged + bytes <= 12 * bytes) {
+    open('lost', 1000, 'shop', `lost-${lost++}`).loseFirst();
   }
+  assert.equal(host.namespaces.refuseSession(host.limits), undefined);
+  assert.equal(host.resumable.has('lost-0'), false, 'for a session');
+  assert.equal(host.resumable.has(`lost-${lost - 1}`), true);
+  const before = host.resumable.size;
+  mustGet(keeper, {}, ...Array.from({ length: 10 }, (_, i) => write(`${i}`)));
+  assert.ok(host.resumable.size < before, 'for a lock');
+  assert.ok(host.resumable.size > 0, 'no more than must');
+  while (keeper.namespace.watchers.add(DEAF, [String(memory.charged)])) {}
+  assert.equal(host.resumable.size, 0, 'for a watch');
+  assert.equal(host.namespaces.refuseSession(host.limits), 'server_full');
+});
+
+test('one request ends a bounded number of them', () => {
+  const { open, host } = setUp({ maxLockBytes: 8_000_000 });
+  const keeper = open('keeper');
+  for (let i = 0; i < 4000; i++) open('lost', 1000, 'shop', `lost-${i}`).loseFirst();
+  const resources = Array.from({ length: 1000 }, (_, i) => write(...Array(20).fill(`${i}`)));
+  const ended: number[] = [];
+  let lock = keeper.lock(resources, {});
+  while ('code' in lock && ended.length < 10) {
+    ended.push(host.resumable.size);
+    lock = keeper.lock(resources, {});
+  }
+  assert.deepEqual(ended, [3000, 2000]);
 });
