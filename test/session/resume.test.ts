@@ -181,6 +181,20 @@ test('owners are the same after a resume, and others in other sessions', () => {
   assert.equal(crossed.cycle.length, 2);
 });
 
+test('an owner waits for what it asked and has not got, and for nothing that is granted or over', () => {
+  const { open } = setUp();
+  const a = open('a');
+  const held = [mustGet(a, {}, write('x')), mustGet(a, {}, write('y'))] as const;
+  const [x, y] = [write('x'), write('y')].map((path) => mustGet(a, { owner: 'job' }, path));
+  const owner = x?.context.owner;
+  assert.deepEqual([...(owner?.waits ?? [])], [x, y]);
+  a.release(held[0]);
+  assert.deepEqual([...(owner?.waits ?? [])], [y], 'granted');
+  a.release(y ?? assert.fail());
+  assert.deepEqual([...(owner?.waits ?? [])], [], 'taken back');
+  assert.deepEqual([...(owner?.locks ?? [])], [x]);
+});
+
 test('an owner that has released everything is forgotten, and refusals leave no trace of one', () => {
   const { open, verify } = setUp({ maxWaitersPerNamespace: 0 });
   mustLock(open('holder'), '1', write('x'));
