@@ -24,10 +24,16 @@ export function answerLock(
     return;
   }
   const lock = session.lock(resources, terms);
-  // A deadlock has been looked for, perhaps among many.
-  if (terms.owner !== undefined && !('state' in lock && lock.state === 'acquired')) channel.rest();
+  if (mayHaveSearched(lock)) channel.rest();
   if ('code' in lock) refuse(lock, terms.ref, limits, answers);
   else answers.lock(lock, stateOf(lock));
+}
+
+/** Whether a deadlock has been looked for among many: not for an owner without other locks. */
+function mayHaveSearched(lock: SessionLock | LockRefusal): boolean {
+  if ('code' in lock) return lock.code === 'deadlock';
+  const { owner } = lock.context;
+  return owner !== undefined && owner.locks.size > 1 && lock.state === 'enqueued';
 }
 
 export function answerRelease(
