@@ -188,7 +188,7 @@ export const OPTIONS = [
     min: MIN_FIRST_MESSAGE_MS,
     value: 'MS',
     default: String(DEFAULT_LIMITS.firstLineMs),
-    help: `time to say something valid; ${DEFAULT_LIMITS.firstMessageMs} for HTTP requests and with tokens`,
+    help: `time to begin; ${DEFAULT_LIMITS.firstMessageMs} for HTTP and with tokens`,
   },
 ] as const satisfies readonly Option[];
 
