@@ -10,6 +10,8 @@ export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;
 export const DEFAULT_ABANDON_TIMEOUT_MS = 60_000;
 export const DEFAULT_STALL_THRESHOLD_MS = 500;
+/** With the time that an answer takes, less than the 20 s of silence that are promised at most. */
+export const DEFAULT_PING_INTERVAL_MS = 15_000;
 
 /** How a client talks to the server. */
 export type ClientKind = 'lines' | 'websocket';
@@ -66,6 +68,8 @@ export interface ServerOptions {
    * made again, or without one when it was.
    */
   readonly pathObserver?: ((path: string, error: Error | undefined) => void) | undefined;
+  /** Milliseconds (>= 1) between two pings of a WebSocket. Default 15,000. */
+  readonly pingIntervalMs?: number;
   /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
   readonly stallThresholdMs?: number;
   /** Hears of stalls, seldom enough for a log. */

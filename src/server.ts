@@ -12,6 +12,7 @@ import {
   type ClientKind,
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_HOST,
+  DEFAULT_PING_INTERVAL_MS,
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
   type ServerOptions,
@@ -320,6 +321,7 @@ export class Server {
     return {
       ...this.#host,
       visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
+      pingIntervalMs: this.#options.pingIntervalMs ?? DEFAULT_PING_INTERVAL_MS,
       figures: () => this.#figures(),
       isLoopback: (socket) => this.#doors.isLoopback(socket),
       clientName: (socket) => this.#doors.clientName(socket),

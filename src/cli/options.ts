@@ -2,6 +2,7 @@
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_HOST,
+  DEFAULT_PING_INTERVAL_MS,
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
 } from '../server-options.ts';
@@ -34,6 +35,8 @@ const MAX_BYTES = 2 ** 28;
 const MIN_MESSAGE_BYTES = 1024;
 const MIN_UNREAD_BYTES = 64 * 1024;
 const MIN_FIRST_MESSAGE_MS = 100;
+/** More often, and pings are most of what the server does. */
+const MIN_PING_INTERVAL_MS = 100;
 
 /** Every option, in the order of the help text. */
 export const OPTIONS = [
@@ -128,6 +131,14 @@ export const OPTIONS = [
     value: 'MS',
     default: String(DEFAULT_LIMITS.maxAbandonTimeoutMs),
     help: 'most that a client may choose for that',
+  },
+  {
+    flag: 'ping-interval',
+    type: 'integer',
+    min: MIN_PING_INTERVAL_MS,
+    value: 'MS',
+    default: String(DEFAULT_PING_INTERVAL_MS),
+    help: 'time between two pings of a WebSocket',
   },
   {
     flag: 'drain-timeout',

@@ -187,6 +187,7 @@ function settingsFrom(
       defaultAbandonTimeoutMs: integer('default-abandon-timeout'),
       allowedOrigins: list('allow-origin'),
       allowedHosts: list('allow-host'),
+      pingIntervalMs: integer('ping-interval'),
       stallThresholdMs: integer('stall-threshold'),
       limits: {
         maxMessageBytes: integer('max-message-bytes'),

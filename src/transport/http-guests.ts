@@ -36,6 +36,8 @@ import { WebSocketChannel } from './websocket-channel.ts';
 
 export interface HttpHost extends ConversationHost, PageHost {
   readonly visitors: VisitorRules;
+  /** Milliseconds (>= 1) between two pings of a WebSocket. */
+  readonly pingIntervalMs: number;
   /** Whether the peer of `socket` is on this machine. */
   isLocal(socket: Socket): boolean;
   /** Whether `socket` came by TCP where only this machine can reach the server. */

@@ -3,17 +3,24 @@ import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Channel, Conversation, EndReason } from '../protocol/channel.ts';
 import { Refusal } from '../protocol/refusal.ts';
-import type { Timer } from '../session/clock.ts';
-import type { SessionHost } from '../session/session-host.ts';
+import type { Clock, Timer } from '../session/clock.ts';
+import type { Limits } from '../session/limits.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 import { WebSocketConnection, type WebSocketHandlers } from './websocket/connection.ts';
 import { CloseCode } from './websocket/frame.ts';
 
-/**
- * Milliseconds between two looks at a connection. If nothing has arrived since the last one the peer
- * is pinged, which it must answer; if nothing has arrived by the next, the connection is cut.
- */
-const PING_INTERVAL_MS = 30_000;
+/** Pings in a row after which a peer that has sent nothing at all counts as gone. */
+const MAX_UNANSWERED_PINGS = 2;
+
+export interface WebSocketChannelOptions {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  /**
+   * Milliseconds (>= 1) between two pings. They are sent whatever else is, so that with the answers
+   * to them neither direction is silent for longer: proxies watch each one for itself.
+   */
+  readonly pingIntervalMs: number;
+}
 
 const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
   goodbye: CloseCode.normal,
@@ -29,11 +36,11 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly client: string;
   readonly isLocal: boolean;
   readonly #socket: Socket;
-  readonly #host: SessionHost;
+  readonly #options: WebSocketChannelOptions;
   readonly #connection: WebSocketConnection;
   readonly #conversation: Conversation;
   #bytesSeen = 0;
-  #isPinged = false;
+  #unansweredPings = 0;
   #pingTimer: Timer;
 
   /**
@@ -44,7 +51,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   constructor(
     socket: Socket,
     head: Buffer,
-    host: SessionHost,
+    options: WebSocketChannelOptions,
     client: string,
     isLocal: boolean,
     converse: (channel: Channel) => Conversation,
@@ -52,18 +59,22 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.client = client;
     this.isLocal = isLocal;
     this.#socket = socket;
-    this.#host = host;
-    const { maxMessageBytes, maxFragments, maxUnreadBytes } = host.limits;
-    const options = {
-      maxMessageBytes,
-      maxFragments,
-      maxUnreadBytes,
-      closeTimeoutMs: CLOSE_TIMEOUT_MS,
-      clock: host.clock,
-    };
-    this.#connection = new WebSocketConnection(socket, head, options, this);
+    this.#options = options;
+    const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;
+    this.#connection = new WebSocketConnection(
+      socket,
+      head,
+      {
+        maxMessageBytes,
+        maxFragments,
+        maxUnreadBytes,
+        closeTimeoutMs: CLOSE_TIMEOUT_MS,
+        clock: options.clock,
+      },
+      this,
+    );
     this.#conversation = converse(this);
-    this.#pingTimer = this.#lookLater();
+    this.#pingTimer = this.#pingLater();
     socket.on('drain', () => this.#conversation.drained());
   }
 
@@ -120,21 +131,22 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#conversation.lost();
   }
 
-  #lookLater(): Timer {
-    return this.#host.clock.setTimer(PING_INTERVAL_MS, () => this.#look());
+  #pingLater(): Timer {
+    const { clock, pingIntervalMs } = this.#options;
+    return clock.setTimer(pingIntervalMs, () => this.#ping());
   }
 
-  /** Notices a peer that vanished without a word: TCP alone would take hours. */
-  #look(): void {
+  /** Also notices a peer that vanished without a word: TCP alone would take hours. */
+  #ping(): void {
     const { bytesRead } = this.#socket;
-    const isSilent = bytesRead === this.#bytesSeen;
-    if (isSilent && this.#isPinged) {
+    if (bytesRead !== this.#bytesSeen) this.#unansweredPings = 0;
+    if (this.#unansweredPings === MAX_UNANSWERED_PINGS) {
       this.#connection.destroy();
       return;
     }
     this.#bytesSeen = bytesRead;
-    this.#isPinged = isSilent;
-    if (isSilent) this.#connection.ping();
-    this.#pingTimer = this.#lookLater();
+    this.#unansweredPings++;
+    this.#connection.ping();
+    this.#pingTimer = this.#pingLater();
   }
 }

@@ -27,6 +27,7 @@ test('the defaults are those of the documentation', () => {
       defaultAbandonTimeoutMs: 60_000,
       allowedOrigins: [],
       allowedHosts: [],
+      pingIntervalMs: 15_000,
       stallThresholdMs: 500,
       limits: usualLimits(),
     },

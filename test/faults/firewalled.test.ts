@@ -3,7 +3,7 @@
  * of the machine itself is not touched.
  *
  * Needs root and `ip`, and is skipped where it can't have namespaces. `FIREWALL_PINGS=1` also waits
- * the minute and a half that the pings of WebSocket may take.
+ * the 45 seconds that the pings of WebSocket may take.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -72,9 +72,9 @@ test('a peer cut off by a firewall loses its lock after its heartbeat and abando
 });
 
 test('a WebSocket peer cut off by a firewall loses its lock after a ping in vain', {
-  skip: skip || (process.env.FIREWALL_PINGS === undefined && 'takes 90 s: set FIREWALL_PINGS=1'),
+  skip: skip || (process.env.FIREWALL_PINGS === undefined && 'takes 45 s: set FIREWALL_PINGS=1'),
   timeout: 150_000,
 }, async (t) => {
   const ms = await timeLoss(t, 'websocket');
-  t.diagnostic(`pings every 30 s, abandon timeout 500 ms: the lock was lost after ${ms} ms`);
+  t.diagnostic(`pings every 15 s, abandon timeout 500 ms: the lock was lost after ${ms} ms`);
 });

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { FakeClock } from '../support/fake-clock.ts';
 import { lock, read, write } from '../support/line-client.ts';
-import { startServer } from '../support/running-server.ts';
+import { startServer, until } from '../support/running-server.ts';
 
 /** A WebSocket client that waits for one message at a time. */
 async function open(t: TestContext, port: number, path: string) {
@@ -90,11 +90,10 @@ for (const path of ['/v1?namespace=shop', '/v2?namespace=shop']) {
     const server = await startServer(t, { clock, defaultAbandonTimeoutMs: 0 });
     const alive = await open(t, server.address.port, path);
     const pinged = once(alive.socket, 'ping');
-    clock.advance(30_000); // the handshake itself was heard of
-    clock.advance(30_000);
+    clock.advance(15_000);
     await pinged;
     await alive.ask(lock(write('a')));
-    clock.advance(30_000);
+    clock.advance(15_000);
     assert.equal(server.counts.connections, 1);
 
     const dead = await open(t, server.address.port, path);
@@ -104,10 +103,42 @@ for (const path of ['/v1?namespace=shop', '/v2?namespace=shop']) {
     for (let i = 0; i < 3; i++) {
       await alive.ask(path.startsWith('/v1') ? { action: 'release' } : { action: 'ping' });
       if (path.startsWith('/v1')) await alive.ask(lock(write('a')));
-      clock.advance(30_000);
+      clock.advance(15_000);
     }
     dead.socket.resume();
     assert.equal(await disconnected, 1006);
+    await until(() => server.counts.connections === 1);
     assert.equal(server.counts.acquired, 1);
   });
 }
+
+test('neither direction is silent for 20 seconds, whether the client is busy or idle', async (t) => {
+  const clock = new FakeClock();
+  const server = await startServer(t, { clock, defaultAbandonTimeoutMs: 0 });
+  const client = await open(t, server.address.port, '/v2');
+  let pings = 0;
+  client.socket.on('ping', () => pings++);
+  for (let seconds = 0; seconds < 120; seconds += 20) {
+    const before = pings;
+    const pinged = once(client.socket, 'ping');
+    clock.advance(19_999);
+    await pinged;
+    // Its pong is on the way before this is: an idle client that answers pings stays.
+    await client.ask({ action: 'ping' });
+    assert.ok(pings > before);
+    clock.advance(1);
+  }
+  assert.equal(server.counts.connections, 1);
+});
+
+test('the interval of the pings can be chosen', async (t) => {
+  const clock = new FakeClock();
+  const { address } = await startServer(t, { clock, pingIntervalMs: 1000 });
+  const client = await open(t, address.port, '/v2');
+  for (let i = 0; i < 5; i++) {
+    const pinged = once(client.socket, 'ping');
+    clock.advance(1000);
+    await pinged;
+    await client.ask({ action: 'ping' });
+  }
+});
