@@ -279,7 +279,7 @@ export class Server {
       head,
       this.#host,
       client,
-      this.#doors.isLocal(socket),
+      this.#doors.locality(socket),
       patience,
     );
     this.#converse(socket, connection);
@@ -325,7 +325,7 @@ export class Server {
       figures: () => this.#figures(),
       isLoopback: (socket) => this.#doors.isLoopback(socket),
       clientName: (socket) => this.#doors.clientName(socket),
-      isLocal: (socket) => this.#doors.isLocal(socket),
+      locality: (socket) => this.#doors.locality(socket),
       opened: (channel, socket) => {
         this.#announce(channel.client, socket, 'websocket');
         this.#converse(socket, channel);

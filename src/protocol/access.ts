@@ -4,7 +4,7 @@
  *
  *                          no token shown          token shown
  *     no tokens at all     client; admin if local  the same: it is not looked at
- *     client tokens only   no_token                client; admin if local; else wrong_token
+ *     client tokens only   no_token                client; admin by Unix socket; else wrong_token
  *     admin tokens too     no_token                client or admin; else wrong_token
  *     admin tokens only    client                  admin; else wrong_token
  *
@@ -18,6 +18,12 @@ import { Refusal } from './refusal.ts';
 /** What a visitor may do: enter and be a client, be an administrator too, or nothing. */
 export type Standing = 'client' | 'admin' | Stranger;
 
+/**
+ * Where a client is, as far as one can see: it came by a Unix socket, from a loopback address, or from
+ * elsewhere. What came through a proxy is from elsewhere, wherever the proxy is.
+ */
+export type Locality = 'unix' | 'loopback' | 'remote';
+
 /** Why somebody may not enter. */
 export type Stranger = 'no_token' | 'wrong_token';
 
@@ -25,7 +31,7 @@ export type Stranger = 'no_token' | 'wrong_token';
 export interface Tokens {
   /** None, and everybody may enter. */
   readonly client: readonly string[];
-  /** None, and whoever is local is an administrator. */
+  /** None, and clients of this machine are administrators; with client tokens by Unix socket only. */
   readonly admin: readonly string[];
 }
 
@@ -89,10 +95,10 @@ export class Access {
 
   /**
    * @param token what the visitor showed, if anything
-   * @param isLocal whether it comes from this machine
+   * @param locality where it comes from
    */
-  judge(token: string | undefined, isLocal: boolean): Standing {
-    const asLocal = isLocal && this.#admin.length === 0 ? 'admin' : 'client';
+  judge(token: string | undefined, locality: Locality): Standing {
+    const asLocal = this.#trusts(locality) ? 'admin' : 'client';
     if (token === undefined) return this.needsToken ? 'no_token' : asLocal;
     if (!this.needsToken && this.#admin.length === 0) return asLocal;
     const digest = digestOf(token);
@@ -104,9 +110,15 @@ export class Access {
 
   /** Why a client is no administrator, and what would make it one. */
   get forbiddenMessage(): string {
-    return this.#admin.length > 0
-      ? 'this is for administrators: say hello with an admin token'
-      : 'this is for administrators: connect from the machine of the server, or start it with --admin-token-file';
+    if (this.#admin.length > 0) return 'this is for administrators: say hello with an admin token';
+    const where = this.needsToken ? 'by a Unix socket' : 'from the machine of the server';
+    return `this is for administrators: connect ${where}, not through a proxy, or start it with --admin-token-file`;
+  }
+
+  /** Whether clients that come from there are administrators without a token for that. */
+  #trusts(locality: Locality): boolean {
+    if (this.#admin.length > 0) return false;
+    return locality === 'unix' || (locality === 'loopback' && !this.needsToken);
   }
 }
 

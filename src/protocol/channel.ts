@@ -1,4 +1,5 @@
 /** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
+import type { Locality } from './access.ts';
 import type { Refusal } from './refusal.ts';
 
 /** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
@@ -15,8 +16,8 @@ export type EndReason =
 export interface Channel {
   /** The peer as people know it: an address. */
   readonly client: string;
-  /** Whether the peer is on this machine, as far as one can see: a proxy on it looks the same. */
-  readonly isLocal: boolean;
+  /** A proxy that passes bytes on looks the same as a client in its place. */
+  readonly locality: Locality;
   /** Bytes sent that wait for the peer to read them. */
   readonly unreadBytes: number;
   /**

@@ -5,6 +5,7 @@
  */
 import type { Ref } from '../session/lock-record.ts';
 import {
+  type Locality,
   MAX_STRANGER_BYTES,
   mayEnter,
   type Standing,
@@ -28,7 +29,7 @@ export interface NoEntry {
 export class Entry {
   readonly #host: ConversationHost;
   readonly #client: string;
-  readonly #isLocal: boolean;
+  readonly #locality: Locality;
   #standing: Standing;
   /** The last `hello` was refused, and none has been accepted since. */
   #isHelloRefused = false;
@@ -37,8 +38,8 @@ export class Entry {
   constructor(host: ConversationHost, channel: Channel, standing: Standing | undefined) {
     this.#host = host;
     this.#client = channel.client;
-    this.#isLocal = channel.isLocal;
-    this.#standing = standing ?? host.access.judge(undefined, channel.isLocal);
+    this.#locality = channel.locality;
+    this.#standing = standing ?? host.access.judge(undefined, channel.locality);
   }
 
   get mayEnter(): boolean {
@@ -84,7 +85,7 @@ export class Entry {
 
   /** What stands against a client that now shows `token`, or nothing more, whatever it asks for. */
   judgeStranger(token: string | undefined): NoEntry | undefined {
-    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#isLocal);
+    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#locality);
     const standing = this.#standing;
     if (mayEnter(standing)) return undefined;
     // Now, not with the answer: who guesses need not wait for that.

@@ -5,6 +5,7 @@
 import { promises as dns } from 'node:dns';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import type { Locality } from '../protocol/access.ts';
 import type { Clock, Timer } from '../session/clock.ts';
 import { addressName, Door, type Place, type TlsFiles } from './door.ts';
 
@@ -140,9 +141,10 @@ export class Doors {
     return door !== undefined && isLoopback(door);
   }
 
-  /** Whether the peer is on this machine. A socket that is gone already has no address: then not. */
-  isLocal(socket: Socket): boolean {
-    return this.#doorOf.get(socket)?.isLocal || isLoopbackAddress(socket.remoteAddress);
+  /** Where the peer is. A socket that is gone already has no address: then elsewhere. */
+  locality(socket: Socket): Locality {
+    if (this.#doorOf.get(socket)?.isLocal) return 'unix';
+    return isLoopbackAddress(socket.remoteAddress) ? 'loopback' : 'remote';
   }
 
   /** A peer as people know it: its address; on a Unix socket, where peers have none, a number. */

@@ -16,6 +16,9 @@ export function endGently(socket: Duplex, { clock, closeTimeoutMs }: EndOptions)
   const timer = clock.setTimer(closeTimeoutMs, () => socket.destroy());
   socket.on('close', () => timer.cancel());
   socket.on('error', () => {}); // 'close' follows
+  // node:http, where it still reads, would parse and keep it.
+  socket.removeAllListeners('data');
+  socket.on('data', () => {});
   socket.resume();
   socket.end();
 }

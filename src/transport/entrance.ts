@@ -39,7 +39,7 @@ export interface EntranceHost {
    */
   acceptLines(socket: Socket, head: Buffer, patience: Timer): LineGuest;
   acceptHttp(socket: Socket, head: Buffer): void;
-  /** Answers the HTTP request that `socket` begins with: there is no room. */
+  /** Answers the HTTP request that `socket` begins with, if that can be: there is no room. */
   refuseHttp(socket: Socket, head: Buffer, refusal: Refusal): void;
 }
 
@@ -98,7 +98,7 @@ export class Entrance {
   }
 
   #turnAway(socket: Socket): void {
-    const { clock, limits, counters } = this.#host;
+    const { clock, limits } = this.#host;
     const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
     keep(socket, this.#turnedAway, timer);
     sniff(socket, (protocol, head) => {
@@ -107,7 +107,6 @@ export class Entrance {
         this.#endWith(socket, refusal);
         return;
       }
-      counters.refused(refusal.code);
       this.#host.refuseHttp(socket, head, refusal);
     });
   }

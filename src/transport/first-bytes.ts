@@ -40,7 +40,6 @@ const FOREIGN: readonly (readonly [start: string, sentence: string])[] = [
   ['PROXY ', 'this looks like the PROXY protocol: turn it off in the proxy'],
   // Its second version begins with line ends, which count as blanks.
   ['\0\r\nQUIT\n', 'this looks like the PROXY protocol: turn it off in the proxy'],
-  ['PRI * HTTP/2', 'this looks like HTTP/2: use HTTP/1.1'],
   ['HTTP/', 'this looks like the answer to an HTTP request, not a request'],
   ['SSH-', 'this looks like SSH'],
   ['EHLO', 'this looks like SMTP'],
@@ -55,7 +54,8 @@ const FOREIGN: readonly (readonly [start: string, sentence: string])[] = [
   ]),
 ];
 
-const HTTP_STARTS: readonly string[] = METHODS.map((method) => `${method} `);
+/** `PRI` begins HTTP/2, which is answered in words that its clients may show. */
+const HTTP_STARTS: readonly string[] = [...METHODS, 'PRI'].map((method) => `${method} `);
 const FOREIGN_STARTS: readonly string[] = FOREIGN.map(([start]) => start);
 const LONGEST = Math.max(...[...HTTP_STARTS, ...FOREIGN_STARTS].map((start) => start.length));
 

@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { mayEnter, type Standing } from '../protocol/access.ts';
+import { type Locality, mayEnter, type Standing } from '../protocol/access.ts';
 import type { Channel, Conversation } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
 import { noMoreSessions, type Refusal } from '../protocol/refusal.ts';
@@ -26,11 +26,22 @@ import {
   sentence,
   V1_PATH,
   V2_PATH,
+  WATCHED_PATHS,
 } from './http-pages.ts';
+import {
+  hasBody,
+  hostMistake,
+  isProxied,
+  isSpoken,
+  type Target,
+  targetOf,
+  versionNotSpoken,
+} from './http-request.ts';
+import { HttpTurns } from './http-turns.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
-import { rawResponse } from './raw-response.ts';
+import { lengthOf, rawResponse } from './raw-response.ts';
 import { sessionQuery } from './session-query.ts';
-import { refuseVisitor, type VisitorRules } from './visitor-rules.ts';
+import { corsHeaders, refuseVisitor, type VisitorRules } from './visitor-rules.ts';
 import { acceptHead, checkHandshake } from './websocket/handshake.ts';
 import { WebSocketChannel } from './websocket-channel.ts';
 
@@ -38,8 +49,8 @@ export interface HttpHost extends ConversationHost, PageHost {
   readonly visitors: VisitorRules;
   /** Milliseconds (>= 1) between two pings of a WebSocket. */
   readonly pingIntervalMs: number;
-  /** Whether the peer of `socket` is on this machine. */
-  isLocal(socket: Socket): boolean;
+  /** Where the peer of `socket` is, as far as the connection says. */
+  locality(socket: Socket): Locality;
   /** Whether `socket` came by TCP where only this machine can reach the server. */
   isLoopback(socket: Socket): boolean;
   /** The peer of `socket` as people know it. */
@@ -48,11 +59,18 @@ export interface HttpHost extends ConversationHost, PageHost {
   opened(channel: WebSocketChannel, socket: Socket): void;
 }
 
+/** A request that may be looked at. */
+interface Visit {
+  readonly url: URL;
+  readonly locality: Locality;
+}
+
 export class HttpGuests {
   readonly #host: HttpHost;
   readonly #server: Server;
-  /** Sockets that were told no and are about to end. */
-  readonly #refused = new WeakSet<Duplex>();
+  /** Connections beyond the limit, with what they are told. */
+  readonly #noRoom = new WeakMap<Duplex, Refusal>();
+  readonly #turns = new HttpTurns();
   readonly #deadlines = new WeakMap<Duplex, HttpDeadline>();
   readonly #answers: HttpAnswers;
 
@@ -67,16 +85,22 @@ export class HttpGuests {
       // It would close a connection that is not used for five seconds, whatever the deadline says.
       keepAliveTimeout: 0,
     });
-    this.#server.on('request', (request, response) => {
-      this.#answer(request, response, () => this.#page(request));
+    this.#server.on('request', (request, response) => this.#answer(request, response));
+    // Without a listener node:http asks for the body, which is not going to be read.
+    this.#server.on('checkContinue', (request, response) => this.#answer(request, response));
+    this.#server.on('upgrade', (request, socket, head) => {
+      this.#turns.take(socket, () => this.#upgrade(request, socket, head));
     });
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     // Without a listener node:http cuts these off unanswered.
-    this.#server.on('connect', (request, socket) => this.#refuse(socket, this.#page(request)));
+    this.#server.on('connect', (request, socket) => {
+      this.#turns.take(socket, () => this.#refuse(socket, this.#page(request)));
+    });
     this.#server.on('checkExpectation', (request, response) => {
       this.#answer(request, response, () => sentence(417, 'Leave out the header Expect.'));
     });
-    this.#server.on('clientError', (error, socket) => this.#refuseGarbage(error, socket));
+    this.#server.on('clientError', (error, socket) => {
+      this.#turns.take(socket, () => this.#refuseGarbage(error, socket));
+    });
   }
 
   /** Takes over a connection whose first bytes, already read, are HTTP's. */
@@ -93,81 +117,104 @@ export class HttpGuests {
     this.#server.emit('connection', socket);
   }
 
-  /** Answers the request that `head` begins, for which there is no room, and ends the connection. */
+  /**
+   * Answers one request on a connection for which there is no room, and ends it. Those who watch over
+   * the server get what they ask for: it is full, not broken.
+   */
   turnAway(socket: Socket, head: Buffer, refusal: Refusal): void {
-    const isHead = head.toString('latin1', 0, 5) === 'HEAD ';
-    this.#refuse(socket, noRoom(refusal), isHead ? 'HEAD' : 'GET');
+    this.#noRoom.set(socket, refusal);
+    this.accept(socket, head);
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse, pageOf: () => Page): void {
+  /** @param pageOf undefined for what the request asks for */
+  #answer(request: IncomingMessage, response: ServerResponse, pageOf?: () => Page): void {
     const { method, socket } = request;
-    // What comes behind a guess is not looked at.
-    if (this.#refused.has(socket)) return;
-    this.#deadlines.get(socket)?.requestCame();
-    const page = pageOf();
-    const body = method === 'HEAD' ? undefined : Buffer.from(page.body);
-    if (!this.#answers.add(socket, response, body?.length ?? 0)) {
-      socket.destroy();
-      return;
-    }
-    if (page.lateMs === undefined) respond(response, page, body);
-    else this.#answerLate(socket, response, page.lateMs, () => respond(response, page, body));
+    this.#turns.take(socket, () => {
+      this.#deadlines.get(socket)?.requestCame();
+      const page = pageOf?.() ?? this.#page(request);
+      if (this.#isLast(request, page)) {
+        // What comes of its body is thrown away: while it is kept, node:http reads no further.
+        request.resume();
+        this.#refuse(socket, page, method);
+        return;
+      }
+      const body = method === 'HEAD' || page.body === '' ? undefined : Buffer.from(page.body);
+      if (this.#answers.add(socket, response, body?.length ?? 0)) respond(response, page, body);
+      else socket.destroy();
+    });
   }
 
-  /** Lets a guesser wait for the last answer that it gets. */
-  #answerLate(socket: Socket, response: ServerResponse, lateMs: number, answer: () => void): void {
-    this.#refused.add(socket);
-    this.#deadlines.get(socket)?.stop();
-    socket.pause();
-    const timer = this.#host.clock.setTimer(lateMs, () => {
-      this.#deadlines.get(socket)?.requestCame();
-      response.setHeader('Connection', 'close');
-      answer();
-      socket.resume();
-    });
-    response.on('close', () => timer.cancel());
+  /**
+   * Whether nothing can come behind this request: a body that may break, or never end, must not make
+   * for a second answer.
+   */
+  #isLast(request: IncomingMessage, { lateMs }: Page): boolean {
+    if (lateMs !== undefined || this.#noRoom.has(request.socket)) return true;
+    return hasBody(request) || !isSpoken(request);
   }
 
   #page(request: IncomingMessage): Page {
-    if (request.httpVersion === '1.1' && request.headers.host === undefined) {
-      return sentence(400, 'The header Host is missing.');
-    }
-    const refusal = this.#refuseVisitor(request);
-    if (refusal !== undefined) return refusal;
-    const url = targetOf(request);
-    if (url === undefined) return sentence(400, 'The target of this request is not a path.');
-    const entry = OPEN_PATHS.has(url.pathname) ? undefined : this.#enter(request, url);
-    if (typeof entry === 'object') return entry;
-    return pageFor(request.method ?? 'GET', url, this.#host);
+    const visit = this.#visitOf(request);
+    if ('status' in visit) return visit;
+    const { url } = visit;
+    const { method = 'GET', headers } = request;
+    // Before a page shows its token its browser asks whether it may, and shows none there.
+    const isOpen = OPEN_PATHS.has(url.pathname) || method === 'OPTIONS';
+    const entry = isOpen ? undefined : this.#enter(request, visit);
+    const page = typeof entry === 'object' ? entry : pageFor(method, url, this.#host);
+    const cors = corsHeaders(this.#host.visitors, headers.origin, method === 'OPTIONS');
+    return { ...page, headers: { ...page.headers, ...cors } };
   }
 
-  #refuseVisitor({ headers, socket }: IncomingMessage): Page | undefined {
+  /** Where a request leads, or why nothing of the kind is answered. The same for every way of HTTP. */
+  #visitOf(request: IncomingMessage): Visit | Page {
+    if (!isSpoken(request)) return versionNotSpoken();
+    const { headers, socket } = request;
+    const target = targetOf(request);
+    const mistake = hostMistake(request) ?? this.#refuseVisitor(request, target);
+    if (mistake !== undefined) return mistake;
+    if (target === undefined) return sentence(400, 'The target of this request is not a path.');
+    const { url } = target;
+    const full = this.#noRoom.get(socket);
+    if (full !== undefined && !WATCHED_PATHS.has(url.pathname)) {
+      this.#host.counters.refused(full.code);
+      return noRoom(full);
+    }
+    return { url, locality: isProxied(headers) ? 'remote' : this.#host.locality(socket) };
+  }
+
+  #refuseVisitor({ headers, socket }: IncomingMessage, target?: Target): Page | undefined {
     const { visitors } = this.#host;
     const isLoopback = this.#host.isLoopback(socket);
-    const why = refuseVisitor(visitors, headers.origin, headers.host, isLoopback);
+    const host = target === undefined ? headers.host : target.host;
+    const why = refuseVisitor(visitors, headers.origin, host, isLoopback);
     return why === undefined ? undefined : sentence(403, why);
   }
 
   /** What the visitor may do, or the refusal of one who may not even enter. */
-  #enter(request: IncomingMessage, url: URL): Standing | Page {
+  #enter(request: IncomingMessage, { url, locality }: Visit): Standing | Page {
     const { access } = this.#host;
-    const { socket } = request;
-    const token = tokenIn(request, url.searchParams);
-    const standing = access.judge(token, this.#host.isLocal(socket));
+    const standing = access.judge(tokenIn(request, url.searchParams), locality);
     if (mayEnter(standing)) return standing;
-    this.#host.turnedAway(standing, this.#host.clientName(socket));
+    this.#host.turnedAway(standing, this.#host.clientName(request.socket));
     return unauthorizedPage(standing);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const url = targetOf(request);
-    if (url?.pathname !== V1_PATH && url?.pathname !== V2_PATH) {
+    this.#turns.end(socket);
+    const visit = this.#visitOf(request);
+    if ('status' in visit) {
+      this.#refuse(socket, visit, request.method);
+      return;
+    }
+    const { url, locality } = visit;
+    if (url.pathname !== V1_PATH && url.pathname !== V2_PATH) {
       // A client may offer a protocol that isn't spoken here (h2c, say): it gets HTTP/1.1.
       this.#refuse(socket, this.#page(request), request.method);
       return;
     }
-    const entry = this.#refuseVisitor(request) ?? this.#enter(request, url);
-    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry);
+    const entry = this.#enter(request, visit);
+    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry, socket);
     if ('status' in converse) {
       this.#refuse(socket, converse);
       return;
@@ -186,10 +233,9 @@ export class HttpGuests {
       }
       const tcp = request.socket;
       const client = this.#host.clientName(tcp);
-      const isLocal = this.#host.isLocal(tcp);
       tcp.write(acceptHead(handshake.accept, chosenSubprotocol(request)), 'latin1');
       this.#host.opened(
-        new WebSocketChannel(tcp, head, this.#host, client, isLocal, converse),
+        new WebSocketChannel(tcp, head, this.#host, client, locality, converse),
         tcp,
       );
     });
@@ -207,7 +253,11 @@ export class HttpGuests {
   }
 
   /** What makes the conversation that a handshake with this path and query asks for. */
-  #conversationFor(url: URL, standing: Standing): ((channel: Channel) => Conversation) | Page {
+  #conversationFor(
+    url: URL,
+    standing: Standing,
+    socket: Duplex,
+  ): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
     const query = sessionQuery(url, host);
     if ('status' in query) return query;
@@ -216,17 +266,24 @@ export class HttpGuests {
       return (channel) => new V1Conversation(host, channel, { namespace, abandonTimeoutMs });
     }
     const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
-    return (channel) => new SessionConversation(host, channel, defaults, standing);
+    return (channel) => {
+      const conversation = new SessionConversation(host, channel, defaults, standing);
+      const timer = host.clock.setTimer(host.limits.firstMessageMs, () => {
+        if (!conversation.hasSpoken) conversation.firstMessageIsDue();
+      });
+      socket.on('close', () => timer.cancel());
+      return conversation;
+    };
   }
 
   /** Answers what node:http could not parse, as far as somebody is there to read it. */
   #refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
-    // What comes after something that can't be parsed can't either; that one is answered already.
-    if (this.#refused.has(socket)) return;
     if (!socket.writable) {
       socket.destroy();
     } else if (error.code === 'HPE_HEADER_OVERFLOW') {
       this.#refuse(socket, sentence(431, 'The head of this request is too long.'));
+    } else if (isOtherVersion(error)) {
+      this.#refuse(socket, versionNotSpoken());
     } else {
       this.#refuse(socket, sentence(400, `This is not valid HTTP: ${error.message}.`));
     }
@@ -234,7 +291,7 @@ export class HttpGuests {
 
   /** Answers what came last on this connection, and ends it. */
   #refuse(socket: Duplex, page: Page, method?: string): void {
-    this.#refused.add(socket);
+    this.#turns.end(socket);
     this.#answers.after(socket, () => {
       this.#deadlines.get(socket)?.stop();
       const { status, body, lateMs } = page;
@@ -246,6 +303,7 @@ export class HttpGuests {
         refuse();
         return;
       }
+      socket.pause();
       const timer = this.#host.clock.setTimer(lateMs, refuse);
       socket.on('close', () => timer.cancel());
     });
@@ -254,6 +312,13 @@ export class HttpGuests {
   #ending(): EndOptions {
     return { clock: this.#host.clock, closeTimeoutMs: CLOSE_TIMEOUT_MS };
   }
+}
+
+/** Of a version that is well-formed but not spoken, and of the preface of HTTP/2. */
+function isOtherVersion({ code, message }: NodeJS.ErrnoException): boolean {
+  // A missing CR behind the version has the same code.
+  const isInvalid = code === 'HPE_INVALID_VERSION' && message.includes('Invalid HTTP version');
+  return isInvalid || code === 'HPE_PAUSED_H2_UPGRADE';
 }
 
 /** What a line would be told in small letters, as a page. */
@@ -268,24 +333,15 @@ function tooLate({ firstMessageMs }: Limits): Page {
 
 /** @param body undefined for none, as a HEAD is answered */
 function respond(response: ServerResponse, page: Page, body: Buffer | undefined): void {
-  const length = body?.length ?? Buffer.byteLength(page.body);
-  response.writeHead(page.status, { ...headersOf(page), 'Content-Length': length });
+  response.writeHead(page.status, { ...headersOf(page), ...lengthOf(page) });
   response.end(body);
 }
 
 function headersOf({ contentType, headers }: Page): Record<string, string> {
   return {
-    'Content-Type': contentType,
+    ...(contentType === undefined ? {} : { 'Content-Type': contentType }),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     ...headers,
   };
-}
-
-/** The path and query that were asked for; undefined for `*`, an authority, or nonsense. */
-function targetOf({ url }: IncomingMessage): URL | undefined {
-  if (url === undefined || !(url.startsWith('/') || url.startsWith('http'))) return undefined;
-  // Only path and query are used; the base stands in for the host, which has its own header.
-  const absolute = url.startsWith('/') ? `http://localhost${url}` : url;
-  return URL.canParse(absolute) ? new URL(absolute) : undefined;
 }

@@ -7,7 +7,8 @@ import { type Figures, METRICS_TYPE, metricsText } from './metrics-page.ts';
 
 export interface Page {
   readonly status: number;
-  readonly contentType: string;
+  /** undefined where there is no body. */
+  readonly contentType?: string;
   readonly body: string;
   /** Beside those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -33,6 +34,11 @@ const READY_PATH = '/readyz';
 /** Answered without a token: those who watch over servers have none, and learn nothing else here. */
 export const OPEN_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]);
 
+/** Answered also when the server is full: that is no reason to take it for dead, nor not to look. */
+export const WATCHED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH, METRICS_PATH]);
+
+const ALLOW = 'GET, HEAD, OPTIONS';
+
 /** Namespaces named on the front page; the rest is counted. */
 const MAX_LISTED = 100;
 
@@ -53,9 +59,10 @@ export function pageFor(method: string, url: URL, host: PageHost): Page {
     const known = [...PAGES.keys()].join(', ');
     return sentence(404, `There is nothing at this path. Known paths: ${known}.`);
   }
+  if (method === 'OPTIONS') return { status: 204, body: '', headers: { Allow: ALLOW } };
   if (method !== 'GET' && method !== 'HEAD') {
-    return sentence(405, `This path answers GET and HEAD only, not ${method}.`, {
-      Allow: 'GET, HEAD',
+    return sentence(405, `This path answers GET, HEAD and OPTIONS only, not ${method}.`, {
+      Allow: ALLOW,
     });
   }
   return make(url, host);

@@ -1,5 +1,6 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
 import type { Socket } from 'node:net';
+import type { Locality } from '../protocol/access.ts';
 import { toByteString } from '../protocol/byte-string.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
@@ -13,7 +14,7 @@ import { CLOSE_TIMEOUT_MS, Outbox } from './outbox.ts';
 
 export class LineConnection implements Channel, LineSink, LineGuest {
   readonly client: string;
-  readonly isLocal: boolean;
+  readonly locality: Locality;
   readonly #host: ConversationHost;
   readonly #socket: Socket;
   readonly #splitter: LineSplitter;
@@ -27,7 +28,7 @@ export class LineConnection implements Channel, LineSink, LineGuest {
    * @param socket open, half-open allowed, with an `error` listener of the caller's; the rest of it
    *   is ours
    * @param head what was read from it so far
-   * @param isLocal whether the peer is on this machine
+   * @param locality where the peer is
    * @param patience runs until something valid has come; then it is cancelled
    */
   constructor(
@@ -35,12 +36,12 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     head: Buffer,
     host: ConversationHost,
     client: string,
-    isLocal: boolean,
+    locality: Locality,
     patience: Timer,
   ) {
     const { maxUnreadBytes } = host.limits;
     this.client = client;
-    this.isLocal = isLocal;
+    this.locality = locality;
     this.#patience = patience;
     this.#host = host;
     this.#socket = socket;

@@ -17,6 +17,14 @@ export interface RawResponse {
 export function rawResponse({ status, headers, body }: RawResponse, isHead: boolean): string {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n`;
   for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
-  head += `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
+  for (const [name, value] of Object.entries(lengthOf({ status, body }))) {
+    head += `${name}: ${value}\r\n`;
+  }
+  head += 'Connection: close\r\n\r\n';
   return isHead ? head : head + body;
+}
+
+/** Content-Length, where there is one: an answer 204 has neither a body nor the length of one. */
+export function lengthOf({ status, body }: Pick<RawResponse, 'status' | 'body'>) {
+  return status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) };
 }

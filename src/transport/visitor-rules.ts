@@ -3,8 +3,8 @@
  * on the visitor's own machine, so:
  *  - a request that carries an `Origin` comes from a page, and the page must be allowed. `null` is
  *    an origin like any other.
- *  - on a loopback address, `Host` must name this machine: a page whose own name was rebound to
- *    127.0.0.1 would otherwise be taken for one of ours.
+ *  - on a loopback address, and everywhere when names are given, `Host` must name this server: a
+ *    page whose own name was rebound to it would otherwise be taken for one of ours.
  */
 import { isIPv4 } from 'node:net';
 
@@ -52,7 +52,7 @@ const LOOPBACK_NAMES = ['localhost', '[::1]'];
 /**
  * @param origin the Origin header, if there is one
  * @param host the Host header, if there is one: no browser leaves it out
- * @param isLoopback whether the server can only be reached from its own machine
+ * @param isLoopback whether the connection came by TCP where only this machine can reach the server
  * @returns a sentence that says why not and what would allow it, or undefined for a welcome
  */
 export function refuseVisitor(
@@ -61,19 +61,49 @@ export function refuseVisitor(
   host: string | undefined,
   isLoopback: boolean,
 ): string | undefined {
-  if (host !== undefined && isLoopback && !isKnownHost(rules, nameOf(host))) {
+  const mustBeKnown = isLoopback || rules.allowedHosts.length > 0;
+  if (host !== undefined && mustBeKnown && !isKnownHost(rules, nameOf(host))) {
     return `This server is not known as ${quoted(nameOf(host))}. Start it with --allow-host ${quoted(nameOf(host))} if it should be.`;
   }
-  if (origin === undefined || isOwnOrigin(origin, host)) return undefined;
-  if (rules.allowedOrigins.includes('*') || rules.allowedOrigins.includes(origin.toLowerCase()))
+  if (origin === undefined || isOwnOrigin(origin, host) || isListed(rules, origin))
     return undefined;
   return `Pages from ${quoted(origin)} may not connect. Start the server with --allow-origin ${quoted(origin)} if they should.`;
 }
 
-/** An origin as browsers write it: without a path, in lower case. */
-function asStated(origin: string): string {
-  return origin.toLowerCase().replace(/([^/])\/$/, '$1');
+/**
+ * What lets a listed page read the answer, and not only send the request (Fetch, 3.2).
+ *
+ * @param isPreflight whether the browser asks first what it may send
+ */
+export function corsHeaders(
+  rules: VisitorRules,
+  origin: string | undefined,
+  isPreflight: boolean,
+): Record<string, string> {
+  if (rules.allowedOrigins.length === 0) return {};
+  const vary = { Vary: 'Origin' };
+  if (origin === undefined || !isListed(rules, origin)) return vary;
+  const may = { ...vary, 'Access-Control-Allow-Origin': origin };
+  return isPreflight ? { ...may, 'Access-Control-Allow-Headers': 'Authorization' } : may;
 }
+
+function isListed({ allowedOrigins }: VisitorRules, origin: string): boolean {
+  return allowedOrigins.includes('*') || allowedOrigins.includes(asStated(origin));
+}
+
+/** An origin as browsers write it: without a path and the default port, in lower case. */
+function asStated(origin: string): string {
+  const stated = origin.toLowerCase().replace(/([^/])\/$/, '$1');
+  for (const [scheme, port] of DEFAULT_PORTS) {
+    if (stated.startsWith(scheme) && stated.endsWith(port)) return stated.slice(0, -port.length);
+  }
+  return stated;
+}
+
+const DEFAULT_PORTS = [
+  ['http://', ':80'],
+  ['https://', ':443'],
+] as const;
 
 function isKnownHost({ allowedHosts }: VisitorRules, name: string): boolean {
   return isLoopbackName(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
@@ -86,7 +116,9 @@ function isLoopbackName(name: string): boolean {
 
 /** Whether the page was served by this very server. */
 function isOwnOrigin(origin: string, host: string | undefined): boolean {
-  return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+  if (host === undefined) return false;
+  const stated = asStated(origin);
+  return ['http', 'https'].some((scheme) => stated === asStated(`${scheme}://${host}`));
 }
 
 /** A Host header, or what is like one, without its port, in lower case. */

@@ -1,6 +1,7 @@
 /** A conversation over WebSocket: one message per text frame, both ways. */
 import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { Locality } from '../protocol/access.ts';
 import type { Channel, Conversation, EndReason } from '../protocol/channel.ts';
 import { Refusal } from '../protocol/refusal.ts';
 import type { Clock, Timer } from '../session/clock.ts';
@@ -34,7 +35,7 @@ const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
 
 export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly client: string;
-  readonly isLocal: boolean;
+  readonly locality: Locality;
   readonly #socket: Socket;
   readonly #options: WebSocketChannelOptions;
   readonly #connection: WebSocketConnection;
@@ -53,11 +54,11 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     head: Buffer,
     options: WebSocketChannelOptions,
     client: string,
-    isLocal: boolean,
+    locality: Locality,
     converse: (channel: Channel) => Conversation,
   ) {
     this.client = client;
-    this.isLocal = isLocal;
+    this.locality = locality;
     this.#socket = socket;
     this.#options = options;
     const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { Access } from '../../src/protocol/access.ts';
+import { Access, type Locality } from '../../src/protocol/access.ts';
 import { SessionConversation } from '../../src/protocol/session-conversation.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
@@ -185,13 +185,13 @@ test('without an admin token it is for who is on this machine, and forbidden to 
   const { host } = setUpHost();
   const access = new Access({ client: [], admin: [] });
   /** A client on this machine or elsewhere, and what it is told. */
-  const connect = (isLocal: boolean) => {
+  const connect = (locality: Locality) => {
     const told: Reply[] = [];
     const say = (text: string): void => void told.push(JSON.parse(text));
     const channel = {
       ...{
         client: '192.0.2.1:7',
-        isLocal,
+        locality,
         unreadBytes: 0,
         send: say,
         sendAscii: say,
@@ -209,7 +209,7 @@ test('without an admin token it is for who is on this machine, and forbidden to 
       return told.at(-1) ?? assert.fail('no answer');
     };
   };
-  const [stranger, neighbour] = [connect(false), connect(true)];
+  const [stranger, neighbour] = [connect('remote'), connect('loopback')];
   const { id } = stranger(lock(write('a')));
   assert.equal(codeOf(stranger({ action: 'evict', id })), 'forbidden');
   assert.equal(neighbour({ action: 'evict', id }).locks, 1);

@@ -28,7 +28,7 @@ export interface WireHost {
 
 export class Wire implements Channel, LineSink {
   readonly client: string;
-  readonly isLocal = true;
+  readonly locality = 'loopback';
   readonly peer: ReferencePeer;
   readonly #host: WireHost;
   readonly #splitter: LineSplitter;

@@ -208,7 +208,7 @@ test('a WebSocket whose handshake came in time has said something valid', async 
   const { clock, port } = await setUp(t);
   const client = await LeanWebSocket.connect(t, port);
   await until(() => clock.pendingTimers === 1);
-  clock.advance(20_000);
+  clock.advance(14_000);
   client.send(lock(write('a')));
   assert.equal((await client.next()).state, 'acquired');
 });

@@ -46,7 +46,19 @@ test('all else is refused, from the first byte that fits neither', () => {
     'true',
     'z',
   ];
-  others.push('Get', 'GET/', 'GET\t/', 'GET\r\n', 'GETT', 'HELP\n', 'X', 'POST{', 'quit', 'hello?');
+  others.push(
+    'Get',
+    'GET/',
+    'GET\t/',
+    'GET\r\n',
+    'GETT',
+    'HELP\n',
+    'X',
+    'POST{',
+    'PRI{',
+    'quit',
+    'hello?',
+  );
   for (const text of others) assert.equal(of(text), 'bad_json', JSON.stringify(text));
 });
 

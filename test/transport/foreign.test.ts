@@ -60,7 +60,6 @@ const GREETINGS: readonly (readonly [what: string, bytes: string, told: RegExp])
   ['Java RMI', 'JRMI\0\x02\x4b', NEITHER],
   ['Thrift', '\x80\x01\0\x01', NEITHER],
   ['protobuf', '\x0a\x05hello', NEITHER],
-  ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2.* use HTTP\/1\.1/],
   ['an answer of HTTP', 'HTTP/1.1 200 OK\r\n', /answer to an HTTP request/],
   ['HTTP in small letters', 'post / http/1.1\r\n', /capitals/],
   ['HTTP without a target', 'GET\r\n\r\n', NEITHER],

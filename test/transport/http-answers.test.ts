@@ -1,11 +1,13 @@
 /** What a peer of HTTP costs that asks and does not read: bounded in bytes, and in time. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { connect, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { ServerOptions } from '../../src/server-options.ts';
+import { HttpAnswers } from '../../src/transport/http-answers.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { ask, exchange, statuses } from '../support/http-client.ts';
+import { exchange, statuses } from '../support/http-client.ts';
 import { handshake } from '../support/lean-websocket.ts';
 import { LineClient } from '../support/line-client.ts';
 import { startServer, until } from '../support/running-server.ts';
@@ -15,15 +17,17 @@ const get = (path: string, more = ''): string =>
 const CLOSE = 'Connection: close\r\n';
 
 test('answers up to the bound may wait for their peer; with one byte more it is cut', async (t) => {
-  const measured = await startServer(t);
-  const { body } = await ask(measured.address.port, '/nothing');
-  const requests = get('/nothing').repeat(2) + get('/nothing', CLOSE);
-  for (const missing of [0, 1]) {
-    const limits = { maxUnreadBytes: 3 * body.length - missing };
-    const { address } = await startServer(t, { limits });
-    const answers = statuses(await exchange(address.port, requests));
-    assert.equal(answers.length === 3, missing === 0, `${answers.length} answers`);
-  }
+  const socket = new Socket();
+  t.after(() => socket.destroy());
+  const answers = new HttpAnswers(100);
+  const response = (): ServerResponse => new ServerResponse(new IncomingMessage(socket));
+  const first = response();
+  assert.equal(answers.add(socket, first, 60), true);
+  assert.equal(answers.add(socket, response(), 40), true);
+  assert.equal(answers.isWaiting(socket), true);
+  assert.equal(answers.add(socket, response(), 1), false);
+  first.emit('close');
+  assert.equal(answers.add(socket, response(), 59), true);
 });
 
 test('an answer without a body takes no room', async (t) => {

@@ -29,6 +29,8 @@ const NAMED_WITH_PORT = { allowedHosts: ['Locks.internal:9009'] };
 const NAMED_BY_IPV6 = { allowedHosts: ['[2001:db8::1]'] };
 const WRITTEN = { allowedOrigins: ['https://Shop.Example/'] };
 const EVERYWHERE = { host: '0.0.0.0' };
+const NAMED_EVERYWHERE = { ...NAMED, ...EVERYWHERE };
+const WITH_PORT = { allowedOrigins: [`${SHOP}:443`] };
 
 const CASES: readonly Case[] = [
   ['no Origin', 'localhost', undefined, 200],
@@ -73,6 +75,14 @@ const CASES: readonly Case[] = [
   ['a listed origin at a rebound name', 'evil.com', SHOP, 403, LISTED],
   ['an origin listed as people write it', 'localhost', SHOP, 200, WRITTEN],
   ['an origin in capitals', 'localhost', 'HTTPS://SHOP.EXAMPLE', 200, LISTED],
+  ['a listed origin with the default port', 'localhost', `${SHOP}:443`, 200, LISTED],
+  ['an origin listed with its default port', 'localhost', SHOP, 200, WITH_PORT],
+  ['the default port of the other scheme', 'localhost', `${SHOP}:80`, 403, LISTED],
+  ['its own page where Host has the default port', 'localhost:80', 'http://localhost', 200],
+  ['its own page behind TLS, the same', 'localhost:443', 'https://localhost', 200],
+  ['its own page where Origin has it', 'localhost', 'http://localhost:80', 200],
+  ['a name not allowed when bound to all', 'evil.com', undefined, 403, NAMED_EVERYWHERE],
+  ['a name allowed when bound to all', 'locks.internal', undefined, 200, NAMED_EVERYWHERE],
   ['two origins in one', 'localhost', `${SHOP}, ${SHOP}`, 403, LISTED],
   ['a page of this server under its other name', '127.0.0.1', 'http://localhost', 403],
   ['any name with *', 'x.y', undefined, 200, { allowedHosts: ['*'] }],
@@ -180,7 +190,7 @@ test('what no page and no request could ever say is no origin and no name to be 
     ['https://', 'https://shop.example'],
     ['https://*.shop.example', 'https://shop.example'],
     [' https://a', 'https://a'],
-    ['https://a:443', 'https://a'],
+    ['https://a:443/x', 'https://a'],
     ['http://a/page', 'http://a'],
     ['http://user@a', 'http://a'],
     ['https://bücher.example', 'https://xn--bcher-kva.example'],

@@ -90,9 +90,9 @@ for (const path of ['/v1?namespace=shop', '/v2?namespace=shop']) {
     const server = await startServer(t, { clock, defaultAbandonTimeoutMs: 0 });
     const alive = await open(t, server.address.port, path);
     const pinged = once(alive.socket, 'ping');
+    await alive.ask(lock(write('a')));
     clock.advance(15_000);
     await pinged;
-    await alive.ask(lock(write('a')));
     clock.advance(15_000);
     assert.equal(server.counts.connections, 1);
 
@@ -116,6 +116,7 @@ test('neither direction is silent for 20 seconds, whether the client is busy or 
   const clock = new FakeClock();
   const server = await startServer(t, { clock, defaultAbandonTimeoutMs: 0 });
   const client = await open(t, server.address.port, '/v2');
+  await client.ask({ action: 'ping' });
   let pings = 0;
   client.socket.on('ping', () => pings++);
   for (let seconds = 0; seconds < 120; seconds += 20) {
@@ -135,10 +136,23 @@ test('the interval of the pings can be chosen', async (t) => {
   const clock = new FakeClock();
   const { address } = await startServer(t, { clock, pingIntervalMs: 1000 });
   const client = await open(t, address.port, '/v2');
+  await client.ask({ action: 'ping' });
   for (let i = 0; i < 5; i++) {
     const pinged = once(client.socket, 'ping');
     clock.advance(1000);
     await pinged;
     await client.ask({ action: 'ping' });
   }
+});
+
+test('a client on /v2 that says nothing is told too_slow and closed; one that speaks stays', async (t) => {
+  const clock = new FakeClock();
+  const { address } = await startServer(t, { clock });
+  const silent = await open(t, address.port, '/v2');
+  const other = await open(t, address.port, '/v2');
+  await other.ask({ action: 'ping' });
+  clock.advance(10_000);
+  assert.match(JSON.stringify(await silent.next()), /too_slow/);
+  assert.equal(await silent.closed, 3000);
+  await other.ask({ action: 'ping' });
 });
