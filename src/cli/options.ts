@@ -191,7 +191,7 @@ export const OPTIONS = [
     min: MIN_LOCK_BYTES,
     value: 'N',
     default: String(DEFAULT_LIMITS.maxLockBytes),
-    help: 'most memory for locks, sessions and watches; less in a small heap',
+    help: 'most memory kept for clients; less in a small heap',
   },
   {
     flag: 'first-message-timeout',
