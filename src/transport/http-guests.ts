@@ -89,11 +89,11 @@ export class HttpGuests {
     // Without a listener node:http asks for the body, which is not going to be read.
     this.#server.on('checkContinue', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => {
-      this.#turns.take(socket, () => this.#upgrade(request, socket, head));
+      this.#takeOver(socket, () => this.#upgrade(request, socket, head));
     });
     // Without a listener node:http cuts these off unanswered.
     this.#server.on('connect', (request, socket) => {
-      this.#turns.take(socket, () => this.#refuse(socket, this.#page(request)));
+      this.#takeOver(socket, () => this.#refuse(socket, this.#page(request)));
     });
     this.#server.on('checkExpectation', (request, response) => {
       this.#answer(request, response, () => sentence(417, 'Leave out the header Expect.'));
@@ -124,6 +124,13 @@ export class HttpGuests {
   turnAway(socket: Socket, head: Buffer, refusal: Refusal): void {
     this.#noRoom.set(socket, refusal);
     this.accept(socket, head);
+  }
+
+  /** Goes on with a socket that node:http has just given up. */
+  #takeOver(socket: Duplex, act: () => void): void {
+    // One that was about to end is read to its end all the same; node:http has stopped that.
+    if (this.#turns.isOver(socket)) socket.resume();
+    else this.#turns.take(socket, act);
   }
 
   /** @param pageOf undefined for what the request asks for */

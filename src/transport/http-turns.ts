@@ -26,6 +26,11 @@ export class HttpTurns {
     }
   }
 
+  /** Whether nothing more of this connection is looked at. */
+  isOver(socket: Duplex): boolean {
+    return this.#lines.get(socket)?.isOver ?? false;
+  }
+
   /** What waits on this connection, and what still comes, is not looked at. */
   end(socket: Duplex): void {
     const line = this.#lines.get(socket);

@@ -1,6 +1,6 @@
 /**
  * A v1 client on a bare socket. It sends any frames, lawful or not, in one write, and is light
- * enough to have a thousand of.
+ * enough to have a thousand of. Pings it answers by itself.
  */
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
@@ -8,7 +8,17 @@ import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { Inbox } from './inbox.ts';
 import type { Reply } from './line-client.ts';
-import { CLOSE, type ServerFrame, serverFrames, TEXT, text } from './websocket-frames.ts';
+import {
+  CLOSE,
+  FIN,
+  frame,
+  PING,
+  PONG,
+  type ServerFrame,
+  serverFrames,
+  TEXT,
+  text,
+} from './websocket-frames.ts';
 
 const HEAD_END = '\r\n\r\n';
 
@@ -98,9 +108,14 @@ export class LeanWebSocket {
     let taken = 0;
     for (const frame of serverFrames(this.#bytes)) {
       taken = frame.payload.byteOffset + frame.payload.length - this.#bytes.byteOffset;
-      this.#inbox.push(frame);
+      if (frame.opcode === PING) this.sendBytes(pongOf(frame));
+      else this.#inbox.push(frame);
       if (frame.opcode === CLOSE) this.socket.end();
     }
     this.#bytes = this.#bytes.subarray(taken);
   }
+}
+
+function pongOf({ payload }: ServerFrame): Buffer {
+  return frame(FIN | PONG, payload);
 }
