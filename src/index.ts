@@ -1,6 +1,8 @@
 /** The package's public face: the server to be embedded, and the lock table to be used in-process. */
 export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/access.ts';
 export type { AdminObserver, Eviction } from './protocol/eviction.ts';
+export type { Clock, Timer } from './runtime/clock.ts';
+export { DEFAULT_LIMITS, type Limits } from './runtime/limits.ts';
 export { type Drained, Server, type ServerCounts } from './server.ts';
 export type {
   ClientKind,
@@ -8,8 +10,6 @@ export type {
   ServerOptions,
   StrangerObserver,
 } from './server-options.ts';
-export type { Clock, Timer } from './session/clock.ts';
-export { DEFAULT_LIMITS, type Limits } from './session/limits.ts';
 export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/lock-record.ts';
 export type { LockObserver, ReleaseCause } from './session/session-host.ts';
 export type { Lock, LockState } from './table/lock.ts';

@@ -1,9 +1,9 @@
 /** What whoever makes a server may say about it, and what it does when they don't. */
 import type { AdminObserver } from './protocol/eviction.ts';
-import type { Clock } from './session/clock.ts';
-import type { Limits } from './session/limits.ts';
+import type { Clock } from './runtime/clock.ts';
+import type { Limits } from './runtime/limits.ts';
+import type { StallReport } from './runtime/stall-meter.ts';
 import type { LockObserver } from './session/session-host.ts';
-import type { StallReport } from './session/stall-meter.ts';
 import type { TlsFiles } from './transport/door.ts';
 
 export const DEFAULT_HOST = '127.0.0.1';

@@ -8,6 +8,10 @@ import { randomBytes } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { Access, type Stranger, type Tokens } from './protocol/access.ts';
 import type { ConversationHost } from './protocol/conversation-host.ts';
+import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
+import { IdCounter } from './runtime/id-counter.ts';
+import { usualLimits } from './runtime/limits.ts';
+import { StallMeter, TICK_MS } from './runtime/stall-meter.ts';
 import {
   type ClientKind,
   DEFAULT_ABANDON_TIMEOUT_MS,
@@ -18,13 +22,9 @@ import {
   type ServerOptions,
 } from './server-options.ts';
 import { censusOf, holdersIn } from './session/census.ts';
-import { type Clock, systemClock, type Timer } from './session/clock.ts';
 import { Counters } from './session/counters.ts';
 import { Drain } from './session/drain.ts';
-import { IdCounter } from './session/id-counter.ts';
-import { usualLimits } from './session/limits.ts';
 import { Namespaces } from './session/namespace.ts';
-import { StallMeter, TICK_MS } from './session/stall-meter.ts';
 import type { TlsFiles } from './transport/door.ts';
 import { Doors } from './transport/doors.ts';
 import { Entrance, MAX_TURNED_AWAY } from './transport/entrance.ts';

@@ -4,7 +4,7 @@
  * as there is room again.
  */
 import type { Writable } from 'node:stream';
-import { counted } from '../protocol/counted.ts';
+import { counted } from '../runtime/text.ts';
 
 /** Bytes that may wait for the reader. */
 const MAX_UNREAD_BYTES = 1024 * 1024;

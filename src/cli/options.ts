@@ -1,4 +1,6 @@
 /** Every option of the program: its name, its kind, its default, and what the help text says of it. */
+
+import { DEFAULT_LIMITS, type Limits, MIN_LOCK_BYTES } from '../runtime/limits.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_HOST,
@@ -6,7 +8,6 @@ import {
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
 } from '../server-options.ts';
-import { DEFAULT_LIMITS, type Limits, MIN_LOCK_BYTES } from '../session/limits.ts';
 import { hostFault, originFault } from '../transport/visitor-rules.ts';
 
 export interface Option {

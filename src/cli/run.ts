@@ -1,8 +1,9 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
-import { counted } from '../protocol/counted.ts';
+
+import { roomForLocks } from '../runtime/limits.ts';
+import { counted } from '../runtime/text.ts';
 import { type Drained, Server } from '../server.ts';
 import type { ClientObserver } from '../server-options.ts';
-import { roomForLocks } from '../session/limits.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';

@@ -3,8 +3,8 @@
  * a sentence for the user out. A flag wins over its environment variable, that over the default.
  */
 import { parseArgs } from 'node:util';
+import { DEFAULT_LIMITS, type Limits, usualLimits } from '../runtime/limits.ts';
 import type { ServerOptions } from '../server-options.ts';
-import { DEFAULT_LIMITS, type Limits, usualLimits } from '../session/limits.ts';
 import { environmentNotes, variableFor } from './environment.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';

@@ -1,10 +1,11 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
-import { counted } from '../protocol/counted.ts';
+
 import type { Eviction } from '../protocol/eviction.ts';
+import type { StallReport } from '../runtime/stall-meter.ts';
+import { counted } from '../runtime/text.ts';
 import type { ServerCounts } from '../server.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
 import type { SessionLock } from '../session/lock-record.ts';
-import type { StallReport } from '../session/stall-meter.ts';
 import type { Resource } from '../table/resource.ts';
 import { addressName } from '../transport/door.ts';
 import { VERSION } from '../version.ts';

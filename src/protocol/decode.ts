@@ -2,7 +2,7 @@
  * From the text of one message to a typed request of the session protocol, or to a refusal. All
  * validation of that protocol is here and in resources.ts.
  */
-import { type Limits, MAX_NAME_LENGTH } from '../session/limits.ts';
+import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
 import { type LockTerms, NO_TERMS, type Ref } from '../session/lock-record.ts';
 import { isObject, type JsonObject, shorten, unknownField } from './fields.ts';
 import { decodeId } from './ids.ts';

@@ -1,5 +1,5 @@
 /** What is done for `lock` and `release`, and what is answered. */
-import type { Limits } from '../session/limits.ts';
+import type { Limits } from '../runtime/limits.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { LockRefusal } from '../session/session-host.ts';

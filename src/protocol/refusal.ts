@@ -2,7 +2,7 @@
  * Refusals: what a client is told when it asked for something it can't have. They are values, made
  * where the fault is found and sent as they are; an exception is a bug of the server.
  */
-import type { Limits } from '../session/limits.ts';
+import type { Limits } from '../runtime/limits.ts';
 
 /** Every code that a client may be sent. The list is fixed; PROTOCOL.md says what each one means. */
 export type ErrorCode =

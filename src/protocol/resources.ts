@@ -6,7 +6,7 @@
  * object is made anew only if it says more or says it otherwise than a `Resource` does.
  */
 import { Buffer } from 'node:buffer';
-import type { Limits } from '../session/limits.ts';
+import type { Limits } from '../runtime/limits.ts';
 import type { Resource } from '../table/resource.ts';
 import { isObject, unknownField } from './fields.ts';
 import { Refusal } from './refusal.ts';

@@ -5,7 +5,7 @@
  * Every request is answered in order of arrival, before the next one is looked at. What becomes of
  * a lock later is told when it happens.
  */
-import type { Timer } from '../session/clock.ts';
+import type { Timer } from '../runtime/clock.ts';
 import { Heartbeat } from '../session/heartbeat.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';

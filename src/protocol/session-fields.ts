@@ -1,5 +1,5 @@
 /** The longer answers of the session protocol, as fields to be put after their action and ref. */
-import type { Limits } from '../session/limits.ts';
+import type { Limits } from '../runtime/limits.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { Session } from '../session/session.ts';
 import { VERSION } from '../version.ts';

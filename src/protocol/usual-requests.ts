@@ -9,7 +9,7 @@
  * limit, is left to the decoder, and only that refuses. So the rule, held by a test with random
  * messages: what is returned here is what the decoder would have returned.
  */
-import type { Limits } from '../session/limits.ts';
+import type { Limits } from '../runtime/limits.ts';
 import { NO_TERMS, type Ref } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
 import { decodeId } from './ids.ts';

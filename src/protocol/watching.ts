@@ -3,12 +3,13 @@
  * they are counted instead, and it is told how many it missed as soon as it has caught up. So a slow
  * watcher costs a bounded amount, and nobody but itself an event.
  */
-import type { Limits } from '../session/limits.ts';
+
+import { toByteString } from '../runtime/byte-string.ts';
+import type { Limits } from '../runtime/limits.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Answers } from './answers.ts';
-import { toByteString } from './byte-string.ts';
 import type { Channel } from './channel.ts';
 import { resourceFields, wordFields } from './lock-fields.ts';
 import type { WatchRequest } from './messages.ts';

@@ -1,5 +1,5 @@
 /** Notices that a client which promised to be heard from has fallen silent. */
-import type { Clock, Timer } from './clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 
 export class Heartbeat {
   readonly #clock: Clock;

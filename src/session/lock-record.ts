@@ -2,8 +2,9 @@
  * What a session remembers of a lock beside the lock itself: who asked, how it is called, how long
  * it may wait and be held, and since when it has been doing so.
  */
+
+import type { Timer } from '../runtime/clock.ts';
 import type { Lock } from '../table/lock.ts';
-import type { Timer } from './clock.ts';
 import type { Session } from './session.ts';
 
 /** A client's own name for a request of its. */

@@ -4,8 +4,9 @@
  * thousand segments, and each may become a node of the table. Rather too much than too little, as
  * measured on 64-bit engines; test/session/memory.test.ts holds each estimate to what the heap says.
  */
+
+import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
 import type { Path, Resource } from '../table/resource.ts';
-import { type Limits, MAX_NAME_LENGTH } from './limits.ts';
 import type { LockTerms } from './lock-record.ts';
 import type { SessionSettings } from './session-host.ts';
 

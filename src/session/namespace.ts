@@ -2,8 +2,9 @@
  * Namespaces: separate lock tables by name. One is made when the first session opens it and gone
  * when the last has ended; a session that lost its connection counts until it is abandoned.
  */
+
+import type { Limits } from '../runtime/limits.ts';
 import { LockTable } from '../table/lock-table.ts';
-import type { Limits } from './limits.ts';
 import type { LockRecord, SessionLock } from './lock-record.ts';
 import { MemoryAccount, maxSessionBytes, namespaceBytes } from './memory.ts';
 import type { Session } from './session.ts';

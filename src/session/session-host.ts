@@ -2,11 +2,12 @@
  * What a session is made with and whom it tells: the host that all sessions of a server share, its
  * settings, its peer, and the observers.
  */
+
+import type { Clock } from '../runtime/clock.ts';
+import type { Limits } from '../runtime/limits.ts';
 import type { Wait } from '../table/waits.ts';
-import type { Clock } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { Drain } from './drain.ts';
-import type { Limits } from './limits.ts';
 import type { LockRecord, SessionLock } from './lock-record.ts';
 import type { Namespaces } from './namespace.ts';
 import type { Session } from './session.ts';

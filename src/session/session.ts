@@ -15,8 +15,9 @@
  * The peer hears of a lock the moment it is held, from inside the call that made it so. By then the
  * table is whole again, so the peer may act; it must not throw.
  */
+
+import type { Timer } from '../runtime/clock.ts';
 import type { Resource } from '../table/resource.ts';
-import type { Timer } from './clock.ts';
 import { LockIndex } from './lock-index.ts';
 import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
 import { lockBytes, sessionBytes } from './memory.ts';

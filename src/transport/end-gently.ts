@@ -1,6 +1,6 @@
 /** The last of a socket that `node:http` has given up, as it does at its 'upgrade' event. */
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../session/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 export interface EndOptions {
   readonly clock: Clock;

@@ -11,9 +11,9 @@ import type { Socket } from 'node:net';
 import type { Access } from '../protocol/access.ts';
 import { type Refusal, tooManyConnections, tooSlow } from '../protocol/refusal.ts';
 import { errorReply } from '../protocol/replies.ts';
-import type { Clock, Timer } from '../session/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Limits } from '../runtime/limits.ts';
 import type { Counters } from '../session/counters.ts';
-import type { Limits } from '../session/limits.ts';
 import { firstBytes, NOTHING_KNOWN, withoutBlanks } from './first-bytes.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';
 

@@ -6,7 +6,7 @@
  * `node:http` has timeouts of its own, but watches over them only in a server that listens.
  */
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../session/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 
 export class HttpDeadline {
   readonly #socket: Socket;

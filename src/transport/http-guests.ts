@@ -12,7 +12,7 @@ import type { ConversationHost } from '../protocol/conversation-host.ts';
 import { noMoreSessions, type Refusal } from '../protocol/refusal.ts';
 import { DEFAULT_NAMESPACE, SessionConversation } from '../protocol/session-conversation.ts';
 import { V1Conversation } from '../protocol/v1-conversation.ts';
-import type { Limits } from '../session/limits.ts';
+import type { Limits } from '../runtime/limits.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
 import { type EndOptions, endGently } from './end-gently.ts';
 import { HttpAnswers } from './http-answers.ts';

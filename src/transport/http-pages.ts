@@ -1,5 +1,5 @@
 /** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
-import { counted } from '../protocol/counted.ts';
+import { counted } from '../runtime/text.ts';
 import type { Drain } from '../session/drain.ts';
 import type { Namespace, Namespaces } from '../session/namespace.ts';
 import { VERSION } from '../version.ts';

@@ -1,12 +1,12 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
 import type { Socket } from 'node:net';
 import type { Locality } from '../protocol/access.ts';
-import { toByteString } from '../protocol/byte-string.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
 import { Refusal } from '../protocol/refusal.ts';
 import { SessionConversation } from '../protocol/session-conversation.ts';
-import type { Timer } from '../session/clock.ts';
+import { toByteString } from '../runtime/byte-string.ts';
+import type { Timer } from '../runtime/clock.ts';
 import type { LineGuest } from './entrance.ts';
 import { Intake } from './intake.ts';
 import { type LineSink, LineSplitter } from './line-splitter.ts';

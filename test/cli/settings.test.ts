@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
 import { readCommand } from '../../src/cli/settings.ts';
-import { usualLimits } from '../../src/session/limits.ts';
+import { usualLimits } from '../../src/runtime/limits.ts';
 
 function settingsOf(args: string[], env: Record<string, string> = {}) {
   const command = readCommand(args, env);

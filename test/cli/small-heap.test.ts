@@ -1,7 +1,7 @@
 /** A heap that is smaller than what the locks may take by default: it is filled, and lives. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_LIMITS, roomForLocks, usualLimits } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS, roomForLocks, usualLimits } from '../../src/runtime/limits.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
 

@@ -5,7 +5,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
 import { Refusal } from '../../src/protocol/refusal.ts';
-import type { Limits } from '../../src/session/limits.ts';
+import type { Limits } from '../../src/runtime/limits.ts';
 import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';
 import { LineSplitter } from '../../src/transport/line-splitter.ts';
 import { Receiver } from '../../src/transport/websocket/receiver.ts';

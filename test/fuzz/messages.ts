@@ -5,7 +5,7 @@
  */
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
 import { ACTIONS, type Action } from '../../src/protocol/messages.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import type { Random } from '../support/random.ts';
 import { oddJson, oddNumber, oddString } from './oddities.ts';
 

@@ -11,7 +11,7 @@ import { ACTIONS, type Request } from '../../src/protocol/messages.ts';
 import { Refusal } from '../../src/protocol/refusal.ts';
 import { errorReply, plainReply } from '../../src/protocol/replies.ts';
 import { decodeResources } from '../../src/protocol/resources.ts';
-import { DEFAULT_LIMITS, type Limits } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { LockTable } from '../../src/table/lock-table.ts';
 import type { Resource } from '../../src/table/resource.ts';
 import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';

@@ -8,8 +8,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { Server } from '../../src/server.ts';
-import { DEFAULT_LIMITS, type Limits } from '../../src/session/limits.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import type { Namespace } from '../../src/session/namespace.ts';
 import type { LockObserver } from '../../src/session/session-host.ts';

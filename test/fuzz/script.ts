@@ -1,6 +1,6 @@
 /** Draws what one connection sends: where it goes, what is wrong with it, where it is cut. */
 import { Buffer } from 'node:buffer';
-import type { Limits } from '../../src/session/limits.ts';
+import type { Limits } from '../../src/runtime/limits.ts';
 import { randomPieces } from '../support/cut-anywhere.ts';
 import type { Random } from '../support/random.ts';
 import { BINARY, CLOSE, FIN, frame, PING, PONG, TEXT } from '../support/websocket-frames.ts';

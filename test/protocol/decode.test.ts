@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 
 const LIMITS = {
   ...DEFAULT_LIMITS,

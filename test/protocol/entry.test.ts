@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MAX_STRANGER_BYTES, WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { piecesOf } from '../support/cut-anywhere.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';
 import { codeOf, setUp } from '../support/line-server.ts';

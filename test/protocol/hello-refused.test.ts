@@ -1,7 +1,7 @@
 /** After a refused `hello` nothing runs that was meant for the session that it asked for. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';
 import { codeOf, setUp } from '../support/line-server.ts';

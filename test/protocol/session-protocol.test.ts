@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { VERSION } from '../../src/version.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';

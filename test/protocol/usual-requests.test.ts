@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest } from '../../src/protocol/decode.ts';
 import { readUsual } from '../../src/protocol/usual-requests.ts';
-import { DEFAULT_LIMITS, type Limits } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 
 const LIMITS: Limits = {

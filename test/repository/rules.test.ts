@@ -11,6 +11,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The rooms from low to high; a file may import from its own room and from lower ones. */
 const ROOMS = [
   'src/version.ts',
+  'src/runtime',
   'src/table',
   'src/session',
   'src/protocol',

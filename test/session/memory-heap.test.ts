@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Channel } from '../../src/protocol/channel.ts';
 import { Watching } from '../../src/protocol/watching.ts';
-import { systemClock } from '../../src/session/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import type { LockTerms } from '../../src/session/lock-record.ts';
 import { Session } from '../../src/session/session.ts';
 import type { SessionHost } from '../../src/session/session-host.ts';

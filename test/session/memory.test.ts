@@ -1,7 +1,7 @@
 /** The bound on the memory of what is kept for clients: to the byte, for all together. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { lockBytes, maxSessionBytes } from '../../src/session/memory.ts';
 import type { Watcher } from '../../src/session/watchers.ts';
 import { read, write } from '../support/resources.ts';

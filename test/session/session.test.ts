@@ -1,7 +1,7 @@
 /** Sessions on a driven clock: losing the connection, being abandoned, ending, and their limits. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IdCounter } from '../../src/session/id-counter.ts';
+import { IdCounter } from '../../src/runtime/id-counter.ts';
 import { read, write } from '../support/line-client.ts';
 import { mustLock, setUp } from '../support/session-host.ts';
 

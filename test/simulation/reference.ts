@@ -6,8 +6,8 @@
  * It takes the same requests, losses and time as the server and says what every connection must
  * be told. Only ids and the names of sessions are the server's own choice.
  */
-import type { Timer } from '../../src/session/clock.ts';
-import type { Limits } from '../../src/session/limits.ts';
+import type { Timer } from '../../src/runtime/clock.ts';
+import type { Limits } from '../../src/runtime/limits.ts';
 import type { Ref } from '../../src/session/lock-record.ts';
 import type { ReleaseCause } from '../../src/session/session-host.ts';
 import type { Path, Resource } from '../../src/table/resource.ts';

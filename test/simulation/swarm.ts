@@ -3,7 +3,7 @@
  * reaches states which one set of odds for all never would.
  */
 import { Buffer } from 'node:buffer';
-import { DEFAULT_LIMITS, type Limits } from '../../src/session/limits.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import type { Resource } from '../../src/table/resource.ts';
 import type { Random } from '../support/random.ts';
 import { type Nonsense, nonsense } from './requests.ts';

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { systemClock } from '../../src/session/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { type EndOptions, endGently } from '../../src/transport/end-gently.ts';
 import { rawResponse } from '../../src/transport/raw-response.ts';
 import {

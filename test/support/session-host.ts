@@ -3,10 +3,10 @@
  * Locks go by `client/ref`.
  */
 import assert from 'node:assert/strict';
+import { IdCounter } from '../../src/runtime/id-counter.ts';
+import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { Counters } from '../../src/session/counters.ts';
 import { Drain } from '../../src/session/drain.ts';
-import { IdCounter } from '../../src/session/id-counter.ts';
-import { DEFAULT_LIMITS } from '../../src/session/limits.ts';
 import type { LockTerms, SessionLock } from '../../src/session/lock-record.ts';
 import { Namespaces } from '../../src/session/namespace.ts';
 import { Session } from '../../src/session/session.ts';

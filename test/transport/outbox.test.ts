@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { toByteString } from '../../src/protocol/byte-string.ts';
+import { toByteString } from '../../src/runtime/byte-string.ts';
 import { Outbox } from '../../src/transport/outbox.ts';
 import { lock, write } from '../support/line-client.ts';
 import { setUp as startLines, take } from '../support/line-server.ts';

@@ -17,7 +17,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
-import type { Clock, Timer } from '../../session/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 import { Intake } from '../intake.ts';
 import { Outbox } from '../outbox.ts';
 import {

@@ -4,7 +4,7 @@
  *
  * Frames of ours are never masked (5.1), never fragmented, and use no extension.
  */
-import { toByteString } from '../../protocol/byte-string.ts';
+import { toByteString } from '../../runtime/byte-string.ts';
 
 /** What a frame is (RFC 6455, 5.2). The numbers left out are reserved. */
 export const Opcode = {

@@ -1,7 +1,7 @@
 /** The wall clock of the machine is set back, or forward, while the server runs: nothing changes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '../../src/session/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { startServer } from '../support/running-server.ts';
 

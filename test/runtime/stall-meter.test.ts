@@ -1,7 +1,7 @@
 /** Stalls of the event loop, as a tick that comes late shows them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { QUIET_MS, StallMeter, type StallReport, TICK_MS } from '../../src/session/stall-meter.ts';
+import { QUIET_MS, StallMeter, type StallReport, TICK_MS } from '../../src/runtime/stall-meter.ts';
 
 function setUp(thresholdMs: number) {
   let nowMs = 1000;

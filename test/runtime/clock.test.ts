@@ -1,7 +1,7 @@
 /** The machine's clock. How long it waits is not tested: only that it fires, and what may not. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { systemClock } from '../../src/session/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 
 test('timers fire, cancelled ones do not, and time goes on', async () => {
   const before = systemClock.now();
