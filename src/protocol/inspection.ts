@@ -5,7 +5,7 @@
 
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
-import type { Place } from '../table/look.ts';
+import type { Place } from '../table/find-locks.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
 import { firstOf, resourceFields, wordFields } from './lock-fields.ts';

@@ -30,9 +30,9 @@
  */
 import { blockersOf, kindsOf, mustWait } from './conflict.ts';
 import { findDeadlock, type Owners } from './deadlock.ts';
-import { ensure } from './ensure.ts';
+import { look, type Sight } from './find-locks.ts';
+import { ensure } from './invariant.ts';
 import { type Lock, TableLock } from './lock.ts';
-import { look, type Sight } from './look.ts';
 import { PathNode } from './path-node.ts';
 import { Entry, Kind, LimitEntry, LimitQueue, type Mode, type Queue } from './queue.ts';
 import { inPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';

@@ -1,9 +1,9 @@
 /** Looking at a table: who has to do with a path, and who waits for whom, against plain definitions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Place } from '../../src/table/find-locks.ts';
 import type { Lock } from '../../src/table/lock.ts';
 import { LockTable } from '../../src/table/lock-table.ts';
-import type { Place } from '../../src/table/look.ts';
 import type { Path, Resource } from '../../src/table/resource.ts';
 import { isPrefix } from '../support/lock-model.ts';
 import { type Random, withSeeds } from '../support/random.ts';
