@@ -21,10 +21,10 @@ import {
   DEFAULT_STALL_THRESHOLD_MS,
   type ServerOptions,
 } from './server-options.ts';
-import { censusOf, holdersIn } from './session/census.ts';
 import { Counters } from './session/counters.ts';
 import { Drain } from './session/drain.ts';
 import { Namespaces } from './session/namespace.ts';
+import { censusOf, holdersIn } from './session/statistics.ts';
 import type { TlsFiles } from './transport/door.ts';
 import { Doors } from './transport/doors.ts';
 import { Entrance, MAX_TURNED_AWAY } from './transport/entrance.ts';

@@ -2,8 +2,9 @@
  * The numbers of a server in the Prometheus text format (version 0.0.4). Pure: numbers in, text out.
  * Names begin with `locktopus_`, units are seconds and bytes, what only rises ends in `_total`.
  */
-import type { Census } from '../session/census.ts';
+
 import { type Counters, WAIT_BUCKETS_MS } from '../session/counters.ts';
+import type { Census } from '../session/statistics.ts';
 import { VERSION } from '../version.ts';
 
 /** How a server stands at the moment of the question. */
