@@ -1,5 +1,5 @@
 /** The package's public face: the server to be embedded, and the lock table to be used in-process. */
-export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/access.ts';
+export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/auth.ts';
 export type { AdminObserver, Eviction } from './protocol/eviction.ts';
 export type { Clock, Timer } from './runtime/clock.ts';
 export { DEFAULT_LIMITS, type Limits } from './runtime/limits.ts';

@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer';
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
-import { Access, type Stranger, type Tokens } from './protocol/access.ts';
+import { Access, type Stranger, type Tokens } from './protocol/auth.ts';
 import type { ConversationHost } from './protocol/conversation-host.ts';
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
 import { IdCounter } from './runtime/id-counter.ts';

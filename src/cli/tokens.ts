@@ -3,7 +3,7 @@
  * everybody on the machine can read. Nothing here repeats a token.
  */
 import { statSync } from 'node:fs';
-import { type Tokens, tokenFault } from '../protocol/access.ts';
+import { type Tokens, tokenFault } from '../protocol/auth.ts';
 import { readRegularFile } from './regular-file.ts';
 
 /** Where tokens of one kind come from; both may be there, and then all of them count. */

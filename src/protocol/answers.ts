@@ -5,9 +5,9 @@
 import type { Counters } from '../session/counters.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Channel } from './channel.ts';
-import type { Action } from './messages.ts';
-import type { Refusal } from './refusal.ts';
+import type { Refusal } from './errors.ts';
 import { errorReply, lockErrorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
+import type { Action } from './requests.ts';
 
 export class Answers {
   readonly #channel: Channel;

@@ -1,6 +1,6 @@
 /** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
-import type { Locality } from './access.ts';
-import type { Refusal } from './refusal.ts';
+import type { Locality } from './auth.ts';
+import type { Refusal } from './errors.ts';
 
 /** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
 export type EndReason =

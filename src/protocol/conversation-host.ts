@@ -1,6 +1,6 @@
 /** What all conversations of a server share. */
 import type { SessionHost } from '../session/session-host.ts';
-import type { Access, Stranger } from './access.ts';
+import type { Access, Stranger } from './auth.ts';
 import type { AdminObserver } from './eviction.ts';
 
 export interface ConversationHost extends SessionHost {

@@ -4,9 +4,9 @@
  */
 import type { LockRecord } from '../session/lock-record.ts';
 import type { Wait } from '../table/waits.ts';
+import { Refusal } from './errors.ts';
 import { shorten } from './fields.ts';
 import { firstOf } from './lock-fields.ts';
-import { Refusal } from './refusal.ts';
 
 export function deadlockRefusal(cycle: readonly Wait<LockRecord>[]): Refusal {
   const { listed } = firstOf(cycle);

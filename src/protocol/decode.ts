@@ -4,6 +4,7 @@
  */
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
 import { type LockTerms, NO_TERMS, type Ref } from '../session/lock-record.ts';
+import { Refusal } from './errors.ts';
 import { isObject, type JsonObject, shorten, unknownField } from './fields.ts';
 import { decodeId } from './ids.ts';
 import {
@@ -14,8 +15,7 @@ import {
   type InspectRequest,
   type LockRequest,
   type Request,
-} from './messages.ts';
-import { Refusal } from './refusal.ts';
+} from './requests.ts';
 import { decodePath, decodeResources, isLongerThan } from './resources.ts';
 
 /** A refused message, with as much of its envelope as could be read, to be echoed. */

@@ -8,8 +8,8 @@ import type { Session } from '../session/session.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
-import type { EvictRequest } from './messages.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from './errors.ts';
+import type { EvictRequest } from './requests.ts';
 
 export interface Eviction {
   readonly session: Session;

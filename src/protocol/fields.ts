@@ -1,5 +1,5 @@
 /** Looking at parsed JSON from outside: objects, and fields that nobody knows. */
-import { Refusal } from './refusal.ts';
+import { Refusal } from './errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

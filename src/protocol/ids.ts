@@ -3,7 +3,7 @@
  * are gone for every lock and every release, so they are spelled out: the engine's own conversions
  * of numbers beyond 2^31 take several times as long.
  */
-import { Refusal } from './refusal.ts';
+import { Refusal } from './errors.ts';
 
 /** Digits of the largest id, 2^53 - 1. */
 const MAX_DIGITS = 16;

@@ -8,9 +8,9 @@ import type { Namespace } from '../session/namespace.ts';
 import type { Place } from '../table/find-locks.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
+import { Refusal } from './errors.ts';
 import { firstOf, resourceFields, wordFields } from './lock-fields.ts';
-import type { InspectRequest } from './messages.ts';
-import { Refusal } from './refusal.ts';
+import type { InspectRequest } from './requests.ts';
 
 /** Bytes after which an answer ends, though it could have more locks. */
 const MAX_ANSWER_LENGTH = 256 * 1024;

@@ -6,8 +6,8 @@ import type { LockRefusal } from '../session/session-host.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
 import { cycleFields, deadlockRefusal } from './deadlock-report.ts';
-import type { LockRequest, ReleaseRequest } from './messages.ts';
-import { limitRefusal, Refusal } from './refusal.ts';
+import { limitRefusal, Refusal } from './errors.ts';
+import type { LockRequest, ReleaseRequest } from './requests.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
 
 export function answerLock(

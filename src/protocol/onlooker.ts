@@ -9,7 +9,7 @@ import type { Channel } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import { helpLines } from './help.ts';
 import { answerInspect } from './inspection.ts';
-import type { InspectRequest, PlainRequest, WatchRequest } from './messages.ts';
+import type { InspectRequest, PlainRequest, WatchRequest } from './requests.ts';
 import { statsFields } from './session-fields.ts';
 import { answerWatch, Watching } from './watching.ts';
 

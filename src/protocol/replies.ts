@@ -3,9 +3,9 @@
  * fields (action, ref, id, state), the order in which a person reads them.
  */
 import type { Ref } from '../session/lock-record.ts';
+import type { Refusal } from './errors.ts';
 import { idText } from './ids.ts';
-import type { Action } from './messages.ts';
-import type { Refusal } from './refusal.ts';
+import type { Action } from './requests.ts';
 
 /** What becomes of a lock, as it is told: `released` answers a release, the others a lock. */
 export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';

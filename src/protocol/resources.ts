@@ -8,8 +8,8 @@
 import { Buffer } from 'node:buffer';
 import type { Limits } from '../runtime/limits.ts';
 import type { Resource } from '../table/resource.ts';
+import { Refusal } from './errors.ts';
 import { isObject, unknownField } from './fields.ts';
-import { Refusal } from './refusal.ts';
 
 /** `v1` ignores fields that it doesn't know, limits among them, as the Go server does. */
 export type Dialect = 'v1' | 'session';

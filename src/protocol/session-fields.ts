@@ -3,7 +3,7 @@ import type { Limits } from '../runtime/limits.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { Session } from '../session/session.ts';
 import { VERSION } from '../version.ts';
-import type { HelloRequest } from './messages.ts';
+import type { HelloRequest } from './requests.ts';
 
 /** The version of the session protocol; v1 is the Go server's. */
 const PROTOCOL_VERSION = 2;

@@ -2,7 +2,7 @@
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { Resource } from '../table/resource.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from './errors.ts';
 
 /** The lock that a release means: the one with that `id` or, without an id, the only one. */
 export function findLock(session: Session, id: number | undefined): SessionLock | Refusal {

@@ -11,9 +11,9 @@ import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
+import { Refusal, serverFull } from './errors.ts';
 import { resourceFields, wordFields } from './lock-fields.ts';
-import type { WatchRequest } from './messages.ts';
-import { Refusal, serverFull } from './refusal.ts';
+import type { WatchRequest } from './requests.ts';
 
 export function answerWatch(
   { action, ref, path }: WatchRequest,

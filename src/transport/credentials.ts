@@ -9,7 +9,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { type Stranger, WRONG_TOKEN_DELAY_MS } from '../protocol/access.ts';
+import { type Stranger, WRONG_TOKEN_DELAY_MS } from '../protocol/auth.ts';
 import { type Page, sentence } from './http-pages.ts';
 import { offeredSubprotocols } from './websocket/handshake.ts';
 

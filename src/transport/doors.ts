@@ -5,7 +5,7 @@
 import { promises as dns } from 'node:dns';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Locality } from '../protocol/access.ts';
+import type { Locality } from '../protocol/auth.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { addressName, Door, type Place, type TlsFiles } from './door.ts';
 

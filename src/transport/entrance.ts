@@ -8,8 +8,8 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Access } from '../protocol/access.ts';
-import { type Refusal, tooManyConnections, tooSlow } from '../protocol/refusal.ts';
+import type { Access } from '../protocol/auth.ts';
+import { type Refusal, tooManyConnections, tooSlow } from '../protocol/errors.ts';
 import { errorReply } from '../protocol/replies.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Limits } from '../runtime/limits.ts';

@@ -5,7 +5,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
-import { noWayToBegin, Refusal } from '../protocol/refusal.ts';
+import { noWayToBegin, Refusal } from '../protocol/errors.ts';
 
 /** What a connection speaks; 'undecided' while it could still become one or the other. */
 export type FirstBytes = 'http' | 'lines' | 'undecided' | Refusal;

@@ -1,10 +1,10 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
 import type { Socket } from 'node:net';
-import type { Locality } from '../protocol/access.ts';
+import type { Locality } from '../protocol/auth.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { ConversationHost } from '../protocol/conversation-host.ts';
-import { Refusal } from '../protocol/refusal.ts';
-import { SessionConversation } from '../protocol/session-conversation.ts';
+import { Refusal } from '../protocol/errors.ts';
+import { SessionConversation } from '../protocol/session-protocol.ts';
 import { toByteString } from '../runtime/byte-string.ts';
 import type { Timer } from '../runtime/clock.ts';
 import type { LineGuest } from './entrance.ts';

@@ -1,9 +1,9 @@
 /** A conversation over WebSocket: one message per text frame, both ways. */
 import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Locality } from '../protocol/access.ts';
+import type { Locality } from '../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../protocol/channel.ts';
-import { Refusal } from '../protocol/refusal.ts';
+import { Refusal } from '../protocol/errors.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Limits } from '../runtime/limits.ts';
 import { CLOSE_TIMEOUT_MS } from './outbox.ts';

@@ -4,7 +4,7 @@
  */
 import { Buffer, isUtf8 } from 'node:buffer';
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
-import { Refusal } from '../../src/protocol/refusal.ts';
+import { Refusal } from '../../src/protocol/errors.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
 import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';
 import { LineSplitter } from '../../src/transport/line-splitter.ts';

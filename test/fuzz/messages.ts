@@ -4,7 +4,7 @@
  * added there is tried here.
  */
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
-import { ACTIONS, type Action } from '../../src/protocol/messages.ts';
+import { ACTIONS, type Action } from '../../src/protocol/requests.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import type { Random } from '../support/random.ts';
 import { oddJson, oddNumber, oddString } from './oddities.ts';

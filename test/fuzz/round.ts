@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/auth.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { Server } from '../../src/server.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';

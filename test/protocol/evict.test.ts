@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { Access, type Locality } from '../../src/protocol/access.ts';
-import { SessionConversation } from '../../src/protocol/session-conversation.ts';
+import { Access, type Locality } from '../../src/protocol/auth.ts';
+import { SessionConversation } from '../../src/protocol/session-protocol.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { codeOf, setUp, take, unreadOf } from '../support/line-server.ts';

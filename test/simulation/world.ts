@@ -5,10 +5,10 @@
  * reference says, and the tables must hold what it holds.
  */
 import assert from 'node:assert/strict';
-import { Access } from '../../src/protocol/access.ts';
+import { Access } from '../../src/protocol/auth.ts';
 import type { ConversationHost } from '../../src/protocol/conversation-host.ts';
-import { SessionConversation } from '../../src/protocol/session-conversation.ts';
-import { V1Conversation } from '../../src/protocol/v1-conversation.ts';
+import { SessionConversation } from '../../src/protocol/session-protocol.ts';
+import { V1Conversation } from '../../src/protocol/v1-protocol.ts';
 import { Counters } from '../../src/session/counters.ts';
 import { Drain } from '../../src/session/drain.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const SOURCE = fileURLToPath(new URL('../../src/protocol/refusal.ts', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../../src/protocol/errors.ts', import.meta.url));
 
 export const ERROR_CODES: ReadonlySet<string> = new Set(
   [

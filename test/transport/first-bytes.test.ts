@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
-import { Refusal } from '../../src/protocol/refusal.ts';
+import { Refusal } from '../../src/protocol/errors.ts';
 import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';
 
 function of(text: string): string {

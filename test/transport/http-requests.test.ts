@@ -1,7 +1,7 @@
 /** Odd requests over HTTP: bodies that break, targets, versions, proxies, crowds, full servers. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/auth.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';

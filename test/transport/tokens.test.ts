@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { WRONG_TOKEN_DELAY_MS } from '../../src/protocol/auth.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';

@@ -1,7 +1,7 @@
 /** Tokens on the line protocol: nothing without one, a wrong one is answered late, and what stays. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { MAX_STRANGER_BYTES, WRONG_TOKEN_DELAY_MS } from '../../src/protocol/access.ts';
+import { MAX_STRANGER_BYTES, WRONG_TOKEN_DELAY_MS } from '../../src/protocol/auth.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { piecesOf } from '../support/cut-anywhere.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';

@@ -10,16 +10,12 @@ import { Heartbeat } from '../session/heartbeat.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { Peer, SessionSettings } from '../session/session-host.ts';
-import type { Standing } from './access.ts';
+import { Entry, type NoEntry, refOf } from './admission.ts';
 import { Answers } from './answers.ts';
+import type { Standing } from './auth.ts';
 import { type Channel, COSTLY_LENGTH, type Conversation, type EndReason } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
 import { decodeRequest, isRefused, type Refused } from './decode.ts';
-import { Entry, type NoEntry, refOf } from './entry.ts';
-import { answerEvict } from './eviction.ts';
-import { answerLock, answerRelease } from './lock-requests.ts';
-import type { Action, EvictRequest, HelloRequest, Request } from './messages.ts';
-import { Onlooker } from './onlooker.ts';
 import {
   DRAINING,
   helloNotFirst,
@@ -32,10 +28,14 @@ import {
   silent,
   TAKEN_OVER,
   tooSlow,
-} from './refusal.ts';
+} from './errors.ts';
+import { answerEvict } from './eviction.ts';
+import { readUsual } from './fast-decode.ts';
+import { answerLock, answerRelease } from './lock-requests.ts';
+import { Onlooker } from './onlooker.ts';
+import type { Action, EvictRequest, HelloRequest, Request } from './requests.ts';
 import { helloFields } from './session-fields.ts';
 import { stateOf } from './session-locks.ts';
-import { readUsual } from './usual-requests.ts';
 
 /** Where a client goes that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';

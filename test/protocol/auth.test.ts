@@ -1,7 +1,7 @@
 /** Who may enter and who is an administrator: the whole table, and what a token must be like. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Access, type Standing, tokenFault } from '../../src/protocol/access.ts';
+import { Access, type Standing, tokenFault } from '../../src/protocol/auth.ts';
 
 const CLIENT = 'client-token-0001';
 const OLD_CLIENT = 'client-token-0000';

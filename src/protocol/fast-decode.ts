@@ -13,7 +13,7 @@ import type { Limits } from '../runtime/limits.ts';
 import { NO_TERMS, type Ref } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
 import { decodeId } from './ids.ts';
-import type { LockRequest, ReleaseRequest } from './messages.ts';
+import type { LockRequest, ReleaseRequest } from './requests.ts';
 
 const LOCK = '{"action":"lock"';
 const RELEASE = '{"action":"release"';

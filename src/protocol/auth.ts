@@ -13,7 +13,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { Refusal } from './refusal.ts';
+import { Refusal } from './errors.ts';
 
 /** What a visitor may do: enter and be a client, be an administrator too, or nothing. */
 export type Standing = 'client' | 'admin' | Stranger;

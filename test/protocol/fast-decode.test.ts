@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest } from '../../src/protocol/decode.ts';
-import { readUsual } from '../../src/protocol/usual-requests.ts';
+import { readUsual } from '../../src/protocol/fast-decode.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 

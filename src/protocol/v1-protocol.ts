@@ -11,11 +11,11 @@ import type { LockRefusal, Peer, SessionHost } from '../session/session-host.ts'
 import type { Resource } from '../table/resource.ts';
 import { type Channel, COSTLY_LENGTH, type Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
+import { DRAINING, limitRefusal, Refusal } from './errors.ts';
+import { readUsual } from './fast-decode.ts';
 import { shorten } from './fields.ts';
 import { idText } from './ids.ts';
-import { DRAINING, limitRefusal, Refusal } from './refusal.ts';
 import { decodeResources } from './resources.ts';
-import { readUsual } from './usual-requests.ts';
 
 export interface V1Settings {
   readonly namespace: string;

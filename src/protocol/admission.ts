@@ -11,11 +11,11 @@ import {
   type Standing,
   unauthorized,
   WRONG_TOKEN_DELAY_MS,
-} from './access.ts';
+} from './auth.ts';
 import type { Channel } from './channel.ts';
 import type { ConversationHost } from './conversation-host.ts';
-import type { Request } from './messages.ts';
-import { DRAINING, HELLO_REFUSED, noMoreSessions, Refusal } from './refusal.ts';
+import { DRAINING, HELLO_REFUSED, noMoreSessions, Refusal } from './errors.ts';
+import type { Request } from './requests.ts';
 
 /** Why a first request is not carried out. */
 export interface NoEntry {
