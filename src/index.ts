@@ -1,4 +1,6 @@
 /** The package's public face: the server to be embedded, and the lock table to be used in-process. */
+
+export type { TlsFiles } from './net/listen/listener.ts';
 export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/auth.ts';
 export type { AdminObserver, Eviction } from './protocol/eviction.ts';
 export type { Clock, Timer } from './runtime/clock.ts';
@@ -15,5 +17,4 @@ export type { LockObserver, ReleaseCause } from './session/session-host.ts';
 export type { Lock, LockState } from './table/lock.ts';
 export { LockTable, type TableSize } from './table/lock-table.ts';
 export type { Path, ReadResource, Resource, WriteResource } from './table/resource.ts';
-export type { TlsFiles } from './transport/door.ts';
 export { VERSION } from './version.ts';

@@ -1,10 +1,11 @@
 /** What whoever makes a server may say about it, and what it does when they don't. */
+
+import type { TlsFiles } from './net/listen/listener.ts';
 import type { AdminObserver } from './protocol/eviction.ts';
 import type { Clock } from './runtime/clock.ts';
 import type { Limits } from './runtime/limits.ts';
 import type { StallReport } from './runtime/stall-meter.ts';
 import type { LockObserver } from './session/session-host.ts';
-import type { TlsFiles } from './transport/door.ts';
 
 export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;

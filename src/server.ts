@@ -6,6 +6,14 @@ import type { Buffer } from 'node:buffer';
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
+import { HttpGuests, type HttpHost } from './net/http/http-server.ts';
+import type { Figures } from './net/http/metrics.ts';
+import { visitorRules } from './net/http/origin-policy.ts';
+import { LineConnection } from './net/lines/line-connection.ts';
+import { Entrance, MAX_TURNED_AWAY } from './net/listen/acceptor.ts';
+import type { TlsFiles } from './net/listen/listener.ts';
+import { Doors } from './net/listen/listeners.ts';
+import { CLOSE_TIMEOUT_MS } from './net/stream/output-buffer.ts';
 import { Access, type Stranger, type Tokens } from './protocol/auth.ts';
 import type { ConversationHost } from './protocol/conversation-host.ts';
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
@@ -25,14 +33,6 @@ import { Counters } from './session/counters.ts';
 import { Drain } from './session/drain.ts';
 import { Namespaces } from './session/namespace.ts';
 import { censusOf, holdersIn } from './session/statistics.ts';
-import type { TlsFiles } from './transport/door.ts';
-import { Doors } from './transport/doors.ts';
-import { Entrance, MAX_TURNED_AWAY } from './transport/entrance.ts';
-import { HttpGuests, type HttpHost } from './transport/http-guests.ts';
-import { LineConnection } from './transport/line-connection.ts';
-import type { Figures } from './transport/metrics-page.ts';
-import { CLOSE_TIMEOUT_MS } from './transport/outbox.ts';
-import { visitorRules } from './transport/visitor-rules.ts';
 
 /** What `Server.counts` tells, over all namespaces. */
 export interface ServerCounts {

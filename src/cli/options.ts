@@ -1,5 +1,6 @@
 /** Every option of the program: its name, its kind, its default, and what the help text says of it. */
 
+import { hostFault, originFault } from '../net/http/origin-policy.ts';
 import { DEFAULT_LIMITS, type Limits, MIN_LOCK_BYTES } from '../runtime/limits.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
@@ -8,7 +9,6 @@ import {
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
 } from '../server-options.ts';
-import { hostFault, originFault } from '../transport/visitor-rules.ts';
 
 export interface Option {
   readonly flag: string;

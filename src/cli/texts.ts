@@ -1,5 +1,6 @@
 /** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
 
+import { addressName } from '../net/listen/listener.ts';
 import type { Eviction } from '../protocol/eviction.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
 import { counted } from '../runtime/text.ts';
@@ -7,7 +8,6 @@ import type { ServerCounts } from '../server.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
-import { addressName } from '../transport/door.ts';
 import { VERSION } from '../version.ts';
 import { HEADINGS, OPTIONS, variableOf } from './options.ts';
 import type { Settings } from './settings.ts';

@@ -1,6 +1,6 @@
 /** The certificate and key of the program, read from their files and tried before they are used. */
 import { createSecureContext } from 'node:tls';
-import type { TlsFiles } from '../transport/door.ts';
+import type { TlsFiles } from '../net/listen/listener.ts';
 import { readRegularFile } from './regular-file.ts';
 
 /** Paths; '' for none. */

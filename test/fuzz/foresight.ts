@@ -3,12 +3,12 @@
  * still good for a ping after them, and which refusals they earn.
  */
 import { Buffer, isUtf8 } from 'node:buffer';
+import { LineSplitter } from '../../src/net/lines/line-splitter.ts';
+import { firstBytes, withoutBlanks } from '../../src/net/listen/first-bytes.ts';
+import { Receiver } from '../../src/net/websocket/receiver.ts';
 import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
 import { Refusal } from '../../src/protocol/errors.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
-import { firstBytes, withoutBlanks } from '../../src/transport/first-bytes.ts';
-import { LineSplitter } from '../../src/transport/line-splitter.ts';
-import { Receiver } from '../../src/transport/websocket/receiver.ts';
 
 /** `unknown`: it may go on or end, but not hang once we have ended our side. */
 export type Fate = 'goes on' | 'ends' | 'unknown';

@@ -15,7 +15,7 @@ const ROOMS = [
   'src/table',
   'src/session',
   'src/protocol',
-  'src/transport',
+  'src/net',
   'src/server-options.ts',
   'src/server.ts',
   'src/cli',

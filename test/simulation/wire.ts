@@ -5,9 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
+import { type LineSink, LineSplitter } from '../../src/net/lines/line-splitter.ts';
 import type { Channel, Conversation, EndReason } from '../../src/protocol/channel.ts';
 import { Refusal } from '../../src/protocol/errors.ts';
-import { type LineSink, LineSplitter } from '../../src/transport/line-splitter.ts';
 import type { Reply } from '../support/line-client.ts';
 import type { SessionView } from './ledger.ts';
 import type { ReferencePeer } from './reference.ts';

@@ -6,19 +6,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { systemClock } from '../../src/runtime/clock.ts';
-import { type EndOptions, endGently } from '../../src/transport/end-gently.ts';
-import { rawResponse } from '../../src/transport/raw-response.ts';
+import { rawResponse } from '../../src/net/http/raw-response.ts';
+import { type EndOptions, endGently } from '../../src/net/stream/graceful-close.ts';
 import {
   type EndInfo,
   WebSocketConnection,
   type WebSocketOptions,
-} from '../../src/transport/websocket/connection.ts';
-import {
-  acceptHead,
-  checkHandshake,
-  type Refused,
-} from '../../src/transport/websocket/handshake.ts';
+} from '../../src/net/websocket/connection.ts';
+import { acceptHead, checkHandshake, type Refused } from '../../src/net/websocket/handshake.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 
 const MIB = 1024 * 1024;
 

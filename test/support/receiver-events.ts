@@ -5,7 +5,7 @@ import {
   Receiver,
   type ReceiverLimits,
   type ReceiverSink,
-} from '../../src/transport/websocket/receiver.ts';
+} from '../../src/net/websocket/receiver.ts';
 import { CHUNK_SIZES, piecesOf } from './cut-anywhere.ts';
 
 /** The name of the event and its arguments; binary in hexadecimal, a failure without its sentence. */

@@ -1,0 +1,40 @@
+/** What the query of a WebSocket handshake says of the session to come, checked; or why it can't be. */
+import type { ConversationHost } from '../../protocol/conversation-host.ts';
+import { abandonTooLong, namespaceTooLong } from '../../protocol/decode.ts';
+import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from './pages.ts';
+
+const TIMEOUT = 'abandon-timeout-ms';
+
+export interface SessionQuery {
+  /** Never undefined in v1. */
+  readonly namespace: string | undefined;
+  readonly abandonTimeoutMs: number;
+}
+
+export function sessionQuery(url: URL, host: ConversationHost): SessionQuery | Page {
+  const { limits, defaultAbandonTimeoutMs } = host;
+  const namespace = url.searchParams.get('namespace') || undefined;
+  const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
+  const wrong = queryUnreadable(url) ?? missing;
+  if (wrong !== undefined) return wrong;
+  const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, limits);
+  if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);
+  const timeout = url.searchParams.get(TIMEOUT);
+  const abandonTimeoutMs = timeout === null ? defaultAbandonTimeoutMs : wholeNumber(timeout);
+  if (abandonTimeoutMs === undefined) {
+    return sentence(400, `${TIMEOUT} must be a whole number of milliseconds, 0 or more.`);
+  }
+  const refusal = abandonTooLong(abandonTimeoutMs, TIMEOUT, limits);
+  return refusal === undefined
+    ? { namespace, abandonTimeoutMs }
+    : sentence(400, `${refusal.message}.`);
+}
+
+function wholeNumber(text: string): number | undefined {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x30 || code > 0x39) return undefined;
+  }
+  const value = text === '' ? Number.NaN : Number(text);
+  return Number.isSafeInteger(value) ? value : undefined;
+}

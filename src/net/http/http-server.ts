@@ -1,0 +1,354 @@
+/**
+ * HTTP on the shared port: pages for people, and the way to WebSocket. The parsing is `node:http`'s,
+ * by handing it the socket; a server of its own listens nowhere.
+ */
+import { Buffer } from 'node:buffer';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type Locality, mayEnter, type Standing } from '../../protocol/auth.ts';
+import type { Channel, Conversation } from '../../protocol/channel.ts';
+import type { ConversationHost } from '../../protocol/conversation-host.ts';
+import { noMoreSessions, type Refusal } from '../../protocol/errors.ts';
+import { DEFAULT_NAMESPACE, SessionConversation } from '../../protocol/session-protocol.ts';
+import { V1Conversation } from '../../protocol/v1-protocol.ts';
+import type { Limits } from '../../runtime/limits.ts';
+import { type EndOptions, endGently } from '../stream/graceful-close.ts';
+import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
+import { WebSocketChannel } from '../websocket/channel.ts';
+import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
+import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
+import { sessionQuery } from './handshake-query.ts';
+import { corsHeaders, refuseVisitor, type VisitorRules } from './origin-policy.ts';
+import {
+  draining,
+  OPEN_PATHS,
+  type Page,
+  type PageHost,
+  pageFor,
+  sentence,
+  V1_PATH,
+  V2_PATH,
+  WATCHED_PATHS,
+} from './pages.ts';
+import { HttpAnswers } from './pending-responses.ts';
+import { lengthOf, rawResponse } from './raw-response.ts';
+import {
+  hasBody,
+  hostMistake,
+  isProxied,
+  isSpoken,
+  type Target,
+  targetOf,
+  versionNotSpoken,
+} from './request.ts';
+import { HttpDeadline } from './request-timeout.ts';
+import { HttpTurns } from './request-turns.ts';
+
+export interface HttpHost extends ConversationHost, PageHost {
+  readonly visitors: VisitorRules;
+  /** Milliseconds (>= 1) between two pings of a WebSocket. */
+  readonly pingIntervalMs: number;
+  /** Where the peer of `socket` is, as far as the connection says. */
+  locality(socket: Socket): Locality;
+  /** Whether `socket` came by TCP where only this machine can reach the server. */
+  isLoopback(socket: Socket): boolean;
+  /** The peer of `socket` as people know it. */
+  clientName(socket: Socket): string;
+  /** A WebSocket was opened by `handshake`; called once for each. */
+  opened(channel: WebSocketChannel, socket: Socket): void;
+}
+
+/** A request that may be looked at. */
+interface Visit {
+  readonly url: URL;
+  readonly locality: Locality;
+}
+
+export class HttpGuests {
+  readonly #host: HttpHost;
+  readonly #server: Server;
+  /** Connections beyond the limit, with what they are told. */
+  readonly #noRoom = new WeakMap<Duplex, Refusal>();
+  readonly #turns = new HttpTurns();
+  readonly #deadlines = new WeakMap<Duplex, HttpDeadline>();
+  readonly #answers: HttpAnswers;
+
+  constructor(host: HttpHost) {
+    this.#host = host;
+    this.#answers = new HttpAnswers(host.limits.maxUnreadBytes);
+    this.#server = createServer({
+      keepAlive: true,
+      noDelay: true,
+      // node:http would refuse a request without Host itself, and with no word about why.
+      requireHostHeader: false,
+      // It would close a connection that is not used for five seconds, whatever the deadline says.
+      keepAliveTimeout: 0,
+    });
+    this.#server.on('request', (request, response) => this.#answer(request, response));
+    // Without a listener node:http asks for the body, which is not going to be read.
+    this.#server.on('checkContinue', (request, response) => this.#answer(request, response));
+    this.#server.on('upgrade', (request, socket, head) => {
+      this.#takeOver(socket, () => this.#upgrade(request, socket, head));
+    });
+    // Without a listener node:http cuts these off unanswered.
+    this.#server.on('connect', (request, socket) => {
+      this.#takeOver(socket, () => this.#refuse(socket, this.#page(request)));
+    });
+    this.#server.on('checkExpectation', (request, response) => {
+      this.#answer(request, response, () => sentence(417, 'Leave out the header Expect.'));
+    });
+    this.#server.on('clientError', (error, socket) => {
+      this.#turns.take(socket, () => this.#refuseGarbage(error, socket));
+    });
+  }
+
+  /** Takes over a connection whose first bytes, already read, are HTTP's. */
+  accept(socket: Socket, head: Buffer): void {
+    const { clock, limits } = this.#host;
+    const deadline = new HttpDeadline(socket, clock, limits.firstMessageMs, (isIdle) => {
+      // Whoever does not read what it asked for hears nothing else, either.
+      if (this.#answers.isWaiting(socket)) socket.destroy();
+      else if (isIdle) endGently(socket, this.#ending());
+      else this.#refuse(socket, tooLate(limits));
+    });
+    this.#deadlines.set(socket, deadline);
+    socket.unshift(head);
+    this.#server.emit('connection', socket);
+  }
+
+  /**
+   * Answers one request on a connection for which there is no room, and ends it. Those who watch over
+   * the server get what they ask for: it is full, not broken.
+   */
+  turnAway(socket: Socket, head: Buffer, refusal: Refusal): void {
+    this.#noRoom.set(socket, refusal);
+    this.accept(socket, head);
+  }
+
+  /** Goes on with a socket that node:http has just given up. */
+  #takeOver(socket: Duplex, act: () => void): void {
+    // One that was about to end is read to its end all the same; node:http has stopped that.
+    if (this.#turns.isOver(socket)) socket.resume();
+    else this.#turns.take(socket, act);
+  }
+
+  /** @param pageOf undefined for what the request asks for */
+  #answer(request: IncomingMessage, response: ServerResponse, pageOf?: () => Page): void {
+    const { method, socket } = request;
+    this.#turns.take(socket, () => {
+      this.#deadlines.get(socket)?.requestCame();
+      const page = pageOf?.() ?? this.#page(request);
+      if (this.#isLast(request, page)) {
+        // What comes of its body is thrown away: while it is kept, node:http reads no further.
+        request.resume();
+        this.#refuse(socket, page, method);
+        return;
+      }
+      const body = method === 'HEAD' || page.body === '' ? undefined : Buffer.from(page.body);
+      if (this.#answers.add(socket, response, body?.length ?? 0)) respond(response, page, body);
+      else socket.destroy();
+    });
+  }
+
+  /**
+   * Whether nothing can come behind this request: a body that may break, or never end, must not make
+   * for a second answer.
+   */
+  #isLast(request: IncomingMessage, { lateMs }: Page): boolean {
+    if (lateMs !== undefined || this.#noRoom.has(request.socket)) return true;
+    return hasBody(request) || !isSpoken(request);
+  }
+
+  #page(request: IncomingMessage): Page {
+    const visit = this.#visitOf(request);
+    if ('status' in visit) return visit;
+    const { url } = visit;
+    const { method = 'GET', headers } = request;
+    // Before a page shows its token its browser asks whether it may, and shows none there.
+    const isOpen = OPEN_PATHS.has(url.pathname) || method === 'OPTIONS';
+    const entry = isOpen ? undefined : this.#enter(request, visit);
+    const page = typeof entry === 'object' ? entry : pageFor(method, url, this.#host);
+    const cors = corsHeaders(this.#host.visitors, headers.origin, method === 'OPTIONS');
+    return { ...page, headers: { ...page.headers, ...cors } };
+  }
+
+  /** Where a request leads, or why nothing of the kind is answered. The same for every way of HTTP. */
+  #visitOf(request: IncomingMessage): Visit | Page {
+    if (!isSpoken(request)) return versionNotSpoken();
+    const { headers, socket } = request;
+    const target = targetOf(request);
+    const mistake = hostMistake(request) ?? this.#refuseVisitor(request, target);
+    if (mistake !== undefined) return mistake;
+    if (target === undefined) return sentence(400, 'The target of this request is not a path.');
+    const { url } = target;
+    const full = this.#noRoom.get(socket);
+    if (full !== undefined && !WATCHED_PATHS.has(url.pathname)) {
+      this.#host.counters.refused(full.code);
+      return noRoom(full);
+    }
+    return { url, locality: isProxied(headers) ? 'remote' : this.#host.locality(socket) };
+  }
+
+  #refuseVisitor({ headers, socket }: IncomingMessage, target?: Target): Page | undefined {
+    const { visitors } = this.#host;
+    const isLoopback = this.#host.isLoopback(socket);
+    const host = target === undefined ? headers.host : target.host;
+    const why = refuseVisitor(visitors, headers.origin, host, isLoopback);
+    return why === undefined ? undefined : sentence(403, why);
+  }
+
+  /** What the visitor may do, or the refusal of one who may not even enter. */
+  #enter(request: IncomingMessage, { url, locality }: Visit): Standing | Page {
+    const { access } = this.#host;
+    const standing = access.judge(tokenIn(request, url.searchParams), locality);
+    if (mayEnter(standing)) return standing;
+    this.#host.turnedAway(standing, this.#host.clientName(request.socket));
+    return unauthorizedPage(standing);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#turns.end(socket);
+    const visit = this.#visitOf(request);
+    if ('status' in visit) {
+      this.#refuse(socket, visit, request.method);
+      return;
+    }
+    const { url, locality } = visit;
+    if (url.pathname !== V1_PATH && url.pathname !== V2_PATH) {
+      // A client may offer a protocol that isn't spoken here (h2c, say): it gets HTTP/1.1.
+      this.#refuse(socket, this.#page(request), request.method);
+      return;
+    }
+    const entry = this.#enter(request, visit);
+    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry, socket);
+    if ('status' in converse) {
+      this.#refuse(socket, converse);
+      return;
+    }
+    const handshake = checkHandshake(request);
+    if ('status' in handshake) {
+      this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
+      return;
+    }
+    this.#answers.after(socket, () => {
+      this.#deadlines.get(socket)?.stop();
+      const noSession = url.pathname === V1_PATH ? this.#refuseSession() : undefined;
+      if (noSession !== undefined) {
+        this.#refuse(socket, noSession);
+        return;
+      }
+      const tcp = request.socket;
+      const client = this.#host.clientName(tcp);
+      tcp.write(acceptHead(handshake.accept, chosenSubprotocol(request)), 'latin1');
+      this.#host.opened(
+        new WebSocketChannel(tcp, head, this.#host, client, locality, converse),
+        tcp,
+      );
+    });
+  }
+
+  /**
+   * Why no session may begin now, if so. With a handshake of v1 one does; at /v2 one may be resumed,
+   * which shows when it says hello.
+   */
+  #refuseSession(): Page | undefined {
+    const { drain, limits, namespaces } = this.#host;
+    if (drain.isOn) return draining();
+    const code = namespaces.refuseSession(limits);
+    return code === undefined ? undefined : noRoom(noMoreSessions(code, limits));
+  }
+
+  /** What makes the conversation that a handshake with this path and query asks for. */
+  #conversationFor(
+    url: URL,
+    standing: Standing,
+    socket: Duplex,
+  ): ((channel: Channel) => Conversation) | Page {
+    const host = this.#host;
+    const query = sessionQuery(url, host);
+    if ('status' in query) return query;
+    const { namespace, abandonTimeoutMs } = query;
+    if (url.pathname === V1_PATH && namespace !== undefined) {
+      return (channel) => new V1Conversation(host, channel, { namespace, abandonTimeoutMs });
+    }
+    const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
+    return (channel) => {
+      const conversation = new SessionConversation(host, channel, defaults, standing);
+      const timer = host.clock.setTimer(host.limits.firstMessageMs, () => {
+        if (!conversation.hasSpoken) conversation.firstMessageIsDue();
+      });
+      socket.on('close', () => timer.cancel());
+      return conversation;
+    };
+  }
+
+  /** Answers what node:http could not parse, as far as somebody is there to read it. */
+  #refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (!socket.writable) {
+      socket.destroy();
+    } else if (error.code === 'HPE_HEADER_OVERFLOW') {
+      this.#refuse(socket, sentence(431, 'The head of this request is too long.'));
+    } else if (isOtherVersion(error)) {
+      this.#refuse(socket, versionNotSpoken());
+    } else {
+      this.#refuse(socket, sentence(400, `This is not valid HTTP: ${error.message}.`));
+    }
+  }
+
+  /** Answers what came last on this connection, and ends it. */
+  #refuse(socket: Duplex, page: Page, method?: string): void {
+    this.#turns.end(socket);
+    this.#answers.after(socket, () => {
+      this.#deadlines.get(socket)?.stop();
+      const { status, body, lateMs } = page;
+      const refuse = (): void => {
+        socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
+        endGently(socket, this.#ending());
+      };
+      if (lateMs === undefined) {
+        refuse();
+        return;
+      }
+      socket.pause();
+      const timer = this.#host.clock.setTimer(lateMs, refuse);
+      socket.on('close', () => timer.cancel());
+    });
+  }
+
+  #ending(): EndOptions {
+    return { clock: this.#host.clock, closeTimeoutMs: CLOSE_TIMEOUT_MS };
+  }
+}
+
+/** Of a version that is well-formed but not spoken, and of the preface of HTTP/2. */
+function isOtherVersion({ code, message }: NodeJS.ErrnoException): boolean {
+  // A missing CR behind the version has the same code.
+  const isInvalid = code === 'HPE_INVALID_VERSION' && message.includes('Invalid HTTP version');
+  return isInvalid || code === 'HPE_PAUSED_H2_UPGRADE';
+}
+
+/** What a line would be told in small letters, as a page. */
+function noRoom({ message }: Refusal): Page {
+  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  return sentence(503, text, { 'Retry-After': '1' });
+}
+
+function tooLate({ firstMessageMs }: Limits): Page {
+  return sentence(408, `No request was complete after ${firstMessageMs} ms.`);
+}
+
+/** @param body undefined for none, as a HEAD is answered */
+function respond(response: ServerResponse, page: Page, body: Buffer | undefined): void {
+  response.writeHead(page.status, { ...headersOf(page), ...lengthOf(page) });
+  response.end(body);
+}
+
+function headersOf({ contentType, headers }: Page): Record<string, string> {
+  return {
+    ...(contentType === undefined ? {} : { 'Content-Type': contentType }),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    ...headers,
+  };
+}

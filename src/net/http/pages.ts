@@ -1,0 +1,173 @@
+/** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
+import { counted } from '../../runtime/text.ts';
+import type { Drain } from '../../session/drain.ts';
+import type { Namespace, Namespaces } from '../../session/namespace.ts';
+import { VERSION } from '../../version.ts';
+import { type Figures, METRICS_TYPE, metricsText } from './metrics.ts';
+
+export interface Page {
+  readonly status: number;
+  /** undefined where there is no body. */
+  readonly contentType?: string;
+  readonly body: string;
+  /** Beside those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds to let pass before it is sent, and the last on its connection; at once without. */
+  readonly lateMs?: number;
+}
+
+/** What pages tell of. */
+export interface PageHost {
+  readonly namespaces: Namespaces;
+  readonly drain: Drain;
+  figures(): Figures;
+}
+
+/** Where each kind of guest is served. */
+export const V1_PATH = '/v1';
+export const V2_PATH = '/v2';
+const STATS_V1_PATH = '/stats_v1';
+const METRICS_PATH = '/metrics';
+const LIVE_PATH = '/livez';
+const READY_PATH = '/readyz';
+
+/** Answered without a token: those who watch over servers have none, and learn nothing else here. */
+export const OPEN_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]);
+
+/** Answered also when the server is full: that is no reason to take it for dead, nor not to look. */
+export const WATCHED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH, METRICS_PATH]);
+
+const ALLOW = 'GET, HEAD, OPTIONS';
+
+/** Namespaces named on the front page; the rest is counted. */
+const MAX_LISTED = 100;
+
+/** A sentence for a person, as plain text. */
+export function sentence(status: number, text: string, headers: Record<string, string> = {}): Page {
+  return { status, contentType: 'text/plain; charset=utf-8', body: `${text}\n`, headers };
+}
+
+/**
+ * The answer to a request that is no WebSocket handshake.
+ *
+ * @param method as in 'GET'
+ * @param url the path with its query; only those two are looked at
+ */
+export function pageFor(method: string, url: URL, host: PageHost): Page {
+  const make = PAGES.get(url.pathname);
+  if (make === undefined) {
+    const known = [...PAGES.keys()].join(', ');
+    return sentence(404, `There is nothing at this path. Known paths: ${known}.`);
+  }
+  if (method === 'OPTIONS') return { status: 204, body: '', headers: { Allow: ALLOW } };
+  if (method !== 'GET' && method !== 'HEAD') {
+    return sentence(405, `This path answers GET, HEAD and OPTIONS only, not ${method}.`, {
+      Allow: ALLOW,
+    });
+  }
+  return make(url, host);
+}
+
+const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
+  string,
+  (url: URL, host: PageHost) => Page
+>([
+  ['/', (_url, { namespaces }) => frontPage(namespaces)],
+  [V1_PATH, (url) => namespaceMissing(url) ?? needsWebSocket(url)],
+  [V2_PATH, needsWebSocket],
+  [STATS_V1_PATH, (url, { namespaces }) => statsV1(url, namespaces)],
+  [METRICS_PATH, (_url, host) => metrics(host)],
+  [LIVE_PATH, () => sentence(200, 'The server is alive.')],
+  [READY_PATH, (_url, { drain }) => (drain.isOn ? draining() : sentence(200, 'Ready.'))],
+]);
+
+/**
+ * What is said of a query that can't be read to the letter. Decoding would put the same replacement
+ * character for whatever is no UTF-8, and two different namespaces would be one.
+ */
+export function queryUnreadable({ search }: URL): Page | undefined {
+  try {
+    decodeURIComponent(search);
+    return undefined;
+  } catch {
+    return sentence(400, 'The query must be UTF-8, percent-encoded.');
+  }
+}
+
+/** What is said of a query without a namespace, for those paths that need one. */
+export function namespaceMissing({ pathname, searchParams }: URL): Page | undefined {
+  if (searchParams.get('namespace')) return undefined;
+  return sentence(400, `Add the parameter namespace: ${pathname}?namespace=NAME.`);
+}
+
+/** What is said of anything new while the server drains. */
+export function draining(): Page {
+  return sentence(503, 'The server is about to stop: no new sessions and no new locks.');
+}
+
+function metrics(host: PageHost): Page {
+  return { status: 200, contentType: METRICS_TYPE, body: metricsText(host.figures()) };
+}
+
+function needsWebSocket(url: URL): Page {
+  return sentence(400, `${url.pathname} is a WebSocket: connect to it with a WebSocket client.`);
+}
+
+function frontPage(namespaces: Namespaces): Page {
+  const lines = [
+    `Locktopus ${VERSION}: a lock server.`,
+    '',
+    'Programs that share data ask it for read and write locks on paths, and get them in order of',
+    'arrival. This port takes',
+    '  lines of JSON on plain TCP      nc HOST PORT, then type {"action":"help"}',
+    `  WebSocket, the v1 protocol      ws://HOST:PORT${V1_PATH}?namespace=NAME`,
+    `  WebSocket, the same as lines    ws://HOST:PORT${V2_PATH}`,
+    `  HTTP, numbers of a namespace    http://HOST:PORT${STATS_V1_PATH}?namespace=NAME`,
+    `  HTTP, numbers for Prometheus    http://HOST:PORT${METRICS_PATH}`,
+    `  HTTP, probes                    http://HOST:PORT${LIVE_PATH} and ${READY_PATH}`,
+    '',
+    `Namespaces in use: ${namespaces.size}`,
+    ...namespaceLines(namespaces),
+  ];
+  return sentence(200, lines.join('\n'));
+}
+
+function* namespaceLines(namespaces: Namespaces): Generator<string> {
+  let listed = 0;
+  for (const { name, table, sessions } of namespaces) {
+    if (listed++ === MAX_LISTED) {
+      yield `  and ${namespaces.size - MAX_LISTED} more`;
+      return;
+    }
+    const { acquired, enqueued } = table.size;
+    // As JSON, so that a name with line breaks can't draw a page of its own.
+    yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${counted(sessions.size, 'session')}`;
+  }
+}
+
+/** The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources. */
+function statsV1(url: URL, namespaces: Namespaces): Page {
+  const wrong = queryUnreadable(url) ?? namespaceMissing(url);
+  if (wrong !== undefined) return wrong;
+  const name = url.searchParams.get('namespace') ?? '';
+  const namespace = namespaces.get(name);
+  if (namespace === undefined) {
+    return sentence(404, `Nobody uses a namespace ${JSON.stringify(name)} now.`);
+  }
+  const body = `${JSON.stringify(statsV1Of(namespace))}\n`;
+  return { status: 200, contentType: 'application/json', body };
+}
+
+function statsV1Of({ name, table, sessions }: Namespace): object {
+  const { size } = table;
+  return {
+    LastGroupID: table.lastId,
+    GroupsPending: size.enqueued,
+    GroupsAcquired: size.acquired,
+    LocksPending: size.resourcesEnqueued,
+    LocksAcquired: size.resourcesAcquired,
+    PathCount: size.paths,
+    Namespace: name,
+    Sessions: sessions.size,
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * Takes in what a socket brings, chunk by chunk, for a reader that may pause in the midst of one: then
+ * nothing more is read from the socket until all others have had their turn, and the rest of the
+ * chunk comes first.
+ */
+import { Buffer } from 'node:buffer';
+import type { Duplex } from 'node:stream';
+import type { Outbox } from './output-buffer.ts';
+import { readShared } from './shared-read.ts';
+
+export interface ChunkReader {
+  /**
+   * @param chunk to be changed at will, and not to be kept: its bytes are others' afterwards
+   * @returns how many bytes were taken in: all of them, unless it was paused meanwhile
+   */
+  push(chunk: Buffer): number;
+}
+
+export class Intake {
+  readonly #socket: Duplex;
+  readonly #outbox: Outbox;
+  readonly #reader: ChunkReader;
+  readonly #ended: () => void;
+  /** What came is not all taken in yet. */
+  #isResting = false;
+  /** The peer has ended its side meanwhile. */
+  #isAtEnd = false;
+
+  /**
+   * @param outbox where the reader says what it has to say
+   * @param ended called when the peer has ended its side and all that it sent has been taken in
+   */
+  constructor(socket: Duplex, outbox: Outbox, reader: ChunkReader, ended: () => void) {
+    this.#socket = socket;
+    this.#outbox = outbox;
+    this.#reader = reader;
+    this.#ended = ended;
+    socket.on('end', () => {
+      // A paused socket may say so before all that came is taken in.
+      if (this.#isResting) this.#isAtEnd = true;
+      else ended();
+    });
+  }
+
+  /** Takes in whatever comes from now on. */
+  start(): void {
+    readShared(this.#socket, (chunk) => this.take(chunk));
+  }
+
+  take(chunk: Buffer): void {
+    this.#outbox.answering();
+    const taken = this.#reader.push(chunk);
+    this.#outbox.answered();
+    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
+    else if (this.#isResting) this.#goOn();
+  }
+
+  #takeLater(rest: Buffer): void {
+    // Of a chunk that was just read the bytes are others' from now on; what is left of a rest is ours.
+    const kept = this.#isResting ? rest : Buffer.from(rest);
+    this.#isResting = true;
+    this.#socket.pause();
+    setImmediate(() => this.take(kept));
+  }
+
+  #goOn(): void {
+    this.#isResting = false;
+    if (this.#isAtEnd) this.#ended();
+    else this.#socket.resume();
+  }
+}

@@ -1,0 +1,153 @@
+/** A conversation over WebSocket: one message per text frame, both ways. */
+import { type Buffer, isUtf8 } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { Locality } from '../../protocol/auth.ts';
+import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
+import { Refusal } from '../../protocol/errors.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Limits } from '../../runtime/limits.ts';
+import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
+import { WebSocketConnection, type WebSocketHandlers } from './connection.ts';
+import { CloseCode } from './frame.ts';
+
+/** Pings in a row after which a peer that has sent nothing at all counts as gone. */
+const MAX_UNANSWERED_PINGS = 2;
+
+export interface WebSocketChannelOptions {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  /**
+   * Milliseconds (>= 1) between two pings. They are sent whatever else is, so that with the answers
+   * to them neither direction is silent for longer: proxies watch each one for itself.
+   */
+  readonly pingIntervalMs: number;
+}
+
+const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
+  goodbye: CloseCode.normal,
+  bad_input: CloseCode.badMessage,
+  taken_over: CloseCode.takenOver,
+  silent: CloseCode.silent,
+  evicted: CloseCode.evicted,
+  unauthorized: CloseCode.unauthorized,
+  shutting_down: CloseCode.goingAway,
+};
+
+export class WebSocketChannel implements Channel, WebSocketHandlers {
+  readonly client: string;
+  readonly locality: Locality;
+  readonly #socket: Socket;
+  readonly #options: WebSocketChannelOptions;
+  readonly #connection: WebSocketConnection;
+  readonly #conversation: Conversation;
+  #bytesSeen = 0;
+  #unansweredPings = 0;
+  #pingTimer: Timer;
+
+  /**
+   * @param socket upgraded, the response to the handshake written
+   * @param head what was read after the handshake
+   * @param converse makes the conversation that this channel carries
+   */
+  constructor(
+    socket: Socket,
+    head: Buffer,
+    options: WebSocketChannelOptions,
+    client: string,
+    locality: Locality,
+    converse: (channel: Channel) => Conversation,
+  ) {
+    this.client = client;
+    this.locality = locality;
+    this.#socket = socket;
+    this.#options = options;
+    const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;
+    this.#connection = new WebSocketConnection(
+      socket,
+      head,
+      {
+        maxMessageBytes,
+        maxFragments,
+        maxUnreadBytes,
+        closeTimeoutMs: CLOSE_TIMEOUT_MS,
+        clock: options.clock,
+      },
+      this,
+    );
+    this.#conversation = converse(this);
+    this.#pingTimer = this.#pingLater();
+    socket.on('drain', () => this.#conversation.drained());
+  }
+
+  get unreadBytes(): number {
+    return this.#connection.unreadBytes;
+  }
+
+  send(text: string, mayWait?: boolean): void {
+    this.#connection.sendText(text, mayWait);
+  }
+
+  rest(): void {
+    this.#connection.rest();
+  }
+
+  sendAscii(text: string, mayWait?: boolean): void {
+    this.#connection.sendAscii(text, mayWait);
+  }
+
+  sendShared(bytes: string): void {
+    this.#connection.sendShared(bytes);
+  }
+
+  /** Frames are still taken apart, for those that close; the conversation drops what is in them. */
+  stopListening(): void {}
+
+  end(reason: EndReason): void {
+    this.#connection.close(CLOSE_CODES[reason], '');
+  }
+
+  drain(): void {
+    this.#conversation.drain();
+  }
+
+  shutDown(): void {
+    this.#conversation.shutDown();
+  }
+
+  text(message: string): void {
+    this.#conversation.receive(message);
+  }
+
+  /** JSON in a binary frame is as good as in a text frame, as long as it is text. */
+  binary(message: Buffer): void {
+    if (isUtf8(message)) {
+      this.#conversation.receive(message.toString('utf8'));
+    } else {
+      this.#conversation.receiveGarbage(new Refusal('bad_utf8', 'the message is not valid UTF-8'));
+    }
+  }
+
+  ended(): void {
+    this.#pingTimer.cancel();
+    this.#conversation.lost();
+  }
+
+  #pingLater(): Timer {
+    const { clock, pingIntervalMs } = this.#options;
+    return clock.setTimer(pingIntervalMs, () => this.#ping());
+  }
+
+  /** Also notices a peer that vanished without a word: TCP alone would take hours. */
+  #ping(): void {
+    const { bytesRead } = this.#socket;
+    if (bytesRead !== this.#bytesSeen) this.#unansweredPings = 0;
+    if (this.#unansweredPings === MAX_UNANSWERED_PINGS) {
+      this.#connection.destroy();
+      return;
+    }
+    this.#bytesSeen = bytesRead;
+    this.#unansweredPings++;
+    this.#connection.ping();
+    this.#pingTimer = this.#pingLater();
+  }
+}

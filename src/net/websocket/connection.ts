@@ -1,0 +1,230 @@
+/**
+ * A WebSocket after its handshake: joins a `Receiver` to a socket, and keeps the promises about
+ * control frames and closing (RFC 6455, 5.5 and 7).
+ *
+ *     open ----- close() ------> closing     our close frame is sent, the peer's is awaited
+ *     open ----- peer's close, offence, FIN --> draining
+ *     closing -- peer's close, offence, FIN --> draining     we have sent FIN
+ *     any ------ reset, timeout, too much unread, destroy() --> gone
+ *
+ * In `closing` and `draining` nothing more is sent and what comes is ignored, but it is still read:
+ * a socket closed over unread input sends a reset, which can overtake our close frame. Both
+ * together last at most `closeTimeoutMs`.
+ *
+ * `ended` is called once, when no message can come any more: on leaving `open` or `closing`. It
+ * comes from an event of the socket or the clock, never from within a call of the owner's. The
+ * socket may drain for a while after it; listen to its own 'close' to know when it is gone.
+ */
+import type { Buffer } from 'node:buffer';
+import type { Duplex } from 'node:stream';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { Intake } from '../stream/input-pump.ts';
+import { Outbox } from '../stream/output-buffer.ts';
+import {
+  CloseCode,
+  encodeClose,
+  encodeFrame,
+  encodeText,
+  isValidCloseCode,
+  Opcode,
+} from './frame.ts';
+import { Receiver, type ReceiverLimits, type ReceiverSink } from './receiver.ts';
+
+export interface WebSocketOptions extends ReceiverLimits {
+  /** Bytes of output that may wait for the peer to read; past it the connection is cut. */
+  readonly maxUnreadBytes: number;
+  /** Milliseconds from the first close frame, or FIN, until the socket is destroyed. */
+  readonly closeTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+export interface EndInfo {
+  /** The peer's close code; else the one this end had for it; else `CloseCode.abnormal`. */
+  readonly code: number;
+  /** The peer's reason, or a sentence on what happened. */
+  readonly reason: string;
+  /** Whether close frames went both ways. */
+  readonly clean: boolean;
+}
+
+export interface WebSocketHandlers {
+  text(message: string): void;
+  /** `message` is to be copied if it is kept: its bytes are others' afterwards. */
+  binary(message: Buffer): void;
+  /** No call follows this one. */
+  ended(info: EndInfo): void;
+}
+
+type State = 'open' | 'closing' | 'draining' | 'gone';
+
+export class WebSocketConnection {
+  readonly #socket: Duplex;
+  readonly #options: WebSocketOptions;
+  readonly #handlers: WebSocketHandlers;
+  readonly #outbox: Outbox;
+  readonly #receiver: Receiver;
+  #state: State = 'open';
+  /** What `ended` is told if the socket goes now. */
+  #fate: EndInfo = { code: CloseCode.abnormal, reason: 'The connection was lost.', clean: false };
+  #reported = false;
+  #closeTimer: Timer | undefined;
+
+  /**
+   * @param socket given up by `node:http`, with the head that accepts the handshake already written;
+   *   it is this object's from here on, its 'error' events included
+   * @param head what came after the handshake: the first bytes of the first frames
+   */
+  constructor(
+    socket: Duplex,
+    head: Buffer,
+    options: WebSocketOptions,
+    handlers: WebSocketHandlers,
+  ) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#outbox = new Outbox(socket, options.maxUnreadBytes, () => this.#overflow());
+    this.#receiver = new Receiver(options, this.#sink());
+    socket.on('error', (error) => this.#broke(error));
+    socket.on('close', () => this.#closed());
+    const ended = (): void => this.#drain(this.#fate);
+    const intake = new Intake(socket, this.#outbox, this.#receiver, ended);
+    if (socket.closed || socket.readableEnded) {
+      // Those events are over; whoever constructs this has yet to get hold of it.
+      queueMicrotask(() => (socket.closed ? this.#closed() : ended()));
+      return;
+    }
+    // Put back, and before anybody listens: so no handler runs until the constructor has returned.
+    if (head.length > 0) socket.unshift(head);
+    intake.start();
+    socket.resume();
+  }
+
+  /** No message after this one before all other connections have had their turn. */
+  rest(): void {
+    this.#receiver.pause();
+  }
+
+  /** Bytes that wait for the peer to read them. */
+  get unreadBytes(): number {
+    return this.#outbox.unreadBytes;
+  }
+
+  /**
+   * Sends a text message (5.6). Nothing happens unless the connection is open.
+   *
+   * @param mayWait as `Outbox.push` has it
+   */
+  sendText(text: string, mayWait?: boolean): void {
+    if (this.#state === 'open') this.#outbox.push(encodeText(text), mayWait);
+  }
+
+  /** The same for text that is known to be ASCII: it need not be looked at. */
+  sendAscii(message: string, mayWait?: boolean): void {
+    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, message), mayWait);
+  }
+
+  /** The same for one that goes to many and may wait for another turn: UTF-8 as a byte string. */
+  sendShared(bytes: string): void {
+    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, bytes), true);
+  }
+
+  /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */
+  sendBinary(message: Buffer): void {
+    if (this.#state !== 'open') return;
+    this.#outbox.push(encodeFrame(Opcode.binary, message.toString('latin1')));
+  }
+
+  /** Sends an empty ping (5.5.2), so that a peer that is no more gets noticed. */
+  ping(): void {
+    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.ping, ''));
+  }
+
+  /**
+   * Starts the closing handshake (7.1.2), after everything sent before. No message is delivered or
+   * sent after it. Nothing happens unless the connection is open.
+   *
+   * @param code a code that may be sent: see `isValidCloseCode`
+   * @param reason for people; what is over 123 bytes of UTF-8 is cut off
+   */
+  close(code: number, reason: string): void {
+    if (!isValidCloseCode(code)) throw new RangeError(`${code} is not a close code to send`);
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#fate = { code, reason, clean: false };
+    this.#startCloseTimer();
+    this.#outbox.push(encodeClose(code, reason));
+  }
+
+  /** Cuts the connection at once; what the peer has not read may be lost. */
+  destroy(): void {
+    if (this.#state === 'gone') return;
+    this.#state = 'gone';
+    this.#outbox.close();
+    this.#socket.destroy();
+  }
+
+  #sink(): ReceiverSink {
+    return {
+      text: (message) => {
+        if (this.#state === 'open') this.#handlers.text(message);
+      },
+      binary: (message) => {
+        if (this.#state === 'open') this.#handlers.binary(message);
+      },
+      ping: (payload) => {
+        if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.pong, payload));
+      },
+      pong: () => {},
+      close: (code, reason) => {
+        if (this.#state === 'open') this.#outbox.push(encodeClose(code, ''));
+        this.#drain({ code: code ?? CloseCode.noStatus, reason, clean: true });
+      },
+      fail: (code, reason) => {
+        if (this.#state === 'open') this.#outbox.push(encodeClose(code, reason));
+        this.#drain({ code, reason, clean: false });
+      },
+    };
+  }
+
+  /** The conversation is over: sends what is left and FIN, then waits for the peer's. */
+  #drain(info: EndInfo): void {
+    if (this.#state === 'draining' || this.#state === 'gone') return;
+    this.#state = 'draining';
+    this.#startCloseTimer();
+    this.#outbox.end();
+    this.#report(info);
+  }
+
+  #overflow(): void {
+    const { maxUnreadBytes } = this.#options;
+    const reason = `More than ${maxUnreadBytes} bytes waited for the peer to read them.`;
+    this.#fate = { code: CloseCode.policyViolation, reason, clean: false };
+    this.destroy();
+  }
+
+  #broke(error: Error): void {
+    if (this.#state !== 'open') return;
+    const reason = `The connection was lost: ${error.message}.`;
+    this.#fate = { code: CloseCode.abnormal, reason, clean: false };
+  }
+
+  /** The socket is no more, for whatever reason. */
+  #closed(): void {
+    this.#state = 'gone';
+    this.#outbox.close();
+    this.#closeTimer?.cancel();
+    this.#report(this.#fate);
+  }
+
+  #report(info: EndInfo): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#handlers.ended(info);
+  }
+
+  #startCloseTimer(): void {
+    const { clock, closeTimeoutMs } = this.#options;
+    this.#closeTimer ??= clock.setTimer(closeTimeoutMs, () => this.destroy());
+  }
+}

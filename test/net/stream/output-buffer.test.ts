@@ -1,0 +1,198 @@
+/** The outbox: one write a turn, bytes as they are, and a bound on what a slow reader costs. */
+import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
+import { test } from 'node:test';
+import { Outbox } from '../../../src/net/stream/output-buffer.ts';
+import { toByteString } from '../../../src/runtime/byte-string.ts';
+import { lock, write } from '../../support/line-client.ts';
+import { setUp as startLines, take } from '../../support/line-server.ts';
+import { until } from '../../support/running-server.ts';
+
+/** A stream that keeps its writes; with `isStuck`, its peer reads nothing. */
+function setUp(maxUnreadBytes = 100, isStuck = false) {
+  const writes: Buffer[] = [];
+  const target = new Writable({
+    highWaterMark: 10,
+    write(chunk: Buffer, _encoding, done) {
+      writes.push(chunk);
+      if (!isStuck) done();
+    },
+  });
+  let overflows = 0;
+  const outbox = new Outbox(target, maxUnreadBytes, () => {
+    overflows++;
+  });
+  const job = () => new Promise<void>((resolve) => queueMicrotask(resolve));
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  return { writes, target, outbox, job, turn, overflows: () => overflows };
+}
+
+function textOf({ writes }: { writes: Buffer[] }): string[] {
+  return writes.map(String);
+}
+
+test('news leave in one write when what brought them about is done', async () => {
+  const { writes, outbox, job } = setUp();
+  outbox.push('a');
+  outbox.push('b');
+  assert.deepEqual(writes, []);
+  await job();
+  outbox.push('c');
+  await job();
+  assert.deepEqual(writes.map(String), ['ab', 'c']);
+});
+
+test('answers leave in one write after all that came was read, and news before them', async () => {
+  const [one, two] = [setUp(), setUp()];
+  one.outbox.answering();
+  one.outbox.push('a');
+  one.outbox.answered();
+  two.outbox.push('news');
+  await two.job();
+  assert.deepEqual([one, two].map(textOf), [[], ['news']]);
+  one.outbox.answering();
+  one.outbox.push('b');
+  one.outbox.answered();
+  one.outbox.push('c');
+  await one.job();
+  assert.deepEqual(textOf(one), ['abc']);
+});
+
+test('an answer that may wait goes out a turn later, or with the next that may not', async () => {
+  const { writes, outbox, turn } = setUp();
+  const answer = (bytes: string, mayWait: boolean): void => {
+    outbox.answering();
+    outbox.push(bytes, mayWait);
+    outbox.answered();
+  };
+  answer('a', true);
+  await turn();
+  assert.deepEqual(writes.map(String), []);
+  answer('b', true);
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab']);
+  answer('c', true);
+  answer('d', false);
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab', 'cd']);
+  answer('e', true);
+  await turn();
+  await turn();
+  assert.deepEqual(writes.map(String), ['ab', 'cd', 'e']);
+});
+
+test('of many connections the first are answered before the last are read', async () => {
+  const all = Array.from({ length: 300 }, () => setUp());
+  for (const { outbox } of all) {
+    outbox.answering();
+    outbox.push('a');
+    outbox.answered();
+  }
+  const isWritten = all.map(({ writes }) => writes.length === 1);
+  assert.equal(isWritten.indexOf(false), 256);
+  await all[0]?.turn();
+  assert.ok(all.every(({ writes }) => writes.length === 1));
+});
+
+test('news take with them whatever waits', async () => {
+  const { writes, outbox, turn, job } = setUp();
+  outbox.answering();
+  outbox.push('enqueued ', true);
+  outbox.answered();
+  outbox.push('acquired');
+  await job();
+  assert.deepEqual(writes.map(String), ['enqueued acquired']);
+  await turn();
+  await turn();
+  assert.equal(writes.length, 1);
+});
+
+test('whoever has nothing to answer writes nothing', async () => {
+  const { writes, outbox, turn } = setUp();
+  outbox.answering();
+  outbox.answered();
+  await turn();
+  assert.deepEqual(writes, []);
+});
+
+test('much is not gathered, but written at once', async () => {
+  const { writes, outbox, turn } = setUp(200_000);
+  outbox.push('x'.repeat(65_536));
+  assert.equal(writes.length, 0);
+  outbox.push('y');
+  assert.equal(writes.length, 1);
+  outbox.push('z');
+  await turn();
+  assert.deepEqual(
+    writes.map(({ length }) => length),
+    [65_537, 1],
+  );
+});
+
+test('text goes out as UTF-8', async () => {
+  const { writes, outbox, turn } = setUp();
+  outbox.push(toByteString('ascii grün 🐙 \ud800'));
+  await turn();
+  assert.equal(String(writes[0]), 'ascii grün 🐙 \ufffd');
+});
+
+test('up to the bound is kept for a peer that does not read; one byte more overflows, once', async () => {
+  const { outbox, turn, overflows, writes } = setUp(100, true);
+  outbox.push('x'.repeat(60));
+  await turn();
+  outbox.push('y'.repeat(40));
+  await turn();
+  assert.equal(overflows(), 0);
+  outbox.push('z');
+  outbox.push('z');
+  assert.equal(overflows(), 1);
+  await turn();
+  assert.deepEqual(writes.map(String), ['x'.repeat(60)]);
+});
+
+test('ending writes what has gathered first; later pushes and ends are ignored', async () => {
+  const { writes, outbox, turn, target } = setUp();
+  outbox.push('last words');
+  outbox.end();
+  outbox.push('ghost');
+  outbox.end();
+  await turn();
+  assert.deepEqual(writes.map(String), ['last words']);
+  assert.equal(target.writableEnded, true);
+});
+
+test('closing forgets what has gathered and leaves the stream alone', async () => {
+  const { writes, outbox, turn, target } = setUp();
+  outbox.push('never said');
+  outbox.close();
+  await turn();
+  assert.deepEqual(writes, []);
+  assert.equal(target.writableEnded, false);
+});
+
+test('replies up to the bound may wait to be read; one byte more is a lost connection', async (t) => {
+  const maxUnreadBytes = 100 * '{"action":"ping"}\n'.length;
+  const { connect, greet, server, clock } = await startLines(t, { limits: { maxUnreadBytes } });
+  const { client, session } = await greet({ abandonTimeoutMs: 5000 });
+  const witness = await connect();
+  await client.ask(lock(write('a')));
+  await witness.ask(lock(write('a')));
+  const pings = Array(100).fill({ action: 'ping' });
+  client.send(...pings);
+  assert.equal((await take(client, 100)).length, 100);
+  // 13 bytes more.
+  client.send(...pings.slice(1), { action: 'ping', ref: 12345 });
+  await client.ended();
+  await until(() => server.counts.connections === 1);
+  clock.advance(4999);
+  const { client: again } = await greet({ session });
+  assert.equal((await again.next()).state, 'acquired', 'it can be resumed');
+  again.send(...pings, ...pings);
+  await again.ended();
+  await until(() => server.counts.connections === 1);
+  clock.advance(4999);
+  assert.equal(server.counts.sessions, 2);
+  clock.advance(1);
+  assert.equal((await witness.next()).state, 'acquired');
+  assert.equal(server.counts.sessions, 1);
+});

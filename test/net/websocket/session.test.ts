@@ -1,0 +1,158 @@
+/** The session protocol on WebSocket, and pings that notice a peer that vanished. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { lock, read, write } from '../../support/line-client.ts';
+import { startServer, until } from '../../support/running-server.ts';
+
+/** A WebSocket client that waits for one message at a time. */
+async function open(t: TestContext, port: number, path: string) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  t.after(() => socket.terminate());
+  const messages: string[] = [];
+  let wake = (): void => {};
+  socket.on('message', (data) => {
+    messages.push(String(data));
+    wake();
+  });
+  const closed = once(socket, 'close').then(([code]) => Number(code));
+  await once(socket, 'open');
+  const next = async (): Promise<Record<string, unknown>> => {
+    for (;;) {
+      const message = messages.shift();
+      if (message !== undefined) return JSON.parse(message);
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  const ask = (message: object) => {
+    socket.send(JSON.stringify(message));
+    return next();
+  };
+  return { socket, closed, next, ask };
+}
+
+test('/v2 speaks the session protocol, one message per frame', async (t) => {
+  const { address } = await startServer(t);
+  const client = await open(t, address.port, '/v2');
+  const first = await client.ask({ ...lock(write('a')), ref: 1 });
+  assert.deepEqual(first, { action: 'lock', ref: 1, id: first.id, state: 'acquired' });
+  const second = await client.ask({ ...lock(read('a')), ref: 2 });
+  assert.equal(second.state, 'enqueued');
+  await client.ask({ action: 'release', id: first.id });
+  assert.deepEqual(await client.next(), { ...second, state: 'acquired' });
+  assert.equal((await client.ask({ action: 'lock' })).error !== undefined, true);
+  assert.deepEqual(await client.ask({ action: 'bye' }), { action: 'bye' });
+  assert.equal(await client.closed, 1000);
+});
+
+test('the query of /v2 chooses the defaults, and hello may choose again', async (t) => {
+  const { address } = await startServer(t);
+  const plain = await open(t, address.port, '/v2?namespace=shop&abandon-timeout-ms=7');
+  assert.equal((await plain.ask({ action: 'stats' })).namespace, 'shop');
+  const polite = await open(t, address.port, '/v2?namespace=shop&abandon-timeout-ms=7');
+  const hello = await polite.ask({ action: 'hello' });
+  assert.deepEqual([hello.namespace, hello.abandonTimeoutMs], ['shop', 7]);
+  const other = await open(t, address.port, '/v2?namespace=shop');
+  assert.equal((await other.ask({ action: 'hello', namespace: 'farm' })).namespace, 'farm');
+});
+
+test('a session that began on WebSocket is resumed on another, and the first is closed with 4000', async (t) => {
+  const { address } = await startServer(t);
+  const first = await open(t, address.port, '/v2');
+  const { session } = await first.ask({ action: 'hello' });
+  const held = await first.ask({ ...lock(write('a')), ref: 'x' });
+  const second = await open(t, address.port, '/v2');
+  const hello = await second.ask({ action: 'hello', session });
+  assert.deepEqual([hello.resumed, hello.locks], [true, 1]);
+  assert.deepEqual(await second.next(), held);
+  assert.match(JSON.stringify(await first.next()), /taken_over/);
+  assert.equal(await first.closed, 4000);
+  assert.equal((await second.ask({ action: 'release' })).state, 'released');
+});
+
+test('a client that breaks its heartbeat is closed with 4001', async (t) => {
+  const clock = new FakeClock();
+  const { address } = await startServer(t, { clock });
+  const client = await open(t, address.port, '/v2');
+  await client.ask({ action: 'hello', heartbeatMs: 50 });
+  clock.advance(50);
+  assert.match(JSON.stringify(await client.next()), /silent/);
+  assert.equal(await client.closed, 4001);
+});
+
+for (const path of ['/v1?namespace=shop', '/v2?namespace=shop']) {
+  test(`a peer on ${path} that answers pings stays, one that doesn't is cut`, async (t) => {
+    const clock = new FakeClock();
+    const server = await startServer(t, { clock, defaultAbandonTimeoutMs: 0 });
+    const alive = await open(t, server.address.port, path);
+    const pinged = once(alive.socket, 'ping');
+    await alive.ask(lock(write('a')));
+    clock.advance(15_000);
+    await pinged;
+    clock.advance(15_000);
+    assert.equal(server.counts.connections, 1);
+
+    const dead = await open(t, server.address.port, path);
+    await dead.ask(lock(write('b')));
+    dead.socket.pause();
+    const disconnected = dead.closed;
+    for (let i = 0; i < 3; i++) {
+      await alive.ask(path.startsWith('/v1') ? { action: 'release' } : { action: 'ping' });
+      if (path.startsWith('/v1')) await alive.ask(lock(write('a')));
+      clock.advance(15_000);
+    }
+    dead.socket.resume();
+    assert.equal(await disconnected, 1006);
+    await until(() => server.counts.connections === 1);
+    assert.equal(server.counts.acquired, 1);
+  });
+}
+
+test('neither direction is silent for 20 seconds, whether the client is busy or idle', async (t) => {
+  const clock = new FakeClock();
+  const server = await startServer(t, { clock, defaultAbandonTimeoutMs: 0 });
+  const client = await open(t, server.address.port, '/v2');
+  await client.ask({ action: 'ping' });
+  let pings = 0;
+  client.socket.on('ping', () => pings++);
+  for (let seconds = 0; seconds < 120; seconds += 20) {
+    const before = pings;
+    const pinged = once(client.socket, 'ping');
+    clock.advance(19_999);
+    await pinged;
+    // Its pong is on the way before this is: an idle client that answers pings stays.
+    await client.ask({ action: 'ping' });
+    assert.ok(pings > before);
+    clock.advance(1);
+  }
+  assert.equal(server.counts.connections, 1);
+});
+
+test('the interval of the pings can be chosen', async (t) => {
+  const clock = new FakeClock();
+  const { address } = await startServer(t, { clock, pingIntervalMs: 1000 });
+  const client = await open(t, address.port, '/v2');
+  await client.ask({ action: 'ping' });
+  for (let i = 0; i < 5; i++) {
+    const pinged = once(client.socket, 'ping');
+    clock.advance(1000);
+    await pinged;
+    await client.ask({ action: 'ping' });
+  }
+});
+
+test('a client on /v2 that says nothing is told too_slow and closed; one that speaks stays', async (t) => {
+  const clock = new FakeClock();
+  const { address } = await startServer(t, { clock });
+  const silent = await open(t, address.port, '/v2');
+  const other = await open(t, address.port, '/v2');
+  await other.ask({ action: 'ping' });
+  clock.advance(10_000);
+  assert.match(JSON.stringify(await silent.next()), /too_slow/);
+  assert.equal(await silent.closed, 3000);
+  await other.ask({ action: 'ping' });
+});
