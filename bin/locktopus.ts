@@ -6,7 +6,7 @@ import { inheritedFds } from '../src/cli/activation.ts';
 import { hasTerminal } from '../src/cli/controlling-terminal.ts';
 import { crash } from '../src/cli/crash.ts';
 import { LogSink } from '../src/cli/log-sink.ts';
-import { run } from '../src/cli/run.ts';
+import { run } from '../src/cli/serve.ts';
 
 // Before anything else can go wrong.
 process.on('uncaughtException', crash);

@@ -1,7 +1,7 @@
 /** Floods of events make one line of the log in ten seconds, which says how many there were. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SELDOM_MS, seldom } from '../../src/cli/seldom.ts';
+import { SELDOM_MS, seldom } from '../../src/cli/rate-limit.ts';
 
 test('the first is told at once, the next after ten seconds, with how many there were between', () => {
   const told: string[] = [];

@@ -7,7 +7,7 @@ import type { ClientObserver } from '../server-options.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';
-import { seldom } from './seldom.ts';
+import { seldom } from './rate-limit.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
   drainLine,
