@@ -7,10 +7,10 @@ export type { Clock, Timer } from './runtime/clock.ts';
 export { DEFAULT_LIMITS, type Limits } from './runtime/limits.ts';
 export { type Drained, Server, type ServerCounts } from './server.ts';
 export type {
+  AuthObserver,
   ClientKind,
   ClientObserver,
   ServerOptions,
-  StrangerObserver,
 } from './server-options.ts';
 export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/lock-record.ts';
 export type { LockObserver, ReleaseCause } from './session/session-host.ts';

@@ -24,7 +24,7 @@ export interface ClientObserver {
 }
 
 /** Hears of those who were not let in, for logs. It may be often. */
-export interface StrangerObserver {
+export interface AuthObserver {
   /** Somebody showed a token that is not known. */
   wrongToken(client: string): void;
   /** The handshake of TLS failed for what a client said, whose address may be gone already. */
@@ -57,7 +57,7 @@ export interface ServerOptions {
   /** Whoever shows one of these may touch the locks of others; without any, who is local may. */
   readonly adminTokens?: readonly string[];
   readonly adminObserver?: AdminObserver | undefined;
-  readonly strangerObserver?: StrangerObserver | undefined;
+  readonly authObserver?: AuthObserver | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
   /** Hears when somebody is turned away: there are as many connections as may be. It may be often. */

@@ -6,16 +6,16 @@ import type { Buffer } from 'node:buffer';
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
-import { HttpGuests, type HttpHost } from './net/http/http-server.ts';
-import type { Figures } from './net/http/metrics.ts';
-import { visitorRules } from './net/http/origin-policy.ts';
+import { type HttpHost, HttpServer } from './net/http/http-server.ts';
+import type { MetricsSnapshot } from './net/http/metrics.ts';
+import { originPolicy } from './net/http/origin-policy.ts';
 import { LineConnection } from './net/lines/line-connection.ts';
-import { Entrance, MAX_TURNED_AWAY } from './net/listen/acceptor.ts';
+import { Acceptor, MAX_TURNED_AWAY } from './net/listen/acceptor.ts';
 import type { TlsFiles } from './net/listen/listener.ts';
-import { Doors } from './net/listen/listeners.ts';
+import { Listeners } from './net/listen/listeners.ts';
 import { CLOSE_TIMEOUT_MS } from './net/stream/output-buffer.ts';
-import { Access, type Stranger, type Tokens } from './protocol/auth.ts';
-import type { ConversationHost } from './protocol/conversation-host.ts';
+import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
+import type { ProtocolHost } from './protocol/conversation-host.ts';
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
 import { IdCounter } from './runtime/id-counter.ts';
 import { usualLimits } from './runtime/limits.ts';
@@ -32,7 +32,7 @@ import {
 import { Counters } from './session/counters.ts';
 import { Drain } from './session/drain.ts';
 import { Namespaces } from './session/namespace.ts';
-import { censusOf, holdersIn } from './session/statistics.ts';
+import { countHolders, statisticsOf } from './session/statistics.ts';
 
 /** What `Server.counts` tells, over all namespaces. */
 export interface ServerCounts {
@@ -51,7 +51,7 @@ export interface Drained {
 
 /** A connection that must be told when the server drains or stops. */
 interface Stoppable {
-  drain(): void;
+  serverDraining(): void;
   shutDown(): void;
 }
 
@@ -62,10 +62,10 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #namespaces: Namespaces;
   readonly #clock: Clock;
-  readonly #doors: Doors;
-  readonly #http: HttpGuests;
-  readonly #host: ConversationHost;
-  readonly #entrance: Entrance;
+  readonly #listeners: Listeners;
+  readonly #http: HttpServer;
+  readonly #host: ProtocolHost;
+  readonly #acceptor: Acceptor;
   /** What is spoken on which socket, once it is known. */
   readonly #conversations = new Map<Socket, Stoppable>();
   /** Clients there are, and have ever been, by what they speak; and all connections so far. */
@@ -99,25 +99,26 @@ export class Server {
         options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
         limits.maxAbandonTimeoutMs,
       ),
-      access: new Access({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
+      auth: new Auth({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
       adminObserver: options.adminObserver,
-      turnedAway: (stranger, client) => this.#turnedAway(stranger, client),
+      turnedAway: (failure, client) => this.#turnedAway(failure, client),
     };
     const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
       stallObserver?.(report),
     );
-    this.#doors = this.#makeDoors();
-    this.#http = new HttpGuests(this.#httpHost());
-    this.#entrance = new Entrance({
-      access: this.#host.access,
+    this.#listeners = this.#makeListeners();
+    this.#http = new HttpServer(this.#httpHost());
+    this.#acceptor = new Acceptor({
+      auth: this.#host.auth,
       clock: this.#clock,
       limits: this.#host.limits,
       counters: this.#host.counters,
       full: () => options.fullObserver?.(),
-      acceptLines: (socket, head, patience) => this.#acceptLines(socket, head, patience),
+      acceptLines: (socket, head, firstMessageTimer) =>
+        this.#acceptLines(socket, head, firstMessageTimer),
       acceptHttp: (socket, head) => this.#http.accept(socket, head),
-      refuseHttp: (socket, head, refusal) => this.#http.turnAway(socket, head, refusal),
+      rejectHttp: (socket, head, error) => this.#http.turnAway(socket, head, error),
     });
   }
 
@@ -129,44 +130,44 @@ export class Server {
    */
   async listen(): Promise<void> {
     if (cluster.isWorker) throw clusterWorkerError();
-    await this.#doors.open();
+    await this.#listeners.open();
     this.#meterStalls();
   }
 
   /** Where the server listens by TCP. */
   get address(): AddressInfo {
-    return this.#doors.address;
+    return this.#listeners.address;
   }
 
   /** All places that the server listens on, in words. */
-  get places(): readonly string[] {
-    return this.#doors.places;
+  get addresses(): readonly string[] {
+    return this.#listeners.addresses;
   }
 
   /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
   setTls(files: TlsFiles): void {
-    this.#doors.setTls(files);
+    this.#listeners.setTls(files);
   }
 
   /** Those of them that others than this machine may reach. */
-  get exposedPlaces(): readonly string[] {
-    return this.#doors.exposedPlaces;
+  get exposedAddresses(): readonly string[] {
+    return this.#listeners.exposedAddresses;
   }
 
   /** Other tokens from now on; who is connected stays. Throws a RangeError when one can't be. */
   setTokens(tokens: Tokens): void {
-    this.#host.access.replace(tokens);
+    this.#host.auth.replace(tokens);
   }
 
   get counts(): ServerCounts {
-    const { namespaces, sessions, locks } = censusOf(this.#namespaces);
-    const connections = this.#entrance.count;
+    const { namespaces, sessions, locks } = statisticsOf(this.#namespaces);
+    const connections = this.#acceptor.count;
     return { connections, namespaces, sessions: sessions.open + sessions.lost, ...locks };
   }
 
   /** The sessions that hold locks; lost ones count as others do. */
   get holders(): number {
-    return holdersIn(this.#namespaces);
+    return countHolders(this.#namespaces);
   }
 
   /**
@@ -177,13 +178,13 @@ export class Server {
     this.#isClosing = true;
     clearInterval(this.#stallTicker);
     const closed = [
-      this.#doors.close(),
+      this.#listeners.close(),
       // Node counts a socket as closed before those who listen to it have heard.
-      ...[...this.#entrance.sockets()].map(
+      ...[...this.#acceptor.sockets()].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       ),
     ];
-    for (const socket of this.#entrance.sockets()) {
+    for (const socket of this.#acceptor.sockets()) {
       const conversation = this.#conversations.get(socket);
       // HTTP requests are answered at once: such a socket is idle, or has only half a request.
       if (conversation === undefined) socket.destroy();
@@ -191,7 +192,7 @@ export class Server {
     }
     this.#namespaces.endAll();
     const timer = this.#clock.setTimer(CLOSE_TIMEOUT_MS, () => {
-      for (const socket of this.#entrance.sockets()) socket.destroy();
+      for (const socket of this.#acceptor.sockets()) socket.destroy();
     });
     await Promise.all(closed);
     timer.cancel();
@@ -217,7 +218,7 @@ export class Server {
   }
 
   #untilNothingIsHeld(timeoutMs: number): Promise<void> {
-    for (const conversation of this.#conversations.values()) conversation.drain();
+    for (const conversation of this.#conversations.values()) conversation.serverDraining();
     this.#host.drain.begin(this.#namespaces);
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(timeoutMs, resolve);
@@ -236,7 +237,7 @@ export class Server {
     this.#stallTicker = setInterval(tick, TICK_MS).unref();
   }
 
-  #makeDoors(): Doors {
+  #makeListeners(): Listeners {
     const { host = DEFAULT_HOST, port = DEFAULT_PORT, tcp = true, tls, socket } = this.#options;
     const { firstMessageMs, maxConnections } = this.#host.limits;
     const options = {
@@ -245,42 +246,42 @@ export class Server {
       maxConnections: maxConnections + MAX_TURNED_AWAY,
       setTimer: this.#clock.setTimer.bind(this.#clock),
     };
-    return new Doors(options, {
+    return new Listeners(options, {
       arrived: () => this.#clock.arrived?.(),
       handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
-      welcome: (guest) => this.#welcome(guest),
+      accept: (guest) => this.#accept(guest),
       full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
       pathLost: (path, error) => this.#options.pathObserver?.(path, error),
     });
   }
 
-  #welcome(socket: Socket): void {
+  #accept(socket: Socket): void {
     this.#accepted++;
     if (this.#isClosing) socket.destroy();
-    else this.#entrance.welcome(socket);
+    else this.#acceptor.accept(socket);
   }
 
-  #turnedAway(stranger: Stranger, client: string): void {
-    this.#host.counters.strangers[stranger]++;
-    if (stranger === 'wrong_token') this.#options.strangerObserver?.wrongToken(client);
+  #turnedAway(failure: AuthFailure, client: string): void {
+    this.#host.counters.authFailures[failure]++;
+    if (failure === 'wrong_token') this.#options.authObserver?.wrongToken(client);
   }
 
   #handshakeFailed(why: string | undefined, client: string | undefined): void {
-    this.#host.counters.strangers.no_handshake++;
-    if (why !== undefined) this.#options.strangerObserver?.handshakeFailed(why, client);
+    this.#host.counters.authFailures.no_handshake++;
+    if (why !== undefined) this.#options.authObserver?.handshakeFailed(why, client);
   }
 
-  #acceptLines(socket: Socket, head: Buffer, patience: Timer): LineConnection {
-    const client = this.#doors.clientName(socket);
+  #acceptLines(socket: Socket, head: Buffer, firstMessageTimer: Timer): LineConnection {
+    const client = this.#listeners.clientName(socket);
     this.#announce(client, socket, 'lines');
     const connection = new LineConnection(
       socket,
       head,
       this.#host,
       client,
-      this.#doors.locality(socket),
-      patience,
+      this.#listeners.locality(socket),
+      firstMessageTimer,
     );
     this.#converse(socket, connection);
     return connection;
@@ -301,15 +302,15 @@ export class Server {
     socket.on('close', () => clientObserver.disconnected(client));
   }
 
-  #figures(): Figures {
+  #metrics(): MetricsSnapshot {
     const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
     const { lines, websocket } = this.#open;
     return {
       counters: this.#host.counters,
-      connections: { lines, websocket, other: this.#entrance.count - lines - websocket },
+      connections: { lines, websocket, other: this.#acceptor.count - lines - websocket },
       connectionsTotal: this.#accepted,
       clientsTotal: this.#opened,
-      census: censusOf(this.#namespaces),
+      statistics: statisticsOf(this.#namespaces),
       isDraining: this.#host.drain.isOn,
       uptimeMs: performance.now() - this.#startMs,
       stalls: this.#stalls,
@@ -320,12 +321,15 @@ export class Server {
   #httpHost(): HttpHost {
     return {
       ...this.#host,
-      visitors: visitorRules(this.#options.allowedOrigins ?? [], this.#options.allowedHosts ?? []),
+      originPolicy: originPolicy(
+        this.#options.allowedOrigins ?? [],
+        this.#options.allowedHosts ?? [],
+      ),
       pingIntervalMs: this.#options.pingIntervalMs ?? DEFAULT_PING_INTERVAL_MS,
-      figures: () => this.#figures(),
-      isLoopback: (socket) => this.#doors.isLoopback(socket),
-      clientName: (socket) => this.#doors.clientName(socket),
-      locality: (socket) => this.#doors.locality(socket),
+      metrics: () => this.#metrics(),
+      isLoopback: (socket) => this.#listeners.isLoopback(socket),
+      clientName: (socket) => this.#listeners.clientName(socket),
+      locality: (socket) => this.#listeners.locality(socket),
       opened: (channel, socket) => {
         this.#announce(channel.client, socket, 'websocket');
         this.#converse(socket, channel);

@@ -4,7 +4,7 @@
  * as there is room again.
  */
 import type { Writable } from 'node:stream';
-import { counted } from '../runtime/text.ts';
+import { plural } from '../runtime/text.ts';
 
 /** Bytes that may wait for the reader. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
@@ -24,8 +24,7 @@ export class LogSink {
       this.#dropped++;
       return;
     }
-    const note =
-      this.#dropped === 0 ? '' : `dropped ${counted(this.#dropped, 'line')} of the log\n`;
+    const note = this.#dropped === 0 ? '' : `dropped ${plural(this.#dropped, 'line')} of the log\n`;
     this.#dropped = 0;
     this.#target.write(note + text);
   }

@@ -4,7 +4,7 @@
  */
 
 /** Milliseconds between two that are passed on. */
-export const SELDOM_MS = 10_000;
+export const INTERVAL_MS = 10_000;
 
 /**
  * Passes on one call in ten seconds at most, the first one at once.
@@ -12,7 +12,7 @@ export const SELDOM_MS = 10_000;
  * @param callback is told how many were kept back since the last one
  * @param now milliseconds since an arbitrary origin
  */
-export function seldom<T extends unknown[]>(
+export function rateLimit<T extends unknown[]>(
   callback: (untold: number, ...values: T) => void,
   now: () => number = () => performance.now(),
 ): (...values: T) => void {
@@ -20,7 +20,7 @@ export function seldom<T extends unknown[]>(
   let untold = 0;
   return (...values) => {
     const nowMs = now();
-    if (nowMs - lastMs < SELDOM_MS) {
+    if (nowMs - lastMs < INTERVAL_MS) {
       untold++;
       return;
     }

@@ -1,13 +1,13 @@
 /** The program: reads what it was asked, serves, logs, and stops on a signal. */
 
 import { roomForLocks } from '../runtime/limits.ts';
-import { counted } from '../runtime/text.ts';
+import { plural } from '../runtime/text.ts';
 import { type Drained, Server } from '../server.ts';
 import type { ClientObserver } from '../server-options.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, openFilesLimit } from './open-files.ts';
-import { seldom } from './rate-limit.ts';
+import { rateLimit } from './rate-limit.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
   drainLine,
@@ -104,14 +104,14 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   const server = new Server({
     ...settings.server,
     limits: { ...limits, maxConnections },
-    fullObserver: seldom(() => log(fullLine(maxConnections))),
+    fullObserver: rateLimit(() => log(fullLine(maxConnections))),
     tls,
     fds,
-    stuckObserver: seldom((_untold, error) => log(stuckLine(error))),
+    stuckObserver: rateLimit((_untold, error) => log(stuckLine(error))),
     pathObserver: (path, error) => log(lostPathLine(path, error)),
-    strangerObserver: {
-      wrongToken: seldom((untold, client) => log(wrongTokenLine(client, untold))),
-      handshakeFailed: seldom((untold, why, client) => log(handshakeLine(why, client, untold))),
+    authObserver: {
+      wrongToken: rateLimit((untold, client) => log(wrongTokenLine(client, untold))),
+      handshakeFailed: rateLimit((untold, why, client) => log(handshakeLine(why, client, untold))),
     },
     tokens: tokens.client,
     adminTokens: tokens.admin,
@@ -128,7 +128,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     terminal.err(`locktopus: ${listenFailure(failure, { ...settings.server, fds })}\n`);
     return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
   }
-  log(startLine(server.places, settings));
+  log(startLine(server.addresses, settings));
   for (const note of settings.notes) log(note);
   if (maxConnections < limits.maxConnections) {
     log(openFilesWarning(maxConnections, limits.maxConnections));
@@ -138,7 +138,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   }
   for (const warning of secrets.warnings) log(warning);
   const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;
-  if (!isGuarded) for (const place of server.exposedPlaces) log(exposureWarning(place));
+  if (!isGuarded) for (const place of server.exposedAddresses) log(exposureWarning(place));
   const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
   return {
     reload: reloadOf(server, settings, log, terminal.hasTerminal),
@@ -208,7 +208,7 @@ function reloadTokens(server: Server, { tokens }: Settings, log: (text: string) 
   server.setTokens(read.tokens);
   for (const warning of read.warnings) log(warning);
   const { client, admin } = read.tokens;
-  log(`read ${counted(client.length, 'token')} and ${counted(admin.length, 'admin token')}`);
+  log(`read ${plural(client.length, 'token')} and ${plural(admin.length, 'admin token')}`);
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {

@@ -3,7 +3,7 @@
 import { addressName } from '../net/listen/listener.ts';
 import type { Eviction } from '../protocol/eviction.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
-import { counted } from '../runtime/text.ts';
+import { plural } from '../runtime/text.ts';
 import type { ServerCounts } from '../server.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
 import type { SessionLock } from '../session/lock-record.ts';
@@ -79,7 +79,7 @@ export const HANG_UP_LINE =
 export function evictionLine({ session, lock, locks }: Eviction, by: string): string {
   if (lock !== undefined) return `${by} evicts ${lockName(lock)}`;
   const namespace = JSON.stringify(session.namespace.name);
-  return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${counted(locks, 'lock')}`;
+  return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${plural(locks, 'lock')}`;
 }
 
 /** Whether the server was started where it must not run, in a worker of node:cluster. */
@@ -142,7 +142,7 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
 
 /** The system lets the process have fewer connections than were asked for. */
 export function openFilesWarning(maxConnections: number, wanted: number): string {
-  return `room for ${counted(maxConnections, 'connection')}, not for the ${wanted} of --max-connections: the limit of open files has none for more; raise it (ulimit -n) if you need them`;
+  return `room for ${plural(maxConnections, 'connection')}, not for the ${wanted} of --max-connections: the limit of open files has none for more; raise it (ulimit -n) if you need them`;
 }
 
 /** The engine may run out of memory before clients are told that the server is full. */
@@ -192,10 +192,10 @@ export function handshakeLine(why: string, client: string | undefined, untold: n
 export function statsLine(counts: ServerCounts): string {
   const { connections, namespaces, sessions, acquired, enqueued } = counts;
   return [
-    counted(connections, 'connection'),
-    counted(namespaces, 'namespace'),
-    counted(sessions, 'session'),
-    `${counted(acquired, 'lock')} held`,
+    plural(connections, 'connection'),
+    plural(namespaces, 'namespace'),
+    plural(sessions, 'session'),
+    `${plural(acquired, 'lock')} held`,
     `${enqueued} waiting`,
   ].join(', ');
 }
@@ -203,14 +203,14 @@ export function statsLine(counts: ServerCounts): string {
 /** How far a drain is. */
 export function drainLine(holders: number, { acquired }: ServerCounts): string {
   const verb = holders === 1 ? 'holds' : 'hold';
-  return `draining: ${counted(holders, 'session')} ${verb} ${counted(acquired, 'lock')}`;
+  return `draining: ${plural(holders, 'session')} ${verb} ${plural(acquired, 'lock')}`;
 }
 
 /** How a drain, or a stop, has ended. */
 export function stoppedLine(cutOff: number): string {
   if (cutOff === 0) return 'stopped';
   const verb = cutOff === 1 ? 'was' : 'were';
-  return `stopped; ${counted(cutOff, 'session')} that held locks ${verb} cut off`;
+  return `stopped; ${plural(cutOff, 'session')} that held locks ${verb} cut off`;
 }
 
 export function stallLine({ stallMs, untold }: StallReport): string {
@@ -218,7 +218,7 @@ export function stallLine({ stallMs, untold }: StallReport): string {
 }
 
 function andMore(untold: number): string {
-  return untold === 0 ? '' : `, and ${counted(untold, 'more time')} since the last such line`;
+  return untold === 0 ? '' : `, and ${plural(untold, 'more time')} since the last such line`;
 }
 
 /** A lock in a log line: who, where and what. */

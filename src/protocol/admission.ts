@@ -5,62 +5,62 @@
  */
 import type { Ref } from '../session/lock-record.ts';
 import {
+  isAdmitted,
   type Locality,
-  MAX_STRANGER_BYTES,
-  mayEnter,
-  type Standing,
+  MAX_UNAUTHENTICATED_BYTES,
+  type Role,
   unauthorized,
   WRONG_TOKEN_DELAY_MS,
 } from './auth.ts';
 import type { Channel } from './channel.ts';
-import type { ConversationHost } from './conversation-host.ts';
-import { DRAINING, HELLO_REFUSED, noMoreSessions, Refusal } from './errors.ts';
+import type { ProtocolHost } from './conversation-host.ts';
+import { DRAINING, HELLO_REFUSED, noMoreSessions, RequestError } from './errors.ts';
 import type { Request } from './requests.ts';
 
 /** Why a first request is not carried out. */
-export interface NoEntry {
-  readonly refusal: Refusal;
+export interface Rejection {
+  readonly error: RequestError;
   /** A stranger gets no second try: the connection ends with the answer. */
   readonly isFinal: boolean;
   /** Milliseconds until the answer is given, in which nothing else is looked at. */
   readonly delayMs: number;
 }
 
-export class Entry {
-  readonly #host: ConversationHost;
+export class Admission {
+  readonly #host: ProtocolHost;
   readonly #client: string;
   readonly #locality: Locality;
-  #standing: Standing;
+  #role: Role;
   /** The last `hello` was refused, and none has been accepted since. */
   #isHelloRefused = false;
 
   /** @param standing what the client may do by a token that it has shown before, if it has */
-  constructor(host: ConversationHost, channel: Channel, standing: Standing | undefined) {
+  constructor(host: ProtocolHost, channel: Channel, role: Role | undefined) {
     this.#host = host;
     this.#client = channel.client;
     this.#locality = channel.locality;
-    this.#standing = standing ?? host.access.judge(undefined, channel.locality);
+    this.#role = role ?? host.auth.authenticate(undefined, channel.locality);
   }
 
-  get mayEnter(): boolean {
-    return mayEnter(this.#standing);
+  get isAdmitted(): boolean {
+    return isAdmitted(this.#role);
   }
 
   get isAdmin(): boolean {
-    return this.#standing === 'admin';
+    return this.#role === 'admin';
   }
 
   /** Bytes that the next message may have: few, until a token is shown where one is wanted. */
   get maxMessageBytes(): number {
     const { maxMessageBytes } = this.#host.limits;
-    return this.mayEnter ? maxMessageBytes : Math.min(maxMessageBytes, MAX_STRANGER_BYTES);
+    return this.isAdmitted ? maxMessageBytes : Math.min(maxMessageBytes, MAX_UNAUTHENTICATED_BYTES);
   }
 
   /** The refusal of a line that is longer than that. */
-  tooLong(): Refusal {
-    const until = this.mayEnter ? '' : ' until a token is shown';
+  tooLong(): RequestError {
+    const until = this.isAdmitted ? '' : ' until a token is shown';
     const message = `a line may have at most ${this.maxMessageBytes} bytes${until}; closing the connection`;
-    return new Refusal('message_too_long', message);
+    return new RequestError('message_too_long', message);
   }
 
   /**
@@ -72,35 +72,35 @@ export class Entry {
   }
 
   /** What stands against `request`, which would be the first of a session. */
-  judge(request: Request): NoEntry | undefined {
+  check(request: Request): Rejection | undefined {
     const { action } = request;
     const token = action === 'hello' ? request.token : undefined;
-    const stranger = this.judgeStranger(token);
-    if (stranger !== undefined) return stranger;
+    const failure = this.checkToken(token);
+    if (failure !== undefined) return failure;
     if (this.#isHelloRefused && action !== 'hello' && action !== 'bye') {
-      return { refusal: HELLO_REFUSED, isFinal: false, delayMs: 0 };
+      return { error: HELLO_REFUSED, isFinal: false, delayMs: 0 };
     }
-    return this.#judgeRoom(request);
+    return this.#checkCapacity(request);
   }
 
   /** What stands against a client that now shows `token`, or nothing more, whatever it asks for. */
-  judgeStranger(token: string | undefined): NoEntry | undefined {
-    if (token !== undefined) this.#standing = this.#host.access.judge(token, this.#locality);
-    const standing = this.#standing;
-    if (mayEnter(standing)) return undefined;
+  checkToken(token: string | undefined): Rejection | undefined {
+    if (token !== undefined) this.#role = this.#host.auth.authenticate(token, this.#locality);
+    const role = this.#role;
+    if (isAdmitted(role)) return undefined;
     // Now, not with the answer: who guesses need not wait for that.
-    this.#host.turnedAway(standing, this.#client);
-    const delayMs = standing === 'wrong_token' ? WRONG_TOKEN_DELAY_MS : 0;
-    return { refusal: unauthorized(standing), isFinal: true, delayMs };
+    this.#host.turnedAway(role, this.#client);
+    const delayMs = role === 'wrong_token' ? WRONG_TOKEN_DELAY_MS : 0;
+    return { error: unauthorized(role), isFinal: true, delayMs };
   }
 
-  #judgeRoom(request: Request): NoEntry | undefined {
+  #checkCapacity(request: Request): Rejection | undefined {
     if (!needsNewSession(request)) return undefined;
     const { namespaces, limits, drain } = this.#host;
-    if (drain.isOn) return { refusal: DRAINING, isFinal: false, delayMs: 0 };
+    if (drain.isOn) return { error: DRAINING, isFinal: false, delayMs: 0 };
     const code = namespaces.refuseSession(limits);
     if (code === undefined) return undefined;
-    return { refusal: noMoreSessions(code, limits), isFinal: false, delayMs: 0 };
+    return { error: noMoreSessions(code, limits), isFinal: false, delayMs: 0 };
   }
 }
 

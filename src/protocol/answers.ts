@@ -5,7 +5,7 @@
 import type { Counters } from '../session/counters.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Channel } from './channel.ts';
-import type { Refusal } from './errors.ts';
+import type { RequestError } from './errors.ts';
 import { errorReply, lockErrorReply, plainReply, type ReplyState, stateReply } from './replies.ts';
 import type { Action } from './requests.ts';
 
@@ -37,19 +37,19 @@ export class Answers {
   }
 
   /** @param details more fields for the error, after its code and message */
-  refuse(
+  error(
     action: Action | undefined,
     ref: Ref | undefined,
-    refusal: Refusal,
+    error: RequestError,
     details?: object,
   ): void {
-    this.#counters.refused(refusal.code);
-    this.#channel.send(errorReply(action, ref, refusal, details));
+    this.#counters.countError(error.code);
+    this.#channel.send(errorReply(action, ref, error, details));
   }
 
   /** `lock`, which was waiting, has come to an end by an error. */
-  refuseLock(lock: SessionLock, refusal: Refusal): void {
-    this.#counters.refused(refusal.code);
-    this.#channel.send(lockErrorReply(lock.context.terms.ref, lock.id, refusal));
+  lockError(lock: SessionLock, error: RequestError): void {
+    this.#counters.countError(error.code);
+    this.#channel.send(lockErrorReply(lock.context.terms.ref, lock.id, error));
   }
 }

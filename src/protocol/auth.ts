@@ -13,10 +13,10 @@
  */
 import type { Buffer } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 
 /** What a visitor may do: enter and be a client, be an administrator too, or nothing. */
-export type Standing = 'client' | 'admin' | Stranger;
+export type Role = 'client' | 'admin' | AuthFailure;
 
 /**
  * Where a client is, as far as one can see: it came by a Unix socket, from a loopback address, or from
@@ -25,7 +25,7 @@ export type Standing = 'client' | 'admin' | Stranger;
 export type Locality = 'unix' | 'loopback' | 'remote';
 
 /** Why somebody may not enter. */
-export type Stranger = 'no_token' | 'wrong_token';
+export type AuthFailure = 'no_token' | 'wrong_token';
 
 /** Whoever shows one of these may enter; an admin token is a client token, too. */
 export interface Tokens {
@@ -46,7 +46,7 @@ export const WRONG_TOKEN_DELAY_MS = 1000;
  * spells everything by escapes, as with the head of an HTTP request; and little enough that strangers
  * who never end theirs cost next to nothing.
  */
-export const MAX_STRANGER_BYTES = 16 * 1024;
+export const MAX_UNAUTHENTICATED_BYTES = 16 * 1024;
 
 /** What is wrong with a token that is to be accepted, as the end of a sentence. Never the token. */
 export function tokenFault(token: string): string | undefined {
@@ -59,20 +59,20 @@ export function tokenFault(token: string): string | undefined {
   return `must have ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH} characters, not ${token.length}`;
 }
 
-export function mayEnter(standing: Standing): standing is Exclude<Standing, Stranger> {
-  return standing === 'client' || standing === 'admin';
+export function isAdmitted(role: Role): role is Exclude<Role, AuthFailure> {
+  return role === 'client' || role === 'admin';
 }
 
 /** What a stranger is told in the session protocol. */
-export function unauthorized(standing: Stranger): Refusal {
-  const what = standing === 'no_token' ? 'this server wants a token' : 'this token is not known';
-  return new Refusal(
+export function unauthorized(role: AuthFailure): RequestError {
+  const what = role === 'no_token' ? 'this server wants a token' : 'this token is not known';
+  return new RequestError(
     'unauthorized',
     `${what}: begin with {"action":"hello","token":"..."}; closing the connection`,
   );
 }
 
-export class Access {
+export class Auth {
   #client: readonly Buffer[];
   #admin: readonly Buffer[];
 
@@ -97,7 +97,7 @@ export class Access {
    * @param token what the visitor showed, if anything
    * @param locality where it comes from
    */
-  judge(token: string | undefined, locality: Locality): Standing {
+  authenticate(token: string | undefined, locality: Locality): Role {
     const asLocal = this.#trusts(locality) ? 'admin' : 'client';
     if (token === undefined) return this.needsToken ? 'no_token' : asLocal;
     if (!this.needsToken && this.#admin.length === 0) return asLocal;

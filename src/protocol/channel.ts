@@ -1,6 +1,6 @@
 /** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
 import type { Locality } from './auth.ts';
-import type { Refusal } from './errors.ts';
+import type { RequestError } from './errors.ts';
 
 /** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
 export type EndReason =
@@ -40,7 +40,7 @@ export interface Channel {
    * What was just asked for was costly: everybody else gets a turn before the next message of this
    * client is received.
    */
-  rest(): void;
+  yieldTurn(): void;
   /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
   end(reason: EndReason): void;
 }
@@ -57,13 +57,13 @@ export interface Conversation {
   /** One message from the client, in order of arrival. */
   receive(text: string): void;
   /** A message whose bytes were no text; it has been dropped. */
-  receiveGarbage(refusal: Refusal): void;
+  receiveGarbage(error: RequestError): void;
   /** The peer has read what was waiting for it. */
-  drained(): void;
+  onWritable(): void;
   /** The connection has ended, with or without a goodbye. Called again, it does nothing. */
   lost(): void;
   /** The server drains: say so, once, and go on. */
-  drain(): void;
+  serverDraining(): void;
   /** The server stops: say so, and end. */
   shutDown(): void;
 }

@@ -4,17 +4,17 @@
  */
 import type { LockRecord } from '../session/lock-record.ts';
 import type { Wait } from '../table/waits.ts';
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 import { shorten } from './fields.ts';
 import { firstOf } from './lock-fields.ts';
 
-export function deadlockRefusal(cycle: readonly Wait<LockRecord>[]): Refusal {
+export function deadlockError(cycle: readonly Wait<LockRecord>[]): RequestError {
   const { listed } = firstOf(cycle);
   const names = listed.map(({ waiter }) => nameOf(waiter.context));
   const more = cycle.length - listed.length;
   const back = more > 0 ? `${more} more, the last of which waits for ${names[0]}` : names[0];
   const way = [...names, back].join(' waits for ');
-  return new Refusal('deadlock', `${way}: release what one of them holds, then ask again`);
+  return new RequestError('deadlock', `${way}: release what one of them holds, then ask again`);
 }
 
 /**

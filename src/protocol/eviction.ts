@@ -7,8 +7,8 @@ import type { Namespace } from '../session/namespace.ts';
 import type { Session } from '../session/session.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import type { ConversationHost } from './conversation-host.ts';
-import { Refusal } from './errors.ts';
+import type { ProtocolHost } from './conversation-host.ts';
+import { RequestError } from './errors.ts';
 import type { EvictRequest } from './requests.ts';
 
 export interface Eviction {
@@ -30,17 +30,17 @@ export function answerEvict(
   request: EvictRequest,
   namespace: Namespace,
   isAdmin: boolean,
-  { access, adminObserver }: ConversationHost,
+  { auth, adminObserver }: ProtocolHost,
   channel: Channel,
   answers: Answers,
 ): void {
   // Whatever it is about is looked for among all there is.
-  channel.rest();
+  channel.yieldTurn();
   const eviction = isAdmin
     ? findEviction(request, namespace)
-    : new Refusal('forbidden', access.forbiddenMessage);
-  if (eviction instanceof Refusal) {
-    answers.refuse('evict', request.ref, eviction);
+    : new RequestError('forbidden', auth.forbiddenMessage);
+  if (eviction instanceof RequestError) {
+    answers.error('evict', request.ref, eviction);
     return;
   }
   // The answer comes first: what this lets through may be a lock of this session.
@@ -50,16 +50,16 @@ export function answerEvict(
 }
 
 /** What `request` is about, if there is such a thing in that namespace. Changes nothing. */
-function findEviction(request: EvictRequest, namespace: Namespace): Eviction | Refusal {
+function findEviction(request: EvictRequest, namespace: Namespace): Eviction | RequestError {
   const { id, sessionId } = request;
   if (id !== undefined) {
     const lock = namespace.lockById(id);
     if (lock !== undefined) return { session: lock.context.session, lock, locks: 1 };
-    return new Refusal('no_such_lock', `this namespace has no lock ${id}`);
+    return new RequestError('no_such_lock', `this namespace has no lock ${id}`);
   }
   const session = sessionId === undefined ? undefined : namespace.sessionById(sessionId);
   if (session !== undefined) return { session, lock: undefined, locks: session.locks.size };
-  return new Refusal('no_such_session', `this namespace has no session ${sessionId}`);
+  return new RequestError('no_such_session', `this namespace has no session ${sessionId}`);
 }
 
 /** The answer, as fields to be put after its action and ref. */

@@ -45,7 +45,7 @@ const CLOSING_BRACKET = 0x5d;
 const CLOSING_BRACE = 0x7d;
 
 /** @returns undefined for everything that is not one of the usual requests */
-export function readUsual(text: string, limits: Limits): LockRequest | ReleaseRequest | undefined {
+export function fastDecode(text: string, limits: Limits): LockRequest | ReleaseRequest | undefined {
   if (text.startsWith(LOCK)) return new Reader(text, LOCK.length, limits).lock();
   if (text.startsWith(RELEASE)) return new Reader(text, RELEASE.length, limits).release();
   return undefined;

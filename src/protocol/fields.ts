@@ -1,5 +1,5 @@
 /** Looking at parsed JSON from outside: objects, and fields that nobody knows. */
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -17,10 +17,10 @@ export function unknownField(
   object: JsonObject,
   known: ReadonlySet<string>,
   prefix: string,
-): Refusal | undefined {
+): RequestError | undefined {
   for (const field in object) {
     if (known.has(field)) continue;
-    return new Refusal(
+    return new RequestError(
       'bad_request',
       `${prefix}${shorten(field)} is not a known field; known are ${[...known].join(', ')}`,
     );

@@ -3,7 +3,7 @@
  * are gone for every lock and every release, so they are spelled out: the engine's own conversions
  * of numbers beyond 2^31 take several times as long.
  */
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 
 /** Digits of the largest id, 2^53 - 1. */
 const MAX_DIGITS = 16;
@@ -36,11 +36,11 @@ export function decodeId(
   value: unknown,
   field: string,
   of: 'lock' | 'session' = 'lock',
-): number | undefined | Refusal {
+): number | undefined | RequestError {
   if (value === undefined) return undefined;
   const id = typeof value === 'string' ? numberOf(value) : 0;
   if (id > 0 && id <= Number.MAX_SAFE_INTEGER) return id;
-  return new Refusal(
+  return new RequestError(
     'bad_request',
     `${field} must be the id of a ${of} as the server told it: a string of decimal digits`,
   );

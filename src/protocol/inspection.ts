@@ -8,7 +8,7 @@ import type { Namespace } from '../session/namespace.ts';
 import type { Place } from '../table/find-locks.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 import { firstOf, resourceFields, wordFields } from './lock-fields.ts';
 import type { InspectRequest } from './requests.ts';
 
@@ -25,17 +25,21 @@ export function answerInspect(
 ): void {
   const lines = inspect(request, namespace, nowMs);
   // It may have walked past as many locks as there are.
-  channel.rest();
-  if (lines instanceof Refusal) answers.refuse('inspect', request.ref, lines);
+  channel.yieldTurn();
+  if (lines instanceof RequestError) answers.error('inspect', request.ref, lines);
   else for (const line of lines) answers.fields('inspect', request.ref, line);
 }
 
 /** The lines of the answer, as fields to be put after its action and ref. */
-function inspect(request: InspectRequest, namespace: Namespace, nowMs: number): object[] | Refusal {
+function inspect(
+  request: InspectRequest,
+  namespace: Namespace,
+  nowMs: number,
+): object[] | RequestError {
   if (request.id === undefined) return inspectPath(request, namespace, nowMs);
   const lock = namespace.lockById(request.id);
   if (lock === undefined) {
-    return new Refusal('no_such_lock', `this namespace has no lock ${request.id}`);
+    return new RequestError('no_such_lock', `this namespace has no lock ${request.id}`);
   }
   return [describe(lock, undefined, namespace, nowMs), summary([lock], undefined)];
 }
@@ -48,7 +52,7 @@ function inspectPath(
   const lines: object[] = [];
   const locks: SessionLock[] = [];
   let length = 0;
-  for (const { lock, place } of namespace.table.look(path, after)) {
+  for (const { lock, place } of namespace.table.findLocks(path, after)) {
     if (locks.length === max || length > MAX_ANSWER_LENGTH) {
       return [...lines, summary(locks, locks.at(-1))];
     }

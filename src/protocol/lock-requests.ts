@@ -2,11 +2,11 @@
 import type { Limits } from '../runtime/limits.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
-import type { LockRefusal } from '../session/session-host.ts';
+import type { LockError } from '../session/session-host.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import { cycleFields, deadlockRefusal } from './deadlock-report.ts';
-import { limitRefusal, Refusal } from './errors.ts';
+import { cycleFields, deadlockError } from './deadlock-report.ts';
+import { limitError, RequestError } from './errors.ts';
 import type { LockRequest, ReleaseRequest } from './requests.ts';
 import { findLock, isSameRequest, stateOf } from './session-locks.ts';
 
@@ -24,13 +24,13 @@ export function answerLock(
     return;
   }
   const lock = session.lock(resources, terms);
-  if (mayHaveSearched(lock)) channel.rest();
+  if (mayHaveSearched(lock)) channel.yieldTurn();
   if ('code' in lock) refuse(lock, terms.ref, limits, answers);
   else answers.lock(lock, stateOf(lock));
 }
 
 /** Whether a deadlock has been looked for among many: not for an owner without other locks. */
-function mayHaveSearched(lock: SessionLock | LockRefusal): boolean {
+function mayHaveSearched(lock: SessionLock | LockError): boolean {
   if ('code' in lock) return lock.code === 'deadlock';
   const { owner } = lock.context;
   return owner !== undefined && owner.locks.size > 1 && lock.state === 'enqueued';
@@ -42,8 +42,8 @@ export function answerRelease(
   answers: Answers,
 ): void {
   const lock = findLock(session, id);
-  if (lock instanceof Refusal) {
-    answers.refuse('release', ref, lock);
+  if (lock instanceof RequestError) {
+    answers.error('release', ref, lock);
     return;
   }
   // The answer comes first: what this release lets through may be another lock of this session.
@@ -51,19 +51,14 @@ export function answerRelease(
   session.release(lock);
 }
 
-function refuse(
-  refusal: LockRefusal,
-  ref: Ref | undefined,
-  limits: Limits,
-  answers: Answers,
-): void {
-  if (refusal.code === 'timeout') {
-    answers.state('lock', ref, refusal.id, 'timeout');
-  } else if (refusal.code === 'deadlock') {
-    const details = cycleFields(refusal.cycle);
-    answers.refuse('lock', ref, deadlockRefusal(refusal.cycle), details);
+function refuse(error: LockError, ref: Ref | undefined, limits: Limits, answers: Answers): void {
+  if (error.code === 'timeout') {
+    answers.state('lock', ref, error.id, 'timeout');
+  } else if (error.code === 'deadlock') {
+    const details = cycleFields(error.cycle);
+    answers.error('lock', ref, deadlockError(error.cycle), details);
   } else {
-    answers.refuse('lock', ref, limitRefusal(refusal.code, limits));
+    answers.error('lock', ref, limitError(error.code, limits));
   }
 }
 
@@ -74,5 +69,5 @@ function repeat(known: SessionLock, { resources, terms }: LockRequest, answers: 
     return;
   }
   const message = `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`;
-  answers.refuse('lock', terms.ref, new Refusal('ref_in_use', message));
+  answers.error('lock', terms.ref, new RequestError('ref_in_use', message));
 }

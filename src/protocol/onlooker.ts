@@ -6,7 +6,7 @@ import type { Namespace } from '../session/namespace.ts';
 import { VERSION } from '../version.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import type { ConversationHost } from './conversation-host.ts';
+import type { ProtocolHost } from './conversation-host.ts';
 import { helpLines } from './help.ts';
 import { answerInspect } from './inspection.ts';
 import type { InspectRequest, PlainRequest, WatchRequest } from './requests.ts';
@@ -16,13 +16,13 @@ import { answerWatch, Watching } from './watching.ts';
 export type LookRequest = InspectRequest | WatchRequest | PlainRequest;
 
 export class Onlooker {
-  readonly #host: ConversationHost;
+  readonly #host: ProtocolHost;
   readonly #channel: Channel;
   readonly #answers: Answers;
   /** Made for the first path that is watched. */
   #watching: Watching | undefined;
 
-  constructor(host: ConversationHost, channel: Channel, answers: Answers) {
+  constructor(host: ProtocolHost, channel: Channel, answers: Answers) {
     this.#host = host;
     this.#channel = channel;
     this.#answers = answers;
@@ -52,8 +52,8 @@ export class Onlooker {
   }
 
   /** The client has read what was waiting for it. */
-  drained(): void {
-    this.#watching?.drained();
+  onWritable(): void {
+    this.#watching?.onWritable();
   }
 
   /** It hears nothing any more. */

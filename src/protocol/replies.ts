@@ -3,7 +3,7 @@
  * fields (action, ref, id, state), the order in which a person reads them.
  */
 import type { Ref } from '../session/lock-record.ts';
-import type { Refusal } from './errors.ts';
+import type { RequestError } from './errors.ts';
 import { idText } from './ids.ts';
 import type { Action } from './requests.ts';
 
@@ -38,7 +38,7 @@ export function stateReply(
 export function errorReply(
   action: Action | undefined,
   ref: Ref | undefined,
-  { code, message }: Refusal,
+  { code, message }: RequestError,
   details: object = {},
 ): string {
   const head = action === undefined ? '' : `"action":"${action}",`;
@@ -46,10 +46,10 @@ export function errorReply(
 }
 
 /** The end of a lock request that had an id already. */
-export function lockErrorReply(ref: Ref | undefined, id: number, refusal: Refusal): string {
-  const { code, message } = refusal;
-  const error = JSON.stringify({ code, message });
-  return `{"action":"lock",${refField(ref)}"id":"${id}","error":${error}}`;
+export function lockErrorReply(ref: Ref | undefined, id: number, error: RequestError): string {
+  const { code, message } = error;
+  const text = JSON.stringify({ code, message });
+  return `{"action":"lock",${refField(ref)}"id":"${id}","error":${text}}`;
 }
 
 /** A reply that carries `fields` after the action and the ref. */

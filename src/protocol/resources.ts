@@ -8,7 +8,7 @@
 import { Buffer } from 'node:buffer';
 import type { Limits } from '../runtime/limits.ts';
 import type { Resource } from '../table/resource.ts';
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 import { isObject, unknownField } from './fields.ts';
 
 /** `v1` ignores fields that it doesn't know, limits among them, as the Go server does. */
@@ -21,19 +21,19 @@ export function decodeResources(
   value: unknown,
   limits: Limits,
   dialect: Dialect,
-): readonly Resource[] | Refusal {
+): readonly Resource[] | RequestError {
   if (!Array.isArray(value) || value.length === 0) {
-    return new Refusal('bad_request', 'resources must be an array of at least one resource');
+    return new RequestError('bad_request', 'resources must be an array of at least one resource');
   }
   if (value.length > limits.maxResourcesPerLock) {
-    return new Refusal(
+    return new RequestError(
       'too_many_resources',
       `resources has ${value.length} elements; at most ${limits.maxResourcesPerLock} are allowed`,
     );
   }
   for (let i = 0; i < value.length; i++) {
     const resource = decodeResource(value[i], i, limits, dialect);
-    if (resource instanceof Refusal) return resource;
+    if (resource instanceof RequestError) return resource;
     value[i] = resource;
   }
   return value;
@@ -44,29 +44,29 @@ function decodeResource(
   index: number,
   limits: Limits,
   dialect: Dialect,
-): Resource | Refusal {
+): Resource | RequestError {
   const where = `resources[${index}]`;
-  if (!isObject(value)) return new Refusal('bad_request', `${where} must be an object`);
+  if (!isObject(value)) return new RequestError('bad_request', `${where} must be an object`);
   if (dialect === 'session') {
     const unknown = unknownField(value, RESOURCE_FIELDS, `${where}.`);
     if (unknown !== undefined) return unknown;
   }
   const type = decodeType(value.type);
   if (type === undefined) {
-    return new Refusal('bad_request', `${where}.type must be "read" or "write"`);
+    return new RequestError('bad_request', `${where}.type must be "read" or "write"`);
   }
   const path = decodePath(value.path, `${where}.path`, limits);
-  if (path instanceof Refusal) return path;
+  if (path instanceof RequestError) return path;
   const limit = dialect === 'session' ? value.limit : undefined;
   if (limit === undefined) {
     const isAsSaid = dialect === 'session' && value.type === type;
     return isAsSaid ? (value as unknown as Resource) : { type, path };
   }
   if (type === 'write') {
-    return new Refusal('bad_request', `${where}.limit goes with reads only: a write is alone`);
+    return new RequestError('bad_request', `${where}.limit goes with reads only: a write is alone`);
   }
   if (!Number.isSafeInteger(limit) || (limit as number) < 1) {
-    return new Refusal('bad_request', `${where}.limit must be an integer of at least 1`);
+    return new RequestError('bad_request', `${where}.limit must be an integer of at least 1`);
   }
   return { type, path, limit: limit as number };
 }
@@ -87,15 +87,15 @@ function decodeType(value: unknown): 'read' | 'write' | undefined {
 }
 
 /** @param where the name of the field, for the refusal */
-export function decodePath(value: unknown, where: string, limits: Limits): string[] | Refusal {
+export function decodePath(value: unknown, where: string, limits: Limits): string[] | RequestError {
   if (!Array.isArray(value)) {
-    return new Refusal(
+    return new RequestError(
       'bad_request',
       `${where} must be an array of strings; [] is the whole namespace`,
     );
   }
   if (value.length > limits.maxSegmentsPerPath) {
-    return new Refusal(
+    return new RequestError(
       'path_too_long',
       `${where} has ${value.length} segments; at most ${limits.maxSegmentsPerPath} are allowed`,
     );
@@ -103,10 +103,10 @@ export function decodePath(value: unknown, where: string, limits: Limits): strin
   for (let i = 0; i < value.length; i++) {
     const segment: unknown = value[i];
     if (typeof segment !== 'string') {
-      return new Refusal('bad_request', `${where}[${i}] must be a string`);
+      return new RequestError('bad_request', `${where}[${i}] must be a string`);
     }
     if (isLongerThan(segment, limits.maxSegmentBytes)) {
-      return new Refusal(
+      return new RequestError(
         'segment_too_long',
         `${where}[${i}] has ${Buffer.byteLength(segment)} bytes; at most ${limits.maxSegmentBytes} are allowed`,
       );

@@ -2,23 +2,26 @@
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { Resource } from '../table/resource.ts';
-import { Refusal } from './errors.ts';
+import { RequestError } from './errors.ts';
 
 /** The lock that a release means: the one with that `id` or, without an id, the only one. */
-export function findLock(session: Session, id: number | undefined): SessionLock | Refusal {
+export function findLock(session: Session, id: number | undefined): SessionLock | RequestError {
   if (id !== undefined) {
     const lock = session.locks.get(id);
     if (lock !== undefined) return lock;
-    return new Refusal(
+    return new RequestError(
       'no_such_lock',
       `this session has no lock ${id}; it may be released already`,
     );
   }
   const count = session.locks.size;
-  if (count === 0) return new Refusal('no_such_lock', 'this session has no lock to release');
+  if (count === 0) return new RequestError('no_such_lock', 'this session has no lock to release');
   const { only } = session.locks;
   if (only !== undefined) return only;
-  return new Refusal('id_needed', `this session has ${count} locks; say which one by its "id"`);
+  return new RequestError(
+    'id_needed',
+    `this session has ${count} locks; say which one by its "id"`,
+  );
 }
 
 /** The state of a lock that is not released. */

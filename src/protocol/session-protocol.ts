@@ -10,19 +10,19 @@ import { Heartbeat } from '../session/heartbeat.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { Peer, SessionSettings } from '../session/session-host.ts';
-import { Entry, type NoEntry, refOf } from './admission.ts';
+import { Admission, type Rejection, refOf } from './admission.ts';
 import { Answers } from './answers.ts';
-import type { Standing } from './auth.ts';
+import type { Role } from './auth.ts';
 import { type Channel, COSTLY_LENGTH, type Conversation, type EndReason } from './channel.ts';
-import type { ConversationHost } from './conversation-host.ts';
-import { decodeRequest, isRefused, type Refused } from './decode.ts';
+import type { ProtocolHost } from './conversation-host.ts';
+import { decodeRequest, type InvalidRequest, isInvalid } from './decode.ts';
 import {
   DRAINING,
   helloNotFirst,
   LINE_CUT_OFF,
   NO_SUCH_SESSION,
   noWayToBegin,
-  Refusal,
+  RequestError,
   SESSION_EVICTED,
   SHUTTING_DOWN,
   silent,
@@ -30,7 +30,7 @@ import {
   tooSlow,
 } from './errors.ts';
 import { answerEvict } from './eviction.ts';
-import { readUsual } from './fast-decode.ts';
+import { fastDecode } from './fast-decode.ts';
 import { answerLock, answerRelease } from './lock-requests.ts';
 import { Onlooker } from './onlooker.ts';
 import type { Action, EvictRequest, HelloRequest, Request } from './requests.ts';
@@ -43,8 +43,8 @@ export const DEFAULT_NAMESPACE = 'default';
 /** What a session is like whose client doesn't say otherwise in its `hello`. */
 export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeoutMs'>;
 
-export class SessionConversation implements Conversation, Peer {
-  readonly #host: ConversationHost;
+export class SessionProtocol implements Conversation, Peer {
+  readonly #host: ProtocolHost;
   readonly #channel: Channel;
   readonly #answers: Answers;
   readonly #defaults: SessionDefaults;
@@ -52,22 +52,17 @@ export class SessionConversation implements Conversation, Peer {
   readonly #onlooker: Onlooker;
   #heartbeat: Heartbeat | undefined;
   #hasSpoken = false;
-  readonly #entry: Entry;
+  readonly #admission: Admission;
   /** Runs while somebody who showed a wrong token waits for the answer. */
   #turningAway: Timer | undefined;
   #ended = false;
 
   /** @param standing what the client may do by a token that it has shown before, if it has */
-  constructor(
-    host: ConversationHost,
-    channel: Channel,
-    defaults?: SessionDefaults,
-    standing?: Standing,
-  ) {
+  constructor(host: ProtocolHost, channel: Channel, defaults?: SessionDefaults, role?: Role) {
     this.#host = host;
     this.#channel = channel;
     this.#answers = new Answers(channel, host.counters);
-    this.#entry = new Entry(host, channel, standing);
+    this.#admission = new Admission(host, channel, role);
     this.#onlooker = new Onlooker(host, channel, this.#answers);
     this.#defaults = defaults ?? {
       namespace: DEFAULT_NAMESPACE,
@@ -78,10 +73,10 @@ export class SessionConversation implements Conversation, Peer {
   receive(text: string): void {
     if (this.#ended) return;
     this.#heartbeat?.heard();
-    if (text.length >= COSTLY_LENGTH) this.#channel.rest();
+    if (text.length >= COSTLY_LENGTH) this.#channel.yieldTurn();
     const { limits } = this.#host;
-    const decoded = readUsual(text, limits) ?? decodeRequest(text, limits);
-    if (isRefused(decoded)) {
+    const decoded = fastDecode(text, limits) ?? decodeRequest(text, limits);
+    if (isInvalid(decoded)) {
       this.#refuse(decoded);
     } else {
       this.#hasSpoken = true;
@@ -89,20 +84,20 @@ export class SessionConversation implements Conversation, Peer {
     }
   }
 
-  receiveGarbage(refusal: Refusal): void {
+  receiveGarbage(error: RequestError): void {
     if (this.#ended) return;
     this.#heartbeat?.heard();
-    this.#refuse({ refusal, action: undefined, ref: undefined });
+    this.#refuse({ error, action: undefined, ref: undefined });
   }
 
   /** Bytes that the next message may have: few, until the client has shown a token if one is wanted. */
   get maxMessageBytes(): number {
-    return this.#entry.maxMessageBytes;
+    return this.#admission.maxMessageBytes;
   }
 
   /** A message that is longer than that, so that it can't be told from the next: says so, and ends. */
   tooLong(): void {
-    this.#endWith('bad_input', this.#entry.tooLong());
+    this.#endWith('bad_input', this.#admission.tooLong());
   }
 
   /** Whether the client has sent a JSON object, be it a good request or not. */
@@ -122,7 +117,7 @@ export class SessionConversation implements Conversation, Peer {
 
   /** The client has ended its side in the midst of a line; `lost` follows. */
   lineCutOff(): void {
-    if (!this.#ended) this.#answers.refuse(undefined, undefined, LINE_CUT_OFF);
+    if (!this.#ended) this.#answers.error(undefined, undefined, LINE_CUT_OFF);
   }
 
   acquired(lock: SessionLock): void {
@@ -138,7 +133,7 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   turnedAway(lock: SessionLock): void {
-    this.#answers.refuseLock(lock, DRAINING);
+    this.#answers.lockError(lock, DRAINING);
   }
 
   dismissed(): void {
@@ -158,8 +153,8 @@ export class SessionConversation implements Conversation, Peer {
     this.#endWith('taken_over', TAKEN_OVER);
   }
 
-  drained(): void {
-    this.#onlooker.drained();
+  onWritable(): void {
+    this.#onlooker.onWritable();
   }
 
   lost(): void {
@@ -168,9 +163,10 @@ export class SessionConversation implements Conversation, Peer {
     this.#leave();
   }
 
-  drain(): void {
+  serverDraining(): void {
     // A stranger hears nothing but that it is one.
-    if (!this.#ended && this.#entry.mayEnter) this.#answers.refuse(undefined, undefined, DRAINING);
+    if (!this.#ended && this.#admission.isAdmitted)
+      this.#answers.error(undefined, undefined, DRAINING);
   }
 
   shutDown(): void {
@@ -182,9 +178,9 @@ export class SessionConversation implements Conversation, Peer {
   }
 
   #answer(request: Request): void {
-    const noEntry = this.#session === undefined ? this.#entry.judge(request) : undefined;
-    if (noEntry !== undefined) {
-      this.#turnAway(noEntry, request.action, refOf(request));
+    const rejection = this.#session === undefined ? this.#admission.check(request) : undefined;
+    if (rejection !== undefined) {
+      this.#turnAway(rejection, request.action, refOf(request));
       return;
     }
     switch (request.action) {
@@ -212,17 +208,17 @@ export class SessionConversation implements Conversation, Peer {
 
   #evict(request: EvictRequest): void {
     const { namespace } = this.#current();
-    const { isAdmin } = this.#entry;
+    const { isAdmin } = this.#admission;
     answerEvict(request, namespace, isAdmin, this.#host, this.#channel, this.#answers);
   }
 
   /** Says why it can't come in, perhaps late, and perhaps as the last word. */
-  #turnAway(noEntry: NoEntry, action: Action | undefined, ref: Ref | undefined): void {
-    const { refusal, isFinal, delayMs } = noEntry;
-    if (action === 'hello') this.#entry.helloRefused();
+  #turnAway(rejection: Rejection, action: Action | undefined, ref: Ref | undefined): void {
+    const { error, isFinal, delayMs } = rejection;
+    if (action === 'hello') this.#admission.helloRefused();
     const say = (): void => {
       this.#turningAway = undefined;
-      this.#answers.refuse(action, ref, refusal);
+      this.#answers.error(action, ref, error);
       if (isFinal) this.#end('unauthorized');
     };
     if (delayMs === 0) {
@@ -237,14 +233,14 @@ export class SessionConversation implements Conversation, Peer {
   #hello(request: HelloRequest): void {
     if (this.#session !== undefined) {
       const { name } = this.#session.namespace;
-      this.#answers.refuse('hello', request.ref, helloNotFirst(name));
+      this.#answers.error('hello', request.ref, helloNotFirst(name));
       return;
     }
     const session =
       request.session === undefined ? this.#begin(request) : this.#resume(request.session);
     if (session === undefined) {
-      this.#entry.helloRefused();
-      this.#answers.refuse('hello', request.ref, NO_SUCH_SESSION);
+      this.#admission.helloRefused();
+      this.#answers.error('hello', request.ref, NO_SUCH_SESSION);
       return;
     }
     this.#promise(request.heartbeatMs);
@@ -253,7 +249,7 @@ export class SessionConversation implements Conversation, Peer {
     if (request.session === undefined) return;
     for (const lock of session.locks) this.#answers.lock(lock, stateOf(lock));
     // Whoever comes back may have missed that.
-    if (this.#host.drain.isOn) this.drain();
+    if (this.#host.drain.isOn) this.serverDraining();
   }
 
   #begin({ namespace, abandonTimeoutMs, label }: HelloRequest): Session {
@@ -280,31 +276,31 @@ export class SessionConversation implements Conversation, Peer {
     });
   }
 
-  #refuse(refused: Refused): void {
-    const { refusal } = refused;
-    this.#hasSpoken ||= !NOT_A_MESSAGE.has(refusal.code);
+  #refuse(refused: InvalidRequest): void {
+    const { error } = refused;
+    this.#hasSpoken ||= !NOT_A_MESSAGE.has(error.code);
     if (this.#hasSpoken) {
-      this.#refuseMessage(refused);
+      this.#rejectMessage(refused);
       return;
     }
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
     // that was made to post to this port. It gets no second try.
-    this.#endWith('bad_input', noWayToBegin(refusal));
+    this.#endWith('bad_input', noWayToBegin(error));
   }
 
-  #refuseMessage({ refusal, action, ref, token }: Refused): void {
+  #rejectMessage({ error, action, ref, token }: InvalidRequest): void {
     // Once in, nobody is judged any more.
-    const noEntry = this.#session === undefined ? this.#entry.judgeStranger(token) : undefined;
-    if (noEntry === undefined) {
-      if (action === 'hello') this.#entry.helloRefused();
-      this.#answers.refuse(action, ref, refusal);
+    const rejection = this.#session === undefined ? this.#admission.checkToken(token) : undefined;
+    if (rejection === undefined) {
+      if (action === 'hello') this.#admission.helloRefused();
+      this.#answers.error(action, ref, error);
     } else if (action === 'hello' && token === undefined) {
       // Perhaps it meant to show a token; but there is no second try.
-      const message = `${refusal.message}; closing the connection`;
-      this.#answers.refuse(action, ref, new Refusal(refusal.code, message));
+      const message = `${error.message}; closing the connection`;
+      this.#answers.error(action, ref, new RequestError(error.code, message));
       this.#end('unauthorized');
     } else {
-      this.#turnAway(noEntry, action, ref);
+      this.#turnAway(rejection, action, ref);
     }
   }
 
@@ -318,9 +314,9 @@ export class SessionConversation implements Conversation, Peer {
     return this.#session;
   }
 
-  #endWith(reason: EndReason, refusal: Refusal): void {
+  #endWith(reason: EndReason, error: RequestError): void {
     if (this.#ended) return;
-    this.#answers.refuse(undefined, undefined, refusal);
+    this.#answers.error(undefined, undefined, error);
     this.#end(reason);
   }
 

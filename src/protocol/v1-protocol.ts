@@ -7,12 +7,12 @@
  */
 import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
-import type { LockRefusal, Peer, SessionHost } from '../session/session-host.ts';
+import type { LockError, Peer, SessionHost } from '../session/session-host.ts';
 import type { Resource } from '../table/resource.ts';
 import { type Channel, COSTLY_LENGTH, type Conversation } from './channel.ts';
 import { parseObject } from './decode.ts';
-import { DRAINING, limitRefusal, Refusal } from './errors.ts';
-import { readUsual } from './fast-decode.ts';
+import { DRAINING, limitError, RequestError } from './errors.ts';
+import { fastDecode } from './fast-decode.ts';
 import { shorten } from './fields.ts';
 import { idText } from './ids.ts';
 import { decodeResources } from './resources.ts';
@@ -29,7 +29,7 @@ const Told = {
   ready: '","action":"release","state":"ready"}',
 } as const;
 
-export class V1Conversation implements Conversation, Peer {
+export class V1Protocol implements Conversation, Peer {
   readonly #host: SessionHost;
   readonly #channel: Channel;
   readonly #session: Session;
@@ -44,13 +44,13 @@ export class V1Conversation implements Conversation, Peer {
 
   receive(text: string): void {
     if (this.#ended) return;
-    if (text.length >= COSTLY_LENGTH) this.#channel.rest();
+    if (text.length >= COSTLY_LENGTH) this.#channel.yieldTurn();
     const wrong = this.#handle(text);
     if (wrong !== undefined) this.#fail(wrong);
   }
 
-  receiveGarbage(refusal: Refusal): void {
-    if (!this.#ended) this.#fail(refusal.message);
+  receiveGarbage(error: RequestError): void {
+    if (!this.#ended) this.#fail(error.message);
   }
 
   acquired(lock: SessionLock): void {
@@ -70,9 +70,9 @@ export class V1Conversation implements Conversation, Peer {
   timedOut(): void {}
   expired(): void {}
   takenOver(): void {}
-  drained(): void {}
+  onWritable(): void {}
   /** It has no words for that; when it holds nothing any more it is dismissed. */
-  drain(): void {}
+  serverDraining(): void {}
 
   /** v1 has no word for a lock that is taken away, and its client thinks of nothing but its lock. */
   lockEvicted(): void {
@@ -107,16 +107,16 @@ export class V1Conversation implements Conversation, Peer {
 
   /** Does what the message says; returns what is wrong with it, in plain words, if anything is. */
   #handle(text: string): string | undefined {
-    const usual = readUsual(text, this.#host.limits);
+    const usual = fastDecode(text, this.#host.limits);
     if (usual?.action === 'lock') return this.#lockAs(usual.resources);
     if (usual?.action === 'release') return this.#releaseIt();
     const message = parseObject(text, '{"action":"release"}');
-    if (message instanceof Refusal) return message.message;
+    if (message instanceof RequestError) return message.message;
     const { action } = message;
     if (action === 'lock') {
       const resources = decodeResources(message.resources, this.#host.limits, 'v1');
       // In the wrong state, that is what is said, whatever else may be wrong.
-      if (resources instanceof Refusal) return this.#cannotLock() ?? resources.message;
+      if (resources instanceof RequestError) return this.#cannotLock() ?? resources.message;
       return this.#lockAs(resources);
     }
     if (action === 'release') return this.#releaseIt();
@@ -138,10 +138,10 @@ export class V1Conversation implements Conversation, Peer {
     return undefined;
   }
 
-  #limitMessage(refusal: LockRefusal): string {
+  #limitMessage(error: LockError): string {
     // Without terms it can't be refused for those.
-    if (refusal.code === 'timeout' || refusal.code === 'deadlock') throw new Error(refusal.code);
-    return limitRefusal(refusal.code, this.#host.limits).message;
+    if (error.code === 'timeout' || error.code === 'deadlock') throw new Error(error.code);
+    return limitError(error.code, this.#host.limits).message;
   }
 
   #releaseIt(): string | undefined {

@@ -11,7 +11,7 @@ import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import { Refusal, serverFull } from './errors.ts';
+import { RequestError, serverFull } from './errors.ts';
 import { resourceFields, wordFields } from './lock-fields.ts';
 import type { WatchRequest } from './requests.ts';
 
@@ -25,13 +25,13 @@ export function answerWatch(
   const isNew = action === 'watch' && !watching.has(path);
   if (isNew && watching.count >= maxWatches) {
     const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
-    answers.refuse(action, ref, new Refusal('too_many_watches', message));
+    answers.error(action, ref, new RequestError('too_many_watches', message));
     return;
   }
   if (action === 'unwatch') {
     watching.remove(path);
   } else if (!watching.add(path)) {
-    answers.refuse(action, ref, serverFull(limits));
+    answers.error(action, ref, serverFull(limits));
     return;
   }
   answers.fields(action, ref, { path });
@@ -76,14 +76,14 @@ export class Watching implements Watcher {
       this.#dropped++;
       return;
     }
-    this.drained();
+    this.onWritable();
     // All watchers of a namespace speak the session protocol: one message does for all.
     event.message ??= messageOf(event);
     this.#channel.sendShared(event.message);
   }
 
   /** The client has caught up: it is told what it missed. */
-  drained(): void {
+  onWritable(): void {
     if (this.#dropped === 0) return;
     const dropped = this.#dropped;
     this.#dropped = 0;

@@ -45,12 +45,12 @@ export class Counters {
     draining: 0,
   };
   /** Those who were not let in, by what was wrong with what they showed. */
-  readonly strangers = { no_token: 0, wrong_token: 0, no_handshake: 0 };
+  readonly authFailures = { no_token: 0, wrong_token: 0, no_handshake: 0 };
   readonly waits = new WaitHistogram();
   /** Error replies by their code, for those codes that there were. */
-  readonly refusals = new Map<string, number>();
+  readonly errors = new Map<string, number>();
 
-  refused(code: string): void {
-    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+  countError(code: string): void {
+    this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
   }
 }

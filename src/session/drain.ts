@@ -18,7 +18,7 @@ export class Drain {
     this.#isOn = true;
     for (const { table, sessions } of [...namespaces]) {
       // A lock waits for earlier ones only: newest first, none lets another one through.
-      for (const lock of [...table.look([])].map((sight) => sight.lock).reverse()) {
+      for (const lock of [...table.findLocks([])].map((match) => match.lock).reverse()) {
         if (lock.state === 'enqueued') lock.context.session.turnAway(lock);
       }
       for (const session of [...sessions]) if (session.locks.size === 0) session.dismiss();

@@ -133,7 +133,7 @@ export class Namespaces implements Iterable<Namespace> {
   endAll(): void {
     for (const { table, sessions } of [...this.#byName.values()]) {
       // A lock waits for earlier ones only: newest first, none lets another one through.
-      for (const lock of [...table.look([])].map((sight) => sight.lock).reverse()) {
+      for (const lock of [...table.findLocks([])].map((match) => match.lock).reverse()) {
         lock.context.session.release(lock, 'ended');
       }
       for (const session of [...sessions]) session.end();

@@ -82,7 +82,7 @@ export interface SessionSettings {
 }
 
 /** Why there is no lock after all. */
-export type LockRefusal =
+export type LockError =
   | { readonly code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining' }
   /** It would have had to wait, and was not to. */
   | { readonly code: 'timeout'; readonly id: number }

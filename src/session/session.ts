@@ -24,7 +24,7 @@ import { lockBytes, sessionBytes } from './memory.ts';
 import type { Namespace } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type {
-  LockRefusal,
+  LockError,
   Peer,
   ReleaseCause,
   SessionHost,
@@ -86,7 +86,7 @@ export class Session {
    * @returns the lock, acquired or enqueued (the peer hears when that one is held), or why there is
    *   none; then nothing has changed for anybody
    */
-  lock(resources: readonly Resource[], terms: LockTerms): SessionLock | LockRefusal {
+  lock(resources: readonly Resource[], terms: LockTerms): SessionLock | LockError {
     const { namespaces, limits, observer, clock, drain, counters } = this.#host;
     counters.locksRequested++;
     if (drain.isOn) return { code: 'draining' };
@@ -98,12 +98,12 @@ export class Session {
     const lock = this.namespace.table.lock(resources, record);
     this.#owners?.own(lock);
     if (lock.state === 'enqueued') {
-      const refusal = this.#refuseWait(lock);
-      if (refusal !== undefined) {
+      const error = this.#checkWait(lock);
+      if (error !== undefined) {
         // The newest lock stands behind all others: taking it out again lets nobody through.
         this.namespace.table.release(lock);
         this.#owners?.disown(lock);
-        return refusal;
+        return error;
       }
     }
     this.locks.add(lock);
@@ -212,7 +212,7 @@ export class Session {
   }
 
   /** Why `lock`, which must wait, should not. */
-  #refuseWait(lock: SessionLock): LockRefusal | undefined {
+  #checkWait(lock: SessionLock): LockError | undefined {
     const { table } = this.namespace;
     if (lock.context.terms.waitMs === 0) {
       this.#host.counters.locksMissed++;

@@ -1,7 +1,7 @@
 /** Counts what there is in all namespaces at the moment: for pages, logs and the end of a drain. */
 import type { Namespaces } from './namespace.ts';
 
-export interface Census {
+export interface Statistics {
   readonly namespaces: number;
   readonly sessions: { readonly open: number; readonly lost: number };
   readonly locks: { readonly acquired: number; readonly enqueued: number };
@@ -10,7 +10,7 @@ export interface Census {
 }
 
 /** O(sessions). */
-export function censusOf(namespaces: Namespaces): Census {
+export function statisticsOf(namespaces: Namespaces): Statistics {
   const sessions = { open: 0, lost: 0 };
   const locks = { acquired: 0, enqueued: 0 };
   let paths = 0;
@@ -24,7 +24,7 @@ export function censusOf(namespaces: Namespaces): Census {
 }
 
 /** Sessions that hold locks, lost ones among them. */
-export function holdersIn(namespaces: Namespaces): number {
+export function countHolders(namespaces: Namespaces): number {
   let holders = 0;
   for (const { sessions } of namespaces) {
     for (const session of sessions) if (session.isHolder) holders++;

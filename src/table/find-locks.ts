@@ -8,7 +8,7 @@ import { isIntent } from './waits.ts';
 /** Where a lock stands, seen from the path that is looked at; the first that applies. */
 export type Place = 'same' | 'above' | 'below';
 
-export interface Sight<C> {
+export interface LockMatch<C> {
   readonly lock: Lock<C>;
   readonly place: Place;
 }
@@ -24,7 +24,11 @@ interface Cursor<C> {
  * @param root of the trie
  * @param afterId where the last look ended; 0 for the beginning
  */
-export function* look<C>(root: PathNode<C>, path: Path, afterId: number): Generator<Sight<C>> {
+export function* findLocks<C>(
+  root: PathNode<C>,
+  path: Path,
+  afterId: number,
+): Generator<LockMatch<C>> {
   const cursors = cursorsFor(root, path);
   for (const cursor of cursors) {
     while (cursor.entry !== null && cursor.entry.lock.id <= afterId)

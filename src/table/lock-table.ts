@@ -30,8 +30,8 @@
  */
 import { blockersOf, kindsOf, mustWait } from './conflict.ts';
 import { findDeadlock, type Owners } from './deadlock.ts';
-import { look, type Sight } from './find-locks.ts';
-import { ensure } from './invariant.ts';
+import { findLocks, type LockMatch } from './find-locks.ts';
+import { invariant } from './invariant.ts';
 import { type Lock, TableLock } from './lock.ts';
 import { PathNode } from './path-node.ts';
 import { Entry, Kind, LimitEntry, LimitQueue, type Mode, type Queue } from './queue.ts';
@@ -95,10 +95,13 @@ export class LockTable<C = void> {
    */
   lock(resources: readonly Resource[], context: C): Lock<C> {
     // What can throw comes before any change: misuse leaves the table as it was.
-    ensure(resources.length > 0, 'a lock needs at least one resource');
-    ensure(resources.every(hasValidLimit), 'a limit is an integer of at least 1');
+    invariant(resources.length > 0, 'a lock needs at least one resource');
+    invariant(resources.every(hasValidLimit), 'a limit is an integer of at least 1');
     const id = this.#nextId();
-    ensure(id > this.#lastId && Number.isSafeInteger(id), 'lock ids must be rising safe integers');
+    invariant(
+      id > this.#lastId && Number.isSafeInteger(id),
+      'lock ids must be rising safe integers',
+    );
     this.#lastId = id;
 
     const lock = new TableLock<C>(id, resources, context);
@@ -129,11 +132,11 @@ export class LockTable<C = void> {
 
   /** Refuses what this table never gave or has released. */
   #own(lock: Lock<C>): TableLock<C> {
-    ensure(lock instanceof TableLock, 'the lock is not one of a table');
-    ensure(lock.entries !== null, 'the lock is released already');
+    invariant(lock instanceof TableLock, 'the lock is not one of a table');
+    invariant(lock.entries !== null, 'the lock is released already');
     let { node } = lock.entries.queue;
     while (node.parent !== null) node = node.parent;
-    ensure(node === this.#root, 'the lock belongs to another table');
+    invariant(node === this.#root, 'the lock belongs to another table');
     return lock;
   }
 
@@ -160,8 +163,8 @@ export class LockTable<C = void> {
    *
    * @param afterId leaves out the locks up to that id, to go on where an earlier look ended
    */
-  look(path: Path, afterId = 0): Iterable<Sight<C>> {
-    return look(this.#root, path, afterId);
+  findLocks(path: Path, afterId = 0): Iterable<LockMatch<C>> {
+    return findLocks(this.#root, path, afterId);
   }
 
   /** What keeps `lock` waiting: the conflicting locks that arrived before it; nothing if it is held. */

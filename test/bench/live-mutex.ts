@@ -12,12 +12,12 @@ export const INSTALL_LIVE_MUTEX = 'npm install --no-save --ignore-scripts live-m
 
 /** As much of it as is used here. */
 interface LiveMutex {
-  readonly Broker: new (options: object) => { ensure(): Promise<unknown> };
+  readonly Broker: new (options: object) => { invariant(): Promise<unknown> };
   readonly Client: new (options: object) => LiveMutexClient;
 }
 
 interface LiveMutexClient {
-  ensure(): Promise<unknown>;
+  invariant(): Promise<unknown>;
   acquire(key: string, options: object): Promise<{ readonly id: string }>;
   release(key: string, id: string): Promise<unknown>;
 }
@@ -45,7 +45,7 @@ export class LiveMutexLoad implements Load {
     const peer = await liveMutex();
     if (peer === undefined) throw new Error(`live-mutex is missing: ${INSTALL_LIVE_MUTEX}`);
     const all = Array.from({ length: clients }, () => new peer.Client({ port, host: '127.0.0.1' }));
-    for (const client of all) await client.ensure();
+    for (const client of all) await client.invariant();
     return new LiveMutexLoad(all);
   }
 
@@ -97,6 +97,6 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
   const peer = await liveMutex();
   if (peer === undefined) throw new Error(INSTALL_LIVE_MUTEX);
   const port = Number(argv[2]);
-  await new peer.Broker({ port, host: '127.0.0.1' }).ensure();
+  await new peer.Broker({ port, host: '127.0.0.1' }).invariant();
   console.log(`listens on 127.0.0.1:${port} `);
 }

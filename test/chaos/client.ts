@@ -142,7 +142,7 @@ export class ChaosClient {
   #opened(): void {
     if (this.#isLeaving) return;
     const { kind, namespace, abandonMs, heartbeatMs } = this.#character;
-    if (kind === 'v1') this.#welcome();
+    if (kind === 'v1') this.#accept();
     else if (this.#session === undefined) {
       const settings = { namespace, abandonTimeoutMs: abandonMs, heartbeatMs };
       this.#ask({ action: 'hello', ref: 'hello', ...settings });
@@ -241,7 +241,7 @@ export class ChaosClient {
     if (typeof reply.session !== 'string') throw unexpected(reply);
     this.#session = reply.session;
     if (reply.resumed !== true) {
-      this.#welcome();
+      this.#accept();
       return;
     }
     this.#list = { left: Number(reply.locks), asked: at, replies: [] };
@@ -258,11 +258,11 @@ export class ChaosClient {
     }
     for (const reply of replies) this.#lock(reply);
     this.#history.write({ t: now(), c: this.name, e: 'heard', asked });
-    this.#welcome();
+    this.#accept();
     this.#notify();
   }
 
-  #welcome(): void {
+  #accept(): void {
     this.#isWelcome = true;
     for (const wanted of this.#wanted.values()) {
       if (wanted.id === undefined) this.#sendLock(wanted);

@@ -32,11 +32,11 @@ test('the program refuses to start in a worker, says what to do, and ends with 2
 });
 
 test('an embedded server refuses to listen in a worker, on TCP and on a Unix socket', async (t) => {
-  const refusal = /Error: a lock server cannot run in a worker of node:cluster/g;
+  const error = /Error: a lock server cannot run in a worker of node:cluster/g;
   const tcp = await inCluster(t, 'test/support/embedded-listen.ts');
-  assert.equal(tcp.stdout.match(refusal)?.length, 2, tcp.stdout + tcp.stderr);
+  assert.equal(tcp.stdout.match(error)?.length, 2, tcp.stdout + tcp.stderr);
   const path = join(temporaryFolder(t), 'l.sock');
   const unix = await inCluster(t, 'test/support/embedded-listen.ts', [path]);
-  assert.equal(unix.stdout.match(refusal)?.length, 2, unix.stdout + unix.stderr);
+  assert.equal(unix.stdout.match(error)?.length, 2, unix.stdout + unix.stderr);
   assert.equal(existsSync(path), false);
 });

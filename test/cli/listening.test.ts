@@ -127,7 +127,7 @@ test('sockets that systemd has opened are listened on, and nothing else', async 
   t.after(() => tcp.close());
   t.after(() => unix.close());
   await Promise.all([once(tcp, 'listening'), once(unix, 'listening')]);
-  const fds = [tcp, unix].map((door) => (door as unknown as Handle)._handle.fd);
+  const fds = [tcp, unix].map((listener) => (listener as unknown as Handle)._handle.fd);
   const program = new Program(t, [], { LISTEN_FDS: '2' }, [], {
     shell: 'export LISTEN_PID=$$',
     fds,

@@ -1,23 +1,23 @@
 /** Floods of events make one line of the log in ten seconds, which says how many there were. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SELDOM_MS, seldom } from '../../src/cli/rate-limit.ts';
+import { INTERVAL_MS, rateLimit } from '../../src/cli/rate-limit.ts';
 
 test('the first is told at once, the next after ten seconds, with how many there were between', () => {
   const told: string[] = [];
   let nowMs = 5;
-  const happen = seldom(
+  const happen = rateLimit(
     (untold, what: string) => told.push(`${what} ${untold}`),
     () => nowMs,
   );
   happen('a');
   happen('b');
-  nowMs += SELDOM_MS - 1;
+  nowMs += INTERVAL_MS - 1;
   happen('c');
   assert.deepEqual(told, ['a 0']);
   nowMs += 1;
   happen('d');
-  nowMs += SELDOM_MS;
+  nowMs += INTERVAL_MS;
   happen('e');
   assert.deepEqual(told, ['a 0', 'd 2', 'e 0']);
 });

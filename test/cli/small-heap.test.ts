@@ -14,15 +14,15 @@ const BATCH = 1000;
 
 /** Takes locks of paths that no other client has until some are refused: the first refusal. */
 async function fill(client: LineClient, name: string): Promise<unknown> {
-  let refusal: unknown;
-  for (let batch = 0; refusal === undefined; batch++) {
+  let first: unknown;
+  for (let batch = 0; first === undefined; batch++) {
     for (let i = 0; i < BATCH; i++) client.send(lock(write(name, `${batch}`, `leaf ${i}`)));
     for (let i = 0; i < BATCH; i++) {
       const { error } = await client.next();
-      refusal ??= error;
+      first ??= error;
     }
   }
-  return refusal;
+  return first;
 }
 
 test('a server with a small heap is full before it is out of memory, and lives', async (t) => {

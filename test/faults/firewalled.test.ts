@@ -21,7 +21,7 @@ function ip(...args: string[]): void {
 }
 
 /** Why there can be no namespace here, if there can't. */
-function refusal(): string | false {
+function error(): string | false {
   try {
     ip('netns', 'add', HERE);
     ip('netns', 'delete', HERE);
@@ -62,7 +62,7 @@ async function timeLoss(t: TestContext, kind: 'lines' | 'websocket'): Promise<nu
   return Number(output);
 }
 
-const skip = refusal();
+const skip = error();
 
 test('a peer cut off by a firewall loses its lock after its heartbeat and abandon timeout', {
   skip,

@@ -6,8 +6,8 @@ import { Buffer, isUtf8 } from 'node:buffer';
 import { LineSplitter } from '../../src/net/lines/line-splitter.ts';
 import { firstBytes, withoutBlanks } from '../../src/net/listen/first-bytes.ts';
 import { Receiver } from '../../src/net/websocket/receiver.ts';
-import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
-import { Refusal } from '../../src/protocol/errors.ts';
+import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
+import { RequestError } from '../../src/protocol/errors.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
 
 /** `unknown`: it may go on or end, but not hang once we have ended our side. */
@@ -36,9 +36,9 @@ class Listener {
   message(text: string): void {
     if (this.fate !== 'goes on') return;
     const decoded = decodeRequest(text, this.#limits);
-    if (isRefused(decoded)) {
+    if (isInvalid(decoded)) {
       // A wrong token makes deaf, whatever else is wrong.
-      if (decoded.token === undefined) this.refuse(decoded.refusal.code);
+      if (decoded.token === undefined) this.refuse(decoded.error.code);
       else this.fate = 'unknown';
       return;
     }
@@ -60,7 +60,7 @@ class Listener {
 /** @param bytes all that is sent, with a line feed and a ping at the end */
 export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
   const protocol = firstBytes(withoutBlanks(bytes));
-  if (protocol instanceof Refusal) return { fate: 'ends', codes: [protocol.code] };
+  if (protocol instanceof RequestError) return { fate: 'ends', codes: [protocol.code] };
   if (protocol !== 'lines') return { fate: 'unknown', codes: [] };
   const listener = new Listener(limits);
   const splitter = new LineSplitter(limits.maxMessageBytes, {

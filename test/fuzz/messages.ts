@@ -3,7 +3,7 @@
  * are the server's own list, and what fields each has is asked of its decoder, so that whatever is
  * added there is tried here.
  */
-import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
+import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
 import { ACTIONS, type Action } from '../../src/protocol/requests.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import type { Random } from '../support/random.ts';
@@ -30,7 +30,7 @@ type Draft = [field: string, json: string][];
 const FIELDS: ReadonlyMap<Action, readonly string[]> = new Map(
   ACTIONS.map((action) => {
     const decoded = decodeRequest(JSON.stringify({ action, '?': 0 }), DEFAULT_LIMITS);
-    const said = isRefused(decoded) ? decoded.refusal.message : '';
+    const said = isInvalid(decoded) ? decoded.error.message : '';
     const fields = said.split('known are ')[1]?.split(', ') ?? [];
     if (fields.length === 0) throw new Error(`no fields of ${action} in: ${said}`);
     return [action, fields.filter((field) => field !== 'action')];

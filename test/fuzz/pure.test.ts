@@ -6,13 +6,18 @@ import assert from 'node:assert/strict';
 import { Buffer, isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
-import { refuseVisitor, visitorRules } from '../../src/net/http/origin-policy.ts';
+import { checkOrigin, originPolicy } from '../../src/net/http/origin-policy.ts';
 import { LineSplitter } from '../../src/net/lines/line-splitter.ts';
 import { firstBytes, withoutBlanks } from '../../src/net/listen/first-bytes.ts';
 import { checkHandshake } from '../../src/net/websocket/handshake.ts';
 import { Receiver } from '../../src/net/websocket/receiver.ts';
-import { decodeRequest, isRefused, parseObject, type Refused } from '../../src/protocol/decode.ts';
-import { Refusal } from '../../src/protocol/errors.ts';
+import {
+  decodeRequest,
+  type InvalidRequest,
+  isInvalid,
+  parseObject,
+} from '../../src/protocol/decode.ts';
+import { RequestError } from '../../src/protocol/errors.ts';
 import { errorReply, plainReply } from '../../src/protocol/replies.ts';
 import { ACTIONS, type Request } from '../../src/protocol/requests.ts';
 import { decodeResources } from '../../src/protocol/resources.ts';
@@ -85,24 +90,24 @@ function assertRequest(request: Request): void {
 }
 
 /** A refusal is sent as one line of JSON that says the same. */
-function assertRefused({ refusal, action, ref }: Refused): void {
-  assert.ok(ERROR_CODES.has(refusal.code), refusal.code);
-  assert.ok(refusal.message.length > 0 && refusal.message.length < 2000, refusal.message);
-  const line = errorReply(action, ref, refusal);
+function assertRejected({ error, action, ref }: InvalidRequest): void {
+  assert.ok(ERROR_CODES.has(error.code), error.code);
+  assert.ok(error.message.length > 0 && error.message.length < 2000, error.message);
+  const line = errorReply(action, ref, error);
   assert.ok(!line.includes('\n'));
-  const { error, ...envelope } = JSON.parse(line);
-  assert.deepEqual(error, { code: refusal.code, message: refusal.message });
+  const { error: told, ...envelope } = JSON.parse(line);
+  assert.deepEqual(told, { code: error.code, message: error.message });
   assert.deepEqual(envelope, JSON.parse(JSON.stringify({ action, ref })));
 }
 
-test('any message decodes to a request or to a refusal', () => {
+test('any message decodes to a request or to a error', () => {
   const actions = new Set<string>();
   const codes = new Set<string>();
   withSeeds(20_000, (random) => {
     const decoded = decodeRequest(oddMessage(random), LIMITS);
-    if (isRefused(decoded)) {
-      assertRefused(decoded);
-      codes.add(decoded.refusal.code);
+    if (isInvalid(decoded)) {
+      assertRejected(decoded);
+      codes.add(decoded.error.code);
     } else {
       assertRequest(decoded);
       actions.add(decoded.action);
@@ -128,10 +133,10 @@ test('any resources that decode can be locked and leave nothing behind', () => {
     const table = new LockTable();
     const locks = Array.from({ length: 8 }, () => {
       const message = parseObject(v1Message(random, WORDS, random.pick([0, 5])));
-      if (message instanceof Refusal) return undefined;
+      if (message instanceof RequestError) return undefined;
       const dialect = random.pick(['v1', 'session'] as const);
       const resources = decodeResources(message.resources, LIMITS, dialect);
-      if (resources instanceof Refusal) return undefined;
+      if (resources instanceof RequestError) return undefined;
       assertResources(resources);
       return table.lock(resources, undefined);
     });
@@ -196,7 +201,7 @@ test('crooked and spliced frames mean the same however they are cut, and are nev
 });
 
 test('any headers are judged with a status and a sentence', () => {
-  const rules = visitorRules(['https://shop.example'], ['locks.internal']);
+  const rules = originPolicy(['https://shop.example'], ['locks.internal']);
   withSeeds(3000, (random) => {
     const head = oddRequest(random, WORDS);
     const spoken = firstBytes(withoutBlanks(Buffer.from(head, 'latin1')));
@@ -212,7 +217,7 @@ test('any headers are judged with a status and a sentence', () => {
     else assert.match(`${answer.status} ${answer.message}`, /^4\d\d [A-Z].*\.$/s);
     const host = random.oneIn(2) ? headers.host : oddString(random);
     const origin = random.oneIn(2) ? headers.origin : oddString(random);
-    const refused = refuseVisitor(rules, origin, host, random.oneIn(2));
+    const refused = checkOrigin(rules, origin, host, random.oneIn(2));
     if (refused !== undefined) assert.match(refused, /^[A-Z].*\.$/s);
   });
 });

@@ -71,7 +71,7 @@ class Seen implements LockObserver {
 
 /** What a round came across, to see that none of it is out of reach. */
 export interface RoundReport {
-  readonly visitors: number;
+  readonly originPolicy: number;
   /** Codes of refusals, and `action state` of other replies. */
   readonly heard: readonly string[];
 }
@@ -95,7 +95,7 @@ class Round {
   /** What lets in, if anything must. */
   readonly #token: string | undefined;
   readonly #server: Server;
-  #visitors: Visitor[] = [];
+  #originPolicy: Visitor[] = [];
 
   constructor(t: TestContext, random: Random) {
     this.#t = t;
@@ -137,15 +137,15 @@ class Round {
     this.#seen.verify();
     for (const { client } of [ally, control]) client.socket.destroy();
     await this.#end();
-    const heard = this.#visitors.flatMap((visitor) => visitor.heard);
-    return { visitors: this.#visitors.length, heard };
+    const heard = this.#originPolicy.flatMap((visitor) => visitor.heard);
+    return { originPolicy: this.#originPolicy.length, heard };
   }
 
   /** Leaves nothing open that would keep a process that failed from ending. */
   abandon(): void {
     void this.#server.close();
     this.#clock.advance(FOR_EVER_MS);
-    for (const { socket } of this.#visitors) socket.destroy();
+    for (const { socket } of this.#originPolicy) socket.destroy();
   }
 
   #drawWords(): Vocabulary {
@@ -176,9 +176,9 @@ class Round {
     const scripts = Array.from({ length: 1 + this.#random.below(MAX_VISITORS) }, () =>
       drawScript(this.#random, words, this.#limits),
     );
-    this.#visitors = await Promise.all(scripts.map((script) => Visitor.play(port, script)));
-    for (const visitor of this.#visitors) await hearOut(visitor, control);
-    for (const visitor of this.#visitors) await this.#seeOff(visitor, control);
+    this.#originPolicy = await Promise.all(scripts.map((script) => Visitor.play(port, script)));
+    for (const visitor of this.#originPolicy) await hearOut(visitor, control);
+    for (const visitor of this.#originPolicy) await this.#seeOff(visitor, control);
   }
 
   /** Waits until the server has let go of a visitor who has ended its side. */
@@ -203,7 +203,7 @@ class Round {
     const drained = isStopped ? this.#server.drain(this.#random.pick([0, 1000])) : undefined;
     // Those who stay are told to go when the server stops.
     if (isStopped) await turns();
-    for (const visitor of this.#visitors) {
+    for (const visitor of this.#originPolicy) {
       visitor.check();
       visitor.socket.destroy();
     }
@@ -225,7 +225,7 @@ class Round {
   /** A session that is over can't be resumed: nothing keeps its name. */
   async #nobodyComesBack(): Promise<void> {
     const client = await LineClient.connect(this.#t, this.#server.address.port);
-    for (const session of this.#visitors.flatMap((visitor) => visitor.sessions)) {
+    for (const session of this.#originPolicy.flatMap((visitor) => visitor.sessions)) {
       const reply = await client.ask({ action: 'hello', session, token: this.#token });
       assert.equal(codeOf(reply), 'no_such_session');
     }

@@ -1,7 +1,7 @@
 /** Tokens on the line protocol: nothing without one, a wrong one is answered late, and what stays. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { MAX_STRANGER_BYTES, WRONG_TOKEN_DELAY_MS } from '../../src/protocol/auth.ts';
+import { MAX_UNAUTHENTICATED_BYTES, WRONG_TOKEN_DELAY_MS } from '../../src/protocol/auth.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { piecesOf } from '../support/cut-anywhere.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';
@@ -64,28 +64,28 @@ for (const [what, message] of STRANGERS) {
   });
 }
 
-test('a stranger does not hear that the server is full', async (t) => {
+test('a failure does not hear that the server is full', async (t) => {
   const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxSessions: 0 } });
-  const stranger = await connect();
-  stranger.send({ action: 'hello' });
-  assert.deepEqual((await stranger.ended()).map(codeOf), ['unauthorized']);
+  const failure = await connect();
+  failure.send({ action: 'hello' });
+  assert.deepEqual((await failure.ended()).map(codeOf), ['unauthorized']);
   const client = await connect();
   assert.equal(codeOf(await client.ask({ action: 'hello', token: TOKEN })), 'too_many_sessions');
 });
 
-test('a stranger does not hear that the server drains', async (t) => {
+test('a failure does not hear that the server drains', async (t) => {
   const { connect, server, watch } = await setUp(t, { tokens: [TOKEN] });
   const holder = await connect();
   await holder.ask({ action: 'hello', token: TOKEN });
   await holder.ask(lock(write('a')));
-  const stranger = await connect();
-  stranger.sendRaw('{');
+  const failure = await connect();
+  failure.sendRaw('{');
   await watch.until('connected', 2);
   const drained = server.drain(1000);
   assert.equal(codeOf(await holder.next()), 'draining');
-  stranger.sendRaw('"action":"hello"}\n');
-  assert.deepEqual((await stranger.ended()).map(codeOf), ['unauthorized']);
-  stranger.socket.end();
+  failure.sendRaw('"action":"hello"}\n');
+  assert.deepEqual((await failure.ended()).map(codeOf), ['unauthorized']);
+  failure.socket.end();
   await holder.ask({ action: 'release' });
   await holder.ended();
   holder.socket.end();
@@ -228,22 +228,22 @@ function helloOf(token: string, bytes: number): string {
   return `${hello}${' '.repeat(bytes - hello.length)}`;
 }
 
-test('a stranger has few bytes for a line, whether it ends or not; with a token, as many as all', async (t) => {
+test('a failure has few bytes for a line, whether it ends or not; with a token, as many as all', async (t) => {
   const { connect } = await setUpClosed(t);
   for (const line of [
-    `{${' '.repeat(MAX_STRANGER_BYTES)}`,
-    `${helloOf(TOKEN, MAX_STRANGER_BYTES + 1)}\n`,
+    `{${' '.repeat(MAX_UNAUTHENTICATED_BYTES)}`,
+    `${helloOf(TOKEN, MAX_UNAUTHENTICATED_BYTES + 1)}\n`,
   ]) {
-    const stranger = await connect();
-    stranger.sendRaw(line);
-    const [refused = {}, ...rest] = await stranger.ended();
+    const failure = await connect();
+    failure.sendRaw(line);
+    const [refused = {}, ...rest] = await failure.ended();
     assert.equal(codeOf(refused), 'message_too_long');
     assert.match(JSON.stringify(refused), /at most 16384 bytes until a token is shown; closing/);
     assert.deepEqual(rest, []);
   }
   const friend = await connect();
   const long = JSON.stringify({ action: 'ping', ref: 1 }).padEnd(DEFAULT_LIMITS.maxMessageBytes);
-  friend.sendRaw(`${helloOf(TOKEN, MAX_STRANGER_BYTES)}\n${long}\n${long}`);
+  friend.sendRaw(`${helloOf(TOKEN, MAX_UNAUTHENTICATED_BYTES)}\n${long}\n${long}`);
   assert.equal((await friend.next()).action, 'hello');
   assert.equal((await friend.next()).action, 'ping');
   friend.sendRaw('\n');
@@ -252,11 +252,11 @@ test('a stranger has few bytes for a line, whether it ends or not; with a token,
   assert.match(JSON.stringify(await friend.ended()), /may have at most 1048576 bytes; closing/);
 });
 
-test('lines that may be shorter still are so for strangers too', async (t) => {
+test('lines that may be shorter still are so for authFailures too', async (t) => {
   const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxMessageBytes: 100 } });
-  const stranger = await connect();
-  stranger.sendRaw(`{${' '.repeat(100)}`);
-  assert.match(JSON.stringify(await stranger.ended()), /at most 100 bytes until a token is shown/);
+  const failure = await connect();
+  failure.sendRaw(`{${' '.repeat(100)}`);
+  assert.match(JSON.stringify(await failure.ended()), /at most 100 bytes until a token is shown/);
 });
 
 test('where no token is wanted, a first line may be as long as later ones', async (t) => {

@@ -1,7 +1,7 @@
 /** Who may enter and who is an administrator: the whole table, and what a token must be like. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Access, type Standing, tokenFault } from '../../src/protocol/auth.ts';
+import { Auth, type Role, tokenFault } from '../../src/protocol/auth.ts';
 
 const CLIENT = 'client-token-0001';
 const OLD_CLIENT = 'client-token-0000';
@@ -16,8 +16,8 @@ type Row = readonly [
   client: string[],
   admin: string[],
   token: string | undefined,
-  local: Standing,
-  remote: Standing,
+  local: Role,
+  remote: Role,
 ];
 
 const TABLE: readonly Row[] = [
@@ -45,27 +45,27 @@ const TABLE: readonly Row[] = [
 for (const [client, admin, token, local, remote] of TABLE) {
   const given = token === undefined ? 'no token' : JSON.stringify(token);
   test(`${client.length} tokens, ${admin.length} for administrators, ${given}: ${local}, from afar ${remote}`, () => {
-    const access = new Access({ client, admin });
-    assert.equal(access.judge(token, 'unix'), local);
+    const auth = new Auth({ client, admin });
+    assert.equal(auth.authenticate(token, 'unix'), local);
     // With client tokens whoever shows one may come from anywhere on this machine: a proxy, say.
     const nearby = client.length === 0 ? local : remote;
-    assert.equal(access.judge(token, 'loopback'), nearby);
-    assert.equal(access.judge(token, 'remote'), remote);
+    assert.equal(auth.authenticate(token, 'loopback'), nearby);
+    assert.equal(auth.authenticate(token, 'remote'), remote);
   });
 }
 
 test('tokens can be replaced; a bad one changes nothing', () => {
-  const access = new Access({ client: CLIENTS, admin: NONE });
-  access.replace({ client: [WRONG], admin: [ADMIN] });
-  assert.equal(access.judge(CLIENT, 'loopback'), 'wrong_token');
-  assert.equal(access.judge(WRONG, 'loopback'), 'client');
+  const auth = new Auth({ client: CLIENTS, admin: NONE });
+  auth.replace({ client: [WRONG], admin: [ADMIN] });
+  assert.equal(auth.authenticate(CLIENT, 'loopback'), 'wrong_token');
+  assert.equal(auth.authenticate(WRONG, 'loopback'), 'client');
   for (const bad of [
     { client: ['short'], admin: NONE },
     { client: CLIENTS, admin: ['short'] },
   ]) {
-    assert.throws(() => access.replace(bad), RangeError);
-    assert.equal(access.judge(CLIENT, 'loopback'), 'wrong_token');
-    assert.equal(access.judge(ADMIN, 'loopback'), 'admin');
+    assert.throws(() => auth.replace(bad), RangeError);
+    assert.equal(auth.authenticate(CLIENT, 'loopback'), 'wrong_token');
+    assert.equal(auth.authenticate(ADMIN, 'loopback'), 'admin');
   }
 });
 
@@ -82,6 +82,6 @@ test('a token has 16 to 256 printable ASCII characters without blanks', () => {
 });
 
 test('what a client is told that may not do something says who may', () => {
-  assert.match(new Access({ client: NONE, admin: NONE }).forbiddenMessage, /from the machine/);
-  assert.match(new Access({ client: NONE, admin: ADMINS }).forbiddenMessage, /an admin token$/);
+  assert.match(new Auth({ client: NONE, admin: NONE }).forbiddenMessage, /from the machine/);
+  assert.match(new Auth({ client: NONE, admin: ADMINS }).forbiddenMessage, /an admin token$/);
 });

@@ -1,7 +1,7 @@
 /** The decoder of the session protocol: a table of what it takes and of what it refuses, and how. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
+import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 
 const LIMITS = {
@@ -231,16 +231,16 @@ for (const [message, code, sentence] of REFUSED) {
   const text = typeof message === 'string' ? message : JSON.stringify(message);
   test(`refuses ${text.slice(0, 80)} as ${code}`, () => {
     const decoded = decode(message);
-    if (!isRefused(decoded)) assert.fail('it was taken');
-    assert.equal(decoded.refusal.code, code);
-    assert.match(decoded.refusal.message, sentence);
+    if (!isInvalid(decoded)) assert.fail('it was taken');
+    assert.equal(decoded.error.code, code);
+    assert.match(decoded.error.message, sentence);
   });
 }
 
-test('a refusal echoes the action and the ref as far as they are good', () => {
+test('a error echoes the action and the ref as far as they are good', () => {
   const refused = (message: object) => {
     const decoded = decode(message);
-    if (!isRefused(decoded)) assert.fail('it was taken');
+    if (!isInvalid(decoded)) assert.fail('it was taken');
     return [decoded.action, decoded.ref];
   };
   assert.deepEqual(refused({ action: 'lock', ref: 8 }), ['lock', 8]);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { Access, type Locality } from '../../src/protocol/auth.ts';
-import { SessionConversation } from '../../src/protocol/session-protocol.ts';
+import { Auth, type Locality } from '../../src/protocol/auth.ts';
+import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { codeOf, setUp, take, unreadOf } from '../support/line-server.ts';
@@ -183,7 +183,7 @@ test('with an admin token nobody else may, though it comes from this machine', a
 
 test('without an admin token it is for who is on this machine, and forbidden to others', () => {
   const { host } = setUpHost();
-  const access = new Access({ client: [], admin: [] });
+  const auth = new Auth({ client: [], admin: [] });
   /** A client on this machine or elsewhere, and what it is told. */
   const connect = (locality: Locality) => {
     const told: Reply[] = [];
@@ -197,21 +197,21 @@ test('without an admin token it is for who is on this machine, and forbidden to 
         sendAscii: say,
         sendShared: say,
       },
-      ...{ rest: () => {}, end: () => {}, stopListening: () => {} },
+      ...{ yieldTurn: () => {}, end: () => {}, stopListening: () => {} },
     };
     const all = {
-      ...{ ...host, access, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 },
+      ...{ ...host, auth, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 },
       turnedAway: () => assert.fail('no token is wanted here'),
     };
-    const conversation = new SessionConversation(all, channel);
+    const conversation = new SessionProtocol(all, channel);
     return (message: object): Reply => {
       conversation.receive(JSON.stringify(message));
       return told.at(-1) ?? assert.fail('no answer');
     };
   };
-  const [stranger, neighbour] = [connect('remote'), connect('loopback')];
-  const { id } = stranger(lock(write('a')));
-  assert.equal(codeOf(stranger({ action: 'evict', id })), 'forbidden');
+  const [failure, neighbour] = [connect('remote'), connect('loopback')];
+  const { id } = failure(lock(write('a')));
+  assert.equal(codeOf(failure({ action: 'evict', id })), 'forbidden');
   assert.equal(neighbour({ action: 'evict', id }).locks, 1);
 });
 

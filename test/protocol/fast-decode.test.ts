@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest } from '../../src/protocol/decode.ts';
-import { readUsual } from '../../src/protocol/fast-decode.ts';
+import { fastDecode } from '../../src/protocol/fast-decode.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 
@@ -18,7 +18,7 @@ const LIMITS: Limits = {
 
 /** What was read; fails if the decoder would have read something else. */
 function read(text: string, limits = LIMITS) {
-  const usual = readUsual(text, limits);
+  const usual = fastDecode(text, limits);
   if (usual !== undefined) assert.deepEqual(usual, decodeRequest(text, limits), text);
   return usual;
 }

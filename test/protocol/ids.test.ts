@@ -1,7 +1,7 @@
 /** Ids as text, both ways: exactly what the engine's own conversions give. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Refusal } from '../../src/protocol/errors.ts';
+import { RequestError } from '../../src/protocol/errors.ts';
 import { decodeId, idText } from '../../src/protocol/ids.ts';
 import { withSeeds } from '../support/random.ts';
 
@@ -37,9 +37,9 @@ test('what is no id, or no id as it is written, is refused', () => {
     '9007199254740992',
   ];
   for (const value of [...wrong, '99999999999999999', '١', 1, null, ['1'], {}, true]) {
-    const refusal = decodeId(value, 'after');
-    assert.ok(refusal instanceof Refusal, JSON.stringify(value));
-    assert.match(refusal.message, /^after must be the id of a lock/);
+    const error = decodeId(value, 'after');
+    assert.ok(error instanceof RequestError, JSON.stringify(value));
+    assert.match(error.message, /^after must be the id of a lock/);
   }
   assert.equal(decodeId(undefined, 'id'), undefined);
 });

@@ -1,7 +1,7 @@
 /** The session protocol over real sockets: each action, each refusal, and the order of replies. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeRequest, isRefused } from '../../src/protocol/decode.ts';
+import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { VERSION } from '../../src/version.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -201,7 +201,7 @@ test('help ends with a line that says so, and its examples are good requests', a
   assert.ok(examples.length >= 8);
   for (const example of examples) {
     const decoded = decodeRequest(JSON.stringify(example), DEFAULT_LIMITS);
-    assert.equal(isRefused(decoded), false, JSON.stringify(example));
+    assert.equal(isInvalid(decoded), false, JSON.stringify(example));
   }
 });
 

@@ -54,7 +54,7 @@ const BAD_LOCKS: [string, string, RegExp][] = [
 ];
 
 /** The connection ends as it must after a bad message: one sentence, then 3000. */
-async function assertRefused(client: V1Client, reason: RegExp): Promise<void> {
+async function assertRejected(client: V1Client, reason: RegExp): Promise<void> {
   const { code, unread } = await client.closed();
   const [sentence = ''] = unread;
   assert.equal(unread.length, 1);
@@ -69,7 +69,7 @@ test('each bad message gets one text frame with the reason, then close 3000', as
     await t.test(what, async () => {
       const client = await connect();
       client.socket.send(message);
-      await assertRefused(client, reason);
+      await assertRejected(client, reason);
     });
   }
 });
@@ -89,9 +89,9 @@ test('a lock when one is held or awaited is refused like any bad message', async
   await holder.acquire(write('a'));
   await waiter.enqueue(write('a'));
   holder.send(lock(write('b')));
-  await assertRefused(holder, /cannot lock/);
+  await assertRejected(holder, /cannot lock/);
   waiter.send(lock(write('b')));
-  await assertRefused(waiter, /cannot lock/);
+  await assertRejected(waiter, /cannot lock/);
 });
 
 test('nothing that follows a bad message is carried out', async (t) => {
@@ -110,7 +110,7 @@ test('after a bad message the lock is kept for the abandon timeout, the client g
       const holder = await connect('namespace=test&abandon-timeout-ms=5000');
       await holder.acquire(write('a'));
       holder.socket.send(message);
-      await assertRefused(holder, reason);
+      await assertRejected(holder, reason);
       const next = await connect();
       const id = await next.enqueue(write('a'));
       clock.advance(4999);
@@ -130,7 +130,7 @@ test('a bad message of a client that waits takes its lock out of the queue at on
   await writer.enqueue(write('a'));
   const id = await behind.enqueue(read('a'));
   writer.send({ action: 'steal' });
-  await assertRefused(writer, /steal/);
+  await assertRejected(writer, /steal/);
   await behind.granted(id);
 });
 

@@ -92,8 +92,8 @@ test('only what names something at or below the path is heard, once per lock', a
   await ask('at', read('a', 'b'));
   await ask('below', read('a', 'b', 'c', 'd'));
   await ask('among others', read('z'), read('a', 'b', 'c'));
-  const { client: stranger } = await greet({ namespace: 'elsewhere' });
-  await stranger.ask({ ...lock(read('a', 'b')), label: 'stranger' });
+  const { client: failure } = await greet({ namespace: 'elsewhere' });
+  await failure.ask({ ...lock(read('a', 'b')), label: 'failure' });
   assert.deepEqual(words(await unreadOf(watcher)), [
     'acquired at',
     'acquired below',

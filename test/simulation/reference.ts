@@ -330,14 +330,14 @@ export class ReferenceServer {
     session.locks.add(lock);
     if (!isFree(lock)) {
       const waiters = namespace.alive.filter((other) => !other.isHeld).length;
-      let refusal: string | undefined;
-      if (request.waitMs === 0) refusal = 'timeout';
-      else if (waiters > maxWaitersPerNamespace) refusal = 'too_many_waiters';
-      else if (closesCycle(lock)) refusal = 'deadlock';
-      if (refusal !== undefined) {
+      let error: string | undefined;
+      if (request.waitMs === 0) error = 'timeout';
+      else if (waiters > maxWaitersPerNamespace) error = 'too_many_waiters';
+      else if (closesCycle(lock)) error = 'deadlock';
+      if (error !== undefined) {
         namespace.alive.pop();
         session.locks.delete(lock);
-        return refusal;
+        return error;
       }
       this.#note('enqueued', lock);
       this.#startTimer(lock, request.waitMs, 'timeout');

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { type LineSink, LineSplitter } from '../../src/net/lines/line-splitter.ts';
 import type { Channel, Conversation, EndReason } from '../../src/protocol/channel.ts';
-import { Refusal } from '../../src/protocol/errors.ts';
+import { RequestError } from '../../src/protocol/errors.ts';
 import type { Reply } from '../support/line-client.ts';
 import type { SessionView } from './ledger.ts';
 import type { ReferencePeer } from './reference.ts';
@@ -72,7 +72,7 @@ export class Wire implements Channel, LineSink {
     return this.#toClient.length;
   }
 
-  rest(): void {}
+  yieldTurn(): void {}
 
   sendAscii(text: string): void {
     this.send(text);
@@ -138,12 +138,12 @@ export class Wire implements Channel, LineSink {
     this.#sessionLost();
   }
 
-  drained(): void {
-    this.#conversation.drained();
+  onWritable(): void {
+    this.#conversation.onWritable();
   }
 
   drain(): void {
-    this.#conversation.drain();
+    this.#conversation.serverDraining();
   }
 
   shutDown(): void {
@@ -159,7 +159,7 @@ export class Wire implements Channel, LineSink {
   }
 
   lineNotUtf8(): void {
-    this.#conversation.receiveGarbage(new Refusal('bad_utf8', 'not UTF-8'));
+    this.#conversation.receiveGarbage(new RequestError('bad_utf8', 'not UTF-8'));
     this.#host.follow(this, this.#arrived());
   }
 

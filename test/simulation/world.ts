@@ -5,10 +5,10 @@
  * reference says, and the tables must hold what it holds.
  */
 import assert from 'node:assert/strict';
-import { Access } from '../../src/protocol/auth.ts';
-import type { ConversationHost } from '../../src/protocol/conversation-host.ts';
-import { SessionConversation } from '../../src/protocol/session-protocol.ts';
-import { V1Conversation } from '../../src/protocol/v1-protocol.ts';
+import { Auth } from '../../src/protocol/auth.ts';
+import type { ProtocolHost } from '../../src/protocol/conversation-host.ts';
+import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
+import { V1Protocol } from '../../src/protocol/v1-protocol.ts';
 import { Counters } from '../../src/session/counters.ts';
 import { Drain } from '../../src/session/drain.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
@@ -37,7 +37,7 @@ export class World implements WireHost {
   readonly ledger = new Ledger();
   readonly #random: Random;
   readonly #clock = new FakeClock();
-  readonly #host: ConversationHost;
+  readonly #host: ProtocolHost;
   readonly #reference: ReferenceServer;
   readonly #issued = { lastId: FIRST_ID, lastName: '' };
   readonly #fences = new Map<string, Fences>();
@@ -76,7 +76,7 @@ export class World implements WireHost {
         },
       },
       defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
-      access: new Access({ client: [], admin: [] }),
+      auth: new Auth({ client: [], admin: [] }),
       adminObserver: undefined,
       turnedAway: () => assert.fail('no token is wanted here'),
     };
@@ -227,7 +227,7 @@ export class World implements WireHost {
     client.isStalled = false;
     wire.peer.isSlow = false;
     if (wire.isEnded) return;
-    wire.drained();
+    wire.onWritable();
     this.#reference.drained(wire.peer);
   }
 
@@ -241,9 +241,7 @@ export class World implements WireHost {
       const { namespace, abandonTimeoutMs } = session;
       const peer = this.#reference.connectV1(namespace, abandonTimeoutMs);
       const settings = { namespace, abandonTimeoutMs };
-      client.connect(
-        this.#wire(peer, (channel) => new V1Conversation(this.#host, channel, settings)),
-      );
+      client.connect(this.#wire(peer, (channel) => new V1Protocol(this.#host, channel, settings)));
       client.begin(session);
       return;
     }
@@ -260,7 +258,7 @@ export class World implements WireHost {
 
   #sessionWire(): Wire {
     const peer = new ReferencePeer('session');
-    return this.#wire(peer, (channel) => new SessionConversation(this.#host, channel));
+    return this.#wire(peer, (channel) => new SessionProtocol(this.#host, channel));
   }
 
   #wire(peer: ReferencePeer, converse: ConstructorParameters<typeof Wire>[3]): Wire {

@@ -7,13 +7,17 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { rawResponse } from '../../src/net/http/raw-response.ts';
-import { type EndOptions, endGently } from '../../src/net/stream/graceful-close.ts';
+import { closeGracefully, type EndOptions } from '../../src/net/stream/graceful-close.ts';
 import {
   type EndInfo,
   WebSocketConnection,
   type WebSocketOptions,
 } from '../../src/net/websocket/connection.ts';
-import { acceptHead, checkHandshake, type Refused } from '../../src/net/websocket/handshake.ts';
+import {
+  acceptHead,
+  checkHandshake,
+  type RejectedHandshake,
+} from '../../src/net/websocket/handshake.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 
 const MIB = 1024 * 1024;
@@ -41,10 +45,10 @@ export interface EchoHooks {
   ended?(info: EndInfo): void;
 }
 
-function refuse(socket: Duplex, refused: Refused, options: EndOptions): void {
+function refuse(socket: Duplex, refused: RejectedHandshake, options: EndOptions): void {
   const { status, headers, message } = refused;
   socket.write(rawResponse({ status, headers, body: `${message}\n` }, false));
-  endGently(socket, options);
+  closeGracefully(socket, options);
 }
 
 /** Starts an echo server; port 0 is any free one. A `text` hook replaces the echo of text. */

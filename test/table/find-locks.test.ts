@@ -22,7 +22,7 @@ function placeOf(lock: Lock, path: Path): Place | undefined {
 
 /** What `look` says, as words. */
 function seen(table: LockTable, path: Path, afterId?: number): string[] {
-  return [...table.look(path, afterId)].map(({ lock, place }) => `${lock.id} ${place}`);
+  return [...table.findLocks(path, afterId)].map(({ lock, place }) => `${lock.id} ${place}`);
 }
 
 function drawPath(random: Random): string[] {
@@ -124,14 +124,14 @@ test('an empty table shows nothing', () => {
 
 /** The ids of one page: at most `size` locks after the one with that id. */
 function page(table: LockTable, path: Path, afterId: number, size: number): number[] {
-  return [...table.look(path, afterId)].slice(0, size).map(({ lock }) => lock.id);
+  return [...table.findLocks(path, afterId)].slice(0, size).map(({ lock }) => lock.id);
 }
 
 test('pages by afterId are the whole in order, each lock once', () => {
   const table = new LockTable();
   for (let i = 0; i < 50; i++) table.lock([read('a', `${i % 3}`), write('b', `${i}`)], undefined);
   for (const path of [[], ['a'], ['a', '1'], ['b']]) {
-    const whole = [...table.look(path)].map(({ lock }) => lock.id);
+    const whole = [...table.findLocks(path)].map(({ lock }) => lock.id);
     for (const size of [1, 3, 49, 50, 51]) {
       const paged: number[] = [];
       let next = page(table, path, 0, size);
@@ -155,7 +155,7 @@ test('what comes and goes between two pages is not repeated, and hides nothing e
   table.release(fourth);
   table.lock([write('a')], undefined);
   assert.deepEqual(seen(table, ['a'], second.id), ['3 same', '5 same', '6 same', '7 same']);
-  for (const lock of [...table.look(['a'])]) table.release(lock.lock);
+  for (const lock of [...table.findLocks(['a'])]) table.release(lock.lock);
   assert.deepEqual(seen(table, ['a'], 3), []);
 });
 

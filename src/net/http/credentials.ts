@@ -9,7 +9,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { type Stranger, WRONG_TOKEN_DELAY_MS } from '../../protocol/auth.ts';
+import { type AuthFailure, WRONG_TOKEN_DELAY_MS } from '../../protocol/auth.ts';
 import { offeredSubprotocols } from '../websocket/handshake.ts';
 import { type Page, sentence } from './pages.ts';
 
@@ -31,14 +31,14 @@ export function chosenSubprotocol(request: IncomingMessage): string | undefined 
   return offeredSubprotocols(request).includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
 }
 
-export function unauthorizedPage(standing: Stranger): Page {
-  const what = standing === 'no_token' ? 'This server wants a token' : 'This token is not known';
+export function unauthorizedPage(role: AuthFailure): Page {
+  const what = role === 'no_token' ? 'This server wants a token' : 'This token is not known';
   const page = sentence(
     401,
     `${what}. Send it as "Authorization: Bearer TOKEN", or as ?token=TOKEN where headers can't be set.`,
     { 'WWW-Authenticate': 'Bearer' },
   );
-  return standing === 'no_token' ? page : { ...page, lateMs: WRONG_TOKEN_DELAY_MS };
+  return role === 'no_token' ? page : { ...page, lateMs: WRONG_TOKEN_DELAY_MS };
 }
 
 function bearerOf(authorization: string | undefined): string | undefined {

@@ -1,17 +1,17 @@
 /** What the query of a WebSocket handshake says of the session to come, checked; or why it can't be. */
-import type { ConversationHost } from '../../protocol/conversation-host.ts';
+import type { ProtocolHost } from '../../protocol/conversation-host.ts';
 import { abandonTooLong, namespaceTooLong } from '../../protocol/decode.ts';
 import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from './pages.ts';
 
 const TIMEOUT = 'abandon-timeout-ms';
 
-export interface SessionQuery {
+export interface HandshakeQuery {
   /** Never undefined in v1. */
   readonly namespace: string | undefined;
   readonly abandonTimeoutMs: number;
 }
 
-export function sessionQuery(url: URL, host: ConversationHost): SessionQuery | Page {
+export function handshakeQuery(url: URL, host: ProtocolHost): HandshakeQuery | Page {
   const { limits, defaultAbandonTimeoutMs } = host;
   const namespace = url.searchParams.get('namespace') || undefined;
   const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
@@ -24,10 +24,8 @@ export function sessionQuery(url: URL, host: ConversationHost): SessionQuery | P
   if (abandonTimeoutMs === undefined) {
     return sentence(400, `${TIMEOUT} must be a whole number of milliseconds, 0 or more.`);
   }
-  const refusal = abandonTooLong(abandonTimeoutMs, TIMEOUT, limits);
-  return refusal === undefined
-    ? { namespace, abandonTimeoutMs }
-    : sentence(400, `${refusal.message}.`);
+  const error = abandonTooLong(abandonTimeoutMs, TIMEOUT, limits);
+  return error === undefined ? { namespace, abandonTimeoutMs } : sentence(400, `${error.message}.`);
 }
 
 function wholeNumber(text: string): number | undefined {

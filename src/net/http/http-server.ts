@@ -6,20 +6,20 @@ import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Locality, mayEnter, type Standing } from '../../protocol/auth.ts';
+import { isAdmitted, type Locality, type Role } from '../../protocol/auth.ts';
 import type { Channel, Conversation } from '../../protocol/channel.ts';
-import type { ConversationHost } from '../../protocol/conversation-host.ts';
-import { noMoreSessions, type Refusal } from '../../protocol/errors.ts';
-import { DEFAULT_NAMESPACE, SessionConversation } from '../../protocol/session-protocol.ts';
-import { V1Conversation } from '../../protocol/v1-protocol.ts';
+import type { ProtocolHost } from '../../protocol/conversation-host.ts';
+import { noMoreSessions, type RequestError } from '../../protocol/errors.ts';
+import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
+import { V1Protocol } from '../../protocol/v1-protocol.ts';
 import type { Limits } from '../../runtime/limits.ts';
-import { type EndOptions, endGently } from '../stream/graceful-close.ts';
+import { closeGracefully, type EndOptions } from '../stream/graceful-close.ts';
 import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
 import { WebSocketChannel } from '../websocket/channel.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
-import { sessionQuery } from './handshake-query.ts';
-import { corsHeaders, refuseVisitor, type VisitorRules } from './origin-policy.ts';
+import { handshakeQuery } from './handshake-query.ts';
+import { checkOrigin, corsHeaders, type OriginPolicy } from './origin-policy.ts';
 import {
   draining,
   OPEN_PATHS,
@@ -31,7 +31,7 @@ import {
   V2_PATH,
   WATCHED_PATHS,
 } from './pages.ts';
-import { HttpAnswers } from './pending-responses.ts';
+import { PendingResponses } from './pending-responses.ts';
 import { lengthOf, rawResponse } from './raw-response.ts';
 import {
   hasBody,
@@ -42,11 +42,11 @@ import {
   targetOf,
   versionNotSpoken,
 } from './request.ts';
-import { HttpDeadline } from './request-timeout.ts';
+import { RequestTimeout } from './request-timeout.ts';
 import { HttpTurns } from './request-turns.ts';
 
-export interface HttpHost extends ConversationHost, PageHost {
-  readonly visitors: VisitorRules;
+export interface HttpHost extends ProtocolHost, PageHost {
+  readonly originPolicy: OriginPolicy;
   /** Milliseconds (>= 1) between two pings of a WebSocket. */
   readonly pingIntervalMs: number;
   /** Where the peer of `socket` is, as far as the connection says. */
@@ -65,18 +65,18 @@ interface Visit {
   readonly locality: Locality;
 }
 
-export class HttpGuests {
+export class HttpServer {
   readonly #host: HttpHost;
   readonly #server: Server;
   /** Connections beyond the limit, with what they are told. */
-  readonly #noRoom = new WeakMap<Duplex, Refusal>();
+  readonly #noRoom = new WeakMap<Duplex, RequestError>();
   readonly #turns = new HttpTurns();
-  readonly #deadlines = new WeakMap<Duplex, HttpDeadline>();
-  readonly #answers: HttpAnswers;
+  readonly #deadlines = new WeakMap<Duplex, RequestTimeout>();
+  readonly #answers: PendingResponses;
 
   constructor(host: HttpHost) {
     this.#host = host;
-    this.#answers = new HttpAnswers(host.limits.maxUnreadBytes);
+    this.#answers = new PendingResponses(host.limits.maxUnreadBytes);
     this.#server = createServer({
       keepAlive: true,
       noDelay: true,
@@ -99,17 +99,17 @@ export class HttpGuests {
       this.#answer(request, response, () => sentence(417, 'Leave out the header Expect.'));
     });
     this.#server.on('clientError', (error, socket) => {
-      this.#turns.take(socket, () => this.#refuseGarbage(error, socket));
+      this.#turns.take(socket, () => this.#rejectMalformed(error, socket));
     });
   }
 
   /** Takes over a connection whose first bytes, already read, are HTTP's. */
   accept(socket: Socket, head: Buffer): void {
     const { clock, limits } = this.#host;
-    const deadline = new HttpDeadline(socket, clock, limits.firstMessageMs, (isIdle) => {
+    const deadline = new RequestTimeout(socket, clock, limits.firstMessageMs, (isIdle) => {
       // Whoever does not read what it asked for hears nothing else, either.
       if (this.#answers.isWaiting(socket)) socket.destroy();
-      else if (isIdle) endGently(socket, this.#ending());
+      else if (isIdle) closeGracefully(socket, this.#ending());
       else this.#refuse(socket, tooLate(limits));
     });
     this.#deadlines.set(socket, deadline);
@@ -121,8 +121,8 @@ export class HttpGuests {
    * Answers one request on a connection for which there is no room, and ends it. Those who watch over
    * the server get what they ask for: it is full, not broken.
    */
-  turnAway(socket: Socket, head: Buffer, refusal: Refusal): void {
-    this.#noRoom.set(socket, refusal);
+  turnAway(socket: Socket, head: Buffer, error: RequestError): void {
+    this.#noRoom.set(socket, error);
     this.accept(socket, head);
   }
 
@@ -169,7 +169,7 @@ export class HttpGuests {
     const isOpen = OPEN_PATHS.has(url.pathname) || method === 'OPTIONS';
     const entry = isOpen ? undefined : this.#enter(request, visit);
     const page = typeof entry === 'object' ? entry : pageFor(method, url, this.#host);
-    const cors = corsHeaders(this.#host.visitors, headers.origin, method === 'OPTIONS');
+    const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
     return { ...page, headers: { ...page.headers, ...cors } };
   }
 
@@ -178,33 +178,33 @@ export class HttpGuests {
     if (!isSpoken(request)) return versionNotSpoken();
     const { headers, socket } = request;
     const target = targetOf(request);
-    const mistake = hostMistake(request) ?? this.#refuseVisitor(request, target);
+    const mistake = hostMistake(request) ?? this.#checkOrigin(request, target);
     if (mistake !== undefined) return mistake;
     if (target === undefined) return sentence(400, 'The target of this request is not a path.');
     const { url } = target;
     const full = this.#noRoom.get(socket);
     if (full !== undefined && !WATCHED_PATHS.has(url.pathname)) {
-      this.#host.counters.refused(full.code);
+      this.#host.counters.countError(full.code);
       return noRoom(full);
     }
     return { url, locality: isProxied(headers) ? 'remote' : this.#host.locality(socket) };
   }
 
-  #refuseVisitor({ headers, socket }: IncomingMessage, target?: Target): Page | undefined {
-    const { visitors } = this.#host;
+  #checkOrigin({ headers, socket }: IncomingMessage, target?: Target): Page | undefined {
+    const { originPolicy } = this.#host;
     const isLoopback = this.#host.isLoopback(socket);
     const host = target === undefined ? headers.host : target.host;
-    const why = refuseVisitor(visitors, headers.origin, host, isLoopback);
+    const why = checkOrigin(originPolicy, headers.origin, host, isLoopback);
     return why === undefined ? undefined : sentence(403, why);
   }
 
   /** What the visitor may do, or the refusal of one who may not even enter. */
-  #enter(request: IncomingMessage, { url, locality }: Visit): Standing | Page {
-    const { access } = this.#host;
-    const standing = access.judge(tokenIn(request, url.searchParams), locality);
-    if (mayEnter(standing)) return standing;
-    this.#host.turnedAway(standing, this.#host.clientName(request.socket));
-    return unauthorizedPage(standing);
+  #enter(request: IncomingMessage, { url, locality }: Visit): Role | Page {
+    const { auth } = this.#host;
+    const role = auth.authenticate(tokenIn(request, url.searchParams), locality);
+    if (isAdmitted(role)) return role;
+    this.#host.turnedAway(role, this.#host.clientName(request.socket));
+    return unauthorizedPage(role);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -233,7 +233,7 @@ export class HttpGuests {
     }
     this.#answers.after(socket, () => {
       this.#deadlines.get(socket)?.stop();
-      const noSession = url.pathname === V1_PATH ? this.#refuseSession() : undefined;
+      const noSession = url.pathname === V1_PATH ? this.#checkCapacity() : undefined;
       if (noSession !== undefined) {
         this.#refuse(socket, noSession);
         return;
@@ -252,7 +252,7 @@ export class HttpGuests {
    * Why no session may begin now, if so. With a handshake of v1 one does; at /v2 one may be resumed,
    * which shows when it says hello.
    */
-  #refuseSession(): Page | undefined {
+  #checkCapacity(): Page | undefined {
     const { drain, limits, namespaces } = this.#host;
     if (drain.isOn) return draining();
     const code = namespaces.refuseSession(limits);
@@ -262,19 +262,19 @@ export class HttpGuests {
   /** What makes the conversation that a handshake with this path and query asks for. */
   #conversationFor(
     url: URL,
-    standing: Standing,
+    role: Role,
     socket: Duplex,
   ): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
-    const query = sessionQuery(url, host);
+    const query = handshakeQuery(url, host);
     if ('status' in query) return query;
     const { namespace, abandonTimeoutMs } = query;
     if (url.pathname === V1_PATH && namespace !== undefined) {
-      return (channel) => new V1Conversation(host, channel, { namespace, abandonTimeoutMs });
+      return (channel) => new V1Protocol(host, channel, { namespace, abandonTimeoutMs });
     }
     const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
     return (channel) => {
-      const conversation = new SessionConversation(host, channel, defaults, standing);
+      const conversation = new SessionProtocol(host, channel, defaults, role);
       const timer = host.clock.setTimer(host.limits.firstMessageMs, () => {
         if (!conversation.hasSpoken) conversation.firstMessageIsDue();
       });
@@ -284,7 +284,7 @@ export class HttpGuests {
   }
 
   /** Answers what node:http could not parse, as far as somebody is there to read it. */
-  #refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+  #rejectMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (!socket.writable) {
       socket.destroy();
     } else if (error.code === 'HPE_HEADER_OVERFLOW') {
@@ -304,7 +304,7 @@ export class HttpGuests {
       const { status, body, lateMs } = page;
       const refuse = (): void => {
         socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
-        endGently(socket, this.#ending());
+        closeGracefully(socket, this.#ending());
       };
       if (lateMs === undefined) {
         refuse();
@@ -329,7 +329,7 @@ function isOtherVersion({ code, message }: NodeJS.ErrnoException): boolean {
 }
 
 /** What a line would be told in small letters, as a page. */
-function noRoom({ message }: Refusal): Page {
+function noRoom({ message }: RequestError): Page {
   const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
   return sentence(503, text, { 'Retry-After': '1' });
 }

@@ -4,11 +4,11 @@
  */
 
 import { type Counters, WAIT_BUCKETS_MS } from '../../session/counters.ts';
-import type { Census } from '../../session/statistics.ts';
+import type { Statistics } from '../../session/statistics.ts';
 import { VERSION } from '../../version.ts';
 
 /** How a server stands at the moment of the question. */
-export interface Figures {
+export interface MetricsSnapshot {
   readonly counters: Counters;
   /** Open connections, by what they speak; `other` are HTTP and those that have yet to speak. */
   readonly connections: Readonly<Record<'lines' | 'websocket' | 'other', number>>;
@@ -16,7 +16,7 @@ export interface Figures {
   readonly connectionsTotal: number;
   /** All clients of the protocols there have been. */
   readonly clientsTotal: Readonly<Record<'lines' | 'websocket', number>>;
-  readonly census: Census;
+  readonly statistics: Statistics;
   readonly isDraining: boolean;
   readonly uptimeMs: number;
   readonly stalls: { readonly count: number; readonly maxMs: number };
@@ -27,18 +27,18 @@ export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 type Labelled = Readonly<Record<string, number>>;
 
-export function metricsText(figures: Figures): string {
-  return [...gauges(figures), ...counters(figures), ...waits(figures)].join('\n');
+export function metricsText(snapshot: MetricsSnapshot): string {
+  return [...gauges(snapshot), ...counters(snapshot), ...waits(snapshot)].join('\n');
 }
 
-function gauges(figures: Figures): string[] {
-  const { connections, census, memoryBytes, stalls } = figures;
-  const { sessions, locks, namespaces, paths } = census;
+function gauges(snapshot: MetricsSnapshot): string[] {
+  const { connections, statistics, memoryBytes, stalls } = snapshot;
+  const { sessions, locks, namespaces, paths } = statistics;
   return [
     head('info', 'gauge', 'Always 1; tells the version.'),
     line(`info{version="${VERSION}"}`, 1),
-    ...one('uptime_seconds', 'gauge', 'Time since the start.', figures.uptimeMs / 1000),
-    ...one('draining', 'gauge', '1 while the server drains.', figures.isDraining ? 1 : 0),
+    ...one('uptime_seconds', 'gauge', 'Time since the start.', snapshot.uptimeMs / 1000),
+    ...one('draining', 'gauge', '1 while the server drains.', snapshot.isDraining ? 1 : 0),
     ...some('connections', 'gauge', 'Open connections.', 'kind', connections),
     ...some('sessions', 'gauge', 'Sessions; lost ones may be resumed.', 'state', sessions),
     ...some('locks', 'gauge', 'Locks that are held and that wait.', 'state', locks),
@@ -54,8 +54,8 @@ function gauges(figures: Figures): string[] {
   ];
 }
 
-function counters({ counters, connectionsTotal, clientsTotal, stalls }: Figures): string[] {
-  const refusals = Object.fromEntries(counters.refusals);
+function counters({ counters, connectionsTotal, clientsTotal, stalls }: MetricsSnapshot): string[] {
+  const refusals = Object.fromEntries(counters.errors);
   return [
     ...one('connections_total', 'counter', 'Connections so far.', connectionsTotal),
     ...some('clients_total', 'counter', 'Clients of the protocols so far.', 'kind', clientsTotal),
@@ -76,7 +76,7 @@ function counters({ counters, connectionsTotal, clientsTotal, stalls }: Figures)
     ),
     ...some('refusals_total', 'counter', 'Errors told to clients.', 'code', refusals),
     ...some('strangers_total', 'counter', 'Visitors not let in.', 'cause', {
-      ...counters.strangers,
+      ...counters.authFailures,
     }),
     ...one(
       'event_loop_stalls_total',
@@ -87,7 +87,7 @@ function counters({ counters, connectionsTotal, clientsTotal, stalls }: Figures)
   ];
 }
 
-function waits({ counters: { waits } }: Figures): string[] {
+function waits({ counters: { waits } }: MetricsSnapshot): string[] {
   const rows: string[] = [];
   let soFar = 0;
   for (const [i, count] of waits.counts.entries()) {

@@ -8,7 +8,7 @@
  */
 import { isIPv4 } from 'node:net';
 
-export interface VisitorRules {
+export interface OriginPolicy {
   readonly allowedOrigins: readonly string[];
   readonly allowedHosts: readonly string[];
 }
@@ -18,7 +18,7 @@ export interface VisitorRules {
  * @param hosts names by which this server may be addressed beside `localhost`; `*` for any. A port
  *   behind one counts for nothing
  */
-export function visitorRules(origins: readonly string[], hosts: readonly string[]): VisitorRules {
+export function originPolicy(origins: readonly string[], hosts: readonly string[]): OriginPolicy {
   return {
     allowedOrigins: origins.map(asStated),
     allowedHosts: hosts.map(nameOf),
@@ -55,8 +55,8 @@ const LOOPBACK_NAMES = ['localhost', '[::1]'];
  * @param isLoopback whether the connection came by TCP where only this machine can reach the server
  * @returns a sentence that says why not and what would allow it, or undefined for a welcome
  */
-export function refuseVisitor(
-  rules: VisitorRules,
+export function checkOrigin(
+  rules: OriginPolicy,
   origin: string | undefined,
   host: string | undefined,
   isLoopback: boolean,
@@ -76,18 +76,18 @@ export function refuseVisitor(
  * @param isPreflight whether the browser asks first what it may send
  */
 export function corsHeaders(
-  rules: VisitorRules,
+  rules: OriginPolicy,
   origin: string | undefined,
   isPreflight: boolean,
 ): Record<string, string> {
   if (rules.allowedOrigins.length === 0) return {};
   const vary = { Vary: 'Origin' };
   if (origin === undefined || !isListed(rules, origin)) return vary;
-  const may = { ...vary, 'Access-Control-Allow-Origin': origin };
-  return isPreflight ? { ...may, 'Access-Control-Allow-Headers': 'Authorization' } : may;
+  const may = { ...vary, 'Auth-Control-Allow-Origin': origin };
+  return isPreflight ? { ...may, 'Auth-Control-Allow-Headers': 'Authorization' } : may;
 }
 
-function isListed({ allowedOrigins }: VisitorRules, origin: string): boolean {
+function isListed({ allowedOrigins }: OriginPolicy, origin: string): boolean {
   return allowedOrigins.includes('*') || allowedOrigins.includes(asStated(origin));
 }
 
@@ -105,7 +105,7 @@ const DEFAULT_PORTS = [
   ['https://', ':443'],
 ] as const;
 
-function isKnownHost({ allowedHosts }: VisitorRules, name: string): boolean {
+function isKnownHost({ allowedHosts }: OriginPolicy, name: string): boolean {
   return isLoopbackName(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
 }
 

@@ -1,9 +1,9 @@
 /** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
-import { counted } from '../../runtime/text.ts';
+import { plural } from '../../runtime/text.ts';
 import type { Drain } from '../../session/drain.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
-import { type Figures, METRICS_TYPE, metricsText } from './metrics.ts';
+import { METRICS_TYPE, type MetricsSnapshot, metricsText } from './metrics.ts';
 
 export interface Page {
   readonly status: number;
@@ -20,7 +20,7 @@ export interface Page {
 export interface PageHost {
   readonly namespaces: Namespaces;
   readonly drain: Drain;
-  figures(): Figures;
+  metrics(): MetricsSnapshot;
 }
 
 /** Where each kind of guest is served. */
@@ -106,7 +106,7 @@ export function draining(): Page {
 }
 
 function metrics(host: PageHost): Page {
-  return { status: 200, contentType: METRICS_TYPE, body: metricsText(host.figures()) };
+  return { status: 200, contentType: METRICS_TYPE, body: metricsText(host.metrics()) };
 }
 
 function needsWebSocket(url: URL): Page {
@@ -141,7 +141,7 @@ function* namespaceLines(namespaces: Namespaces): Generator<string> {
     }
     const { acquired, enqueued } = table.size;
     // As JSON, so that a name with line breaks can't draw a page of its own.
-    yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${counted(sessions.size, 'session')}`;
+    yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${plural(sessions.size, 'session')}`;
   }
 }
 

@@ -14,7 +14,7 @@ interface Unread {
   bytes: number;
 }
 
-export class HttpAnswers {
+export class PendingResponses {
   readonly #maxUnreadBytes: number;
   readonly #unread = new WeakMap<Duplex, Unread>();
 

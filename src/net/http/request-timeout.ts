@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
-export class HttpDeadline {
+export class RequestTimeout {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #timeoutMs: number;

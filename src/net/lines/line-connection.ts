@@ -2,25 +2,25 @@
 import type { Socket } from 'node:net';
 import type { Locality } from '../../protocol/auth.ts';
 import type { Channel } from '../../protocol/channel.ts';
-import type { ConversationHost } from '../../protocol/conversation-host.ts';
-import { Refusal } from '../../protocol/errors.ts';
-import { SessionConversation } from '../../protocol/session-protocol.ts';
+import type { ProtocolHost } from '../../protocol/conversation-host.ts';
+import { RequestError } from '../../protocol/errors.ts';
+import { SessionProtocol } from '../../protocol/session-protocol.ts';
 import { toByteString } from '../../runtime/byte-string.ts';
 import type { Timer } from '../../runtime/clock.ts';
-import type { LineGuest } from '../listen/acceptor.ts';
-import { Intake } from '../stream/input-pump.ts';
-import { CLOSE_TIMEOUT_MS, Outbox } from '../stream/output-buffer.ts';
+import type { LineClient } from '../listen/acceptor.ts';
+import { InputPump } from '../stream/input-pump.ts';
+import { CLOSE_TIMEOUT_MS, OutputBuffer } from '../stream/output-buffer.ts';
 import { type LineSink, LineSplitter } from './line-splitter.ts';
 
-export class LineConnection implements Channel, LineSink, LineGuest {
+export class LineConnection implements Channel, LineSink, LineClient {
   readonly client: string;
   readonly locality: Locality;
-  readonly #host: ConversationHost;
+  readonly #host: ProtocolHost;
   readonly #socket: Socket;
   readonly #splitter: LineSplitter;
-  readonly #outbox: Outbox;
-  readonly #conversation: SessionConversation;
-  #patience: Timer | undefined;
+  readonly #output: OutputBuffer;
+  readonly #conversation: SessionProtocol;
+  #firstMessageTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
   #isListening = true;
 
@@ -34,33 +34,33 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   constructor(
     socket: Socket,
     head: Buffer,
-    host: ConversationHost,
+    host: ProtocolHost,
     client: string,
     locality: Locality,
-    patience: Timer,
+    firstMessageTimer: Timer,
   ) {
     const { maxUnreadBytes } = host.limits;
     this.client = client;
     this.locality = locality;
-    this.#patience = patience;
+    this.#firstMessageTimer = firstMessageTimer;
     this.#host = host;
     this.#socket = socket;
-    this.#outbox = new Outbox(socket, maxUnreadBytes, () => this.#cut());
-    this.#conversation = new SessionConversation(host, this);
+    this.#output = new OutputBuffer(socket, maxUnreadBytes, () => this.#cut());
+    this.#conversation = new SessionProtocol(host, this);
     this.#splitter = new LineSplitter(this.#conversation.maxMessageBytes, this);
-    const intake = new Intake(socket, this.#outbox, this.#splitter, () => this.#inputEnded());
-    socket.on('drain', () => this.#conversation.drained());
+    const input = new InputPump(socket, this.#output, this.#splitter, () => this.#inputEnded());
+    socket.on('drain', () => this.#conversation.onWritable());
     socket.on('close', () => this.#closed());
-    intake.take(head);
-    intake.start();
+    input.take(head);
+    input.start();
   }
 
-  rest(): void {
+  yieldTurn(): void {
     this.#splitter.pause();
   }
 
   get unreadBytes(): number {
-    return this.#outbox.unreadBytes;
+    return this.#output.unreadBytes;
   }
 
   send(text: string, mayWait?: boolean): void {
@@ -68,11 +68,11 @@ export class LineConnection implements Channel, LineSink, LineGuest {
   }
 
   sendAscii(text: string, mayWait?: boolean): void {
-    this.#outbox.push(`${text}\n`, mayWait);
+    this.#output.push(`${text}\n`, mayWait);
   }
 
   sendShared(bytes: string): void {
-    this.#outbox.push(`${bytes}\n`, true);
+    this.#output.push(`${bytes}\n`, true);
   }
 
   stopListening(): void {
@@ -82,7 +82,7 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   end(): void {
     this.#splitter.stop();
-    this.#outbox.end();
+    this.#output.end();
     this.#closeTimer ??= this.#host.clock.setTimer(CLOSE_TIMEOUT_MS, () => this.#socket.destroy());
   }
 
@@ -90,8 +90,8 @@ export class LineConnection implements Channel, LineSink, LineGuest {
     this.#conversation.firstMessageIsDue(ms, this.#splitter.isInLine);
   }
 
-  drain(): void {
-    this.#conversation.drain();
+  serverDraining(): void {
+    this.#conversation.serverDraining();
   }
 
   shutDown(): void {
@@ -100,16 +100,16 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   line(text: string): void {
     this.#conversation.receive(text);
-    if (this.#patience === undefined || !this.#conversation.hasSpoken) return;
-    this.#patience.cancel();
-    this.#patience = undefined;
+    if (this.#firstMessageTimer === undefined || !this.#conversation.hasSpoken) return;
+    this.#firstMessageTimer.cancel();
+    this.#firstMessageTimer = undefined;
     // Whoever has said something and is still here was let in by it, or needed no token.
     this.#splitter.allow(this.#conversation.maxMessageBytes);
   }
 
   lineNotUtf8(): void {
     this.#conversation.receiveGarbage(
-      new Refusal('bad_utf8', 'this line is not valid UTF-8; it was not carried out'),
+      new RequestError('bad_utf8', 'this line is not valid UTF-8; it was not carried out'),
     );
   }
 
@@ -133,7 +133,7 @@ export class LineConnection implements Channel, LineSink, LineGuest {
 
   #closed(): void {
     this.#closeTimer?.cancel();
-    this.#outbox.close();
+    this.#output.close();
     this.#conversation.lost();
   }
 }

@@ -8,8 +8,8 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Access } from '../../protocol/auth.ts';
-import { type Refusal, tooManyConnections, tooSlow } from '../../protocol/errors.ts';
+import type { Auth } from '../../protocol/auth.ts';
+import { type RequestError, tooManyConnections, tooSlow } from '../../protocol/errors.ts';
 import { errorReply } from '../../protocol/replies.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
@@ -21,34 +21,34 @@ import { firstBytes, NOTHING_KNOWN, withoutBlanks } from './first-bytes.ts';
 export const MAX_TURNED_AWAY = 100;
 
 /** A connection of the line protocol. */
-export interface LineGuest {
+export interface LineClient {
   /** Nothing valid has come within `ms` milliseconds, which is all the time there was: says so and ends. */
   firstMessageIsDue(ms: number): void;
 }
 
-export interface EntranceHost {
+export interface AcceptorHost {
   readonly clock: Clock;
   readonly limits: Limits;
   readonly counters: Counters;
-  readonly access: Pick<Access, 'needsToken'>;
+  readonly auth: Pick<Auth, 'needsToken'>;
   /** Somebody is not let in, because there are as many as may be. */
   full(): void;
   /**
    * @param head what was read so far
    * @param patience to be cancelled as soon as something valid has come
    */
-  acceptLines(socket: Socket, head: Buffer, patience: Timer): LineGuest;
+  acceptLines(socket: Socket, head: Buffer, firstMessageTimer: Timer): LineClient;
   acceptHttp(socket: Socket, head: Buffer): void;
   /** Answers the HTTP request that `socket` begins with, if that can be: there is no room. */
-  refuseHttp(socket: Socket, head: Buffer, refusal: Refusal): void;
+  rejectHttp(socket: Socket, head: Buffer, error: RequestError): void;
 }
 
-export class Entrance {
-  readonly #host: EntranceHost;
+export class Acceptor {
+  readonly #host: AcceptorHost;
   readonly #inside = new Set<Socket>();
   readonly #turnedAway = new Set<Socket>();
 
-  constructor(host: EntranceHost) {
+  constructor(host: AcceptorHost) {
     this.#host = host;
   }
 
@@ -64,7 +64,7 @@ export class Entrance {
   }
 
   /** @param socket just accepted, with an `error` listener, half-open allowed */
-  welcome(socket: Socket): void {
+  accept(socket: Socket): void {
     const { limits } = this.#host;
     if (this.#inside.size < limits.maxConnections) {
       this.#admit(socket);
@@ -76,22 +76,22 @@ export class Entrance {
   }
 
   #admit(socket: Socket): void {
-    const { clock, limits, access } = this.#host;
-    let guest: LineGuest | undefined;
+    const { clock, limits, auth } = this.#host;
+    let guest: LineClient | undefined;
     // Where no token is wanted people type their first line; tokens are for programs.
-    const firstMs = access.needsToken ? limits.firstMessageMs : limits.firstLineMs;
-    const patience = clock.setTimer(firstMs, () => {
+    const firstMs = auth.needsToken ? limits.firstMessageMs : limits.firstLineMs;
+    const firstMessageTimer = clock.setTimer(firstMs, () => {
       stop();
       if (guest === undefined) this.#endWith(socket, tooSlow(firstMs));
       else guest.firstMessageIsDue(firstMs);
     });
-    keep(socket, this.#inside, patience);
+    keep(socket, this.#inside, firstMessageTimer);
     const stop = sniff(socket, (protocol, head) => {
       if (protocol === 'lines') {
-        guest = this.#host.acceptLines(socket, head, patience);
+        guest = this.#host.acceptLines(socket, head, firstMessageTimer);
         return;
       }
-      patience.cancel();
+      firstMessageTimer.cancel();
       if (protocol === 'http') this.#host.acceptHttp(socket, head);
       else this.#endWith(socket, protocol);
     });
@@ -102,24 +102,24 @@ export class Entrance {
     const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
     keep(socket, this.#turnedAway, timer);
     sniff(socket, (protocol, head) => {
-      const refusal = tooManyConnections(limits);
+      const error = tooManyConnections(limits);
       if (protocol !== 'http') {
-        this.#endWith(socket, refusal);
+        this.#endWith(socket, error);
         return;
       }
-      this.#host.refuseHttp(socket, head, refusal);
+      this.#host.rejectHttp(socket, head, error);
     });
   }
 
   /** Says `refusal` as a line, and ends the connection; what still comes is read and ignored. */
-  #endWith(socket: Socket, refusal: Refusal): void {
+  #endWith(socket: Socket, error: RequestError): void {
     const { clock, counters } = this.#host;
-    counters.refused(refusal.code);
+    counters.countError(error.code);
     const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
     socket.on('close', () => timer.cancel());
     socket.removeAllListeners('data');
     socket.resume();
-    socket.end(`${errorReply(undefined, undefined, refusal)}\n`);
+    socket.end(`${errorReply(undefined, undefined, error)}\n`);
   }
 }
 
@@ -140,14 +140,14 @@ function keep(socket: Socket, others: Set<Socket>, timer: Timer): void {
  */
 function sniff(
   socket: Socket,
-  known: (protocol: 'http' | 'lines' | Refusal, head: Buffer) => void,
+  known: (protocol: 'http' | 'lines' | RequestError, head: Buffer) => void,
 ): () => void {
   let head: Buffer = Buffer.alloc(0);
   const stop = (): void => {
     socket.off('data', onData);
     socket.off('end', onEnd);
   };
-  const decide = (protocol: 'http' | 'lines' | Refusal): void => {
+  const decide = (protocol: 'http' | 'lines' | RequestError): void => {
     stop();
     known(protocol, head);
   };

@@ -5,10 +5,10 @@
  */
 import type { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
-import { noWayToBegin, Refusal } from '../../protocol/errors.ts';
+import { noWayToBegin, RequestError } from '../../protocol/errors.ts';
 
 /** What a connection speaks; 'undecided' while it could still become one or the other. */
-export type FirstBytes = 'http' | 'lines' | 'undecided' | Refusal;
+export type FirstBytes = 'http' | 'lines' | 'undecided' | RequestError;
 
 /** How others begin that end up on this port, and what a person is told who reads the answer. */
 const FOREIGN: readonly (readonly [start: string, sentence: string])[] = [
@@ -62,7 +62,7 @@ const LONGEST = Math.max(...[...HTTP_STARTS, ...FOREIGN_STARTS].map((start) => s
 /** Of what can become nothing that is spoken here. */
 export const NOTHING_KNOWN = refusalOf('this is neither HTTP nor a JSON object');
 
-const REFUSALS: ReadonlyMap<string, Refusal> = new Map(
+const REFUSALS: ReadonlyMap<string, RequestError> = new Map(
   FOREIGN.map(([start, sentence]) => [start, refusalOf(sentence)]),
 );
 
@@ -86,6 +86,6 @@ export function withoutBlanks(bytes: Buffer): Buffer {
 
 const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
-function refusalOf(sentence: string): Refusal {
-  return noWayToBegin(new Refusal('bad_json', sentence));
+function refusalOf(sentence: string): RequestError {
+  return noWayToBegin(new RequestError('bad_json', sentence));
 }

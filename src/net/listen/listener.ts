@@ -26,7 +26,7 @@ export type Place =
   | { readonly path: string; readonly mode: number }
   | { readonly fd: number };
 
-export interface DoorOptions {
+export interface ListenerOptions {
   readonly place: Place;
   readonly tls?: TlsFiles | undefined;
   /** Milliseconds for the handshake of TLS. */
@@ -36,13 +36,13 @@ export interface DoorOptions {
 }
 
 /** What becomes of whoever comes in. */
-export interface DoorKeeper {
+export interface ListenerEvents {
   /** Somebody is at the door; what it sends is not known yet. */
   arrived(): void;
   /** Somebody did not come in: the handshake of TLS failed, or took too long. */
   handshakeFailed(error: Error, socket: TLSSocket): void;
   /** Somebody came in: a socket with an `error` listener, half-open allowed. */
-  welcome(socket: Socket, door: Door): void;
+  accept(socket: Socket, listener: Listener): void;
   /** Somebody was cut at once: too many are at the door already. */
   full(): void;
   /** Somebody could not be let in, for want of descriptors, say. The door stays open. */
@@ -54,9 +54,9 @@ const MIN_TLS_VERSION = 'TLSv1.2';
 /** Milliseconds of silence after which TCP asks whether the peer is still there. */
 const KEEPALIVE_MS = 60_000;
 
-export class Door {
+export class Listener {
   readonly place: Place;
-  readonly #options: DoorOptions;
+  readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
   /** Those whose handshake of TLS is not done, by both ends' addresses. */
@@ -65,13 +65,13 @@ export class Door {
   #isLocal = false;
 
   /** @throws Error when the certificate or the key can't be used */
-  constructor(options: DoorOptions, keeper: DoorKeeper) {
+  constructor(options: ListenerOptions, keeper: ListenerEvents) {
     this.#options = options;
     this.place = options.place;
     const enter = (socket: Socket): void => {
       // First of all: a socket that fails with nobody listening would end the process.
       socket.on('error', () => socket.destroy());
-      keeper.welcome(socket, this);
+      keeper.accept(socket, this);
     };
     const enterSecured = (socket: Socket): void => {
       this.#handshaking.delete(endsOf(socket));
@@ -200,7 +200,7 @@ export function addressName(address: string, port: number): string {
 function createSecureLayer(
   files: TlsFiles,
   handshakeMs: number,
-  keeper: DoorKeeper,
+  keeper: ListenerEvents,
   enter: (socket: Socket) => void,
 ): TlsServer {
   const server = createTlsServer({

@@ -7,9 +7,9 @@ import { type AddressInfo, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Locality } from '../../protocol/auth.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import { addressName, Door, type Place, type TlsFiles } from './listener.ts';
+import { addressName, Listener, type Place, type TlsFiles } from './listener.ts';
 
-export interface DoorsOptions {
+export interface ListenersOptions {
   readonly host: string;
   readonly port: number;
   /** Whether to listen on `host` and `port` at all. */
@@ -31,7 +31,7 @@ interface HostPlace {
 }
 
 /** What becomes of whoever comes in; see `DoorKeeper`. */
-export interface DoorsKeeper {
+export interface ConnectionEvents {
   arrived(): void;
   /**
    * @param why undefined when the peer left or fell silent: it may only have tried whether the port is open
@@ -39,7 +39,7 @@ export interface DoorsKeeper {
    */
   handshakeFailed(why: string | undefined, client: string | undefined): void;
   /** Somebody came in: a socket with an `error` listener, half-open allowed. */
-  welcome(socket: Socket): void;
+  accept(socket: Socket): void;
   full(): void;
   stuck(error: Error): void;
   /**
@@ -62,12 +62,12 @@ const ELSEWHERE: readonly unknown[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'
 /** The owner of a Unix socket and its group may connect. */
 const DEFAULT_SOCKET_MODE = 0o660;
 
-export class Doors {
-  readonly #options: DoorsOptions;
-  readonly #keeper: DoorsKeeper;
-  #doors: readonly Door[] = [];
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #keeper: ConnectionEvents;
+  #listeners: readonly Listener[] = [];
   /** Through which of them each socket came. */
-  readonly #doorOf = new WeakMap<Socket, Door>();
+  readonly #listenerOf = new WeakMap<Socket, Listener>();
   #unixClients = 0;
   #isClosed = false;
   /** When it is to be seen next whether the file of the Unix socket is there. */
@@ -78,7 +78,7 @@ export class Doors {
   /** Doors that were replaced, as long as connections through them are open. */
   readonly #replaced = new Set<Promise<void>>();
 
-  constructor(options: DoorsOptions, keeper: DoorsKeeper) {
+  constructor(options: ListenersOptions, keeper: ConnectionEvents) {
     this.#options = options;
     this.#keeper = keeper;
   }
@@ -90,19 +90,19 @@ export class Doors {
   async open(): Promise<void> {
     // Node takes the empty name for all addresses of the machine, which nobody means by it.
     if (this.#options.host === '') throw new RangeError('host must not be empty');
-    const places = placesOf(this.#options);
+    const places = listenAddresses(this.#options);
     if (places.length === 0) throw new RangeError('there is nowhere to listen on');
-    const doors: Door[] = [];
+    const listeners: Listener[] = [];
     try {
       for (const place of places) {
         const opened = 'host' in place ? this.#openHost(place) : [await this.#openDoor(place)];
-        for (const door of await opened) doors.push(door);
+        for (const listener of await opened) listeners.push(listener);
       }
     } catch (error) {
-      for (const door of doors) door.close();
+      for (const listener of listeners) listener.close();
       throw error;
     }
-    this.#doors = doors;
+    this.#listeners = listeners;
     this.#watchPaths();
   }
 
@@ -111,87 +111,93 @@ export class Doors {
     this.#isClosed = true;
     this.#pathTimer?.cancel();
     await this.#renewal;
-    await Promise.all([...this.#doors.map((door) => door.close()), ...this.#replaced]);
+    await Promise.all([...this.#listeners.map((listener) => listener.close()), ...this.#replaced]);
   }
 
   /** The first TCP address. */
   get address(): AddressInfo {
-    for (const { address } of this.#doors) if (address !== undefined) return address;
+    for (const { address } of this.#listeners) if (address !== undefined) return address;
     throw new Error('not listening by TCP');
   }
 
   /** All of them, in words. */
-  get places(): readonly string[] {
-    return this.#doors.map(({ name }) => name);
+  get addresses(): readonly string[] {
+    return this.#listeners.map(({ name }) => name);
   }
 
   /** Those that others than this machine may reach. */
-  get exposedPlaces(): readonly string[] {
-    return this.#doors.filter((door) => !door.isLocal && !isLoopback(door)).map(({ name }) => name);
+  get exposedAddresses(): readonly string[] {
+    return this.#listeners
+      .filter((listener) => !listener.isLocal && !isLoopback(listener))
+      .map(({ name }) => name);
   }
 
   /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
   setTls(files: TlsFiles): void {
-    for (const door of this.#doors) door.setTls(files);
+    for (const listener of this.#listeners) listener.setTls(files);
   }
 
   /** Whether `socket` came by TCP where only this machine can reach the server. */
   isLoopback(socket: Socket): boolean {
-    const door = this.#doorOf.get(socket);
-    return door !== undefined && isLoopback(door);
+    const listener = this.#listenerOf.get(socket);
+    return listener !== undefined && isLoopback(listener);
   }
 
   /** Where the peer is. A socket that is gone already has no address: then elsewhere. */
   locality(socket: Socket): Locality {
-    if (this.#doorOf.get(socket)?.isLocal) return 'unix';
+    if (this.#listenerOf.get(socket)?.isLocal) return 'unix';
     return isLoopbackAddress(socket.remoteAddress) ? 'loopback' : 'remote';
   }
 
   /** A peer as people know it: its address; on a Unix socket, where peers have none, a number. */
   clientName(socket: Socket): string {
-    if (this.#doorOf.get(socket)?.isLocal) return `unix#${++this.#unixClients}`;
+    if (this.#listenerOf.get(socket)?.isLocal) return `unix#${++this.#unixClients}`;
     const { remoteAddress = 'unknown', remotePort = 0 } = socket;
     return addressName(remoteAddress, remotePort);
   }
 
   /** Listens on every address of a host that this machine has, all with the same port. */
-  async #openHost({ host, port }: HostPlace): Promise<Door[]> {
+  async #openHost({ host, port }: HostPlace): Promise<Listener[]> {
     const addresses = await addressesOf(host);
     for (let tries = 1; ; tries++) {
-      const doors: Door[] = [];
+      const listeners: Listener[] = [];
       try {
-        await this.#openAddresses(addresses, port, doors);
-        return doors;
+        await this.#openAddresses(addresses, port, listeners);
+        return listeners;
       } catch (error) {
-        for (const door of doors) door.close();
+        for (const listener of listeners) listener.close();
         // The port that was free at the first address is taken at another one.
-        const isWorthTrying = port === 0 && doors.length > 0 && tries < MAX_TRIES;
+        const isWorthTrying = port === 0 && listeners.length > 0 && tries < MAX_TRIES;
         if (!isWorthTrying || codeOf(error) !== 'EADDRINUSE') throw error;
       }
     }
   }
 
   /** @param doors receives those that are open, also when a later one fails */
-  async #openAddresses(addresses: readonly string[], port: number, doors: Door[]): Promise<void> {
+  async #openAddresses(
+    addresses: readonly string[],
+    port: number,
+    listeners: Listener[],
+  ): Promise<void> {
     let failure: unknown;
     for (const host of addresses) {
       try {
-        doors.push(await this.#openDoor({ host, port: doors[0]?.address?.port ?? port }));
+        listeners.push(await this.#openDoor({ host, port: listeners[0]?.address?.port ?? port }));
       } catch (error) {
         if (!ELSEWHERE.includes(codeOf(error))) throw error;
         failure ??= error;
       }
     }
-    if (doors.length === 0) throw failure;
+    if (listeners.length === 0) throw failure;
   }
 
-  async #openDoor(place: Place): Promise<Door> {
-    const door = this.#makeDoor(place);
+  async #openDoor(place: Place): Promise<Listener> {
+    const listener = this.#makeListener(place);
     try {
-      await door.open();
-      return door;
+      await listener.open();
+      return listener;
     } catch (error) {
-      door.close();
+      listener.close();
       throw error;
     }
   }
@@ -208,13 +214,13 @@ export class Doors {
 
   /** Listens anew where the file of a Unix socket is gone: who is connected stays with the old one. */
   async #renewLost(): Promise<void> {
-    for (const door of this.#doors) {
-      const path = door.lostPath;
+    for (const listener of this.#listeners) {
+      const path = listener.lostPath;
       if (path === undefined) continue;
       try {
-        const renewed = await this.#openDoor(door.place);
-        this.#doors = this.#doors.map((other) => (other === door ? renewed : other));
-        const closed = door.close();
+        const renewed = await this.#openDoor(listener.place);
+        this.#listeners = this.#listeners.map((other) => (other === listener ? renewed : other));
+        const closed = listener.close();
         this.#replaced.add(closed);
         closed.then(() => this.#replaced.delete(closed));
         this.#pathTrouble = '';
@@ -228,10 +234,10 @@ export class Doors {
     }
   }
 
-  #makeDoor(place: Place): Door {
+  #makeListener(place: Place): Listener {
     const { tls, handshakeMs, maxConnections } = this.#options;
     const keeper = this.#keeper;
-    return new Door(
+    return new Listener(
       { place, tls, handshakeMs, maxConnections },
       {
         arrived: () => keeper.arrived(),
@@ -242,9 +248,9 @@ export class Doors {
             isGone ? undefined : this.clientName(socket),
           );
         },
-        welcome: (socket, door) => {
-          this.#doorOf.set(socket, door);
-          keeper.welcome(socket);
+        accept: (socket, listener) => {
+          this.#listenerOf.set(socket, listener);
+          keeper.accept(socket);
         },
         full: () => keeper.full(),
         stuck: (error) => keeper.stuck(error),
@@ -264,7 +270,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-function placesOf({ host, port, tcp, socket, fds }: DoorsOptions): Place[] {
+function listenAddresses({ host, port, tcp, socket, fds }: ListenersOptions): Place[] {
   if (fds.length > 0) return fds.map((fd) => ({ fd }));
   const places: Place[] = tcp ? [{ host, port }] : [];
   if (socket !== undefined) places.push({ mode: DEFAULT_SOCKET_MODE, ...socket });
@@ -279,7 +285,7 @@ function whyOf(error: Error, { authorizationError }: TLSSocket): string | undefi
   return 'reason' in error ? String(error.reason) : undefined;
 }
 
-function isLoopback({ address }: Door): boolean {
+function isLoopback({ address }: Listener): boolean {
   return isLoopbackAddress(address?.address);
 }
 

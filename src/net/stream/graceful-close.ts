@@ -12,7 +12,7 @@ export interface EndOptions {
  * Ends a connection that nobody reads any more. What still comes is read and ignored, so that no
  * reset overtakes the last that was written, but not for ever.
  */
-export function endGently(socket: Duplex, { clock, closeTimeoutMs }: EndOptions): void {
+export function closeGracefully(socket: Duplex, { clock, closeTimeoutMs }: EndOptions): void {
   const timer = clock.setTimer(closeTimeoutMs, () => socket.destroy());
   socket.on('close', () => timer.cancel());
   socket.on('error', () => {}); // 'close' follows

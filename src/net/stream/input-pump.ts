@@ -5,7 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
-import type { Outbox } from './output-buffer.ts';
+import type { OutputBuffer } from './output-buffer.ts';
 import { readShared } from './shared-read.ts';
 
 export interface ChunkReader {
@@ -16,13 +16,13 @@ export interface ChunkReader {
   push(chunk: Buffer): number;
 }
 
-export class Intake {
+export class InputPump {
   readonly #socket: Duplex;
-  readonly #outbox: Outbox;
+  readonly #output: OutputBuffer;
   readonly #reader: ChunkReader;
   readonly #ended: () => void;
   /** What came is not all taken in yet. */
-  #isResting = false;
+  #isPaused = false;
   /** The peer has ended its side meanwhile. */
   #isAtEnd = false;
 
@@ -30,14 +30,14 @@ export class Intake {
    * @param outbox where the reader says what it has to say
    * @param ended called when the peer has ended its side and all that it sent has been taken in
    */
-  constructor(socket: Duplex, outbox: Outbox, reader: ChunkReader, ended: () => void) {
+  constructor(socket: Duplex, output: OutputBuffer, reader: ChunkReader, ended: () => void) {
     this.#socket = socket;
-    this.#outbox = outbox;
+    this.#output = output;
     this.#reader = reader;
     this.#ended = ended;
     socket.on('end', () => {
       // A paused socket may say so before all that came is taken in.
-      if (this.#isResting) this.#isAtEnd = true;
+      if (this.#isPaused) this.#isAtEnd = true;
       else ended();
     });
   }
@@ -48,23 +48,23 @@ export class Intake {
   }
 
   take(chunk: Buffer): void {
-    this.#outbox.answering();
+    this.#output.answering();
     const taken = this.#reader.push(chunk);
-    this.#outbox.answered();
+    this.#output.answered();
     if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
-    else if (this.#isResting) this.#goOn();
+    else if (this.#isPaused) this.#goOn();
   }
 
   #takeLater(rest: Buffer): void {
     // Of a chunk that was just read the bytes are others' from now on; what is left of a rest is ours.
-    const kept = this.#isResting ? rest : Buffer.from(rest);
-    this.#isResting = true;
+    const kept = this.#isPaused ? rest : Buffer.from(rest);
+    this.#isPaused = true;
     this.#socket.pause();
     setImmediate(() => this.take(kept));
   }
 
   #goOn(): void {
-    this.#isResting = false;
+    this.#isPaused = false;
     if (this.#isAtEnd) this.#ended();
     else this.#socket.resume();
   }

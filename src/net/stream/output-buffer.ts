@@ -27,7 +27,7 @@ const GATHERED_BYTES = 65_536;
 /** Connections that are answered together at most: where there are thousands, the first need not wait. */
 const ANSWERED_TOGETHER = 256;
 
-export class Outbox {
+export class OutputBuffer {
   readonly #target: Writable;
   readonly #maxUnreadBytes: number;
   readonly #overflow: () => void;
@@ -128,28 +128,28 @@ export class Outbox {
   }
 }
 
-let withNews: Outbox[] = [];
-let withAnswers: Outbox[] = [];
+let withNews: OutputBuffer[] = [];
+let withAnswers: OutputBuffer[] = [];
 
-function flushSoon(outbox: Outbox): void {
-  if (withNews.push(outbox) === 1) queueMicrotask(flushNews);
+function flushSoon(output: OutputBuffer): void {
+  if (withNews.push(output) === 1) queueMicrotask(flushNews);
 }
 
 /** The loop comes to it right after it has read all sockets that had something; it waits for no more. */
-function flushAfterReading(outbox: Outbox): void {
-  const count = withAnswers.push(outbox);
+function flushAfterReading(output: OutputBuffer): void {
+  const count = withAnswers.push(output);
   if (count === 1) setImmediate(flushAnswers);
   else if (count === ANSWERED_TOGETHER) flushAnswers();
 }
 
 function flushNews(): void {
-  const outboxes = withNews;
+  const buffers = withNews;
   withNews = [];
-  for (const outbox of outboxes) outbox.flush();
+  for (const output of buffers) output.flush();
 }
 
 function flushAnswers(): void {
-  const outboxes = withAnswers;
+  const buffers = withAnswers;
   withAnswers = [];
-  for (const outbox of outboxes) outbox.flushUnlessItMayWait();
+  for (const output of buffers) output.flushUnlessItMayWait();
 }

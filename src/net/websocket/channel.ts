@@ -3,7 +3,7 @@ import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Locality } from '../../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
-import { Refusal } from '../../protocol/errors.ts';
+import { RequestError } from '../../protocol/errors.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
@@ -76,7 +76,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     );
     this.#conversation = converse(this);
     this.#pingTimer = this.#pingLater();
-    socket.on('drain', () => this.#conversation.drained());
+    socket.on('drain', () => this.#conversation.onWritable());
   }
 
   get unreadBytes(): number {
@@ -87,8 +87,8 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.sendText(text, mayWait);
   }
 
-  rest(): void {
-    this.#connection.rest();
+  yieldTurn(): void {
+    this.#connection.yieldTurn();
   }
 
   sendAscii(text: string, mayWait?: boolean): void {
@@ -106,8 +106,8 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.close(CLOSE_CODES[reason], '');
   }
 
-  drain(): void {
-    this.#conversation.drain();
+  serverDraining(): void {
+    this.#conversation.serverDraining();
   }
 
   shutDown(): void {
@@ -123,7 +123,9 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     if (isUtf8(message)) {
       this.#conversation.receive(message.toString('utf8'));
     } else {
-      this.#conversation.receiveGarbage(new Refusal('bad_utf8', 'the message is not valid UTF-8'));
+      this.#conversation.receiveGarbage(
+        new RequestError('bad_utf8', 'the message is not valid UTF-8'),
+      );
     }
   }
 

@@ -18,8 +18,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import { Intake } from '../stream/input-pump.ts';
-import { Outbox } from '../stream/output-buffer.ts';
+import { InputPump } from '../stream/input-pump.ts';
+import { OutputBuffer } from '../stream/output-buffer.ts';
 import {
   CloseCode,
   encodeClose,
@@ -61,7 +61,7 @@ export class WebSocketConnection {
   readonly #socket: Duplex;
   readonly #options: WebSocketOptions;
   readonly #handlers: WebSocketHandlers;
-  readonly #outbox: Outbox;
+  readonly #output: OutputBuffer;
   readonly #receiver: Receiver;
   #state: State = 'open';
   /** What `ended` is told if the socket goes now. */
@@ -83,12 +83,12 @@ export class WebSocketConnection {
     this.#socket = socket;
     this.#options = options;
     this.#handlers = handlers;
-    this.#outbox = new Outbox(socket, options.maxUnreadBytes, () => this.#overflow());
+    this.#output = new OutputBuffer(socket, options.maxUnreadBytes, () => this.#overflow());
     this.#receiver = new Receiver(options, this.#sink());
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
     const ended = (): void => this.#drain(this.#fate);
-    const intake = new Intake(socket, this.#outbox, this.#receiver, ended);
+    const input = new InputPump(socket, this.#output, this.#receiver, ended);
     if (socket.closed || socket.readableEnded) {
       // Those events are over; whoever constructs this has yet to get hold of it.
       queueMicrotask(() => (socket.closed ? this.#closed() : ended()));
@@ -96,18 +96,18 @@ export class WebSocketConnection {
     }
     // Put back, and before anybody listens: so no handler runs until the constructor has returned.
     if (head.length > 0) socket.unshift(head);
-    intake.start();
+    input.start();
     socket.resume();
   }
 
   /** No message after this one before all other connections have had their turn. */
-  rest(): void {
+  yieldTurn(): void {
     this.#receiver.pause();
   }
 
   /** Bytes that wait for the peer to read them. */
   get unreadBytes(): number {
-    return this.#outbox.unreadBytes;
+    return this.#output.unreadBytes;
   }
 
   /**
@@ -116,28 +116,28 @@ export class WebSocketConnection {
    * @param mayWait as `Outbox.push` has it
    */
   sendText(text: string, mayWait?: boolean): void {
-    if (this.#state === 'open') this.#outbox.push(encodeText(text), mayWait);
+    if (this.#state === 'open') this.#output.push(encodeText(text), mayWait);
   }
 
   /** The same for text that is known to be ASCII: it need not be looked at. */
   sendAscii(message: string, mayWait?: boolean): void {
-    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, message), mayWait);
+    if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.text, message), mayWait);
   }
 
   /** The same for one that goes to many and may wait for another turn: UTF-8 as a byte string. */
   sendShared(bytes: string): void {
-    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.text, bytes), true);
+    if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.text, bytes), true);
   }
 
   /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */
   sendBinary(message: Buffer): void {
     if (this.#state !== 'open') return;
-    this.#outbox.push(encodeFrame(Opcode.binary, message.toString('latin1')));
+    this.#output.push(encodeFrame(Opcode.binary, message.toString('latin1')));
   }
 
   /** Sends an empty ping (5.5.2), so that a peer that is no more gets noticed. */
   ping(): void {
-    if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.ping, ''));
+    if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.ping, ''));
   }
 
   /**
@@ -153,14 +153,14 @@ export class WebSocketConnection {
     this.#state = 'closing';
     this.#fate = { code, reason, clean: false };
     this.#startCloseTimer();
-    this.#outbox.push(encodeClose(code, reason));
+    this.#output.push(encodeClose(code, reason));
   }
 
   /** Cuts the connection at once; what the peer has not read may be lost. */
   destroy(): void {
     if (this.#state === 'gone') return;
     this.#state = 'gone';
-    this.#outbox.close();
+    this.#output.close();
     this.#socket.destroy();
   }
 
@@ -173,15 +173,15 @@ export class WebSocketConnection {
         if (this.#state === 'open') this.#handlers.binary(message);
       },
       ping: (payload) => {
-        if (this.#state === 'open') this.#outbox.push(encodeFrame(Opcode.pong, payload));
+        if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.pong, payload));
       },
       pong: () => {},
       close: (code, reason) => {
-        if (this.#state === 'open') this.#outbox.push(encodeClose(code, ''));
+        if (this.#state === 'open') this.#output.push(encodeClose(code, ''));
         this.#drain({ code: code ?? CloseCode.noStatus, reason, clean: true });
       },
       fail: (code, reason) => {
-        if (this.#state === 'open') this.#outbox.push(encodeClose(code, reason));
+        if (this.#state === 'open') this.#output.push(encodeClose(code, reason));
         this.#drain({ code, reason, clean: false });
       },
     };
@@ -192,7 +192,7 @@ export class WebSocketConnection {
     if (this.#state === 'draining' || this.#state === 'gone') return;
     this.#state = 'draining';
     this.#startCloseTimer();
-    this.#outbox.end();
+    this.#output.end();
     this.#report(info);
   }
 
@@ -212,7 +212,7 @@ export class WebSocketConnection {
   /** The socket is no more, for whatever reason. */
   #closed(): void {
     this.#state = 'gone';
-    this.#outbox.close();
+    this.#output.close();
     this.#closeTimer?.cancel();
     this.#report(this.#fate);
   }

@@ -22,7 +22,7 @@ export interface Accepted {
   readonly accept: string;
 }
 
-export interface Refused {
+export interface RejectedHandshake {
   readonly status: number;
   /** To be sent beside Content-Length and Connection. */
   readonly headers: Readonly<Record<string, string>>;
@@ -37,30 +37,30 @@ const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY_LENGTH = 24;
 
 /** Judges a handshake (RFC 6455, 4.2.1): either the accept value for `acceptHead`, or a refusal. */
-export function checkHandshake(request: HandshakeRequest): Accepted | Refused {
+export function checkHandshake(request: HandshakeRequest): Accepted | RejectedHandshake {
   const { headers } = request;
   if (request.method !== 'GET') {
-    return refusal(405, 'A WebSocket is opened with the method GET.', { Allow: 'GET' });
+    return error(405, 'A WebSocket is opened with the method GET.', { Allow: 'GET' });
   }
   if (!(Number.parseFloat(request.httpVersion) >= 1.1)) {
-    return refusal(400, 'A WebSocket is opened with HTTP/1.1 or later.');
+    return error(400, 'A WebSocket is opened with HTTP/1.1 or later.');
   }
-  if (headers.host === undefined) return refusal(400, 'The header Host is missing.');
+  if (headers.host === undefined) return error(400, 'The header Host is missing.');
   if (!hasToken(headers.upgrade, 'websocket')) {
-    return refusal(400, 'This is a WebSocket endpoint: the header Upgrade must name websocket.');
+    return error(400, 'This is a WebSocket endpoint: the header Upgrade must name websocket.');
   }
   if (!hasToken(headers.connection, 'upgrade')) {
-    return refusal(400, 'The header Connection must name upgrade.');
+    return error(400, 'The header Connection must name upgrade.');
   }
   if (headers['sec-websocket-version'] !== '13') {
-    return refusal(426, 'The header Sec-WebSocket-Version must be 13.', {
+    return error(426, 'The header Sec-WebSocket-Version must be 13.', {
       Upgrade: 'websocket',
       'Sec-WebSocket-Version': '13',
     });
   }
   const key = headers['sec-websocket-key'];
   if (key === undefined || !isKey(key)) {
-    return refusal(400, 'The header Sec-WebSocket-Key must be 16 bytes in base64.');
+    return error(400, 'The header Sec-WebSocket-Key must be 16 bytes in base64.');
   }
   return { accept: acceptValue(key) };
 }
@@ -85,7 +85,11 @@ export function offeredSubprotocols({ headers }: HandshakeRequest): string[] {
   return [...listItems(headers['sec-websocket-protocol'])];
 }
 
-function refusal(status: number, message: string, headers: Record<string, string> = {}): Refused {
+function error(
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+): RejectedHandshake {
   return { status, headers, message };
 }
 

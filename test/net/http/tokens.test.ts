@@ -191,13 +191,13 @@ test('a handshake is refused a second late when the token is wrong', async (t) =
   const { port, clock, server } = await setUp(t);
   for (const [i, path] of ['/v1?namespace=a', '/v2?', '/nothing?'].entries()) {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${path}&token=${WRONG}`);
-    const refusal = refusalOf(socket);
+    const error = refusalOf(socket);
     await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
     clock.advance(999);
     await ask(port, `/?token=${QUERY}`);
     assert.equal(server.counts.connections > 0, true, `${i}`);
     clock.advance(1);
-    assert.equal(await refusal, 401, path);
+    assert.equal(await error, 401, path);
     socket.terminate();
     await until(() => server.counts.connections === 0);
   }
@@ -245,7 +245,7 @@ test('a good token does not stand in for a page that may not connect', async (t)
 test('who is not let in is counted by why, and guessers are told of, whether they wait or not', async (t) => {
   const guessers: string[] = [];
   const { port } = await setUp(t, {
-    strangerObserver: {
+    authObserver: {
       wrongToken: (client) => guessers.push(client),
       handshakeFailed: () => assert.fail('there is no TLS here'),
     },
@@ -265,10 +265,10 @@ test('who is not let in is counted by why, and guessers are told of, whether the
     await leave(page.socket, `GET /?token=${WRONG} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
     await leave(handshaking.socket, handshake(`/v2?token=${WRONG}`)),
   ];
-  const stranger = await LineClient.connect(t, port);
-  stranger.send(lock(write('a')), lock(write('b')));
-  await stranger.ended();
-  stranger.socket.destroy();
+  const failure = await LineClient.connect(t, port);
+  failure.send(lock(write('a')), lock(write('b')));
+  await failure.ended();
+  failure.socket.destroy();
   await ask(port, '/');
   await ask(port, '/livez');
   const { body } = await ask(port, `/metrics?token=${QUERY}`);

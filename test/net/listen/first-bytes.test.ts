@@ -4,11 +4,11 @@ import { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
 import { firstBytes, withoutBlanks } from '../../../src/net/listen/first-bytes.ts';
-import { Refusal } from '../../../src/protocol/errors.ts';
+import { RequestError } from '../../../src/protocol/errors.ts';
 
 function of(text: string): string {
   const found = firstBytes(withoutBlanks(Buffer.from(text, 'latin1')));
-  return found instanceof Refusal ? found.code : found;
+  return found instanceof RequestError ? found.code : found;
 }
 
 test('every method that node:http knows is HTTP from its blank on, undecided before', () => {

@@ -24,7 +24,7 @@ test('all addresses of a name are listened on, each once, with the same port', a
   const server = await startServer(t, { host: 'localhost', port: 0 });
   const { port } = server.address;
   const names = [`[::1]:${port}`, `127.0.0.1:${port}`, `127.0.0.2:${port}`];
-  assert.deepEqual(server.places, names);
+  assert.deepEqual(server.addresses, names);
   for (const host of ['::1', '127.0.0.1', '127.0.0.2']) await assertServes(t, port, host);
   assert.equal(server.counts.connections, 3);
 });
@@ -32,7 +32,7 @@ test('all addresses of a name are listened on, each once, with the same port', a
 test('addresses of a name that this machine does not have are passed over', async (t) => {
   resolveTo(t, '240.0.0.1', '127.0.0.1');
   const server = await startServer(t, { host: 'shop.example', port: 0 });
-  assert.deepEqual(server.places, [`127.0.0.1:${server.address.port}`]);
+  assert.deepEqual(server.addresses, [`127.0.0.1:${server.address.port}`]);
 });
 
 test('a name without any address of this machine is refused', async (t) => {

@@ -52,7 +52,7 @@ test('lines, HTTP and WebSocket are served inside TLS', async (t) => {
   assert.match(answer, /^HTTP\/1\.1 200 /);
   await until(() => server.counts.connections === 0);
   assert.deepEqual(server.counts, NOTHING_LEFT);
-  assert.match(server.places[0] ?? '', /^127\.0\.0\.1:\d+ \(TLS\)$/);
+  assert.match(server.addresses[0] ?? '', /^127\.0\.0\.1:\d+ \(TLS\)$/);
 });
 
 const TLS_1_1 = {
@@ -68,7 +68,7 @@ test('handshakes that fail are counted, and told of with why, unless the client 
   const told: string[] = [];
   const { port, secure } = await startTls(t, {
     tls: { cert: own.cert, key: own.key, ca: friend.cert },
-    strangerObserver: {
+    authObserver: {
       wrongToken: () => assert.fail('no token is wanted here'),
       handshakeFailed: (why, client) => told.push(`${why}, ${client}`),
     },
@@ -132,16 +132,16 @@ test('a handshake of TLS that does not end in time is cut', async (t) => {
 
 test('with --tls-ca only clients with a certificate of it are let in', async (t) => {
   const folder = temporaryFolder(t);
-  const [own, friend, stranger] = ['server', 'friend', 'stranger'].map((name) =>
+  const [own, friend, failure] = ['server', 'friend', 'failure'].map((name) =>
     makeCertificate(folder, name),
   );
-  if (own === undefined || friend === undefined || stranger === undefined) assert.fail();
+  if (own === undefined || friend === undefined || failure === undefined) assert.fail();
   const tls = { cert: own.cert, key: own.key, ca: friend.cert };
   const { secure, server } = await startTls(t, { tls });
   const ca = own.cert;
   const client = await secure({ ca, cert: friend.cert, key: friend.key });
   assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
-  for (const how of [{ ca }, { ca, cert: stranger.cert, key: stranger.key }]) {
+  for (const how of [{ ca }, { ca, cert: failure.cert, key: failure.key }]) {
     // In TLS 1.3 the client is done before the server has looked at its certificate.
     const refused = await secure(how);
     refused.send({ action: 'ping' });
@@ -221,7 +221,7 @@ test('a Unix socket is served beside TCP, in the same namespaces', async (t) => 
   const watch = new Watch();
   const server = await startServer(t, { socket: { path, mode: 0o600 }, clientObserver: watch });
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  assert.deepEqual(server.places, [`127.0.0.1:${server.address.port}`, `unix:${path}`]);
+  assert.deepEqual(server.addresses, [`127.0.0.1:${server.address.port}`, `unix:${path}`]);
   const local = LineClient.on(t, connect(path));
   const remote = await LineClient.connect(t, server.address.port);
   assert.equal((await local.ask(lock(write('a')))).state, 'acquired');
@@ -231,7 +231,7 @@ test('a Unix socket is served beside TCP, in the same namespaces', async (t) => 
   // Who comes by it is on this machine, and may do what an administrator may.
   const evicted = await local.ask({ action: 'evict', id: String(server.counts.enqueued) });
   assert.match(JSON.stringify(evicted.error), /no_such_lock/);
-  assert.deepEqual(server.exposedPlaces, []);
+  assert.deepEqual(server.exposedAddresses, []);
   // No name is wrong where no web page can come from.
   const status = await new Promise((resolve) => {
     get({ socketPath: path, path: '/', headers: { host: 'anything' } }, (response) => {
@@ -260,7 +260,7 @@ test('a socket left behind is replaced; one in use, and a file, are not', async 
   await leaveStaleSocket(stale);
   assert.ok(statSync(stale).isSocket());
   const server = await startServer(t, { tcp: false, socket: { path: stale } });
-  assert.equal(server.places[0], `unix:${stale}`);
+  assert.equal(server.addresses[0], `unix:${stale}`);
 
   await startServer(t, { tcp: false, socket: { path: used } });
   writeFileSync(file, 'precious');
@@ -281,7 +281,7 @@ test('the path of a Unix socket is never cut off', async (t) => {
   const longest = folder.padEnd(97, 'x');
   const server = await startServer(t, { tcp: false, socket: { path: longest } });
   assert.ok(statSync(longest).isSocket());
-  assert.equal(server.places[0], `unix:${longest}`);
+  assert.equal(server.addresses[0], `unix:${longest}`);
   const longer = new Server({ port: 0, socket: { path: `${longest}x` } });
   await assert.rejects(longer.listen(), { code: 'ENAMETOOLONG', address: `${longest}x` });
 });

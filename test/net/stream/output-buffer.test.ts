@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { Outbox } from '../../../src/net/stream/output-buffer.ts';
+import { OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
 import { toByteString } from '../../../src/runtime/byte-string.ts';
 import { lock, write } from '../../support/line-client.ts';
 import { setUp as startLines, take } from '../../support/line-server.ts';
@@ -19,12 +19,12 @@ function setUp(maxUnreadBytes = 100, isStuck = false) {
     },
   });
   let overflows = 0;
-  const outbox = new Outbox(target, maxUnreadBytes, () => {
+  const output = new OutputBuffer(target, maxUnreadBytes, () => {
     overflows++;
   });
   const job = () => new Promise<void>((resolve) => queueMicrotask(resolve));
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-  return { writes, target, outbox, job, turn, overflows: () => overflows };
+  return { writes, target, output, job, turn, overflows: () => overflows };
 }
 
 function textOf({ writes }: { writes: Buffer[] }): string[] {
@@ -32,38 +32,38 @@ function textOf({ writes }: { writes: Buffer[] }): string[] {
 }
 
 test('news leave in one write when what brought them about is done', async () => {
-  const { writes, outbox, job } = setUp();
-  outbox.push('a');
-  outbox.push('b');
+  const { writes, output, job } = setUp();
+  output.push('a');
+  output.push('b');
   assert.deepEqual(writes, []);
   await job();
-  outbox.push('c');
+  output.push('c');
   await job();
   assert.deepEqual(writes.map(String), ['ab', 'c']);
 });
 
 test('answers leave in one write after all that came was read, and news before them', async () => {
   const [one, two] = [setUp(), setUp()];
-  one.outbox.answering();
-  one.outbox.push('a');
-  one.outbox.answered();
-  two.outbox.push('news');
+  one.output.answering();
+  one.output.push('a');
+  one.output.answered();
+  two.output.push('news');
   await two.job();
   assert.deepEqual([one, two].map(textOf), [[], ['news']]);
-  one.outbox.answering();
-  one.outbox.push('b');
-  one.outbox.answered();
-  one.outbox.push('c');
+  one.output.answering();
+  one.output.push('b');
+  one.output.answered();
+  one.output.push('c');
   await one.job();
   assert.deepEqual(textOf(one), ['abc']);
 });
 
 test('an answer that may wait goes out a turn later, or with the next that may not', async () => {
-  const { writes, outbox, turn } = setUp();
+  const { writes, output, turn } = setUp();
   const answer = (bytes: string, mayWait: boolean): void => {
-    outbox.answering();
-    outbox.push(bytes, mayWait);
-    outbox.answered();
+    output.answering();
+    output.push(bytes, mayWait);
+    output.answered();
   };
   answer('a', true);
   await turn();
@@ -83,10 +83,10 @@ test('an answer that may wait goes out a turn later, or with the next that may n
 
 test('of many connections the first are answered before the last are read', async () => {
   const all = Array.from({ length: 300 }, () => setUp());
-  for (const { outbox } of all) {
-    outbox.answering();
-    outbox.push('a');
-    outbox.answered();
+  for (const { output } of all) {
+    output.answering();
+    output.push('a');
+    output.answered();
   }
   const isWritten = all.map(({ writes }) => writes.length === 1);
   assert.equal(isWritten.indexOf(false), 256);
@@ -95,11 +95,11 @@ test('of many connections the first are answered before the last are read', asyn
 });
 
 test('news take with them whatever waits', async () => {
-  const { writes, outbox, turn, job } = setUp();
-  outbox.answering();
-  outbox.push('enqueued ', true);
-  outbox.answered();
-  outbox.push('acquired');
+  const { writes, output, turn, job } = setUp();
+  output.answering();
+  output.push('enqueued ', true);
+  output.answered();
+  output.push('acquired');
   await job();
   assert.deepEqual(writes.map(String), ['enqueued acquired']);
   await turn();
@@ -108,20 +108,20 @@ test('news take with them whatever waits', async () => {
 });
 
 test('whoever has nothing to answer writes nothing', async () => {
-  const { writes, outbox, turn } = setUp();
-  outbox.answering();
-  outbox.answered();
+  const { writes, output, turn } = setUp();
+  output.answering();
+  output.answered();
   await turn();
   assert.deepEqual(writes, []);
 });
 
 test('much is not gathered, but written at once', async () => {
-  const { writes, outbox, turn } = setUp(200_000);
-  outbox.push('x'.repeat(65_536));
+  const { writes, output, turn } = setUp(200_000);
+  output.push('x'.repeat(65_536));
   assert.equal(writes.length, 0);
-  outbox.push('y');
+  output.push('y');
   assert.equal(writes.length, 1);
-  outbox.push('z');
+  output.push('z');
   await turn();
   assert.deepEqual(
     writes.map(({ length }) => length),
@@ -130,41 +130,41 @@ test('much is not gathered, but written at once', async () => {
 });
 
 test('text goes out as UTF-8', async () => {
-  const { writes, outbox, turn } = setUp();
-  outbox.push(toByteString('ascii grün 🐙 \ud800'));
+  const { writes, output, turn } = setUp();
+  output.push(toByteString('ascii grün 🐙 \ud800'));
   await turn();
   assert.equal(String(writes[0]), 'ascii grün 🐙 \ufffd');
 });
 
 test('up to the bound is kept for a peer that does not read; one byte more overflows, once', async () => {
-  const { outbox, turn, overflows, writes } = setUp(100, true);
-  outbox.push('x'.repeat(60));
+  const { output, turn, overflows, writes } = setUp(100, true);
+  output.push('x'.repeat(60));
   await turn();
-  outbox.push('y'.repeat(40));
+  output.push('y'.repeat(40));
   await turn();
   assert.equal(overflows(), 0);
-  outbox.push('z');
-  outbox.push('z');
+  output.push('z');
+  output.push('z');
   assert.equal(overflows(), 1);
   await turn();
   assert.deepEqual(writes.map(String), ['x'.repeat(60)]);
 });
 
 test('ending writes what has gathered first; later pushes and ends are ignored', async () => {
-  const { writes, outbox, turn, target } = setUp();
-  outbox.push('last words');
-  outbox.end();
-  outbox.push('ghost');
-  outbox.end();
+  const { writes, output, turn, target } = setUp();
+  output.push('last words');
+  output.end();
+  output.push('ghost');
+  output.end();
   await turn();
   assert.deepEqual(writes.map(String), ['last words']);
   assert.equal(target.writableEnded, true);
 });
 
 test('closing forgets what has gathered and leaves the stream alone', async () => {
-  const { writes, outbox, turn, target } = setUp();
-  outbox.push('never said');
-  outbox.close();
+  const { writes, output, turn, target } = setUp();
+  output.push('never said');
+  output.close();
   await turn();
   assert.deepEqual(writes, []);
   assert.equal(target.writableEnded, false);
