@@ -5,8 +5,7 @@
  *  1. `#byId` has all locks, `#byRef` those with a ref.
  *  2. No two have the same ref.
  */
-import { ChainedTable } from '../table/chained-table.ts';
-import { hashOf, hashOfInteger } from '../table/hash.ts';
+import { ChainedTable, hashOf, hashOfInteger } from '../table/chained-table.ts';
 import type { Ref, SessionLock } from './lock-record.ts';
 
 class LocksById extends ChainedTable<number, SessionLock> {

@@ -9,8 +9,7 @@
  *  1. Every node but the root is watched itself, or has a child.
  *  2. Each node and each watched path is charged to the account of memory as long as it is there.
  */
-import { ChainedTable } from '../table/chained-table.ts';
-import { hashOf } from '../table/hash.ts';
+import { ChainedTable, hashOf } from '../table/chained-table.ts';
 import type { Path, Resource } from '../table/resource.ts';
 import type { SessionLock } from './lock-record.ts';
 import { type MemoryAccount, WATCH_BYTES, watchNodeBytes } from './memory.ts';

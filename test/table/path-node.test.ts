@@ -1,7 +1,7 @@
 /** The children of a node: found by segment whatever comes and goes, and however they are called. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hashOf } from '../../src/table/hash.ts';
+import { hashOf } from '../../src/table/chained-table.ts';
 import { PathNode } from '../../src/table/path-node.ts';
 import { withSeeds } from '../support/random.ts';
 
