@@ -1,5 +1,4 @@
-/** Every option of the program: its name, its kind, its default, and what the help text says of it. */
-
+/** Every option of the program: its name, type, default and help text. */
 import { hostFault, originFault } from '../net/http/origin-policy.ts';
 import { DEFAULT_LIMITS, type Limits, MIN_LOCK_BYTES } from '../runtime/limits.ts';
 import {
@@ -16,9 +15,9 @@ export interface Option {
   readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
   readonly min?: number;
   readonly max?: number;
-  /** What is wrong with one item of a list, as the end of a sentence. */
+  /** What is wrong with one item of a list, worded as the end of a sentence. */
   readonly itemFault?: (item: string) => string | undefined;
-  /** What the value is called in the help text. */
+  /** The placeholder of the value in the help text. */
   readonly value?: string;
   readonly default: string;
   readonly help: string;
@@ -30,8 +29,8 @@ const TCP_PORTS = 65_535;
 const MAX_LIMIT = 2 ** 24;
 const MAX_BYTES = 2 ** 28;
 /**
- * With less than this nobody could be served at all: no hello would fit in, no page go out, no lock be
- * had, and nobody be quick enough.
+ * Below these no client could be served: no hello fits in, no page goes out, no lock is granted, and no
+ * client is fast enough.
  */
 const MIN_MESSAGE_BYTES = 1024;
 const MIN_UNREAD_BYTES = 64 * 1024;
@@ -47,7 +46,7 @@ export const OPTIONS = [
     type: 'text',
     value: 'ADDRESS',
     default: DEFAULT_HOST,
-    help: 'address, or name, to listen on; 0.0.0.0 or :: for all',
+    help: 'address or name to listen on; 0.0.0.0 or :: for all',
   },
   {
     flag: 'port',
@@ -57,21 +56,21 @@ export const OPTIONS = [
     max: TCP_PORTS,
     value: 'PORT',
     default: String(DEFAULT_PORT),
-    help: 'port to listen on; 0 takes a free one',
+    help: 'port to listen on; 0 picks a free one',
   },
   {
     flag: 'socket',
     type: 'path',
     value: 'PATH',
     default: '',
-    help: 'Unix socket to listen on, too',
+    help: 'Unix socket to listen on as well',
   },
   {
     flag: 'socket-mode',
     type: 'mode',
     value: 'MODE',
     default: '660',
-    help: 'permissions of that socket: who may write may connect',
+    help: 'permissions of that socket; clients need write access',
   },
   { flag: 'no-tcp', type: 'switch', default: 'false', help: 'listen on the Unix socket only' },
   {
@@ -79,29 +78,35 @@ export const OPTIONS = [
     type: 'path',
     value: 'PATH',
     default: '',
-    help: 'certificate, in PEM: everything on the TCP port is TLS then',
+    help: 'certificate in PEM; the TCP port then speaks TLS only',
   },
-  { flag: 'tls-key', type: 'path', value: 'PATH', default: '', help: 'its key, in PEM' },
+  {
+    flag: 'tls-key',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'private key of that certificate, in PEM',
+  },
   {
     flag: 'tls-ca',
     type: 'path',
     value: 'PATH',
     default: '',
-    help: 'only clients with a certificate of one of these may connect',
+    help: 'CA certificates in PEM; clients need a certificate signed by one',
   },
   {
     flag: 'token-file',
     type: 'path',
     value: 'PATH',
     default: '',
-    help: 'tokens, one a line; without one of them nobody enters',
+    help: 'client tokens, one per line; makes authentication mandatory',
   },
   {
     flag: 'admin-token-file',
     type: 'path',
     value: 'PATH',
     default: '',
-    help: 'tokens that let clients evict the locks of others',
+    help: 'admin tokens, one per line; admins may evict any lock',
   },
   {
     flag: 'allow-origin',
@@ -109,7 +114,7 @@ export const OPTIONS = [
     itemFault: originFault,
     value: 'ORIGIN',
     default: '',
-    help: 'web pages that may connect, as https://shop.example; * for any',
+    help: 'web origins to allow, such as https://shop.example; * for any',
   },
   {
     flag: 'allow-host',
@@ -117,21 +122,21 @@ export const OPTIONS = [
     itemFault: hostFault,
     value: 'NAME',
     default: '',
-    help: 'names for this server beside localhost; * for any',
+    help: 'Host names to accept besides localhost; * for any',
   },
   {
     flag: 'default-abandon-timeout',
     type: 'integer',
     value: 'MS',
     default: String(DEFAULT_ABANDON_TIMEOUT_MS),
-    help: 'how long locks outlive a lost connection',
+    help: 'how long locks outlive a lost connection by default',
   },
   {
     flag: 'max-abandon-timeout',
     type: 'integer',
     value: 'MS',
     default: String(DEFAULT_LIMITS.maxAbandonTimeoutMs),
-    help: 'most that a client may choose for that',
+    help: 'longest abandon timeout a client may choose',
   },
   {
     flag: 'ping-interval',
@@ -139,31 +144,36 @@ export const OPTIONS = [
     min: MIN_PING_INTERVAL_MS,
     value: 'MS',
     default: String(DEFAULT_PING_INTERVAL_MS),
-    help: 'time between two pings of a WebSocket',
+    help: 'interval of pings on each WebSocket',
   },
   {
     flag: 'drain-timeout',
     type: 'integer',
     value: 'MS',
     default: String(DEFAULT_DRAIN_TIMEOUT_MS),
-    help: 'how long a stop waits for held locks; 0 for not at all',
+    help: 'how long a stop waits for held locks; 0 for no wait',
   },
-  { flag: 'log-clients', type: 'switch', default: 'false', help: 'log clients that come and go' },
-  { flag: 'log-locks', type: 'switch', default: 'false', help: 'log what happens to locks' },
+  {
+    flag: 'log-clients',
+    type: 'switch',
+    default: 'false',
+    help: 'log clients that connect and disconnect',
+  },
+  { flag: 'log-locks', type: 'switch', default: 'false', help: 'log every change of a lock' },
   {
     flag: 'stats-interval',
     type: 'integer',
     max: 86_400,
     value: 'SECONDS',
     default: '0',
-    help: 'log a line of numbers that often; 0 for never',
+    help: 'interval of statistics lines in the log; 0 for none',
   },
   {
     flag: 'stall-threshold',
     type: 'integer',
     value: 'MS',
     default: String(DEFAULT_STALL_THRESHOLD_MS),
-    help: 'log when the server was held up for so long; 0 for never',
+    help: 'log when the event loop is blocked this long; 0 for never',
   },
   limit(
     'max-message-bytes',
@@ -178,21 +188,16 @@ export const OPTIONS = [
   limit('max-locks', 'maxLocksPerSession', 'locks in one session'),
   limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
   limit('max-watches', 'maxWatches', 'paths watched by one connection'),
-  limit(
-    'max-unread-bytes',
-    'maxUnreadBytes',
-    'bytes kept for a client that does not read',
-    MIN_UNREAD_BYTES,
-  ),
-  limit('max-connections', 'maxConnections', 'connections at a time'),
-  limit('max-sessions', 'maxSessions', 'sessions at a time, lost ones too'),
+  limit('max-unread-bytes', 'maxUnreadBytes', 'bytes buffered for a slow reader', MIN_UNREAD_BYTES),
+  limit('max-connections', 'maxConnections', 'open connections'),
+  limit('max-sessions', 'maxSessions', 'sessions, lost ones included'),
   {
     flag: 'max-lock-bytes',
     type: 'integer',
     min: MIN_LOCK_BYTES,
     value: 'N',
     default: String(DEFAULT_LIMITS.maxLockBytes),
-    help: 'most memory kept for clients; less in a small heap',
+    help: 'maximum memory for clients; less in a small heap',
   },
   {
     flag: 'first-message-timeout',
@@ -200,18 +205,18 @@ export const OPTIONS = [
     min: MIN_FIRST_MESSAGE_MS,
     value: 'MS',
     default: String(DEFAULT_LIMITS.firstLineMs),
-    help: `time to begin; ${DEFAULT_LIMITS.firstMessageMs} for HTTP and with tokens`,
+    help: `deadline to begin; ${DEFAULT_LIMITS.firstMessageMs} for HTTP and with tokens`,
   },
 ] as const satisfies readonly Option[];
 
 export type Flag = (typeof OPTIONS)[number]['flag'];
 
-/** The headings of the help text, each with the option that it stands before. */
+/** The headings of the help text, each with the option that it precedes. */
 export const HEADINGS: readonly (readonly [before: Flag, heading: string])[] = [
-  ['host', 'Where it listens'],
-  ['token-file', 'Who may enter'],
-  ['default-abandon-timeout', 'How long things last'],
-  ['log-clients', 'What it logs'],
+  ['host', 'Listening'],
+  ['token-file', 'Access'],
+  ['default-abandon-timeout', 'Timeouts'],
+  ['log-clients', 'Logging'],
   ['max-message-bytes', 'Limits'],
 ];
 
@@ -223,7 +228,7 @@ function limit<F extends string>(flag: F, name: keyof Limits, help: string, min 
     max: flag.endsWith('-bytes') ? MAX_BYTES : MAX_LIMIT,
     value: 'N',
     default: String(DEFAULT_LIMITS[name]),
-    help: `most ${help}`,
+    help: `maximum ${help}`,
   } as const;
 }
 
