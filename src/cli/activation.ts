@@ -21,7 +21,7 @@ export function inheritedFds(
   if (LISTEN_PID !== String(pid) || LISTEN_FDS === undefined) return [];
   const count = Number(LISTEN_FDS);
   if (String(count) !== LISTEN_FDS || !Number.isInteger(count) || count < 1 || count > MAX_FDS) {
-    return `LISTEN_FDS must be a whole number from 1 to ${MAX_FDS}, not "${LISTEN_FDS}": the number of sockets that were handed over`;
+    return `LISTEN_FDS must be a whole number from 1 to ${MAX_FDS}, not "${LISTEN_FDS}": it is the number of inherited sockets`;
   }
   return Array.from({ length: count }, (_, i) => FIRST_FD + i);
 }

@@ -39,12 +39,12 @@ export function environmentNotes(env: Environment): string[] {
 
 function noteOn(name: string, env: Environment): string | undefined {
   if (name === variableOf('port') && isServiceLink(env[name])) {
-    return `${name} is the address of a Service, as Kubernetes sets it, and not a port: ignored. Choose the port with --port`;
+    return `${name} is ignored: it holds the address of a Kubernetes Service, not a port. Set the port with --port`;
   }
   if (KNOWN.includes(name) || isServiceLink(env[name]) || LINK_NAME.test(name)) return undefined;
   const near = nearest(name);
   const hint = near === undefined ? 'See locktopus --help' : `Did you mean ${near}?`;
-  return `warning: ${name} is ignored: no option has this variable. ${hint}`;
+  return `warning: ${name} is ignored: no option uses this variable. ${hint}`;
 }
 
 function isServiceLink(value: string | undefined): boolean {

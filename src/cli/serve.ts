@@ -144,7 +144,9 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     reload: reloadOf(server, settings, log, terminal.hasTerminal),
     async stop(signal) {
       clearInterval(ticker);
-      log(`${signal}: stopping (${statsLine(server.counts)}); again to end at once`);
+      log(
+        `${signal}: stopping (${statsLine(server.counts)}); a second signal ends the process at once`,
+      );
       const { cutOff } = await drain(server, settings.drainTimeoutMs, log);
       log(stoppedLine(cutOff));
       return cutOff === 0 ? ExitCode.ok : ExitCode.cutOff;
@@ -172,11 +174,11 @@ function reloadTls(server: Server, { tls }: Settings, log: (text: string) => voi
   const files = readTlsFiles(tls);
   if (files === undefined) return;
   if (typeof files === 'string') {
-    log(`${files}; the certificate stays as it was`);
+    log(`${files}; keeping the current certificate`);
     return;
   }
   server.setTls(files);
-  log('read the certificate and its key again');
+  log('reloaded the certificate and its key');
 }
 
 /** Drains and tells, as long as it takes, what is still held. */
@@ -202,13 +204,13 @@ async function drain(
 function reloadTokens(server: Server, { tokens }: Settings, log: (text: string) => void): void {
   const read = readTokens(tokens);
   if (typeof read === 'string') {
-    log(`${read}; the tokens stay as they were`);
+    log(`${read}; keeping the current tokens`);
     return;
   }
   server.setTokens(read.tokens);
   for (const warning of read.warnings) log(warning);
   const { client, admin } = read.tokens;
-  log(`read ${plural(client.length, 'token')} and ${plural(admin.length, 'admin token')}`);
+  log(`reloaded ${plural(client.length, 'token')} and ${plural(admin.length, 'admin token')}`);
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {

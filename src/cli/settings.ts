@@ -1,6 +1,6 @@
 /**
- * From the command line and the environment to the settings of a server. Pure: text in, settings or
- * a sentence for the user out. A flag wins over its environment variable, that over the default.
+ * Turns the command line and the environment into the settings of a server. Pure: returns the settings,
+ * or a sentence for the user. A flag takes precedence over its environment variable, that over the default.
  */
 import { parseArgs } from 'node:util';
 import { DEFAULT_LIMITS, type Limits, usualLimits } from '../runtime/limits.ts';
@@ -16,9 +16,9 @@ export interface Settings {
   readonly tls: TlsPaths;
   readonly logClients: boolean;
   readonly logLocks: boolean;
-  /** Seconds between two lines of numbers; 0 for none. */
+  /** Seconds between two statistics lines; 0 for none. */
   readonly statsIntervalS: number;
-  /** Milliseconds that holders of locks have to finish when the server is to stop; 0 for none. */
+  /** Milliseconds that a stop waits for held locks; 0 for none. */
   readonly drainTimeoutMs: number;
   /** Every option that is not at its default, as `flag value`. */
   readonly chosen: readonly string[];
@@ -26,7 +26,7 @@ export interface Settings {
   readonly notes: readonly string[];
 }
 
-/** What the command line asks for. */
+/** The command that the command line asks for. */
 export type Command =
   | { readonly kind: 'serve'; readonly settings: Settings }
   | { readonly kind: 'help' }
@@ -69,7 +69,7 @@ function usual(option: (typeof OPTIONS)[number]): string {
   return option.flag === 'max-lock-bytes' ? String(usualLimits().maxLockBytes) : option.default;
 }
 
-/** The values given on the command line by flag; lists joined by commas; or what is wrong with it. */
+/** The values on the command line by flag, lists joined by commas; or what is wrong with it. */
 function parseLine(args: readonly string[]): Map<string, string> | string {
   const options: NonNullable<Parameters<typeof parseArgs>[0]>['options'] = {
     help: { type: 'boolean', short: 'h' },
@@ -87,10 +87,10 @@ function parseLine(args: readonly string[]): Map<string, string> | string {
     return new Map(Object.entries(values).map(([flag, value]) => [flag, String(value)]));
   } catch (error) {
     const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    // Node's own sentence is about its grammar.
+    // Node's own sentence explains its grammar at length.
     const [, flag] = reason.match(/^Option '(-[^\s']+).* argument is ambiguous/) ?? [];
     if (flag !== undefined)
-      return `${flag} needs a value; one that begins with a dash goes behind =`;
+      return `${flag} needs a value; write a value that begins with a dash as ${flag}=VALUE`;
     return reason.replace(/\.$/, '');
   }
 }
@@ -104,9 +104,9 @@ function spelledOut(arg: string): string {
 const ONLY_BY_TCP = ['host', 'port', 'tls-cert', 'tls-key', 'tls-ca'] as const;
 
 /**
- * What can do nothing beside the other options: whoever gave it believes that it does.
+ * An option that has no effect beside the others is a mistake: the operator believes that it has one.
  *
- * @param given the name by which each option was given, for those that were
+ * @param given the options that were set, each with the name of its flag or variable
  */
 function pointlessIn(
   values: ReadonlyMap<Flag, string>,
@@ -114,11 +114,11 @@ function pointlessIn(
 ): string | undefined {
   const vain = ONLY_BY_TCP.find((flag) => given.has(flag));
   if (vain !== undefined && asSwitch(values.get('no-tcp') ?? '')) {
-    return `${given.get(vain)} has no effect with ${given.get('no-tcp')}: it is for the TCP port. Leave out one of the two`;
+    return `${given.get(vain)} has no effect with ${given.get('no-tcp')}: it is for the TCP port. Remove one of the two`;
   }
   const [usual, most] = [values.get('default-abandon-timeout'), values.get('max-abandon-timeout')];
   if (Number(usual) > Number(most)) {
-    return `the default abandon timeout of ${usual} ms is over the most that may be, ${most} ms: lower --default-abandon-timeout, or raise --max-abandon-timeout`;
+    return `the default abandon timeout of ${usual} ms is longer than the maximum of ${most} ms. Lower --default-abandon-timeout, or raise --max-abandon-timeout`;
   }
   if (given.has('socket-mode') && values.get('socket') === '') {
     return `${given.get('socket-mode')} has no effect without --socket: it is for the Unix socket`;

@@ -1,5 +1,4 @@
-/** What the program says on the terminal: help, the line at start, log lines, reasons to give up. */
-
+/** The texts of the program: help, start-up line, log lines, and start-up errors. */
 import { addressName } from '../net/listen/listener.ts';
 import type { Eviction } from '../protocol/eviction.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
@@ -30,59 +29,65 @@ read and write locks on paths and get them strictly in order of arrival.
 
 Usage: locktopus [options]
 
-Options [and their defaults]; lists are repeated or separated by commas:
+Options [and defaults]. Repeat an option that takes a list, or separate its items by commas.
 ${rows.join('\n')}
 
   ${'-h, --help'.padEnd(HELP_COLUMN)}show this text
   ${'    --version'.padEnd(HELP_COLUMN)}show the version
 
-Each option has an environment variable: --port is ${variableOf('port')}, --log-clients is
-${variableOf('log-clients')} (true or false), and so on. The option wins over the variable. Tokens
-may also stand in ${variableOf('token')} and ${variableOf('admin-token')}.
+Each option has an environment variable: ${variableOf('port')} for --port,
+${variableOf('log-clients')} (true or false) for --log-clients, and so on. The option takes precedence.
+Tokens can also be set by ${variableOf('token')} and ${variableOf('admin-token')}.
 
-One port speaks JSON lines on TCP (try: nc localhost 9009, then {"action":"help"}), WebSocket
+One port serves JSON lines on TCP (try: nc localhost 9009, then {"action":"help"}), WebSocket
 (ws://localhost:9009/v1?namespace=NAME) and HTTP (http://localhost:9009/).
 
-Started by systemd with sockets (LISTEN_FDS), it listens on those and on nothing else.
+When systemd passes sockets (LISTEN_FDS), the server listens on those only.
 
-SIGHUP: reads tokens, certificate and key again; who is connected stays. Without any of those
-files it is as SIGTERM in a terminal, whose closing it reports, and is ignored elsewhere (nohup,
-daemons, containers without a terminal).
-SIGINT or SIGTERM: takes no new sessions and locks, waits until no lock is held, but no longer than
---drain-timeout, and stops. Saying goodbye may take five seconds more, with a timeout of 0 as well.
-A second one ends at once. npx and npm do not pass signals on: start it by node.
+Signals:
+  SIGHUP           reload tokens, certificate and key; connections stay open. Without any of those
+                   files: the same as SIGTERM if the server runs in a terminal, which was closed
+                   then; ignored elsewhere (nohup, daemons, containers without a terminal).
+  SIGINT, SIGTERM  drain and stop: refuse new sessions and locks, and wait until no lock is held,
+                   at most for --drain-timeout. Closing the connections takes up to five seconds
+                   more, even with a timeout of 0. A second signal ends the process at once. npx
+                   and npm do not pass signals on: start the server with node.
 
-Exit codes: 0 stopped, and nobody was cut off; 1 could not listen; 2 a mistake in the options, or
-started in a worker of node:cluster (PM2 cluster mode); 3 stopped, and clients that held locks were
-cut off; 70 a fault in the server, which then can't trust its locks; 130 or 143 ended by a second
-signal; 134 (SIGABRT) out of memory.
+Exit codes:
+  0                stopped, no holder was cut off
+  1                could not listen
+  2                invalid options, or started in a worker of node:cluster (PM2 cluster mode)
+  3                stopped, and clients that held locks were cut off
+  70               internal error: the server could not trust its lock table any more
+  130, 143         ended by a second signal
+  134              out of memory (SIGABRT)
 `;
 }
 
-/** Where it listens and how it was set up, in one line. */
+/** The addresses and the options that are not at their defaults. */
 export function startLine(places: readonly string[], { chosen }: Settings): string {
   const where = places.join(' and ');
   const how = chosen.length === 0 ? 'all options at their defaults' : chosen.join(', ');
   return `Locktopus ${VERSION} listens on ${where} (${how})`;
 }
 
-/** What is to be said when everybody who reaches this server may enter, and that is not only us. */
+/** For a listener that other machines can reach while clients need not authenticate. */
 export function exposureWarning(place: string): string {
-  return `warning: everybody who can reach ${place} may take locks and look at them. Set a token with --token-file, or listen on 127.0.0.1`;
+  return `warning: any client that can reach ${place} may take and inspect locks. Require a token with --token-file, or listen on 127.0.0.1`;
 }
 
 /** SIGHUP without a terminal that was closed, and without files. */
 export const HANG_UP_LINE =
-  'SIGHUP ignored: there is no token file and no certificate to read again. SIGTERM stops the server';
+  'SIGHUP ignored: there are no token or certificate files to reload. Send SIGTERM to stop the server';
 
-/** What an administrator did, and to whom. */
+/** An eviction, and the administrator `by` whom it was made. */
 export function evictionLine({ session, lock, locks }: Eviction, by: string): string {
-  if (lock !== undefined) return `${by} evicts ${lockName(lock)}`;
+  if (lock !== undefined) return `${by} evicted ${lockName(lock)}`;
   const namespace = JSON.stringify(session.namespace.name);
-  return `${by} evicts session ${session.id} of ${session.client} in ${namespace}, with ${plural(locks, 'lock')}`;
+  return `${by} evicted session ${session.id} of ${session.client} in ${namespace}, with ${plural(locks, 'lock')}`;
 }
 
-/** Whether the server was started where it must not run, in a worker of node:cluster. */
+/** Whether the server was started in a worker of node:cluster, where it must not run. */
 export function isClusterError({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ERR_CLUSTER_WORKER';
 }
@@ -93,13 +98,13 @@ export function listenFailure(
   { host = DEFAULT_HOST, port = DEFAULT_PORT, socket, fds = [] }: ServerOptions,
 ): string {
   if (isClusterError(error)) {
-    return `${error.message}. Start one process, outside of node:cluster; with PM2, in fork mode (exec_mode: "fork", instances: 1).`;
+    return `${error.message}. Start one process outside node:cluster; with PM2, use fork mode (exec_mode: "fork", instances: 1).`;
   }
   if (fds.length > 0) {
-    return `cannot listen on the sockets that were handed over, descriptors ${fds.join(', ')}: ${error.message}. They must be stream sockets; see LISTEN_FDS and LISTEN_PID.`;
+    return `cannot listen on the inherited sockets (descriptors ${fds.join(', ')}): ${error.message}. They must be stream sockets; see LISTEN_FDS and LISTEN_PID.`;
   }
   if (error instanceof RangeError) {
-    return `${error.message}: with --no-tcp, choose a Unix socket with --socket.`;
+    return `${error.message}. With --no-tcp, set the Unix socket with --socket.`;
   }
   // What the system says of a Unix socket names its path as the address.
   if (socket !== undefined && 'address' in error && error.address === socket.path) {
@@ -110,14 +115,14 @@ export function listenFailure(
     'address' in error ? addressName(`${error.address}`, port) : addressName(host, port);
   switch (error.code) {
     case 'EADDRINUSE':
-      return `${where} is in use by another program. Stop that one, or choose another port with --port.`;
+      return `${where} is already in use. Stop the program that listens there, or choose another port with --port.`;
     case 'EACCES':
-      return `${where} may not be listened on by this user: ports below 1024 are for root. Choose a higher one with --port.`;
+      return `no permission to listen on ${where}: ports below 1024 need root. Choose a higher one with --port.`;
     case 'EADDRNOTAVAIL':
       return `${host} is not an address of this machine. Choose one with --host, such as 127.0.0.1 or 0.0.0.0.`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `the name ${host} could not be resolved. Choose an address with --host, such as 127.0.0.1 or 0.0.0.0.`;
+      return `cannot resolve the host name ${host}. Choose an address with --host, such as 127.0.0.1 or 0.0.0.0.`;
     default:
       return `cannot listen on ${where}: ${error.message}`;
   }
@@ -126,67 +131,67 @@ export function listenFailure(
 function socketFailure(error: NodeJS.ErrnoException, path: string): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return `${error.message}: make room there, or choose another path with --socket.`;
+      return `${error.message}. Stop that program, remove what is there, or choose another path with --socket.`;
     case 'EACCES':
     case 'EPERM':
-      return `${path} can't be made: this user may not write to its folder, or not replace what is there. Choose another path with --socket.`;
+      return `no permission to create ${path}, or to replace the file there. Check its folder, or choose another path with --socket.`;
     case 'ENOENT':
     case 'ENOTDIR':
-      return `the folder of ${path} is not there. Make it, or choose another path with --socket.`;
+      return `the folder of ${path} does not exist. Create it, or choose another path with --socket.`;
     case 'ENAMETOOLONG':
-      return `${path} is too long: ${error.message}. Choose a shorter one with --socket.`;
+      return `${path} is too long for a Unix socket: ${error.message}. Choose a shorter path with --socket.`;
     default:
       return `cannot listen on ${path}: ${error.message}`;
   }
 }
 
-/** The system lets the process have fewer connections than were asked for. */
+/** The open-file limit allows fewer connections than `wanted`. */
 export function openFilesWarning(maxConnections: number, wanted: number): string {
-  return `room for ${plural(maxConnections, 'connection')}, not for the ${wanted} of --max-connections: the limit of open files has none for more; raise it (ulimit -n) if you need them`;
+  return `the open-file limit allows ${plural(maxConnections, 'connection')}, fewer than --max-connections ${wanted}; raise it (ulimit -n) if you need more`;
 }
 
-/** The engine may run out of memory before clients are told that the server is full. */
+/** The process may run out of memory before clients get `server_full`. */
 export function heapWarning(maxLockBytes: number, room: number): string {
-  return `warning: --max-lock-bytes ${maxLockBytes} is more than the heap of this process has room for, ${room} bytes: it may run out of memory and end, with every lock, before it is full. Choose no more than that, or give it a larger heap (node --max-old-space-size=MIB)`;
+  return `warning: --max-lock-bytes ${maxLockBytes} is more than this process's heap has room for (${room} bytes): the process may run out of memory and lose every lock before that limit is reached. Lower it to ${room}, or enlarge the heap (node --max-old-space-size=MIB)`;
 }
 
-/** Somebody was turned away. */
+/** A connection over the limit was rejected. */
 export function fullLine(maxConnections: number): string {
-  return `there are ${maxConnections} connections, as many as are allowed (--max-connections); others are turned away`;
+  return `connection limit reached (${maxConnections}, --max-connections); rejecting new connections`;
 }
 
-/** Somebody could not be let in. */
+/** The system could not accept a connection. */
 export function stuckLine({ code, message }: NodeJS.ErrnoException): string {
   const isOutOfFiles = code === 'EMFILE' || code === 'ENFILE';
-  const cure = isOutOfFiles ? ': raise the limit of open files (ulimit -n)' : '';
-  return `a connection could not be accepted (${message})${cure}; those that are open are served`;
+  const cure = isOutOfFiles ? ': raise the open-file limit (ulimit -n)' : '';
+  return `could not accept a connection (${message})${cure}; open connections are not affected`;
 }
 
 /** The file of the Unix socket was removed or replaced. */
 export function lostPathLine(path: string, error: Error | undefined): string {
   if (error === undefined) {
-    return `the Unix socket ${path} had been removed; it is made again, and its clients stay connected`;
+    return `the Unix socket ${path} was removed; created it again, and its clients stay connected`;
   }
-  return `the Unix socket ${path} has been removed or replaced and cannot be made again. Its clients stay connected, others cannot connect. It is tried again every ten seconds: ${socketFailure(error, path)}`;
+  return `the Unix socket ${path} was removed or replaced, and creating it again failed. Its clients stay connected; new ones cannot connect. The next attempt is in ten seconds. ${socketFailure(error, path)}`;
 }
 
 /**
- * Somebody guessed.
+ * A client sent a wrong token.
  *
- * @param untold how often that happened since the last such line
+ * @param untold occurrences since the last such line that were not logged
  */
 export function wrongTokenLine(client: string, untold: number): string {
-  return `${client} showed a token that is not known${andMore(untold)}`;
+  return `invalid token from ${client}${andMore(untold)}`;
 }
 
 /**
- * Somebody did not get through the handshake of TLS.
+ * A TLS handshake failed.
  *
- * @param untold how often that happened since the last such line
+ * @param untold occurrences since the last such line that were not logged
  */
 export function handshakeLine(why: string, client: string | undefined, untold: number): string {
   const whose = client === undefined ? '' : ` with ${client}`;
-  return `a TLS handshake${whose} failed (${why})${andMore(untold)}`;
+  return `TLS handshake${whose} failed (${why})${andMore(untold)}`;
 }
 
 export function statsLine(counts: ServerCounts): string {
@@ -200,13 +205,13 @@ export function statsLine(counts: ServerCounts): string {
   ].join(', ');
 }
 
-/** How far a drain is. */
+/** The progress of a drain: what is still held. */
 export function drainLine(holders: number, { acquired }: ServerCounts): string {
   const verb = holders === 1 ? 'holds' : 'hold';
   return `draining: ${plural(holders, 'session')} ${verb} ${plural(acquired, 'lock')}`;
 }
 
-/** How a drain, or a stop, has ended. */
+/** The end of a drain. */
 export function stoppedLine(cutOff: number): string {
   if (cutOff === 0) return 'stopped';
   const verb = cutOff === 1 ? 'was' : 'were';
@@ -214,14 +219,14 @@ export function stoppedLine(cutOff: number): string {
 }
 
 export function stallLine({ stallMs, untold }: StallReport): string {
-  return `the server was held up for ${Math.round(stallMs)} ms${andMore(untold)}`;
+  return `event loop blocked for ${Math.round(stallMs)} ms${andMore(untold)}`;
 }
 
 function andMore(untold: number): string {
   return untold === 0 ? '' : `, and ${plural(untold, 'more time')} since the last such line`;
 }
 
-/** A lock in a log line: who, where and what. */
+/** A lock in a log line: its client, namespace and resources. */
 export function lockName({ id, context: { session }, resources }: SessionLock): string {
   const namespace = JSON.stringify(session.namespace.name);
   return `lock ${id} of ${session.client} in ${namespace}: ${resources.map(resourceName).join(', ')}`;

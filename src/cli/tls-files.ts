@@ -1,4 +1,4 @@
-/** The certificate and key of the program, read from their files and tried before they are used. */
+/** The TLS certificate, key and CAs: read from their files, and validated before they are used. */
 import { createSecureContext } from 'node:tls';
 import type { TlsFiles } from '../net/listen/listener.ts';
 import { readRegularFile } from './regular-file.ts';
@@ -11,15 +11,14 @@ export interface TlsPaths {
 }
 
 /**
- * Reads them, as often as it is asked to.
+ * Reads the files; called again on each reload.
  *
- * @returns undefined when no certificate is asked for; a sentence, without its full stop, when
- *   something is wrong with what is
+ * @returns undefined without TLS; a sentence, without its full stop, if a file can't be used
  */
 export function readTlsFiles({ cert, key, ca }: TlsPaths): TlsFiles | string | undefined {
   if (cert === '' && key === '' && ca === '') return undefined;
   if (cert === '' || key === '') {
-    return 'TLS needs both a certificate and its key: --tls-cert FILE and --tls-key FILE';
+    return 'TLS needs both a certificate and its key: set --tls-cert and --tls-key';
   }
   const files: { cert: Buffer; key: Buffer; ca?: Buffer } = { cert: NOTHING, key: NOTHING };
   for (const [name, path] of Object.entries({ cert, key, ca }) as [keyof TlsPaths, string][]) {
@@ -27,16 +26,16 @@ export function readTlsFiles({ cert, key, ca }: TlsPaths): TlsFiles | string | u
     try {
       files[name] = readRegularFile(path);
     } catch (error) {
-      return `--tls-${name}: ${path} can't be read: ${reasonOf(error)}`;
+      return `--tls-${name}: cannot read ${path}: ${reasonOf(error)}`;
     }
   }
   try {
     createSecureContext(files);
   } catch (error) {
-    return `the certificate in ${cert} and the key in ${key} can't be used: ${reasonOf(error)}`;
+    return `cannot use the certificate in ${cert} with the key in ${key}: ${reasonOf(error)}`;
   }
   if (files.ca !== undefined && !files.ca.includes('-----BEGIN CERTIFICATE-----')) {
-    return `--tls-ca: ${ca} has no certificate in it`;
+    return `--tls-ca: ${ca} contains no certificate`;
   }
   return files;
 }

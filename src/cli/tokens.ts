@@ -1,16 +1,16 @@
 /**
- * The tokens of the program, from files and the environment: never from the command line, which
- * everybody on the machine can read. Nothing here repeats a token.
+ * Tokens, from files and the environment: never from the command line, which every user of the machine
+ * can read. No message here repeats a token.
  */
 import { statSync } from 'node:fs';
 import { type Tokens, tokenFault } from '../protocol/auth.ts';
 import { readRegularFile } from './regular-file.ts';
 
-/** Where tokens of one kind come from; both may be there, and then all of them count. */
+/** The sources of the tokens of one role. With both, all of their tokens are valid. */
 export interface TokenSource {
-  /** A path, or nothing. */
+  /** A path; '' for none. */
   readonly file: string;
-  /** The environment variable that may hold one, and what it holds, or nothing. */
+  /** An environment variable, and its value; '' for none. */
   readonly variable: string;
   readonly value: string;
 }
@@ -22,19 +22,19 @@ export interface TokenSources {
 
 export interface ReadTokens {
   readonly tokens: Tokens;
-  /** Sentences for whoever started the program. */
+  /** Sentences for the operator. */
   readonly warnings: readonly string[];
 }
 
-/** Others on this machine may read a file with this bit. */
+/** The permission bit that lets every user read a file. */
 const READABLE_BY_ALL = 0o004;
 
-/** Whether there is anything to be read again later. */
+/** Whether there is a file to reload. */
 export function hasTokenFile({ client, admin }: TokenSources): boolean {
   return client.file !== '' || admin.file !== '';
 }
 
-/** Reads them, as often as it is asked to; or says what is wrong. */
+/** Reads the tokens, or says what is wrong; called again on each reload. */
 export function readTokens({ client, admin }: TokenSources): ReadTokens | string {
   const clients = readSource(client);
   if (typeof clients === 'string') return clients;
@@ -58,25 +58,25 @@ function readTokenFile(file: string): readonly string[] | string {
     text = readRegularFile(file).toString('utf8');
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return `the token file ${file} can't be read: ${reason}`;
+    return `cannot read the token file ${file}: ${reason}`;
   }
   const tokens: string[] = [];
   for (const [i, line] of text.split('\n').entries()) {
     const token = line.trim();
     if (token === '' || token.startsWith('#')) continue;
     const fault = tokenFault(token);
-    if (fault !== undefined) return `the token file ${file} is wrong: line ${i + 1} ${fault}`;
+    if (fault !== undefined) return `invalid token file ${file}: line ${i + 1} ${fault}`;
     tokens.push(token);
   }
-  // Otherwise a file that was emptied by mistake would open the server to everybody.
-  if (tokens.length === 0) return `the token file ${file} has no token in it`;
+  // Otherwise a file emptied by mistake would open the server to every client.
+  if (tokens.length === 0) return `the token file ${file} contains no token`;
   return tokens;
 }
 
 function warningOf(file: string): string | undefined {
   if (file === '' || process.platform === 'win32') return undefined;
-  // It may be gone again, when it is just being replaced.
+  // The file may be missing for a moment while it is replaced.
   const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & READABLE_BY_ALL) === 0) return undefined;
-  return `warning: everybody on this machine can read the token file ${file}; chmod 600 it`;
+  return `warning: every user of this machine can read the token file ${file}. Run chmod 600 on it`;
 }

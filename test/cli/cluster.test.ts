@@ -27,7 +27,7 @@ test('the program refuses to start in a worker, says what to do, and ends with 2
   assert.equal(stdout, 'worker ended: 2\nworker ended: 2\n');
   assert.match(
     stderr,
-    /^locktopus: a lock server cannot run in a worker of node:cluster: .* PM2, in fork mode .*\.\n/,
+    /^locktopus: a lock server cannot run in a worker of node:cluster: .* PM2, use fork mode .*\.\n/,
   );
 });
 

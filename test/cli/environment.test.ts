@@ -30,7 +30,7 @@ test('the program starts beside a Service of its name, and says what it ignores'
   const path = join(temporaryFolder(t), 'l.sock');
   const env = { ...SERVICE, LOCKTOPUS_MAX_LOCK: '5' };
   const program = new Program(t, ['--no-tcp', '--socket', path], env);
-  await program.logged(/Z LOCKTOPUS_PORT is the address of a Service, .* with --port\n/);
+  await program.logged(/Z LOCKTOPUS_PORT is ignored: .* Service, .* with --port\n/);
   await program.logged(/Z warning: LOCKTOPUS_MAX_LOCK is ignored: .* LOCKTOPUS_MAX_LOCKS\?\n/);
   assert.equal(program.stdout.match(/Z .*LOCKTOPUS_/g)?.length, 2);
 });
@@ -82,6 +82,6 @@ test('a variable that no option has is warned of, with the one that it is near t
     assert.deepEqual(more, []);
     assert.doesNotMatch(note, /secret/);
     const hint = near === undefined ? 'See locktopus --help' : `Did you mean ${near}?`;
-    assert.equal(note, `warning: ${name} is ignored: no option has this variable. ${hint}`);
+    assert.equal(note, `warning: ${name} is ignored: no option uses this variable. ${hint}`);
   }
 });

@@ -21,7 +21,7 @@ test('without a terminal it is ignored, with a line that says so', async (t) => 
   for (let i = 0; i < 2; i++) {
     const from = program.stdout.length;
     program.child.kill('SIGHUP');
-    await program.logged(/Z SIGHUP ignored: there is no token file and no certificate /, from);
+    await program.logged(/Z SIGHUP ignored: there are no token or certificate files /, from);
   }
   program.child.kill('SIGTERM');
   assert.equal(await program.ended(), 0);

@@ -26,20 +26,20 @@ test('SIGHUP reads certificate and key again, and cuts nobody off', async (t) =>
     return LineClient.on(t, socket);
   };
   connect(Number(port), '127.0.0.1').resume().write('GET / HTTP/1.1\r\n\r\n');
-  await program.logged(/Z a TLS handshake with 127\.0\.0\.1:\d+ failed \(http request\)\n/);
+  await program.logged(/Z TLS handshake with 127\.0\.0\.1:\d+ failed \(http request\)\n/);
   const before = await secure(first.cert);
   await before.ask(lock(write('a')));
 
   copyFileSync(second.certFile, cert);
   program.child.kill('SIGHUP');
   await program.logged(
-    /certificate in \S+ and the key in \S+ can't be used: .*; the certificate stays as it was\n/,
+    /cannot use the certificate in \S+ with the key in \S+: .*; keeping the current certificate\n/,
   );
   assert.equal((await (await secure(first.cert)).ask({ action: 'ping' })).action, 'ping');
 
   copyFileSync(second.keyFile, key);
   program.child.kill('SIGHUP');
-  await program.logged(/read the certificate and its key again\n/);
+  await program.logged(/reloaded the certificate and its key\n/);
   const after = await secure(second.cert);
   assert.equal((await after.ask(lock(write('a')))).state, 'enqueued');
   await before.ask({ action: 'release' });
@@ -56,15 +56,15 @@ test('a certificate that is not there, or does not fit, is said in a sentence', 
     [['--tls-ca', certFile], /^locktopus: TLS needs both a certificate and its key: /],
     [
       ['--tls-cert', `${certFile}.x`, '--tls-key', keyFile],
-      /^locktopus: --tls-cert: \S+ can't be read: ENOENT/,
+      /^locktopus: --tls-cert: cannot read \S+: ENOENT/,
     ],
     [
       ['--tls-cert', certFile, '--tls-key', empty],
-      /^locktopus: the certificate in \S+ and the key in \S+ can't be used: /,
+      /^locktopus: cannot use the certificate in \S+ with the key in \S+: /,
     ],
     [
       ['--tls-cert', certFile, '--tls-key', keyFile, '--tls-ca', empty],
-      /^locktopus: --tls-ca: \S+ has no certificate in it/,
+      /^locktopus: --tls-ca: \S+ contains no certificate/,
     ],
   ] as const) {
     const program = new Program(t, ['--port', '0', ...args]);
@@ -83,14 +83,11 @@ test('a Unix socket can be all there is', async (t) => {
   assert.equal(await second.ended(), 1);
   assert.match(
     second.stderr,
-    /^locktopus: another program listens on \S+l\.sock: make room there, or .* --socket\.\n$/,
+    /^locktopus: another program listens on \S+l\.sock\. Stop that program, .* --socket\.\n$/,
   );
   const third = new Program(t, ['--no-tcp']);
   assert.equal(await third.ended(), 2);
-  assert.match(
-    third.stderr,
-    /there is nowhere to listen on: with --no-tcp, choose .* --socket\.\n$/,
-  );
+  assert.match(third.stderr, /there is nowhere to listen on\. With --no-tcp, set .* --socket\.\n$/);
 });
 
 test('the Unix socket of a killed server goes to one of those that want it', async (t) => {
@@ -110,7 +107,7 @@ test('the Unix socket of a killed server goes to one of those that want it', asy
     assert.equal(await heir.ended(), 1);
     assert.match(
       heir.stderr,
-      /another (program listens|server is about to listen) on \S+l\.sock: /,
+      /another (program listens|server is about to listen) on \S+l\.sock\. /,
     );
   }
   const client = LineClient.on(t, connect(join(folder, 'l.sock')));
@@ -148,7 +145,7 @@ test('what was handed over and is no socket is told by its descriptor', async (t
   assert.equal(await program.ended(), 1);
   assert.match(
     program.stderr,
-    /^locktopus: cannot listen on the sockets that were handed over, descriptors 3: .* LISTEN_PID\.\n$/,
+    /^locktopus: cannot listen on the inherited sockets \(descriptors 3\): .* LISTEN_PID\.\n$/,
   );
 });
 
@@ -171,7 +168,7 @@ test('a LISTEN_FDS that is none is a mistake like one in the options', async (t)
     shell: 'export LISTEN_PID=$$',
   });
   assert.equal(await program.ended(), 2);
-  assert.match(program.stderr, /^locktopus: LISTEN_FDS must be .* that were handed over\.\n$/);
+  assert.match(program.stderr, /^locktopus: LISTEN_FDS must be .* of inherited sockets\.\n$/);
 });
 
 interface Handle {
@@ -182,7 +179,7 @@ test('no more connections are let in than files may be open, and the log says so
   const program = new Program(t, ['--port', '0'], {}, [], { shell: 'ulimit -n 128' });
   const port = await program.port();
   await program.logged(
-    /room for 64 connections, not for the 100000 of --max-connections: the limit of open files has none/,
+    /the open-file limit allows 64 connections, fewer than --max-connections 100000; raise it/,
   );
   const clients = await Promise.all(Array.from({ length: 64 }, () => LineClient.connect(t, port)));
   for (const client of clients) assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
@@ -191,8 +188,10 @@ test('no more connections are let in than files may be open, and the log says so
     one.send({ action: 'ping' });
     assert.match(JSON.stringify(await one.ended()), /too_many_connections.* 64 connections/);
   }
-  await program.logged(/there are 64 connections, as many as are allowed .*turned away\n/);
-  assert.equal(program.stdout.match(/turned away/g)?.length, 1, 'not twice in ten seconds');
+  await program.logged(
+    /connection limit reached \(64, --max-connections\); rejecting new connections\n/,
+  );
+  assert.equal(program.stdout.match(/rejecting/g)?.length, 1, 'not twice in ten seconds');
   clients[0]?.socket.destroy();
   for (;;) {
     const late = await LineClient.connect(t, port);

@@ -158,7 +158,11 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
       {},
       /^--default-abandon-timeout must be a whole number from 0/,
     ],
-    [['--port', '-1'], {}, /^--port needs a value; one that begins with a dash goes behind =$/],
+    [
+      ['--port', '-1'],
+      {},
+      /^--port needs a value; write a value that begins with a dash as --port=VALUE$/,
+    ],
     [['-p', '-1'], {}, /^-p needs a value; /],
     // With less than that nobody could be served.
     [['--max-message-bytes=1023'], {}, /^--max-message-bytes must be a whole number from 1024 to/],
@@ -168,13 +172,13 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
     [
       ['--max-abandon-timeout=59999'],
       {},
-      /^the default abandon timeout of 60000 ms is over the most that may be, 59999 ms: lower /,
+      /^the default abandon timeout of 60000 ms is longer than the maximum of 59999 ms\. Lower /,
     ],
     // What would do nothing.
     [
       ['--no-tcp', '--socket=/s', '--tls-cert=c', '--tls-key=k'],
       {},
-      /^--tls-cert has no effect with --no-tcp: it is for the TCP port\. Leave out one of the two$/,
+      /^--tls-cert has no effect with --no-tcp: it is for the TCP port\. Remove one of the two$/,
     ],
     [
       ['--socket=/s', '--tls-ca=c'],

@@ -43,7 +43,7 @@ test('more than the heap has room for is served, with a warning', async (t) => {
   const args = [...ANY_PORT, '--max-lock-bytes', '1073741824'];
   const program = new Program(t, args, SMALL_HEAP);
   await program.logged(
-    /warning: --max-lock-bytes 1073741824 is more than the heap .* room for, 33554432 bytes: /,
+    /warning: --max-lock-bytes 1073741824 is more than .* heap has room for \(33554432 bytes\): /,
   );
 });
 

@@ -42,7 +42,7 @@ test('one in the environment counts beside those of the file', (t) => {
 
 test('a token that can not be one is said by its line, not repeated', (t) => {
   const short = fileWith(t, `${TOKEN}\n#\nsecret`);
-  assert.match(String(readClients(short)), /tokens is wrong: line 3 must have 16 to 256 char/);
+  assert.match(String(readClients(short)), /tokens: line 3 must have 16 to 256 char/);
   const blank = fileWith(t, 'a token with some blanks');
   assert.match(
     String(readClients(blank)),
@@ -55,10 +55,13 @@ test('a token that can not be one is said by its line, not repeated', (t) => {
 });
 
 test('a file without a token, or that is not there, does not open the server', (t) => {
-  assert.match(String(readClients(fileWith(t, '# none\n\n'))), /has no token in it$/);
-  assert.match(String(readClients('/no/such/file')), /^the token file .* can't be read: ENOENT/);
+  assert.match(String(readClients(fileWith(t, '# none\n\n'))), /contains no token$/);
+  assert.match(String(readClients('/no/such/file')), /^cannot read the token file .*: ENOENT/);
   // A pipe that nobody writes to would hold up the whole server.
-  assert.match(String(readClients('/dev/null')), /can't be read: it is not a regular file$/);
+  assert.match(
+    String(readClients('/dev/null')),
+    /^cannot read the token file .*: it is not a regular file$/,
+  );
 });
 
 test('a file that everybody can read earns a warning', (t) => {
@@ -66,7 +69,7 @@ test('a file that everybody can read earns a warning', (t) => {
   chmodSync(file, 0o644);
   const read = readClients(file);
   assert.deepEqual(typeof read === 'object' && read.warnings, [
-    `warning: everybody on this machine can read the token file ${file}; chmod 600 it`,
+    `warning: every user of this machine can read the token file ${file}. Run chmod 600 on it`,
   ]);
 });
 
@@ -75,7 +78,7 @@ test('a bad token ends the program with 2 and a sentence', async (t) => {
   const byVariable = new Program(t, [], { LOCKTOPUS_ADMIN_TOKEN: 'secret' });
   const onTheLine = new Program(t, ['--token', 'secret-on-the-line']);
   assert.equal(await program.ended(), 2);
-  assert.match(program.stderr, /^locktopus: the token file .* line 1 must have .*\.\n$/);
+  assert.match(program.stderr, /^locktopus: invalid token file .* line 1 must have .*\.\n$/);
   assert.equal(await byVariable.ended(), 2);
   assert.match(byVariable.stderr, /^locktopus: the token in LOCKTOPUS_ADMIN_TOKEN must have /);
   assert.equal(await onTheLine.ended(), 2);
@@ -100,23 +103,25 @@ test('SIGHUP reads the files again; a bad one keeps the tokens; none of them is 
 
   writeFileSync(file, OTHER);
   program.child.kill('SIGHUP');
-  await program.logged(/Z read 1 token and 1 admin token\n/);
+  await program.logged(/Z reloaded 1 token and 1 admin token\n/);
   assert.equal(codeOf((await greet(OTHER)).reply), undefined);
   assert.equal(codeOf(await client.ask({ action: 'ping' })), undefined, 'who has entered stays');
 
   const guesser = await LineClient.connect(t, port);
   guesser.send({ action: 'hello', token: TOKEN });
-  await program.logged(/Z 127\.0\.0\.1:\d+ showed a token that is not known\n/);
+  await program.logged(/Z invalid token from 127\.0\.0\.1:\d+\n/);
 
   writeFileSync(file, 'secret');
   program.child.kill('SIGHUP');
-  await program.logged(/tokens is wrong: line 1 must have .*; the tokens stay as they were\n/);
+  await program.logged(
+    /invalid token file \S+tokens: line 1 must have .*; keeping the current tokens\n/,
+  );
   const { client: admin } = await greet(ADMIN_TOKEN);
   assert.equal(codeOf(await admin.ask({ action: 'evict', sessionId: '9' })), 'no_such_session');
   await admin.ask({ action: 'evict', id });
   await client.next();
   await admin.ask({ action: 'evict', sessionId: '1' });
-  const by = `Z 127\\.0\\.0\\.1:${admin.socket.localPort} evicts`;
+  const by = `Z 127\\.0\\.0\\.1:${admin.socket.localPort} evicted`;
   program.child.kill('SIGTERM');
   await program.ended();
   assert.match(
@@ -135,7 +140,10 @@ test('SIGHUP reads the files again; a bad one keeps the tokens; none of them is 
 test('listening beyond loopback without a token is warned of at start, and only then', async (t) => {
   const open = new Program(t, ['--port', '0', '--host', '0.0.0.0']);
   const [warning] = await open.logged(/Z warning: .*\n/);
-  assert.match(warning, /warning: everybody who can reach 0\.0\.0\.0:\d+ may .* --token-file, or /);
+  assert.match(
+    warning,
+    /warning: any client that can reach 0\.0\.0\.0:\d+ may .* --token-file, or /,
+  );
   const closed = new Program(t, ['--port', '0', '--host', '0.0.0.0'], { LOCKTOPUS_TOKEN: TOKEN });
   await closed.port();
   closed.child.kill('SIGTERM');
