@@ -75,9 +75,8 @@ export function findDeadlock<C, O>(
     const isStuck = stuck.has(asker, new Budget(steps));
     if (isStuck === false) return undefined;
     if (isStuck) {
-      const rest = new Budget(maxSteps);
-      const isCircle = back !== 'cut' && areStuck(back, stuck, owners, rest);
-      const way = isCircle ? back : wayForwards(asker, stuck, owners, rest);
+      const isCircle = back !== 'cut' && areStuck(back, stuck, owners, new Budget(maxSteps));
+      const way = isCircle ? back : wayForwards(asker, stuck, owners, new Budget(maxSteps));
       return way?.map(({ waiter, blocker }) => waitBetween(waiter, blocker));
     }
     if (steps === maxSteps) return undefined;
