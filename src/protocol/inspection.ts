@@ -5,6 +5,7 @@
 
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespace } from '../session/namespace.ts';
+import { Budget } from '../table/budget.ts';
 import type { Place } from '../table/find-locks.ts';
 import type { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
@@ -14,6 +15,9 @@ import type { InspectRequest } from './requests.ts';
 
 /** Bytes after which an answer ends, though it could have more locks. */
 const MAX_ANSWER_LENGTH = 256 * 1024;
+
+/** Steps in the table after which an answer ends in the same way; some 2 ms. */
+const MAX_STEPS = 65_536;
 
 /** @param nowMs the time by the server's clock */
 export function answerInspect(
@@ -41,7 +45,8 @@ function inspect(
   if (lock === undefined) {
     return new RequestError('no_such_lock', `this namespace has no lock ${request.id}`);
   }
-  return [describe(lock, undefined, namespace, nowMs), summary([lock], undefined)];
+  const line = describe(lock, undefined, namespace, nowMs, new Budget(MAX_STEPS));
+  return [line, summary([lock], undefined)];
 }
 
 function inspectPath(
@@ -51,12 +56,14 @@ function inspectPath(
 ): object[] {
   const lines: object[] = [];
   const locks: SessionLock[] = [];
+  const budget = new Budget(MAX_STEPS);
   let length = 0;
-  for (const { lock, place } of namespace.table.findLocks(path, after)) {
-    if (locks.length === max || length > MAX_ANSWER_LENGTH) {
+  for (const { lock, place } of namespace.table.findLocks(path, after, budget)) {
+    const isFull = locks.length === max || length > MAX_ANSWER_LENGTH || budget.isSpent;
+    if (isFull && locks.length > 0) {
       return [...lines, summary(locks, locks.at(-1))];
     }
-    const line = describe(lock, place, namespace, nowMs);
+    const line = describe(lock, place, namespace, nowMs, budget);
     length += JSON.stringify(line).length;
     lines.push(line);
     locks.push(lock);
@@ -76,6 +83,7 @@ function describe(
   place: Place | undefined,
   { table }: Namespace,
   nowMs: number,
+  budget: Budget,
 ): object {
   const { session, terms, sinceMs } = lock.context;
   return {
@@ -90,17 +98,17 @@ function describe(
     // Never more than it was: `sinceMs` is rounded up.
     forMs: Math.max(0, Math.floor(nowMs - sinceMs)),
     limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
-    ...(lock.state === 'acquired' ? {} : waits(lock, table)),
+    ...(lock.state === 'acquired' ? {} : waits(lock, table, budget)),
   };
 }
 
-function waits(lock: SessionLock, table: Namespace['table']): object {
-  const { listed, hasMore } = firstOf(table.waitsOf(lock));
+function waits(lock: SessionLock, table: Namespace['table'], budget: Budget): object {
+  const { listed, hasMore } = firstOf(table.waitsOf(lock, budget));
   const waitsFor = listed.map(({ blocker, relation, path }) => ({
     id: String(blocker.id),
     state: blocker.state,
     relation,
     path,
   }));
-  return { waitsFor, waitsForMore: hasMore ? true : undefined };
+  return { waitsFor, waitsForMore: hasMore || budget.isSpent ? true : undefined };
 }

@@ -28,6 +28,7 @@
  * Costs: `lock` and `release` take O(resources x depth) amortised, with no term in the number of
  * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
  */
+import { Budget } from './budget.ts';
 import { blockersOf, kindsOf, mustWait } from './conflict.ts';
 import { findDeadlock, type Owners } from './deadlock.ts';
 import { findLocks, type LockMatch } from './find-locks.ts';
@@ -161,15 +162,20 @@ export class LockTable<C = void> {
   /**
    * The locks that have to do with `path`: those at it, above it and below it, in order of arrival.
    *
-   * @param afterId leaves out the locks up to that id, to go on where an earlier look ended
+   * @param afterId leaves out the locks up to that id, to go on where an earlier page ended
+   * @param budget is charged for what is looked at; the caller stops when it is spent
    */
-  findLocks(path: Path, afterId = 0): Iterable<LockMatch<C>> {
-    return findLocks(this.#root, path, afterId);
+  findLocks(path: Path, afterId = 0, budget = new Budget(Infinity)): Iterable<LockMatch<C>> {
+    return findLocks(this.#root, path, afterId, budget);
   }
 
-  /** What keeps `lock` waiting: the conflicting locks that arrived before it; nothing if it is held. */
-  waitsOf(lock: Lock<C>): Iterable<Wait<C>> {
-    return waitsOf(this.#own(lock));
+  /**
+   * What keeps `lock` waiting: the conflicting locks that arrived before it; nothing if it is held.
+   *
+   * @param budget ends the list when it is spent; unlimited when left out
+   */
+  waitsOf(lock: Lock<C>, budget = new Budget(Infinity)): Iterable<Wait<C>> {
+    return waitsOf(this.#own(lock), budget);
   }
 
   /**

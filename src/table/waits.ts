@@ -2,6 +2,7 @@
  * What waits for what: for people who ask who is in the way, and for the search for deadlocks. It
  * only looks; it is no part of locking and releasing.
  */
+import type { Budget } from './budget.ts';
 import { blockersOf } from './conflict.ts';
 import type { Lock, TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
@@ -34,12 +35,16 @@ export function* queuesAhead<C>(entry: Entry<C>): Generator<Queue<C>> {
 /**
  * The locks that keep `lock` waiting, each once, in no particular order. All of them arrived before
  * it. Of limited reads those count that stand before it in a line that has not reached it.
+ *
+ * @param budget what may be spent: the same few locks may be ahead of each of 100,000 entries. When
+ *   it is spent, locks may be missing.
  */
-export function* waitsOf<C>(lock: TableLock<C>): Generator<Wait<C>> {
+export function* waitsOf<C>(lock: TableLock<C>, budget: Budget): Generator<Wait<C>> {
   const seen = new Set<Lock<C>>();
   for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
     for (const queue of queuesAhead(entry)) {
       for (let other = queue.head; isAheadOf(other, lock); other = other.next) {
+        if (!budget.take()) return;
         if (seen.has(other.lock)) continue;
         seen.add(other.lock);
         yield waitBetween(entry, other);

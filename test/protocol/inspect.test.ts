@@ -186,6 +186,32 @@ test('an answer ends when it is over its bytes, and goes on where it ended', asy
   assert.ok(pages > 1);
 });
 
+test('a page ends when it has cost enough, and goes on where it ended', async (t) => {
+  const { connect } = await setUp(t);
+  const holder = await connect();
+  const names = Array.from({ length: 1000 }, (_, i) => String(i));
+  await holder.ask(lock(...names.map((name) => write(name))));
+  const waiter = await connect();
+  // Each waits with a thousand entries for the same lock: a short list that is long to find.
+  const waiting: unknown[] = [];
+  for (let i = 0; i < 100; i++) {
+    waiting.push((await waiter.ask(lock(...names.map((name) => read(name))))).id);
+  }
+  const shown: unknown[] = [];
+  const pages: number[] = [];
+  let after: unknown;
+  do {
+    const page = await inspect(holder, { max: 1000, ...(after === undefined ? {} : { after }) });
+    const { next, end } = page.pop() ?? {};
+    assert.equal(end, true);
+    pages.push(page.length);
+    shown.push(...page.map(({ id }) => id));
+    after = next;
+  } while (after !== undefined);
+  assert.deepEqual(shown.slice(1), waiting);
+  assert.ok(pages.length > 1 && pages.every((length) => length > 0), `pages of ${pages}`);
+});
+
 test('of many resources and many waits ten are spelled out', async (t) => {
   const { connect } = await setUp(t);
   const client = await connect();

@@ -1,6 +1,7 @@
 /** Looking at a table: who has to do with a path, and who waits for whom, against plain definitions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Budget } from '../../src/table/budget.ts';
 import type { Place } from '../../src/table/find-locks.ts';
 import type { Lock } from '../../src/table/lock.ts';
 import { LockTable } from '../../src/table/lock-table.ts';
@@ -182,4 +183,53 @@ test('a lock that is held waits for nothing, and one that is released can not be
   assert.deepEqual([...table.waitsOf(lock)], []);
   table.release(lock);
   assert.throws(() => table.waitsOf(lock), /released already/);
+});
+
+test('a budget ends the list of waits, however few locks are in it', () => {
+  const table = new LockTable();
+  const names = Array.from({ length: 1000 }, (_, i) => String(i));
+  table.lock(names.map((name) => write(name)));
+  const waiter = table.lock(names.map((name) => read(name)));
+  const enough = new Budget(5000);
+  assert.equal([...table.waitsOf(waiter, enough)].length, 1);
+  assert.equal(enough.isSpent, false);
+  // All but one of the thousand entries find the same lock again.
+  const tight = new Budget(500);
+  assert.equal([...table.waitsOf(waiter, tight)].length, 1);
+  assert.equal(tight.isSpent, true);
+  assert.deepEqual([...table.waitsOf(waiter, new Budget(0))], []);
+});
+
+test('what is compared to find a place is charged', () => {
+  const table = new LockTable();
+  const deep = (last: string): string[] => [...Array.from({ length: 99 }, () => 'x'), last];
+  table.lock([write(), ...Array.from({ length: 999 }, (_, i) => write(...deep(String(i))))]);
+  assert.deepEqual(seen(table, deep('none')), ['1 above']);
+  const cheap = new Budget(5000);
+  for (const _ of table.findLocks(deep('none'), 0, cheap));
+  assert.equal(cheap.isSpent, false, 'paths that differ at their end are told apart there');
+  const flipped = (first: string): string[] => deep(first).reverse();
+  const other = new LockTable();
+  other.lock([write(), ...Array.from({ length: 999 }, (_, i) => write(...flipped(String(i))))]);
+  const dear = new Budget(5000);
+  for (const _ of other.findLocks(flipped('none'), 0, dear));
+  assert.equal(dear.isSpent, true, 'paths that differ at their beginning cost their length');
+});
+
+test('a page begins behind any id, whichever end of the queue that is nearer to', () => {
+  const table = new LockTable();
+  const locks = Array.from({ length: 9 }, () => table.lock([write('a')]));
+  for (const gone of [2, 3, 6]) {
+    const lock = locks[gone];
+    if (lock !== undefined) table.release(lock);
+  }
+  const left = locks.filter(({ state }) => state !== 'released').map(({ id }) => id);
+  for (let afterId = 0; afterId <= 11; afterId++) {
+    const ids = [...table.findLocks(['a'], afterId)].map(({ lock }) => lock.id);
+    assert.deepEqual(
+      ids,
+      left.filter((id) => id > afterId),
+      `after ${afterId}`,
+    );
+  }
 });
