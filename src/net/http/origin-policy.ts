@@ -83,8 +83,8 @@ export function corsHeaders(
   if (rules.allowedOrigins.length === 0) return {};
   const vary = { Vary: 'Origin' };
   if (origin === undefined || !isListed(rules, origin)) return vary;
-  const may = { ...vary, 'Auth-Control-Allow-Origin': origin };
-  return isPreflight ? { ...may, 'Auth-Control-Allow-Headers': 'Authorization' } : may;
+  const may = { ...vary, 'Access-Control-Allow-Origin': origin };
+  return isPreflight ? { ...may, 'Access-Control-Allow-Headers': 'Authorization' } : may;
 }
 
 function isListed({ allowedOrigins }: OriginPolicy, origin: string): boolean {

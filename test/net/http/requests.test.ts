@@ -111,7 +111,7 @@ test('OPTIONS is answered with 204 and Allow, for every path there is and for th
     const received = await exchange(port, `OPTIONS ${target} HTTP/1.1\r\n${HOST}${CLOSE}\r\n`);
     assert.deepEqual(statuses(received), [204], target);
     assert.match(received, /^Allow: GET, HEAD, OPTIONS\r$/m);
-    assert.doesNotMatch(received, /^(Content|Auth-Control)-/m);
+    assert.doesNotMatch(received, /^(Content|Access-Control)-/m);
     assert.equal(bodyOf(received), '');
   }
   assert.equal((await ask(port, '/nothing', { method: 'OPTIONS' })).status, 404);
@@ -123,17 +123,17 @@ test('a page that is allowed may read what it asks for, with its token too; othe
   const from = (method: string, headers: Record<string, string>) =>
     ask(port, '/metrics', { method, headers });
   const preflight = await from('OPTIONS', { origin });
-  assert.equal(preflight.headers['auth-control-allow-headers'], 'Authorization');
+  assert.equal(preflight.headers['access-control-allow-headers'], 'Authorization');
   const read = await from('GET', { origin, authorization: `Bearer ${TOKEN}` });
   const refused = await from('GET', { origin });
   assert.deepEqual([preflight.status, read.status, refused.status], [204, 200, 401]);
   for (const { headers } of [preflight, read, refused]) {
-    assert.equal(headers['auth-control-allow-origin'], origin);
+    assert.equal(headers['access-control-allow-origin'], origin);
     assert.equal(headers.vary, 'Origin');
   }
   const foreign = await from('GET', { origin: 'http://evil.example' });
   assert.equal(foreign.status, 403);
-  assert.equal(foreign.headers['auth-control-allow-origin'], undefined);
+  assert.equal(foreign.headers['access-control-allow-origin'], undefined);
 });
 
 const PROXY_HEADERS = [
