@@ -71,6 +71,11 @@ export interface ServerOptions {
   readonly pathObserver?: ((path: string, error: Error | undefined) => void) | undefined;
   /** Milliseconds (>= 1) between two pings of a WebSocket. Default 15,000. */
   readonly pingIntervalMs?: number;
+  /**
+   * Whether sockets are read into one shared buffer, which takes a field of Node's without a documented
+   * name; see shared-read.ts. Default true.
+   */
+  readonly sharedReads?: boolean;
   /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
   readonly stallThresholdMs?: number;
   /** Hears of stalls, seldom enough for a log. */

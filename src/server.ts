@@ -10,10 +10,11 @@ import { type HttpHost, HttpServer } from './net/http/http-server.ts';
 import type { MetricsSnapshot } from './net/http/metrics.ts';
 import { originPolicy } from './net/http/origin-policy.ts';
 import { LineConnection } from './net/lines/line-connection.ts';
-import { Acceptor, MAX_TURNED_AWAY } from './net/listen/acceptor.ts';
-import type { TlsFiles } from './net/listen/listener.ts';
+import { Acceptor, type LineClient, MAX_REJECTED } from './net/listen/acceptor.ts';
+import type { AcceptedConnection, ListenerEvents, TlsFiles } from './net/listen/listener.ts';
 import { Listeners } from './net/listen/listeners.ts';
-import { CLOSE_TIMEOUT_MS } from './net/stream/output-buffer.ts';
+import { cutAfterTimeout } from './net/stream/graceful-close.ts';
+import { makeStreamHost, type StreamHost } from './net/stream/stream-host.ts';
 import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
 import type { ProtocolHost } from './protocol/conversation-host.ts';
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
@@ -64,18 +65,16 @@ export class Server {
   readonly #clock: Clock;
   readonly #listeners: Listeners;
   readonly #http: HttpServer;
-  readonly #host: ProtocolHost;
+  readonly #host: ProtocolHost & { readonly streams: StreamHost };
   readonly #acceptor: Acceptor;
   /** What is spoken on which socket, once it is known. */
   readonly #conversations = new Map<Socket, Stoppable>();
-  /** Clients there are, and have ever been, by what they speak; and all connections so far. */
+  /** Clients there are, and have ever been, by what they speak. */
   readonly #open = { lines: 0, websocket: 0 };
   readonly #opened = { lines: 0, websocket: 0 };
-  #accepted = 0;
   readonly #stalls: StallMeter;
   readonly #startMs = performance.now();
   #stallTicker: NodeJS.Timeout | undefined;
-  #isClosing = false;
   #draining: Promise<Drained> | undefined;
 
   constructor(options: ServerOptions = {}) {
@@ -91,6 +90,7 @@ export class Server {
       resumable: new Map(),
       newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
+      streams: makeStreamHost(this.#clock, options),
       drain: new Drain(),
       counters: new Counters(),
       limits,
@@ -107,7 +107,6 @@ export class Server {
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
       stallObserver?.(report),
     );
-    this.#listeners = this.#makeListeners();
     this.#http = new HttpServer(this.#httpHost());
     this.#acceptor = new Acceptor({
       auth: this.#host.auth,
@@ -115,11 +114,11 @@ export class Server {
       limits: this.#host.limits,
       counters: this.#host.counters,
       full: () => options.fullObserver?.(),
-      acceptLines: (socket, head, firstMessageTimer) =>
-        this.#acceptLines(socket, head, firstMessageTimer),
-      acceptHttp: (socket, head) => this.#http.accept(socket, head),
-      rejectHttp: (socket, head, error) => this.#http.turnAway(socket, head, error),
+      acceptLines: (connection, head, firstMessageTimer) =>
+        this.#acceptLines(connection, head, firstMessageTimer),
+      acceptHttp: (connection, head, full) => this.#http.accept(connection, head, full),
     });
+    this.#listeners = this.#makeListeners();
   }
 
   /**
@@ -144,7 +143,7 @@ export class Server {
     return this.#listeners.addresses;
   }
 
-  /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
+  /** Other certificates from now on; connections stay. Throws when they can't be used. */
   setTls(files: TlsFiles): void {
     this.#listeners.setTls(files);
   }
@@ -175,11 +174,11 @@ export class Server {
    * last connection is closed; those that don't follow within `CLOSE_TIMEOUT_MS` are cut.
    */
   async close(): Promise<void> {
-    this.#isClosing = true;
+    this.#acceptor.stop();
     clearInterval(this.#stallTicker);
     const closed = [
       this.#listeners.close(),
-      // Node counts a socket as closed before those who listen to it have heard.
+      // Node counts a socket as closed before its listeners are called.
       ...[...this.#acceptor.sockets()].map(
         (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       ),
@@ -191,11 +190,8 @@ export class Server {
       else conversation.shutDown();
     }
     this.#namespaces.endAll();
-    const timer = this.#clock.setTimer(CLOSE_TIMEOUT_MS, () => {
-      for (const socket of this.#acceptor.sockets()) socket.destroy();
-    });
+    for (const socket of this.#acceptor.sockets()) cutAfterTimeout(socket, this.#clock);
     await Promise.all(closed);
-    timer.cancel();
   }
 
   /**
@@ -243,23 +239,18 @@ export class Server {
     const options = {
       ...{ host, port, tcp, tls, socket, fds: this.#options.fds ?? [] },
       handshakeMs: firstMessageMs,
-      maxConnections: maxConnections + MAX_TURNED_AWAY,
+      maxConnections: maxConnections + MAX_REJECTED,
       setTimer: this.#clock.setTimer.bind(this.#clock),
     };
-    return new Listeners(options, {
+    const events: ListenerEvents = {
       arrived: () => this.#clock.arrived?.(),
       handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
-      accept: (guest) => this.#accept(guest),
+      accept: (connection) => this.#acceptor.accept(connection),
       full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
       pathLost: (path, error) => this.#options.pathObserver?.(path, error),
-    });
-  }
-
-  #accept(socket: Socket): void {
-    this.#accepted++;
-    if (this.#isClosing) socket.destroy();
-    else this.#acceptor.accept(socket);
+    };
+    return new Listeners(options, events);
   }
 
   #turnedAway(failure: AuthFailure, client: string): void {
@@ -272,34 +263,26 @@ export class Server {
     if (why !== undefined) this.#options.authObserver?.handshakeFailed(why, client);
   }
 
-  #acceptLines(socket: Socket, head: Buffer, firstMessageTimer: Timer): LineConnection {
-    const client = this.#listeners.clientName(socket);
-    this.#announce(client, socket, 'lines');
-    const connection = new LineConnection(
-      socket,
-      head,
-      this.#host,
-      client,
-      this.#listeners.locality(socket),
-      firstMessageTimer,
-    );
-    this.#converse(socket, connection);
+  #acceptLines(accepted: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient {
+    this.#announce(accepted, 'lines');
+    const connection = new LineConnection(accepted, head, this.#host, firstMessageTimer);
+    this.#keep(accepted, connection);
     return connection;
   }
 
-  #converse(socket: Socket, conversation: Stoppable): void {
+  #keep({ socket }: AcceptedConnection, conversation: Stoppable): void {
     this.#conversations.set(socket, conversation);
     socket.on('close', () => this.#conversations.delete(socket));
   }
 
-  #announce(client: string, socket: Socket, kind: ClientKind): void {
+  #announce({ name, socket }: AcceptedConnection, kind: ClientKind): void {
     this.#open[kind]++;
     this.#opened[kind]++;
     socket.on('close', () => this.#open[kind]--);
     const { clientObserver } = this.#options;
     if (clientObserver === undefined) return;
-    clientObserver.connected(client, kind);
-    socket.on('close', () => clientObserver.disconnected(client));
+    clientObserver.connected(name, kind);
+    socket.on('close', () => clientObserver.disconnected(name));
   }
 
   #metrics(): MetricsSnapshot {
@@ -308,7 +291,7 @@ export class Server {
     return {
       counters: this.#host.counters,
       connections: { lines, websocket, other: this.#acceptor.count - lines - websocket },
-      connectionsTotal: this.#accepted,
+      connectionsTotal: this.#acceptor.total,
       clientsTotal: this.#opened,
       statistics: statisticsOf(this.#namespaces),
       isDraining: this.#host.drain.isOn,
@@ -327,12 +310,9 @@ export class Server {
       ),
       pingIntervalMs: this.#options.pingIntervalMs ?? DEFAULT_PING_INTERVAL_MS,
       metrics: () => this.#metrics(),
-      isLoopback: (socket) => this.#listeners.isLoopback(socket),
-      clientName: (socket) => this.#listeners.clientName(socket),
-      locality: (socket) => this.#listeners.locality(socket),
-      opened: (channel, socket) => {
-        this.#announce(channel.client, socket, 'websocket');
-        this.#converse(socket, channel);
+      opened: (channel, connection) => {
+        this.#announce(connection, 'websocket');
+        this.#keep(connection, channel);
       },
     };
   }

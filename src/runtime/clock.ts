@@ -1,6 +1,6 @@
 /**
- * Time, handed in from outside. Everything that waits asks a `Clock`, so that a test can drive
- * hours in a moment and replay them exactly.
+ * Time and the turns of the event loop, handed in from outside. Everything that waits asks a `Clock`,
+ * so that a test can drive hours in a moment and replay them exactly.
  */
 
 export interface Timer {
@@ -8,7 +8,15 @@ export interface Timer {
   cancel(): void;
 }
 
-export interface Clock {
+/** The turns of the event loop. Jobs run in the order in which they were given. */
+export interface Turns {
+  /** Calls `job` when the current callback has returned, before the next event. */
+  soon(job: () => void): void;
+  /** Calls `job` once every socket that has input in this turn has been read. */
+  nextTurn(job: () => void): void;
+}
+
+export interface Clock extends Turns {
   /** Milliseconds since an arbitrary origin; never goes back when the wall clock is set. */
   now(): number;
   /**
@@ -105,4 +113,6 @@ export const systemClock: Clock = {
   arrived: () => {
     arrivals++;
   },
+  soon: (job) => queueMicrotask(job),
+  nextTurn: (job) => void setImmediate(job),
 };

@@ -4,7 +4,7 @@
  */
 import { Buffer, isUtf8 } from 'node:buffer';
 import { LineSplitter } from '../../src/net/lines/line-splitter.ts';
-import { firstBytes, withoutBlanks } from '../../src/net/listen/first-bytes.ts';
+import { firstBytes, withoutBlanks } from '../../src/net/listen/acceptor.ts';
 import { Receiver } from '../../src/net/websocket/receiver.ts';
 import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
 import { RequestError } from '../../src/protocol/errors.ts';

@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
 import { checkOrigin, originPolicy } from '../../src/net/http/origin-policy.ts';
 import { LineSplitter } from '../../src/net/lines/line-splitter.ts';
-import { firstBytes, withoutBlanks } from '../../src/net/listen/first-bytes.ts';
+import { firstBytes, withoutBlanks } from '../../src/net/listen/acceptor.ts';
 import { checkHandshake } from '../../src/net/websocket/handshake.ts';
 import { Receiver } from '../../src/net/websocket/receiver.ts';
 import {

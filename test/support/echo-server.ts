@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { rawResponse } from '../../src/net/http/raw-response.ts';
-import { closeGracefully, type EndOptions } from '../../src/net/stream/graceful-close.ts';
+import { closeGracefully } from '../../src/net/stream/graceful-close.ts';
+import { makeStreamHost } from '../../src/net/stream/stream-host.ts';
 import {
   type EndInfo,
   WebSocketConnection,
@@ -26,8 +27,7 @@ const DEFAULTS: WebSocketOptions = {
   maxMessageBytes: 32 * MIB,
   maxFragments: 1_000_000,
   maxUnreadBytes: 256 * MIB,
-  closeTimeoutMs: 2000,
-  clock: systemClock,
+  streams: makeStreamHost(systemClock),
 };
 
 /** For a handshake that is one to us and was none to the parser of `node:http`. */
@@ -45,10 +45,10 @@ export interface EchoHooks {
   ended?(info: EndInfo): void;
 }
 
-function refuse(socket: Duplex, refused: RejectedHandshake, options: EndOptions): void {
+function refuse(socket: Duplex, refused: RejectedHandshake, { streams }: WebSocketOptions): void {
   const { status, headers, message } = refused;
   socket.write(rawResponse({ status, headers, body: `${message}\n` }, false));
-  closeGracefully(socket, options);
+  closeGracefully(socket, streams.clock);
 }
 
 /** Starts an echo server; port 0 is any free one. A `text` hook replaces the echo of text. */

@@ -6,7 +6,10 @@ interface PendingTimer {
   readonly callback: () => void;
 }
 
-/** A clock that stands still until the test moves it. Timers fire in order of time, then of creation. */
+/**
+ * A clock that stands still until the test moves it. Timers fire in order of time, then of creation.
+ * The turns of the loop are the real ones: with real sockets nothing else would do.
+ */
 export class FakeClock implements Clock {
   #nowMs = 0;
   #order = 0;
@@ -20,6 +23,14 @@ export class FakeClock implements Clock {
     const timer = { dueMs: this.#nowMs + delayMs, order: this.#order++, callback };
     this.#pending.add(timer);
     return { cancel: () => void this.#pending.delete(timer) };
+  }
+
+  soon(job: () => void): void {
+    queueMicrotask(job);
+  }
+
+  nextTurn(job: () => void): void {
+    setImmediate(job);
   }
 
   /** How many timers are waiting: zero says that nothing was forgotten. */

@@ -4,7 +4,6 @@
  */
 import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isAdmitted, type Locality, type Role } from '../../protocol/auth.ts';
 import type { Channel, Conversation } from '../../protocol/channel.ts';
@@ -13,8 +12,9 @@ import { noMoreSessions, type RequestError } from '../../protocol/errors.ts';
 import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
 import type { Limits } from '../../runtime/limits.ts';
-import { closeGracefully, type EndOptions } from '../stream/graceful-close.ts';
-import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
+import type { AcceptedConnection } from '../listen/listener.ts';
+import { closeGracefully } from '../stream/graceful-close.ts';
+import type { StreamHost } from '../stream/stream-host.ts';
 import { WebSocketChannel } from '../websocket/channel.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
@@ -46,17 +46,12 @@ import { RequestTimeout } from './request-timeout.ts';
 import { HttpTurns } from './request-turns.ts';
 
 export interface HttpHost extends ProtocolHost, PageHost {
+  readonly streams: StreamHost;
   readonly originPolicy: OriginPolicy;
   /** Milliseconds (>= 1) between two pings of a WebSocket. */
   readonly pingIntervalMs: number;
-  /** Where the peer of `socket` is, as far as the connection says. */
-  locality(socket: Socket): Locality;
-  /** Whether `socket` came by TCP where only this machine can reach the server. */
-  isLoopback(socket: Socket): boolean;
-  /** The peer of `socket` as people know it. */
-  clientName(socket: Socket): string;
-  /** A WebSocket was opened by `handshake`; called once for each. */
-  opened(channel: WebSocketChannel, socket: Socket): void;
+  /** A WebSocket was opened; called once for each. */
+  opened(channel: WebSocketChannel, connection: AcceptedConnection): void;
 }
 
 /** A request that may be looked at. */
@@ -65,17 +60,24 @@ interface Visit {
   readonly locality: Locality;
 }
 
+/** A connection that speaks HTTP, until it closes or becomes a WebSocket. */
+interface HttpConnection {
+  readonly accepted: AcceptedConnection;
+  readonly timeout: RequestTimeout;
+  /** What its first request is answered with, if there is no room for it. */
+  readonly full: RequestError | undefined;
+}
+
 export class HttpServer {
   readonly #host: HttpHost;
   readonly #server: Server;
-  /** Connections beyond the limit, with what they are told. */
-  readonly #noRoom = new WeakMap<Duplex, RequestError>();
-  readonly #turns = new HttpTurns();
-  readonly #deadlines = new WeakMap<Duplex, RequestTimeout>();
+  readonly #connections = new WeakMap<Duplex, HttpConnection>();
+  readonly #turns: HttpTurns;
   readonly #answers: PendingResponses;
 
   constructor(host: HttpHost) {
     this.#host = host;
+    this.#turns = new HttpTurns(host.clock);
     this.#answers = new PendingResponses(host.limits.maxUnreadBytes);
     this.#server = createServer({
       keepAlive: true,
@@ -103,27 +105,31 @@ export class HttpServer {
     });
   }
 
-  /** Takes over a connection whose first bytes, already read, are HTTP's. */
-  accept(socket: Socket, head: Buffer): void {
+  /**
+   * Takes over a connection whose first bytes, already read, are HTTP's.
+   *
+   * @param full there is no room for it: its first request is answered with this, and it ends. Probes
+   *   and metrics are answered all the same: the server is full, not broken.
+   */
+  accept(accepted: AcceptedConnection, head: Buffer, full?: RequestError): void {
     const { clock, limits } = this.#host;
-    const deadline = new RequestTimeout(socket, clock, limits.firstMessageMs, (isIdle) => {
-      // Whoever does not read what it asked for hears nothing else, either.
+    const { socket } = accepted;
+    const timeout = new RequestTimeout(socket, clock, limits.firstMessageMs, (isIdle) => {
+      // A peer that does not read what it asked for hears nothing else, either.
       if (this.#answers.isWaiting(socket)) socket.destroy();
-      else if (isIdle) closeGracefully(socket, this.#ending());
+      else if (isIdle) closeGracefully(socket, clock);
       else this.#refuse(socket, tooLate(limits));
     });
-    this.#deadlines.set(socket, deadline);
+    this.#connections.set(socket, { accepted, timeout, full });
     socket.unshift(head);
     this.#server.emit('connection', socket);
   }
 
-  /**
-   * Answers one request on a connection for which there is no room, and ends it. Those who watch over
-   * the server get what they ask for: it is full, not broken.
-   */
-  turnAway(socket: Socket, head: Buffer, error: RequestError): void {
-    this.#noRoom.set(socket, error);
-    this.accept(socket, head);
+  #connectionOf(socket: Duplex): HttpConnection {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined)
+      throw new Error('a request came on a socket that was not accepted');
+    return connection;
   }
 
   /** Goes on with a socket that node:http has just given up. */
@@ -137,7 +143,7 @@ export class HttpServer {
   #answer(request: IncomingMessage, response: ServerResponse, pageOf?: () => Page): void {
     const { method, socket } = request;
     this.#turns.take(socket, () => {
-      this.#deadlines.get(socket)?.requestCame();
+      this.#connectionOf(socket).timeout.requestCame();
       const page = pageOf?.() ?? this.#page(request);
       if (this.#isLast(request, page)) {
         // What comes of its body is thrown away: while it is kept, node:http reads no further.
@@ -156,7 +162,7 @@ export class HttpServer {
    * for a second answer.
    */
   #isLast(request: IncomingMessage, { lateMs }: Page): boolean {
-    if (lateMs !== undefined || this.#noRoom.has(request.socket)) return true;
+    if (lateMs !== undefined || this.#connectionOf(request.socket).full !== undefined) return true;
     return hasBody(request) || !isSpoken(request);
   }
 
@@ -167,7 +173,7 @@ export class HttpServer {
     const { method = 'GET', headers } = request;
     // Before a page shows its token its browser asks whether it may, and shows none there.
     const isOpen = OPEN_PATHS.has(url.pathname) || method === 'OPTIONS';
-    const entry = isOpen ? undefined : this.#enter(request, visit);
+    const entry = isOpen ? undefined : this.#authenticate(request, visit);
     const page = typeof entry === 'object' ? entry : pageFor(method, url, this.#host);
     const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
     return { ...page, headers: { ...page.headers, ...cors } };
@@ -182,28 +188,28 @@ export class HttpServer {
     if (mistake !== undefined) return mistake;
     if (target === undefined) return sentence(400, 'The target of this request is not a path.');
     const { url } = target;
-    const full = this.#noRoom.get(socket);
+    const { full, accepted } = this.#connectionOf(socket);
     if (full !== undefined && !WATCHED_PATHS.has(url.pathname)) {
       this.#host.counters.countError(full.code);
       return noRoom(full);
     }
-    return { url, locality: isProxied(headers) ? 'remote' : this.#host.locality(socket) };
+    return { url, locality: isProxied(headers) ? 'remote' : accepted.locality };
   }
 
   #checkOrigin({ headers, socket }: IncomingMessage, target?: Target): Page | undefined {
     const { originPolicy } = this.#host;
-    const isLoopback = this.#host.isLoopback(socket);
+    const { isLoopback } = this.#connectionOf(socket).accepted;
     const host = target === undefined ? headers.host : target.host;
     const why = checkOrigin(originPolicy, headers.origin, host, isLoopback);
     return why === undefined ? undefined : sentence(403, why);
   }
 
-  /** What the visitor may do, or the refusal of one who may not even enter. */
-  #enter(request: IncomingMessage, { url, locality }: Visit): Role | Page {
+  /** What the client may do, or the page that says why it is not admitted. */
+  #authenticate(request: IncomingMessage, { url, locality }: Visit): Role | Page {
     const { auth } = this.#host;
     const role = auth.authenticate(tokenIn(request, url.searchParams), locality);
     if (isAdmitted(role)) return role;
-    this.#host.turnedAway(role, this.#host.clientName(request.socket));
+    this.#host.turnedAway(role, this.#connectionOf(request.socket).accepted.name);
     return unauthorizedPage(role);
   }
 
@@ -220,7 +226,7 @@ export class HttpServer {
       this.#refuse(socket, this.#page(request), request.method);
       return;
     }
-    const entry = this.#enter(request, visit);
+    const entry = this.#authenticate(request, visit);
     const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry, socket);
     if ('status' in converse) {
       this.#refuse(socket, converse);
@@ -231,19 +237,18 @@ export class HttpServer {
       this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
       return;
     }
+    const { accepted, timeout } = this.#connectionOf(socket);
     this.#answers.after(socket, () => {
-      this.#deadlines.get(socket)?.stop();
+      timeout.stop();
       const noSession = url.pathname === V1_PATH ? this.#checkCapacity() : undefined;
       if (noSession !== undefined) {
         this.#refuse(socket, noSession);
         return;
       }
-      const tcp = request.socket;
-      const client = this.#host.clientName(tcp);
-      tcp.write(acceptHead(handshake.accept, chosenSubprotocol(request)), 'latin1');
+      socket.write(acceptHead(handshake.accept, chosenSubprotocol(request)), 'latin1');
       this.#host.opened(
-        new WebSocketChannel(tcp, head, this.#host, client, locality, converse),
-        tcp,
+        new WebSocketChannel(accepted, head, this.#host, locality, converse),
+        accepted,
       );
     });
   }
@@ -283,7 +288,7 @@ export class HttpServer {
     };
   }
 
-  /** Answers what node:http could not parse, as far as somebody is there to read it. */
+  /** Answers what node:http could not parse, if the peer can still read it. */
   #rejectMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (!socket.writable) {
       socket.destroy();
@@ -300,11 +305,11 @@ export class HttpServer {
   #refuse(socket: Duplex, page: Page, method?: string): void {
     this.#turns.end(socket);
     this.#answers.after(socket, () => {
-      this.#deadlines.get(socket)?.stop();
+      this.#connectionOf(socket).timeout.stop();
       const { status, body, lateMs } = page;
       const refuse = (): void => {
         socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
-        closeGracefully(socket, this.#ending());
+        closeGracefully(socket, this.#host.clock);
       };
       if (lateMs === undefined) {
         refuse();
@@ -314,10 +319,6 @@ export class HttpServer {
       const timer = this.#host.clock.setTimer(lateMs, refuse);
       socket.on('close', () => timer.cancel());
     });
-  }
-
-  #ending(): EndOptions {
-    return { clock: this.#host.clock, closeTimeoutMs: CLOSE_TIMEOUT_MS };
   }
 }
 

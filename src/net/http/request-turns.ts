@@ -1,8 +1,9 @@
 /**
- * One request of a connection in each turn of the event loop: whoever sends a thousand at once has
- * them all answered, and everybody else is served in between. What waits is what one read brought.
+ * One request of a connection in each turn of the event loop: a client that sends a thousand at once has
+ * them all answered, and all others are served in between. What waits is what one read brought.
  */
 import type { Duplex } from 'node:stream';
+import type { Turns } from '../../runtime/clock.ts';
 
 interface Line {
   readonly waiting: (() => void)[];
@@ -12,7 +13,12 @@ interface Line {
 }
 
 export class HttpTurns {
+  readonly #turns: Turns;
   readonly #lines = new WeakMap<Duplex, Line>();
+
+  constructor(turns: Turns) {
+    this.#turns = turns;
+  }
 
   /** Calls `act` now, or when those before it have had a turn each; never once the line is over. */
   take(socket: Duplex, act: () => void): void {
@@ -46,7 +52,7 @@ export class HttpTurns {
     const line: Line = { waiting: [], isPaused: false, isOver: false };
     this.#lines.set(socket, line);
     act();
-    setImmediate(() => this.#next(socket, line));
+    this.#turns.nextTurn(() => this.#next(socket, line));
   }
 
   #next(socket: Duplex, line: Line): void {
@@ -55,7 +61,7 @@ export class HttpTurns {
     const act = line.waiting.shift();
     if (act !== undefined) {
       act();
-      setImmediate(() => this.#next(socket, line));
+      this.#turns.nextTurn(() => this.#next(socket, line));
       return;
     }
     this.#lines.delete(socket);

@@ -1,54 +1,75 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Locality } from '../../protocol/auth.ts';
-import type { Channel } from '../../protocol/channel.ts';
+import type { Channel, Conversation } from '../../protocol/channel.ts';
 import type { ProtocolHost } from '../../protocol/conversation-host.ts';
 import { RequestError } from '../../protocol/errors.ts';
 import { SessionProtocol } from '../../protocol/session-protocol.ts';
 import { toByteString } from '../../runtime/byte-string.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { LineClient } from '../listen/acceptor.ts';
+import type { AcceptedConnection } from '../listen/listener.ts';
+import { closeGracefully } from '../stream/graceful-close.ts';
 import { InputPump } from '../stream/input-pump.ts';
-import { CLOSE_TIMEOUT_MS, OutputBuffer } from '../stream/output-buffer.ts';
+import { OutputBuffer } from '../stream/output-buffer.ts';
+import type { StreamHost } from '../stream/stream-host.ts';
 import { type LineSink, LineSplitter } from './line-splitter.ts';
+
+/** What a line connection needs of a server. */
+export interface LineHost extends ProtocolHost {
+  readonly streams: StreamHost;
+}
+
+/** What lines need of a conversation beyond what every transport does. */
+export interface LineConversation extends Conversation {
+  /** Bytes that the next line may have. */
+  readonly maxMessageBytes: number;
+  /** Whether the client has sent something valid. */
+  readonly hasSpoken: boolean;
+  tooLong(): void;
+  /** The client has ended its side in the midst of a line; `lost` follows. */
+  lineCutOff(): void;
+  firstMessageIsDue(ms: number, isInLine: boolean): void;
+}
 
 export class LineConnection implements Channel, LineSink, LineClient {
   readonly client: string;
   readonly locality: Locality;
-  readonly #host: ProtocolHost;
-  readonly #socket: Socket;
+  readonly #host: LineHost;
+  readonly #socket: Duplex;
   readonly #splitter: LineSplitter;
   readonly #output: OutputBuffer;
-  readonly #conversation: SessionProtocol;
+  readonly #conversation: LineConversation;
   #firstMessageTimer: Timer | undefined;
-  #closeTimer: Timer | undefined;
   #isListening = true;
 
   /**
-   * @param socket open, half-open allowed, with an `error` listener of the caller's; the rest of it
-   *   is ours
+   * @param connection whose socket is this object's from here on
    * @param head what was read from it so far
-   * @param locality where the peer is
-   * @param patience runs until something valid has come; then it is cancelled
+   * @param firstMessageTimer runs until something valid has come; then it is cancelled
+   * @param converse makes the conversation that this connection carries
    */
   constructor(
-    socket: Socket,
+    connection: Omit<AcceptedConnection, 'socket'> & { readonly socket: Duplex },
     head: Buffer,
-    host: ProtocolHost,
-    client: string,
-    locality: Locality,
+    host: LineHost,
     firstMessageTimer: Timer,
+    converse: (channel: Channel) => LineConversation = (channel) =>
+      new SessionProtocol(host, channel),
   ) {
+    const { socket } = connection;
+    const { streams } = host;
     const { maxUnreadBytes } = host.limits;
-    this.client = client;
-    this.locality = locality;
+    this.client = connection.name;
+    this.locality = connection.locality;
     this.#firstMessageTimer = firstMessageTimer;
     this.#host = host;
     this.#socket = socket;
-    this.#output = new OutputBuffer(socket, maxUnreadBytes, () => this.#cut());
-    this.#conversation = new SessionProtocol(host, this);
+    this.#output = new OutputBuffer(socket, streams.flushQueue, maxUnreadBytes, () => this.#cut());
+    this.#conversation = converse(this);
     this.#splitter = new LineSplitter(this.#conversation.maxMessageBytes, this);
-    const input = new InputPump(socket, this.#output, this.#splitter, () => this.#inputEnded());
+    const ended = (): void => this.#inputEnded();
+    const input = new InputPump(socket, streams, this.#output, this.#splitter, ended);
     socket.on('drain', () => this.#conversation.onWritable());
     socket.on('close', () => this.#closed());
     input.take(head);
@@ -82,8 +103,8 @@ export class LineConnection implements Channel, LineSink, LineClient {
 
   end(): void {
     this.#splitter.stop();
-    this.#output.end();
-    this.#closeTimer ??= this.#host.clock.setTimer(CLOSE_TIMEOUT_MS, () => this.#socket.destroy());
+    this.#output.finish();
+    closeGracefully(this.#socket, this.#host.clock);
   }
 
   firstMessageIsDue(ms: number): void {
@@ -103,7 +124,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
     if (this.#firstMessageTimer === undefined || !this.#conversation.hasSpoken) return;
     this.#firstMessageTimer.cancel();
     this.#firstMessageTimer = undefined;
-    // Whoever has said something and is still here was let in by it, or needed no token.
+    // A client that has said something and is still connected is admitted.
     this.#splitter.allow(this.#conversation.maxMessageBytes);
   }
 
@@ -132,7 +153,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   }
 
   #closed(): void {
-    this.#closeTimer?.cancel();
+    this.#splitter.stop();
     this.#output.close();
     this.#conversation.lost();
   }

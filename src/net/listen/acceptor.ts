@@ -1,24 +1,29 @@
 /**
- * Where connections come in: counts them, waits for the first bytes to tell what each one speaks,
- * and hands it over. What it costs to let somebody in is bounded here, in number and in time.
+ * Where connections are admitted: counts them, waits for the first bytes to tell what each one speaks,
+ * and hands it over. What an open connection can cost before that is bounded, in number and in time.
  *
- * A connection beyond the limit is told so in its own language, which takes its first bytes; only a
- * few may be in that state at a time, all others are cut at once. A client that says nothing valid
- * for too long is told so too. HTTP has a deadline of its own for each request (http-guests.ts).
+ * A connection beyond the limit is rejected in its own language, which takes its first bytes; only a
+ * few may be in that state at a time, all others are cut at once. A client that sends nothing valid for
+ * too long is told so too. HTTP has a timeout of its own for each request (request-timeout.ts).
+ *
+ * HTTP begins with the name of a method and a space, and a line of ours, or the blanks before it, leads
+ * to `{`. What can become neither is rejected as soon as that is certain, without waiting for a line
+ * end, which other protocols never send.
  */
 import { Buffer } from 'node:buffer';
+import { METHODS } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Auth } from '../../protocol/auth.ts';
-import { type RequestError, tooManyConnections, tooSlow } from '../../protocol/errors.ts';
+import { noWayToBegin, RequestError, tooManyConnections, tooSlow } from '../../protocol/errors.ts';
 import { errorReply } from '../../protocol/replies.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { Counters } from '../../session/counters.ts';
-import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
-import { firstBytes, NOTHING_KNOWN, withoutBlanks } from './first-bytes.ts';
+import { closeGracefully, cutAfterTimeout } from '../stream/graceful-close.ts';
+import type { AcceptedConnection } from './listener.ts';
 
 /** Connections beyond the limit that wait to be told so. */
-export const MAX_TURNED_AWAY = 100;
+export const MAX_REJECTED = 100;
 
 /** A connection of the line protocol. */
 export interface LineClient {
@@ -31,105 +36,111 @@ export interface AcceptorHost {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly auth: Pick<Auth, 'needsToken'>;
-  /** Somebody is not let in, because there are as many as may be. */
+  /** A connection is not admitted, because there are as many as are allowed. */
   full(): void;
   /**
    * @param head what was read so far
-   * @param patience to be cancelled as soon as something valid has come
+   * @param firstMessageTimer to be cancelled as soon as something valid has come
    */
-  acceptLines(socket: Socket, head: Buffer, firstMessageTimer: Timer): LineClient;
-  acceptHttp(socket: Socket, head: Buffer): void;
-  /** Answers the HTTP request that `socket` begins with, if that can be: there is no room. */
-  rejectHttp(socket: Socket, head: Buffer, error: RequestError): void;
+  acceptLines(connection: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient;
+  /** @param error what the first request is answered with, if there is no room for the connection */
+  acceptHttp(connection: AcceptedConnection, head: Buffer, error?: RequestError): void;
 }
 
 export class Acceptor {
   readonly #host: AcceptorHost;
-  readonly #inside = new Set<Socket>();
-  readonly #turnedAway = new Set<Socket>();
+  readonly #admitted = new Set<Socket>();
+  readonly #rejected = new Set<Socket>();
+  #total = 0;
+  #isStopped = false;
 
   constructor(host: AcceptorHost) {
     this.#host = host;
   }
 
-  /** Connections that were let in and are not closed. */
+  /** Connections that were admitted and are not closed. */
   get count(): number {
-    return this.#inside.size;
+    return this.#admitted.size;
   }
 
-  /** Every open socket, those that are being turned away too. */
+  /** All connections that ever came. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Every open socket, those that are being rejected too. */
   *sockets(): Generator<Socket> {
-    yield* this.#inside;
-    yield* this.#turnedAway;
+    yield* this.#admitted;
+    yield* this.#rejected;
   }
 
-  /** @param socket just accepted, with an `error` listener, half-open allowed */
-  accept(socket: Socket): void {
+  /** Whatever comes from now on is cut at once. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  accept(connection: AcceptedConnection): void {
     const { limits } = this.#host;
-    if (this.#inside.size < limits.maxConnections) {
-      this.#admit(socket);
-      return;
+    this.#total++;
+    if (this.#isStopped) {
+      connection.socket.destroy();
+    } else if (this.#admitted.size < limits.maxConnections) {
+      this.#admit(connection);
+    } else {
+      this.#host.full();
+      if (this.#rejected.size < MAX_REJECTED) this.#reject(connection);
+      else connection.socket.destroy();
     }
-    this.#host.full();
-    if (this.#turnedAway.size < MAX_TURNED_AWAY) this.#turnAway(socket);
-    else socket.destroy();
   }
 
-  #admit(socket: Socket): void {
+  #admit(connection: AcceptedConnection): void {
     const { clock, limits, auth } = this.#host;
-    let guest: LineClient | undefined;
-    // Where no token is wanted people type their first line; tokens are for programs.
+    const { socket } = connection;
+    let client: LineClient | undefined;
+    // Where no token is required people type their first line; tokens are for programs.
     const firstMs = auth.needsToken ? limits.firstMessageMs : limits.firstLineMs;
     const firstMessageTimer = clock.setTimer(firstMs, () => {
       stop();
-      if (guest === undefined) this.#endWith(socket, tooSlow(firstMs));
-      else guest.firstMessageIsDue(firstMs);
+      if (client === undefined) this.#endWith(socket, tooSlow(firstMs));
+      else client.firstMessageIsDue(firstMs);
     });
-    keep(socket, this.#inside, firstMessageTimer);
+    keep(socket, this.#admitted);
+    socket.on('close', () => firstMessageTimer.cancel());
     const stop = sniff(socket, (protocol, head) => {
       if (protocol === 'lines') {
-        guest = this.#host.acceptLines(socket, head, firstMessageTimer);
+        client = this.#host.acceptLines(connection, head, firstMessageTimer);
         return;
       }
       firstMessageTimer.cancel();
-      if (protocol === 'http') this.#host.acceptHttp(socket, head);
+      if (protocol === 'http') this.#host.acceptHttp(connection, head);
       else this.#endWith(socket, protocol);
     });
   }
 
-  #turnAway(socket: Socket): void {
+  #reject(connection: AcceptedConnection): void {
     const { clock, limits } = this.#host;
-    const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
-    keep(socket, this.#turnedAway, timer);
+    const { socket } = connection;
+    cutAfterTimeout(socket, clock);
+    keep(socket, this.#rejected);
     sniff(socket, (protocol, head) => {
       const error = tooManyConnections(limits);
-      if (protocol !== 'http') {
-        this.#endWith(socket, error);
-        return;
-      }
-      this.#host.rejectHttp(socket, head, error);
+      if (protocol === 'http') this.#host.acceptHttp(connection, head, error);
+      else this.#endWith(socket, error);
     });
   }
 
-  /** Says `refusal` as a line, and ends the connection; what still comes is read and ignored. */
+  /** Sends `error` as a line, and ends the connection. */
   #endWith(socket: Socket, error: RequestError): void {
-    const { clock, counters } = this.#host;
-    counters.countError(error.code);
-    const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
-    socket.on('close', () => timer.cancel());
-    socket.removeAllListeners('data');
-    socket.resume();
-    socket.end(`${errorReply(undefined, undefined, error)}\n`);
+    this.#host.counters.countError(error.code);
+    socket.write(`${errorReply(undefined, undefined, error)}\n`);
+    closeGracefully(socket, this.#host.clock);
   }
 }
 
-/** Keeps `socket` among `others`, and `timer` running, until it closes. */
-function keep(socket: Socket, others: Set<Socket>, timer: Timer): void {
+/** Keeps `socket` among `others` until it closes. */
+function keep(socket: Socket, others: Set<Socket>): void {
   others.add(socket);
-  socket.on('close', () => {
-    others.delete(socket);
-    timer.cancel();
-  });
+  socket.on('close', () => others.delete(socket));
 }
 
 /**
@@ -153,7 +164,7 @@ function sniff(
   };
   const onEnd = (): void => {
     if (head.length === 0) socket.destroy();
-    else decide(NOTHING_KNOWN);
+    else decide(UNKNOWN_PROTOCOL);
   };
   const onData = (chunk: Buffer): void => {
     head = withoutBlanks(head.length === 0 ? chunk : Buffer.concat([head, chunk]));
@@ -163,4 +174,71 @@ function sniff(
   socket.on('data', onData);
   socket.on('end', onEnd);
   return stop;
+}
+
+/** What a connection speaks; 'undecided' while it could still become one or the other. */
+export type FirstBytes = 'http' | 'lines' | 'undecided' | RequestError;
+
+const TLS_HELLO =
+  'this looks like a TLS handshake, and plain text is expected here: connect without TLS, or have the server use it (--tls-cert and --tls-key)';
+const TELNET = 'this looks like telnet option negotiation: connect with nc, which sends plain text';
+const SOCKS = 'this looks like SOCKS, and the server is no proxy: connect to it directly';
+const PROXY = 'this looks like the PROXY protocol: turn it off in the proxy';
+const LOWER_CASE = 'the method of an HTTP request is written in capitals';
+
+/** How other protocols begin that end up on this port, and the sentence that answers them. */
+const FOREIGN: ReadonlyMap<string, string> = new Map([
+  ['\x16\x03', TLS_HELLO],
+  ['\xef\xbb\xbf', 'this begins with a byte order mark (BOM): send UTF-8 without one'],
+  ['\xff\xfe', 'this looks like UTF-16, or telnet: send UTF-8, without a byte order mark (BOM)'],
+  ['\xfe\xff', 'this looks like UTF-16: send UTF-8, without a byte order mark (BOM)'],
+  ...['\xff\xfb', '\xff\xfc', '\xff\xfd'].map(answeredBy(TELNET)),
+  ...['\x04\x01', '\x04\x02', '\x05\x01', '\x05\x02', '\x05\x03'].map(answeredBy(SOCKS)),
+  // The second version of the PROXY protocol begins with line ends, which count as blanks.
+  ...['PROXY ', '\0\r\nQUIT\n'].map(answeredBy(PROXY)),
+  ['HTTP/', 'this looks like the answer to an HTTP request, not a request'],
+  ['SSH-', 'this looks like SSH'],
+  ...['EHLO', 'HELO'].map(answeredBy('this looks like SMTP')),
+  ['*', 'this looks like the protocol of Redis'],
+  ['\x10', 'this looks like MQTT'],
+  ['AMQP', 'this looks like AMQP'],
+  ['\0\0\0', 'this looks like the protocol of a database'],
+  ...METHODS.map((method) => `${method.toLowerCase()} `).map(answeredBy(LOWER_CASE)),
+]);
+
+function answeredBy(sentence: string): (start: string) => readonly [string, string] {
+  return (start) => [start, sentence];
+}
+
+/** `PRI` begins HTTP/2, which is answered in words that its clients may show. */
+const HTTP_STARTS: readonly string[] = [...METHODS, 'PRI'].map((method) => `${method} `);
+const FOREIGN_STARTS: readonly string[] = [...FOREIGN.keys()];
+const LONGEST = Math.max(...[...HTTP_STARTS, ...FOREIGN_STARTS].map((start) => start.length));
+
+/** The answer to bytes that can become nothing that is spoken here. */
+const UNKNOWN_PROTOCOL = unknownProtocol('this is neither HTTP nor a JSON object');
+
+/** @param bytes all that has come, without the blanks at its beginning */
+export function firstBytes(bytes: Buffer): FirstBytes {
+  const text = bytes.toString('latin1', 0, LONGEST);
+  if (text.startsWith('{')) return 'lines';
+  if (HTTP_STARTS.some((start) => text.startsWith(start))) return 'http';
+  for (const [start, sentence] of FOREIGN) {
+    if (text.startsWith(start)) return unknownProtocol(sentence);
+  }
+  const mayBecome = (start: string): boolean => start.startsWith(text);
+  const isOpen = HTTP_STARTS.some(mayBecome) || FOREIGN_STARTS.some(mayBecome);
+  return isOpen ? 'undecided' : UNKNOWN_PROTOCOL;
+}
+
+/** `bytes` from the first on that is none of the blanks which may stand before a JSON text. */
+export function withoutBlanks(bytes: Buffer): Buffer {
+  const start = bytes.findIndex((byte) => !BLANKS.has(byte));
+  return bytes.subarray(start === -1 ? bytes.length : start);
+}
+
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
+
+function unknownProtocol(sentence: string): RequestError {
+  return noWayToBegin(new RequestError('bad_json', sentence));
 }

@@ -1,6 +1,10 @@
 /**
- * A place to listen on: a TCP port, a Unix socket, or a socket that whoever started the program has
- * opened already. With TLS, what comes in by TCP is unwrapped first; a Unix socket needs none.
+ * One place to listen on: a TCP port, a Unix socket, or a socket that the parent process has opened
+ * already. With TLS, what comes in by TCP is unwrapped first; a Unix socket needs none.
+ *
+ *     node:net -> Listener -> Acceptor -> LineConnection, or HttpServer -> WebSocketChannel
+ *
+ * What the listener knows about a connection is put together here, once.
  */
 import type { Buffer } from 'node:buffer';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -9,6 +13,7 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls';
+import type { Locality } from '../../protocol/auth.ts';
 import { type TakenPath, takePath } from './unix-socket-path.ts';
 
 /** What TLS needs, in PEM. */
@@ -19,10 +24,10 @@ export interface TlsFiles {
   readonly ca?: string | Buffer | undefined;
 }
 
-/** Where a door is. */
+/** Where to listen. */
 export type Place =
   | { readonly host: string; readonly port: number }
-  /** @see `mode` the permissions of the socket file: whoever may write to it may connect */
+  /** `mode`: the permissions of the socket file; a process that may write to it may connect. */
   | { readonly path: string; readonly mode: number }
   | { readonly fd: number };
 
@@ -31,22 +36,46 @@ export interface ListenerOptions {
   readonly tls?: TlsFiles | undefined;
   /** Milliseconds for the handshake of TLS. */
   readonly handshakeMs: number;
-  /** Connections of this door, those that are still in their handshake too; more are cut at once. */
+  /** Connections of this listener, handshakes of TLS included; more are cut at once. */
   readonly maxConnections: number;
+  /** The next number of a client that has no address. */
+  readonly nextUnixClient: () => number;
 }
 
-/** What becomes of whoever comes in. */
+/** A connection as it comes in, and all that the way by which it came says about the peer. */
+export interface AcceptedConnection {
+  /** Has an `error` listener; half-open allowed. */
+  readonly socket: Socket;
+  /** The peer as people know it: its address; on a Unix socket, where peers have none, a number. */
+  readonly name: string;
+  /** Where the peer is: elsewhere, if the connection was gone before its address could be read. */
+  readonly locality: Locality;
+  /** Whether it came by TCP to an address that only this machine can reach. */
+  readonly isLoopback: boolean;
+}
+
+/** What the listeners of a server report to it. */
 export interface ListenerEvents {
-  /** Somebody is at the door; what it sends is not known yet. */
+  /** A connection has come; what it sends is not known yet. */
   arrived(): void;
-  /** Somebody did not come in: the handshake of TLS failed, or took too long. */
-  handshakeFailed(error: Error, socket: TLSSocket): void;
-  /** Somebody came in: a socket with an `error` listener, half-open allowed. */
-  accept(socket: Socket, listener: Listener): void;
-  /** Somebody was cut at once: too many are at the door already. */
+  /**
+   * A handshake of TLS failed, or took too long.
+   *
+   * @param why undefined when the peer left or fell silent: it may only have tried whether the port is open
+   * @param client undefined when its address is gone with its connection
+   */
+  handshakeFailed(why: string | undefined, client: string | undefined): void;
+  accept(connection: AcceptedConnection): void;
+  /** A connection was cut at once, or is rejected: there are as many as are allowed. */
   full(): void;
-  /** Somebody could not be let in, for want of descriptors, say. The door stays open. */
+  /** A connection could not be accepted, for want of descriptors, say. The listener stays open. */
   stuck(error: Error): void;
+  /**
+   * The file of the Unix socket was gone.
+   *
+   * @param error why it could not be made again; undefined when it was
+   */
+  pathLost(path: string, error: Error | undefined): void;
 }
 
 const MIN_TLS_VERSION = 'TLSv1.2';
@@ -59,28 +88,28 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
-  /** Those whose handshake of TLS is not done, by both ends' addresses. */
+  /** Sockets whose handshake of TLS is not done, by both ends' addresses. */
   readonly #handshaking = new Map<string, Socket>();
   #path: TakenPath | undefined;
   #isLocal = false;
 
   /** @throws Error when the certificate or the key can't be used */
-  constructor(options: ListenerOptions, keeper: ListenerEvents) {
+  constructor(options: ListenerOptions, events: ListenerEvents) {
     this.#options = options;
     this.place = options.place;
-    const enter = (socket: Socket): void => {
-      // First of all: a socket that fails with nobody listening would end the process.
+    const accept = (socket: Socket): void => {
+      // First of all: a socket that fails with no listener for it would end the process.
       socket.on('error', () => socket.destroy());
-      keeper.accept(socket, this);
+      events.accept(this.#connectionOf(socket));
     };
-    const enterSecured = (socket: Socket): void => {
+    const acceptSecured = (socket: Socket): void => {
       this.#handshaking.delete(endsOf(socket));
-      enter(socket);
+      accept(socket);
     };
     this.#tls =
-      options.tls && createSecureLayer(options.tls, options.handshakeMs, keeper, enterSecured);
+      options.tls && createSecureLayer(options.tls, options.handshakeMs, events, acceptSecured);
     this.#server = createServer({
-      // Half-open, because whoever sent all it had to say may still wait for the answer.
+      // Half-open, because a peer that has sent all it had to say may still wait for the answer.
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
@@ -88,13 +117,13 @@ export class Listener {
     });
     this.#server.maxConnections = options.maxConnections;
     this.#server.on('connection', (socket) => {
-      keeper.arrived();
-      if (this.#tls === undefined || this.isLocal) enter(socket);
+      events.arrived();
+      if (this.#tls === undefined || this.isLocal) accept(socket);
       else this.#shakeHands(socket, this.#tls);
     });
-    this.#server.on('drop', () => keeper.full());
+    this.#server.on('drop', () => events.full());
     this.#server.on('error', (error) => {
-      if (this.#server.listening) keeper.stuck(error);
+      if (this.#server.listening) events.stuck(error);
     });
   }
 
@@ -112,8 +141,8 @@ export class Listener {
   }
 
   /**
-   * Lets nobody in any more, not even those who are about to come in. Resolves when the last
-   * connection is closed.
+   * Accepts no more connections, not even those whose handshake is under way. Resolves when the
+   * last connection is closed.
    */
   close(): Promise<void> {
     for (const socket of this.#handshaking.values()) socket.destroy();
@@ -134,9 +163,14 @@ export class Listener {
     return address === null || typeof address === 'string' ? undefined : address;
   }
 
-  /** Whether it is a Unix socket: whoever comes in is on this machine, and no web page. */
+  /** Whether it is a Unix socket: its peers are on this machine, and no web pages. */
   get isLocal(): boolean {
     return this.#isLocal;
+  }
+
+  /** Whether it is a TCP address that only this machine can reach. */
+  get isLoopback(): boolean {
+    return isLoopbackAddress(this.address?.address);
   }
 
   /** The place in a word, for people. */
@@ -152,7 +186,7 @@ export class Listener {
   }
 
   /**
-   * Other certificates from now on; who is connected stays. Throws when they can't be used, and when
+   * Other certificates from now on; connections stay. Throws when they can't be used, and when
    * that would begin or end TLS, or the wish for certificates of clients: those stay as they are.
    */
   setTls(files: TlsFiles): void {
@@ -163,6 +197,15 @@ export class Listener {
       );
     }
     this.#tls?.setSecureContext(contextOf(files));
+  }
+
+  #connectionOf(socket: Socket): AcceptedConnection {
+    if (this.isLocal) {
+      const name = `unix#${this.#options.nextUnixClient()}`;
+      return { socket, name, locality: 'unix', isLoopback: false };
+    }
+    const locality = isLoopbackAddress(socket.remoteAddress) ? 'loopback' : 'remote';
+    return { socket, name: remoteName(socket), locality, isLoopback: this.isLoopback };
   }
 
   #shakeHands(socket: Socket, tls: TlsServer): void {
@@ -200,8 +243,8 @@ export function addressName(address: string, port: number): string {
 function createSecureLayer(
   files: TlsFiles,
   handshakeMs: number,
-  keeper: ListenerEvents,
-  enter: (socket: Socket) => void,
+  events: ListenerEvents,
+  accept: (socket: Socket) => void,
 ): TlsServer {
   const server = createTlsServer({
     ...contextOf(files),
@@ -210,13 +253,31 @@ function createSecureLayer(
     requestCert: files.ca !== undefined,
     rejectUnauthorized: files.ca !== undefined,
   });
-  server.on('secureConnection', enter);
+  server.on('secureConnection', accept);
   // node:tls leaves the connection to us.
   server.on('tlsClientError', (error, socket) => {
-    keeper.handshakeFailed(error, socket);
+    const isGone = socket.remoteAddress === undefined;
+    events.handshakeFailed(reasonOf(error, socket), isGone ? undefined : remoteName(socket));
     socket.destroy();
   });
   return server;
+}
+
+/** Why a handshake failed, in the words of OpenSSL, if it was for what the peer said. */
+function reasonOf(error: Error, { authorizationError }: TLSSocket): string | undefined {
+  // Of a certificate that is not trusted node:tls says nothing but that the connection is gone.
+  if (authorizationError) return String(authorizationError);
+  // The message is a line of file names with the reason in its midst.
+  return 'reason' in error ? String(error.reason) : undefined;
+}
+
+function remoteName({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
+  return addressName(remoteAddress, remotePort);
+}
+
+/** Whether an address is one that only its own machine has; a missing one is not. */
+export function isLoopbackAddress(address = ''): boolean {
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }
 
 function contextOf({ cert, key, ca }: TlsFiles) {

@@ -1,13 +1,8 @@
-/**
- * All places that the server listens on, and what the place by which somebody came says of him: how
- * he is called, whether he is on this machine, and whether a web page could have sent him.
- */
+/** All places that the server listens on: opened together, closed together, and kept open. */
 import { promises as dns } from 'node:dns';
-import { type AddressInfo, isIP, type Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
-import type { Locality } from '../../protocol/auth.ts';
+import { type AddressInfo, isIP } from 'node:net';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import { addressName, Listener, type Place, type TlsFiles } from './listener.ts';
+import { Listener, type ListenerEvents, type Place, type TlsFiles } from './listener.ts';
 
 export interface ListenersOptions {
   readonly host: string;
@@ -20,7 +15,7 @@ export interface ListenersOptions {
   readonly fds: readonly number[];
   /** Milliseconds for the handshake of TLS. */
   readonly handshakeMs: number;
-  /** Connections of each door; more are cut at once. */
+  /** Connections of each listener; more are cut at once. */
   readonly maxConnections: number;
   readonly setTimer: Clock['setTimer'];
 }
@@ -28,26 +23,6 @@ export interface ListenersOptions {
 interface HostPlace {
   readonly host: string;
   readonly port: number;
-}
-
-/** What becomes of whoever comes in; see `DoorKeeper`. */
-export interface ConnectionEvents {
-  arrived(): void;
-  /**
-   * @param why undefined when the peer left or fell silent: it may only have tried whether the port is open
-   * @param client undefined when its address is gone with its connection
-   */
-  handshakeFailed(why: string | undefined, client: string | undefined): void;
-  /** Somebody came in: a socket with an `error` listener, half-open allowed. */
-  accept(socket: Socket): void;
-  full(): void;
-  stuck(error: Error): void;
-  /**
-   * The file of the Unix socket was gone.
-   *
-   * @param error why it could not be made again; undefined when it was
-   */
-  pathLost(path: string, error: Error | undefined): void;
 }
 
 /** Milliseconds between two looks at whether the file of the Unix socket is there: a rare `lstat`. */
@@ -64,10 +39,8 @@ const DEFAULT_SOCKET_MODE = 0o660;
 
 export class Listeners {
   readonly #options: ListenersOptions;
-  readonly #keeper: ConnectionEvents;
+  readonly #events: ListenerEvents;
   #listeners: readonly Listener[] = [];
-  /** Through which of them each socket came. */
-  readonly #listenerOf = new WeakMap<Socket, Listener>();
   #unixClients = 0;
   #isClosed = false;
   /** When it is to be seen next whether the file of the Unix socket is there. */
@@ -75,12 +48,12 @@ export class Listeners {
   #renewal: Promise<void> | undefined;
   /** The code of the error for which the Unix socket could not be made again, once that is told. */
   #pathTrouble: unknown = '';
-  /** Doors that were replaced, as long as connections through them are open. */
+  /** Listeners that were replaced, as long as connections that came by them are open. */
   readonly #replaced = new Set<Promise<void>>();
 
-  constructor(options: ListenersOptions, keeper: ConnectionEvents) {
+  constructor(options: ListenersOptions, events: ListenerEvents) {
     this.#options = options;
-    this.#keeper = keeper;
+    this.#events = events;
   }
 
   /**
@@ -95,7 +68,7 @@ export class Listeners {
     const listeners: Listener[] = [];
     try {
       for (const place of places) {
-        const opened = 'host' in place ? this.#openHost(place) : [await this.#openDoor(place)];
+        const opened = 'host' in place ? this.#openHost(place) : [await this.#openListener(place)];
         for (const listener of await opened) listeners.push(listener);
       }
     } catch (error) {
@@ -106,7 +79,7 @@ export class Listeners {
     this.#watchPaths();
   }
 
-  /** Lets nobody in any more. Resolves when the last connection is closed. */
+  /** Accepts no more connections. Resolves when the last connection is closed. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#pathTimer?.cancel();
@@ -125,35 +98,16 @@ export class Listeners {
     return this.#listeners.map(({ name }) => name);
   }
 
-  /** Those that others than this machine may reach. */
+  /** Those that other machines may reach. */
   get exposedAddresses(): readonly string[] {
     return this.#listeners
-      .filter((listener) => !listener.isLocal && !isLoopback(listener))
+      .filter((listener) => !listener.isLocal && !listener.isLoopback)
       .map(({ name }) => name);
   }
 
-  /** Other certificates from now on; who is connected stays. Throws when they can't be used. */
+  /** Other certificates from now on; connections stay. Throws when they can't be used. */
   setTls(files: TlsFiles): void {
     for (const listener of this.#listeners) listener.setTls(files);
-  }
-
-  /** Whether `socket` came by TCP where only this machine can reach the server. */
-  isLoopback(socket: Socket): boolean {
-    const listener = this.#listenerOf.get(socket);
-    return listener !== undefined && isLoopback(listener);
-  }
-
-  /** Where the peer is. A socket that is gone already has no address: then elsewhere. */
-  locality(socket: Socket): Locality {
-    if (this.#listenerOf.get(socket)?.isLocal) return 'unix';
-    return isLoopbackAddress(socket.remoteAddress) ? 'loopback' : 'remote';
-  }
-
-  /** A peer as people know it: its address; on a Unix socket, where peers have none, a number. */
-  clientName(socket: Socket): string {
-    if (this.#listenerOf.get(socket)?.isLocal) return `unix#${++this.#unixClients}`;
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket;
-    return addressName(remoteAddress, remotePort);
   }
 
   /** Listens on every address of a host that this machine has, all with the same port. */
@@ -173,7 +127,7 @@ export class Listeners {
     }
   }
 
-  /** @param doors receives those that are open, also when a later one fails */
+  /** @param listeners receives those that are open, also when a later one fails */
   async #openAddresses(
     addresses: readonly string[],
     port: number,
@@ -182,7 +136,9 @@ export class Listeners {
     let failure: unknown;
     for (const host of addresses) {
       try {
-        listeners.push(await this.#openDoor({ host, port: listeners[0]?.address?.port ?? port }));
+        listeners.push(
+          await this.#openListener({ host, port: listeners[0]?.address?.port ?? port }),
+        );
       } catch (error) {
         if (!ELSEWHERE.includes(codeOf(error))) throw error;
         failure ??= error;
@@ -191,7 +147,7 @@ export class Listeners {
     if (listeners.length === 0) throw failure;
   }
 
-  async #openDoor(place: Place): Promise<Listener> {
+  async #openListener(place: Place): Promise<Listener> {
     const listener = this.#makeListener(place);
     try {
       await listener.open();
@@ -212,23 +168,23 @@ export class Listeners {
     });
   }
 
-  /** Listens anew where the file of a Unix socket is gone: who is connected stays with the old one. */
+  /** Listens anew where the file of a Unix socket is gone; connections stay with the old listener. */
   async #renewLost(): Promise<void> {
     for (const listener of this.#listeners) {
       const path = listener.lostPath;
       if (path === undefined) continue;
       try {
-        const renewed = await this.#openDoor(listener.place);
+        const renewed = await this.#openListener(listener.place);
         this.#listeners = this.#listeners.map((other) => (other === listener ? renewed : other));
         const closed = listener.close();
         this.#replaced.add(closed);
         closed.then(() => this.#replaced.delete(closed));
         this.#pathTrouble = '';
-        this.#keeper.pathLost(path, undefined);
+        this.#events.pathLost(path, undefined);
       } catch (error) {
         const trouble = error instanceof Error ? error : new Error(String(error));
         const code = codeOf(trouble);
-        if (code !== this.#pathTrouble) this.#keeper.pathLost(path, trouble);
+        if (code !== this.#pathTrouble) this.#events.pathLost(path, trouble);
         this.#pathTrouble = code;
       }
     }
@@ -236,26 +192,9 @@ export class Listeners {
 
   #makeListener(place: Place): Listener {
     const { tls, handshakeMs, maxConnections } = this.#options;
-    const keeper = this.#keeper;
-    return new Listener(
-      { place, tls, handshakeMs, maxConnections },
-      {
-        arrived: () => keeper.arrived(),
-        handshakeFailed: (error, socket) => {
-          const isGone = socket.remoteAddress === undefined;
-          keeper.handshakeFailed(
-            whyOf(error, socket),
-            isGone ? undefined : this.clientName(socket),
-          );
-        },
-        accept: (socket, listener) => {
-          this.#listenerOf.set(socket, listener);
-          keeper.accept(socket);
-        },
-        full: () => keeper.full(),
-        stuck: (error) => keeper.stuck(error),
-      },
-    );
+    const nextUnixClient = (): number => ++this.#unixClients;
+    const options = { place, tls, handshakeMs, maxConnections, nextUnixClient };
+    return new Listener(options, this.#events);
   }
 }
 
@@ -275,21 +214,4 @@ function listenAddresses({ host, port, tcp, socket, fds }: ListenersOptions): Pl
   const places: Place[] = tcp ? [{ host, port }] : [];
   if (socket !== undefined) places.push({ mode: DEFAULT_SOCKET_MODE, ...socket });
   return places;
-}
-
-/** Why a handshake failed, in the words of OpenSSL, if it was for what the peer said. */
-function whyOf(error: Error, { authorizationError }: TLSSocket): string | undefined {
-  // Of a certificate that is not trusted node:tls says nothing but that the connection is gone.
-  if (authorizationError) return String(authorizationError);
-  // The message is a line of file names with the reason in its midst.
-  return 'reason' in error ? String(error.reason) : undefined;
-}
-
-function isLoopback({ address }: Listener): boolean {
-  return isLoopbackAddress(address?.address);
-}
-
-/** Whether an address is one that only its own machine has; a missing one is not. */
-export function isLoopbackAddress(address = ''): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }

@@ -1,24 +1,36 @@
-/** The last of a socket that `node:http` has given up, as it does at its 'upgrade' event. */
+/**
+ * The one way in which a connection is ended without losing what was said last.
+ *
+ * A socket that is closed over unread input sends a reset, which can overtake the last bytes that were
+ * written. So what still comes is read and ignored until the peer closes its side, for a bounded time.
+ */
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../runtime/clock.ts';
 
-export interface EndOptions {
-  readonly clock: Clock;
-  /** Milliseconds that the peer has to close its side. */
-  readonly closeTimeoutMs: number;
-}
+/** Milliseconds given to a peer to read what is left and to close its side, before it is cut. */
+export const CLOSE_TIMEOUT_MS = 5000;
+
+/** Sockets that will be cut; a second wish changes nothing. */
+const timed = new WeakSet<Duplex>();
 
 /**
- * Ends a connection that nobody reads any more. What still comes is read and ignored, so that no
- * reset overtakes the last that was written, but not for ever.
+ * Sends what was written to `socket` and FIN, reads and ignores what still comes, and cuts the
+ * connection after `CLOSE_TIMEOUT_MS`. Called again, it does nothing more.
  */
-export function closeGracefully(socket: Duplex, { clock, closeTimeoutMs }: EndOptions): void {
-  const timer = clock.setTimer(closeTimeoutMs, () => socket.destroy());
-  socket.on('close', () => timer.cancel());
-  socket.on('error', () => {}); // 'close' follows
-  // node:http, where it still reads, would parse and keep it.
+export function closeGracefully(socket: Duplex, clock: Clock): void {
+  cutAfterTimeout(socket, clock);
+  // Whatever reads it now, node:http too, would go on to parse and keep what comes.
   socket.removeAllListeners('data');
   socket.on('data', () => {});
   socket.resume();
   socket.end();
+}
+
+/** Cuts `socket` after `CLOSE_TIMEOUT_MS`, counted from the first time that this is asked for. */
+export function cutAfterTimeout(socket: Duplex, clock: Clock): void {
+  if (timed.has(socket) || socket.closed) return;
+  timed.add(socket);
+  socket.on('error', () => {}); // 'close' follows
+  const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
+  socket.on('close', () => timer.cancel());
 }

@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { OutputBuffer } from './output-buffer.ts';
 import { readShared } from './shared-read.ts';
+import type { StreamHost } from './stream-host.ts';
 
 export interface ChunkReader {
   /**
@@ -18,6 +19,7 @@ export interface ChunkReader {
 
 export class InputPump {
   readonly #socket: Duplex;
+  readonly #host: StreamHost;
   readonly #output: OutputBuffer;
   readonly #reader: ChunkReader;
   readonly #ended: () => void;
@@ -27,11 +29,18 @@ export class InputPump {
   #isAtEnd = false;
 
   /**
-   * @param outbox where the reader says what it has to say
+   * @param output where the reader's answers go
    * @param ended called when the peer has ended its side and all that it sent has been taken in
    */
-  constructor(socket: Duplex, output: OutputBuffer, reader: ChunkReader, ended: () => void) {
+  constructor(
+    socket: Duplex,
+    host: StreamHost,
+    output: OutputBuffer,
+    reader: ChunkReader,
+    ended: () => void,
+  ) {
     this.#socket = socket;
+    this.#host = host;
     this.#output = output;
     this.#reader = reader;
     this.#ended = ended;
@@ -44,7 +53,9 @@ export class InputPump {
 
   /** Takes in whatever comes from now on. */
   start(): void {
-    readShared(this.#socket, (chunk) => this.take(chunk));
+    const take = (chunk: Buffer): void => this.take(chunk);
+    if (this.#host.sharedReads) readShared(this.#socket, take);
+    else this.#socket.on('data', take);
   }
 
   take(chunk: Buffer): void {
@@ -60,7 +71,7 @@ export class InputPump {
     const kept = this.#isPaused ? rest : Buffer.from(rest);
     this.#isPaused = true;
     this.#socket.pause();
-    setImmediate(() => this.take(kept));
+    this.#host.clock.nextTurn(() => this.take(kept));
   }
 
   #goOn(): void {

@@ -13,13 +13,11 @@
  *
  * Bytes are kept as a byte string: see byte-string.ts.
  *
- * The outbox bounds what a peer that does not read can make the server hold: past `maxUnreadBytes`
+ * The buffer bounds what a peer that does not read can make the server hold: past `maxUnreadBytes`
  * it discards what it has and calls `overflow` once; the owner then cuts the connection.
  */
 import type { Writable } from 'node:stream';
-
-/** Milliseconds given to a peer to read what is left and to close its side, before it is cut. */
-export const CLOSE_TIMEOUT_MS = 5000;
+import type { Turns } from '../../runtime/clock.ts';
 
 /** More than this is not gathered, but written at once: it is enough to make a write worth it. */
 const GATHERED_BYTES = 65_536;
@@ -29,6 +27,7 @@ const ANSWERED_TOGETHER = 256;
 
 export class OutputBuffer {
   readonly #target: Writable;
+  readonly #queue: FlushQueue;
   readonly #maxUnreadBytes: number;
   readonly #overflow: () => void;
   #pending = '';
@@ -42,12 +41,14 @@ export class OutputBuffer {
   #closed = false;
 
   /**
-   * @param target where bytes go; assumed open until `close` or `end` is called here
+   * @param target where bytes go; assumed open until `close` or `finish` is called here
+   * @param queue when they go: the same for all buffers of a server
    * @param maxUnreadBytes bytes that may wait for the peer to read them
    * @param overflow called once, when more than that would wait
    */
-  constructor(target: Writable, maxUnreadBytes: number, overflow: () => void) {
+  constructor(target: Writable, queue: FlushQueue, maxUnreadBytes: number, overflow: () => void) {
     this.#target = target;
+    this.#queue = queue;
     this.#maxUnreadBytes = maxUnreadBytes;
     this.#overflow = overflow;
   }
@@ -64,7 +65,7 @@ export class OutputBuffer {
 
   answered(): void {
     this.#isAnswering = false;
-    if (this.#pending !== '') flushAfterReading(this);
+    if (this.#pending !== '') this.#queue.flushAfterReading(this);
   }
 
   /**
@@ -99,26 +100,25 @@ export class OutputBuffer {
   flushUnlessItMayWait(): void {
     if (this.#mayWait && this.#pending !== '') {
       this.#mayWait = false;
-      flushAfterReading(this);
+      this.#queue.flushAfterReading(this);
     } else this.flush();
   }
 
   #schedule(mayWait: boolean): void {
     if (!mayWait) {
       this.#isNews = true;
-      flushSoon(this);
+      this.#queue.flushSoon(this);
     } else if (!this.#isDeferred) {
       this.#isDeferred = true;
-      flushAfterReading(this);
+      this.#queue.flushAfterReading(this);
     }
   }
 
-  /** Writes what has gathered, then ends the stream; later pushes are ignored. */
-  end(): void {
+  /** Writes what has gathered; later pushes are ignored. Ending the stream is left to the owner. */
+  finish(): void {
     if (this.#closed) return;
     this.flush();
     this.#closed = true;
-    this.#target.end();
   }
 
   /** Forgets what has gathered; later pushes are ignored. The stream is left to the owner. */
@@ -128,28 +128,37 @@ export class OutputBuffer {
   }
 }
 
-let withNews: OutputBuffer[] = [];
-let withAnswers: OutputBuffer[] = [];
+/** The buffers of one server that have something to write, and when each kind of it is written. */
+export class FlushQueue {
+  readonly #turns: Turns;
+  #withNews: OutputBuffer[] = [];
+  #withAnswers: OutputBuffer[] = [];
 
-function flushSoon(output: OutputBuffer): void {
-  if (withNews.push(output) === 1) queueMicrotask(flushNews);
-}
+  constructor(turns: Turns) {
+    this.#turns = turns;
+  }
 
-/** The loop comes to it right after it has read all sockets that had something; it waits for no more. */
-function flushAfterReading(output: OutputBuffer): void {
-  const count = withAnswers.push(output);
-  if (count === 1) setImmediate(flushAnswers);
-  else if (count === ANSWERED_TOGETHER) flushAnswers();
-}
+  /** @param output is flushed when what is done now has been done */
+  flushSoon(output: OutputBuffer): void {
+    if (this.#withNews.push(output) === 1) this.#turns.soon(this.#flushNews);
+  }
 
-function flushNews(): void {
-  const buffers = withNews;
-  withNews = [];
-  for (const output of buffers) output.flush();
-}
+  /** @param output is flushed right after all sockets that have something have been read */
+  flushAfterReading(output: OutputBuffer): void {
+    const count = this.#withAnswers.push(output);
+    if (count === 1) this.#turns.nextTurn(this.#flushAnswers);
+    else if (count === ANSWERED_TOGETHER) this.#flushAnswers();
+  }
 
-function flushAnswers(): void {
-  const buffers = withAnswers;
-  withAnswers = [];
-  for (const output of buffers) output.flushUnlessItMayWait();
+  readonly #flushNews = (): void => {
+    const buffers = this.#withNews;
+    this.#withNews = [];
+    for (const output of buffers) output.flush();
+  };
+
+  readonly #flushAnswers = (): void => {
+    const buffers = this.#withAnswers;
+    this.#withAnswers = [];
+    for (const output of buffers) output.flushUnlessItMayWait();
+  };
 }

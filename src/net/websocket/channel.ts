@@ -1,12 +1,12 @@
 /** A conversation over WebSocket: one message per text frame, both ways. */
 import { type Buffer, isUtf8 } from 'node:buffer';
-import type { Socket } from 'node:net';
 import type { Locality } from '../../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
 import { RequestError } from '../../protocol/errors.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
-import { CLOSE_TIMEOUT_MS } from '../stream/output-buffer.ts';
+import type { AcceptedConnection } from '../listen/listener.ts';
+import type { StreamHost } from '../stream/stream-host.ts';
 import { WebSocketConnection, type WebSocketHandlers } from './connection.ts';
 import { CloseCode } from './frame.ts';
 
@@ -16,6 +16,7 @@ const MAX_UNANSWERED_PINGS = 2;
 export interface WebSocketChannelOptions {
   readonly clock: Clock;
   readonly limits: Limits;
+  readonly streams: StreamHost;
   /**
    * Milliseconds (>= 1) between two pings. They are sent whatever else is, so that with the answers
    * to them neither direction is silent for longer: proxies watch each one for itself.
@@ -36,7 +37,7 @@ const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
 export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly client: string;
   readonly locality: Locality;
-  readonly #socket: Socket;
+  readonly #socket: AcceptedConnection['socket'];
   readonly #options: WebSocketChannelOptions;
   readonly #connection: WebSocketConnection;
   readonly #conversation: Conversation;
@@ -45,35 +46,27 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   #pingTimer: Timer;
 
   /**
-   * @param socket upgraded, the response to the handshake written
+   * @param connection whose socket is upgraded, the response to the handshake written
+   * @param locality where the client is, which may be behind a proxy
    * @param head what was read after the handshake
    * @param converse makes the conversation that this channel carries
    */
   constructor(
-    socket: Socket,
+    connection: AcceptedConnection,
     head: Buffer,
     options: WebSocketChannelOptions,
-    client: string,
     locality: Locality,
     converse: (channel: Channel) => Conversation,
   ) {
-    this.client = client;
+    const { socket, name } = connection;
+    this.client = name;
     this.locality = locality;
     this.#socket = socket;
     this.#options = options;
+    const { streams } = options;
     const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;
-    this.#connection = new WebSocketConnection(
-      socket,
-      head,
-      {
-        maxMessageBytes,
-        maxFragments,
-        maxUnreadBytes,
-        closeTimeoutMs: CLOSE_TIMEOUT_MS,
-        clock: options.clock,
-      },
-      this,
-    );
+    const settings = { maxMessageBytes, maxFragments, maxUnreadBytes, streams };
+    this.#connection = new WebSocketConnection(socket, head, settings, this);
     this.#conversation = converse(this);
     this.#pingTimer = this.#pingLater();
     socket.on('drain', () => this.#conversation.onWritable());
@@ -99,7 +92,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.sendShared(bytes);
   }
 
-  /** Frames are still taken apart, for those that close; the conversation drops what is in them. */
+  /** Frames are still parsed, because one may close; the conversation drops what is in them. */
   stopListening(): void {}
 
   end(reason: EndReason): void {
@@ -139,7 +132,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     return clock.setTimer(pingIntervalMs, () => this.#ping());
   }
 
-  /** Also notices a peer that vanished without a word: TCP alone would take hours. */
+  /** Also notices a peer that vanished without notice: TCP alone would take hours. */
   #ping(): void {
     const { bytesRead } = this.#socket;
     if (bytesRead !== this.#bytesSeen) this.#unansweredPings = 0;

@@ -3,23 +3,23 @@
  * control frames and closing (RFC 6455, 5.5 and 7).
  *
  *     open ----- close() ------> closing     our close frame is sent, the peer's is awaited
- *     open ----- peer's close, offence, FIN --> draining
- *     closing -- peer's close, offence, FIN --> draining     we have sent FIN
+ *     open ----- peer's close, offence, FIN --> ending
+ *     closing -- peer's close, offence, FIN --> ending     we have sent FIN
  *     any ------ reset, timeout, too much unread, destroy() --> gone
  *
- * In `closing` and `draining` nothing more is sent and what comes is ignored, but it is still read:
- * a socket closed over unread input sends a reset, which can overtake our close frame. Both
- * together last at most `closeTimeoutMs`.
+ * In `closing` and `ending` nothing more is sent and what comes is ignored, but it is still read: see
+ * graceful-close.ts. Both together last at most `CLOSE_TIMEOUT_MS`.
  *
  * `ended` is called once, when no message can come any more: on leaving `open` or `closing`. It
  * comes from an event of the socket or the clock, never from within a call of the owner's. The
- * socket may drain for a while after it; listen to its own 'close' to know when it is gone.
+ * socket may stay open for a while after it; listen to its own 'close' to know when it is gone.
  */
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
-import type { Clock, Timer } from '../../runtime/clock.ts';
+import { closeGracefully, cutAfterTimeout } from '../stream/graceful-close.ts';
 import { InputPump } from '../stream/input-pump.ts';
 import { OutputBuffer } from '../stream/output-buffer.ts';
+import type { StreamHost } from '../stream/stream-host.ts';
 import {
   CloseCode,
   encodeClose,
@@ -33,9 +33,7 @@ import { Receiver, type ReceiverLimits, type ReceiverSink } from './receiver.ts'
 export interface WebSocketOptions extends ReceiverLimits {
   /** Bytes of output that may wait for the peer to read; past it the connection is cut. */
   readonly maxUnreadBytes: number;
-  /** Milliseconds from the first close frame, or FIN, until the socket is destroyed. */
-  readonly closeTimeoutMs: number;
-  readonly clock: Clock;
+  readonly streams: StreamHost;
 }
 
 export interface EndInfo {
@@ -55,7 +53,7 @@ export interface WebSocketHandlers {
   ended(info: EndInfo): void;
 }
 
-type State = 'open' | 'closing' | 'draining' | 'gone';
+type State = 'open' | 'closing' | 'ending' | 'gone';
 
 export class WebSocketConnection {
   readonly #socket: Duplex;
@@ -67,7 +65,6 @@ export class WebSocketConnection {
   /** What `ended` is told if the socket goes now. */
   #fate: EndInfo = { code: CloseCode.abnormal, reason: 'The connection was lost.', clean: false };
   #reported = false;
-  #closeTimer: Timer | undefined;
 
   /**
    * @param socket given up by `node:http`, with the head that accepts the handshake already written;
@@ -83,15 +80,17 @@ export class WebSocketConnection {
     this.#socket = socket;
     this.#options = options;
     this.#handlers = handlers;
-    this.#output = new OutputBuffer(socket, options.maxUnreadBytes, () => this.#overflow());
+    const { streams, maxUnreadBytes } = options;
+    const overflow = (): void => this.#overflow();
+    this.#output = new OutputBuffer(socket, streams.flushQueue, maxUnreadBytes, overflow);
     this.#receiver = new Receiver(options, this.#sink());
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
-    const ended = (): void => this.#drain(this.#fate);
-    const input = new InputPump(socket, this.#output, this.#receiver, ended);
+    const ended = (): void => this.#end(this.#fate);
+    const input = new InputPump(socket, streams, this.#output, this.#receiver, ended);
     if (socket.closed || socket.readableEnded) {
-      // Those events are over; whoever constructs this has yet to get hold of it.
-      queueMicrotask(() => (socket.closed ? this.#closed() : ended()));
+      // Those events are over; the owner has this object only after its constructor has returned.
+      streams.clock.soon(() => (socket.closed ? this.#closed() : ended()));
       return;
     }
     // Put back, and before anybody listens: so no handler runs until the constructor has returned.
@@ -113,7 +112,7 @@ export class WebSocketConnection {
   /**
    * Sends a text message (5.6). Nothing happens unless the connection is open.
    *
-   * @param mayWait as `Outbox.push` has it
+   * @param mayWait as `OutputBuffer.push` has it
    */
   sendText(text: string, mayWait?: boolean): void {
     if (this.#state === 'open') this.#output.push(encodeText(text), mayWait);
@@ -152,7 +151,7 @@ export class WebSocketConnection {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#fate = { code, reason, clean: false };
-    this.#startCloseTimer();
+    cutAfterTimeout(this.#socket, this.#options.streams.clock);
     this.#output.push(encodeClose(code, reason));
   }
 
@@ -178,21 +177,21 @@ export class WebSocketConnection {
       pong: () => {},
       close: (code, reason) => {
         if (this.#state === 'open') this.#output.push(encodeClose(code, ''));
-        this.#drain({ code: code ?? CloseCode.noStatus, reason, clean: true });
+        this.#end({ code: code ?? CloseCode.noStatus, reason, clean: true });
       },
       fail: (code, reason) => {
         if (this.#state === 'open') this.#output.push(encodeClose(code, reason));
-        this.#drain({ code, reason, clean: false });
+        this.#end({ code, reason, clean: false });
       },
     };
   }
 
   /** The conversation is over: sends what is left and FIN, then waits for the peer's. */
-  #drain(info: EndInfo): void {
-    if (this.#state === 'draining' || this.#state === 'gone') return;
-    this.#state = 'draining';
-    this.#startCloseTimer();
-    this.#output.end();
+  #end(info: EndInfo): void {
+    if (this.#state === 'ending' || this.#state === 'gone') return;
+    this.#state = 'ending';
+    this.#output.finish();
+    closeGracefully(this.#socket, this.#options.streams.clock);
     this.#report(info);
   }
 
@@ -213,7 +212,6 @@ export class WebSocketConnection {
   #closed(): void {
     this.#state = 'gone';
     this.#output.close();
-    this.#closeTimer?.cancel();
     this.#report(this.#fate);
   }
 
@@ -221,10 +219,5 @@ export class WebSocketConnection {
     if (this.#reported) return;
     this.#reported = true;
     this.#handlers.ended(info);
-  }
-
-  #startCloseTimer(): void {
-    const { clock, closeTimeoutMs } = this.#options;
-    this.#closeTimer ??= clock.setTimer(closeTimeoutMs, () => this.destroy());
   }
 }

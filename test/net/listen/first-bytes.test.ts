@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
-import { firstBytes, withoutBlanks } from '../../../src/net/listen/first-bytes.ts';
+import { firstBytes, withoutBlanks } from '../../../src/net/listen/acceptor.ts';
 import { RequestError } from '../../../src/protocol/errors.ts';
 
 function of(text: string): string {

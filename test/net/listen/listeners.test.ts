@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
-import { isLoopbackAddress } from '../../../src/net/listen/listeners.ts';
+import { isLoopbackAddress } from '../../../src/net/listen/listener.ts';
 import { Server } from '../../../src/server.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { makeCertificate, temporaryFolder } from '../../support/certificates.ts';

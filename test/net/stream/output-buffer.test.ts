@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
+import { FlushQueue, OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
 import { toByteString } from '../../../src/runtime/byte-string.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
 import { lock, write } from '../../support/line-client.ts';
 import { setUp as startLines, take } from '../../support/line-server.ts';
 import { until } from '../../support/running-server.ts';
+
+/** All buffers of a server share it. */
+const queue = new FlushQueue(systemClock);
 
 /** A stream that keeps its writes; with `isStuck`, its peer reads nothing. */
 function setUp(maxUnreadBytes = 100, isStuck = false) {
@@ -19,7 +23,7 @@ function setUp(maxUnreadBytes = 100, isStuck = false) {
     },
   });
   let overflows = 0;
-  const output = new OutputBuffer(target, maxUnreadBytes, () => {
+  const output = new OutputBuffer(target, queue, maxUnreadBytes, () => {
     overflows++;
   });
   const job = () => new Promise<void>((resolve) => queueMicrotask(resolve));
@@ -150,15 +154,15 @@ test('up to the bound is kept for a peer that does not read; one byte more overf
   assert.deepEqual(writes.map(String), ['x'.repeat(60)]);
 });
 
-test('ending writes what has gathered first; later pushes and ends are ignored', async () => {
+test('finishing writes what has gathered; later pushes are ignored, and the stream is left alone', async () => {
   const { writes, output, turn, target } = setUp();
   output.push('last words');
-  output.end();
+  output.finish();
   output.push('ghost');
-  output.end();
+  output.finish();
   await turn();
   assert.deepEqual(writes.map(String), ['last words']);
-  assert.equal(target.writableEnded, true);
+  assert.equal(target.writableEnded, false);
 });
 
 test('closing forgets what has gathered and leaves the stream alone', async () => {

@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { afterEach, beforeEach, test } from 'node:test';
+import { CLOSE_TIMEOUT_MS } from '../../../src/net/stream/graceful-close.ts';
+import { makeStreamHost } from '../../../src/net/stream/stream-host.ts';
 import {
   type EndInfo,
   WebSocketConnection,
@@ -27,8 +29,6 @@ import {
   TEXT,
   text,
 } from '../../support/websocket-frames.ts';
-
-const CLOSE_TIMEOUT_MS = 5000;
 
 let clock: FakeClock;
 let server: EchoServer | undefined;
@@ -63,7 +63,7 @@ async function open(
 ): Promise<RawClient> {
   server = await startEchoServer(
     0,
-    { clock, closeTimeoutMs: CLOSE_TIMEOUT_MS, ...options },
+    { streams: makeStreamHost(clock), ...options },
     {
       connected: (connection) => void connections.push(connection),
       ended: (info) => {
@@ -422,7 +422,7 @@ for (const what of ['gone', 'half-closed'] as const) {
     else socket.resume();
     await once(socket, what === 'gone' ? 'close' : 'end');
     const limits = { maxMessageBytes: 1, maxFragments: 1, maxUnreadBytes: 100 };
-    const options = { ...limits, closeTimeoutMs: CLOSE_TIMEOUT_MS, clock };
+    const options = { ...limits, streams: makeStreamHost(clock) };
     const info = await new Promise<EndInfo>((resolve) => {
       const handlers = { text: () => {}, binary: () => {}, ended: resolve };
       new WebSocketConnection(socket, text('Hi'), options, handlers).sendText('x');
