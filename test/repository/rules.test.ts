@@ -75,6 +75,14 @@ test('the wall clock, which may be set, is asked for the first id and for stamps
   );
 });
 
+test('the turns of the loop come from the clock, so that a test can drive them', () => {
+  for (const file of sourceFiles()) {
+    if (file === 'src/runtime/clock.ts') continue;
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    assert.doesNotMatch(text, /\b(setImmediate|queueMicrotask|nextTick)\(/, file);
+  }
+});
+
 test('the version is the one of package.json, which has no runtime dependencies', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   assert.equal(manifest.version, VERSION);

@@ -46,6 +46,8 @@ export interface Swarm {
   readonly heartbeatsMs: readonly (number | undefined)[];
   readonly jumpMs: number;
   readonly locksPerClient: number;
+  /** Messages after which all others have a turn, costly or not. */
+  readonly yieldsPer10: number;
   readonly limits: Limits;
   readonly odds: readonly Step[];
   /** The step at which the server begins to drain; undefined for never. */
@@ -76,10 +78,12 @@ export function drawSwarm(random: Random): Swarm {
     abandonsMs: random.pick([[0], [200], [0, 60, 1000], [100_000], [40, 5000]]),
     heartbeatsMs: random.pick([[undefined], [undefined, 37, 1009], [211]]),
     jumpMs: random.pick([2, 20, 200, 2000]),
+    yieldsPer10: random.pick([0, 1, 5]),
     locksPerClient: random.pick([1, 3, 12]),
     limits: {
       ...DEFAULT_LIMITS,
       maxMessageBytes: MAX_MESSAGE_BYTES,
+      maxUnreadBytes: random.pick([4000, DEFAULT_LIMITS.maxUnreadBytes]),
       maxLocksPerSession: random.pick([3, 10_000]),
       maxWaitersPerNamespace: random.pick([4, 1_000_000, 1_000_000]),
       maxWatches: random.pick([1, 100]),

@@ -1,41 +1,64 @@
 /**
- * A fake connection: bytes that the client has written and the server has not read, messages the
- * other way, and the end of either. It is the server's `Channel`; the real splitter makes lines of
- * the bytes, however they are cut. Everything in flight is lost when it is.
+ * A simulated connection: bytes that the client has written and the server has not read, messages the
+ * other way, and the end of either. A real `LineConnection` carries it, over a fake socket. The wire
+ * stands between that and the protocol, each of which takes it for the other one, so it knows what was
+ * said before it is bytes: the bytes must then be just that. Everything in flight is lost when it is.
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { type LineSink, LineSplitter } from '../../src/net/lines/line-splitter.ts';
+import {
+  LineConnection,
+  type LineConversation,
+  type LineHost,
+} from '../../src/net/lines/line-connection.ts';
 import type { Channel, Conversation, EndReason } from '../../src/protocol/channel.ts';
-import { RequestError } from '../../src/protocol/errors.ts';
+import type { RequestError } from '../../src/protocol/errors.ts';
+import type { Timer } from '../../src/runtime/clock.ts';
 import type { Reply } from '../support/line-client.ts';
+import { FakeSocket } from './fake-socket.ts';
 import type { SessionView } from './ledger.ts';
 import type { ReferencePeer } from './reference.ts';
-import { bytesOf, gist, type Request, SENTENCE, stateGist } from './requests.ts';
+import { bytesOf, errorGist, gist, type Request, SENTENCE, stateGist } from './requests.ts';
+import type { SimulatedClock } from './simulated-clock.ts';
 
 /** Unread bytes that the server is told of when the client does not read at all. */
 const MANY_BYTES = 1_000_000;
 
 /** Who moves the server and its reference in step. */
 export interface WireHost {
-  readonly maxMessageBytes: number;
+  readonly clock: SimulatedClock;
+  readonly server: LineHost;
   /** Something was said to it. */
   touched(peer: ReferencePeer): void;
   /** Called after the server did something with this wire, with what the reference must do. */
   follow(wire: Wire, request: Request): void;
-  nowMs(): number;
+  /** The server has noticed that the connection is gone. */
+  lost(peer: ReferencePeer): void;
+  /** The server has noticed that the client has read what waited for it. */
+  drained(peer: ReferencePeer): void;
+  /** Whether the client has to wait for a turn after this message, costly or not. */
+  yieldsTurn(): boolean;
 }
 
-export class Wire implements Channel, LineSink {
+/** What a protocol has that lines can carry; v1, which comes by WebSocket, has no more than must be. */
+type Protocol = Conversation & Partial<LineConversation>;
+
+const NO_TIMER: Timer = { cancel: () => {} };
+
+export class Wire implements Channel, LineConversation {
   readonly client: string;
   readonly locality = 'loopback';
   readonly peer: ReferencePeer;
   readonly #host: WireHost;
-  readonly #splitter: LineSplitter;
-  readonly #conversation: Conversation & { tooLong?(): void };
+  readonly #socket: FakeSocket;
+  readonly #connection: LineConnection;
+  readonly #protocol: Protocol;
   /** The bytes on their way to the server, and the requests whose bytes have not all arrived. */
   #toServer: Buffer = Buffer.alloc(0);
   readonly #requests: Request[] = [];
+  /** What was said and has not been written, and what was written of it after the last line end. */
+  readonly #said: string[] = [];
+  #written = '';
   /** On their way to the client. `undefined` is a text that is no JSON. */
   readonly #toClient: (Reply | undefined)[] = [];
   /** The session that it carries, once the server has said so. */
@@ -51,17 +74,25 @@ export class Wire implements Channel, LineSink {
     host: WireHost,
     client: string,
     peer: ReferencePeer,
-    converse: (channel: Channel) => Conversation,
+    converse: (channel: Channel) => Protocol,
   ) {
     this.#host = host;
     this.client = client;
     this.peer = peer;
-    this.#splitter = new LineSplitter(host.maxMessageBytes, this);
-    this.#conversation = converse(this);
-  }
-
-  get unreadBytes(): number {
-    return this.peer.isSlow ? MANY_BYTES : 0;
+    this.#protocol = converse(this);
+    this.#socket = new FakeSocket(
+      host.clock,
+      (bytes) => this.#received(bytes),
+      () => assert.deepEqual(this.#said, [], 'nothing that was said is lost at the end'),
+    );
+    const accepted = { name: client, locality: this.locality, isLoopback: true } as const;
+    this.#connection = new LineConnection(
+      { ...accepted, socket: this.#socket.asSocket },
+      Buffer.alloc(0),
+      host.server,
+      NO_TIMER,
+      () => this,
+    );
   }
 
   get bytesToServer(): number {
@@ -72,26 +103,81 @@ export class Wire implements Channel, LineSink {
     return this.#toClient.length;
   }
 
-  yieldTurn(): void {}
+  /** The client writes. */
+  write(request: Request): void {
+    this.#requests.push(request);
+    this.#toServer = Buffer.concat([this.#toServer, bytesOf(request), LF]);
+  }
 
-  sendAscii(text: string): void {
-    this.send(text);
+  /** Up to `count` bytes arrive at the server. */
+  deliver(count: number): void {
+    const bytes = this.#toServer.subarray(0, count);
+    this.#toServer = this.#toServer.subarray(count);
+    this.#socket.deliver(bytes);
+  }
+
+  /** The client reads a message; `undefined` is a text that is no JSON. */
+  read(): Reply | undefined {
+    return this.#toClient.shift();
+  }
+
+  /** The client does not read any more. */
+  stall(): void {
+    this.peer.isSlow = true;
+    this.#socket.isStalled = true;
+  }
+
+  /** The client reads again. */
+  wake(): void {
+    this.peer.isSlow = false;
+    this.#socket.drained();
+  }
+
+  /** Whatever is still in flight is lost. */
+  cut(): void {
+    this.#toServer = Buffer.alloc(0);
+    this.#toClient.length = 0;
+  }
+
+  /**
+   * The server notices that the connection is gone.
+   *
+   * @param isHalfClosed it has heard before that the client has closed its side
+   */
+  lose(isHalfClosed: boolean): void {
+    if (isHalfClosed) this.#socket.halfClose();
+    this.#socket.reset();
+    assert.ok(this.isLost, 'a connection that is gone is noticed');
+  }
+
+  /** Nothing that was said waits any more; to be asked when all have had their turn. */
+  checkAllIsWritten(): void {
+    if (!this.isLost && !this.#socket.destroyed) assert.deepEqual(this.#said, []);
+  }
+
+  /** What follows is what the protocol takes for its channel. */
+
+  get unreadBytes(): number {
+    return this.peer.isSlow ? MANY_BYTES : 0;
+  }
+
+  yieldTurn(): void {
+    this.#connection.yieldTurn();
+  }
+
+  send(text: string, mayWait?: boolean): void {
+    this.#note(text);
+    this.#connection.send(text, mayWait);
+  }
+
+  sendAscii(text: string, mayWait?: boolean): void {
+    this.#note(text);
+    this.#connection.sendAscii(text, mayWait);
   }
 
   sendShared(bytes: string): void {
-    this.send(Buffer.from(bytes, 'latin1').toString('utf8'));
-  }
-
-  send(text: string): void {
-    if (this.#isServerStopping) return;
-    assert.ok(!this.isEnded, `nothing is said after the end: ${text}`);
-    assert.ok(!this.isLost, `nothing is said to one who is gone: ${text}`);
-    assert.ok(!text.includes('\n'), 'a message is one line');
-    const reply: Reply | undefined = text.startsWith('{') ? JSON.parse(text) : undefined;
-    this.#toClient.push(reply);
-    if (reply === undefined) this.#note(SENTENCE);
-    else if (this.peer.kind === 'session') this.#note(gist(reply));
-    else this.#note(stateGist(reply.action, undefined, reply.id, reply.state));
+    this.#note(Buffer.from(bytes, 'latin1').toString('utf8'));
+    this.#connection.sendShared(bytes);
   }
 
   stopListening(): void {
@@ -101,71 +187,68 @@ export class Wire implements Channel, LineSink {
   end(reason: EndReason): void {
     assert.ok(!this.isEnded, 'it ends once');
     this.isEnded = true;
-    this.#splitter.stop();
-    this.#note(`end ${reason}`);
+    this.#tell(`end ${reason}`);
     this.#sessionLost();
+    this.#connection.end();
   }
 
-  /** The client writes. */
-  write(request: Request): void {
-    this.#requests.push(request);
-    this.#toServer = Buffer.concat([this.#toServer, bytesOf(request), LF]);
+  /** What follows is what the connection takes for its conversation. */
+
+  get maxMessageBytes(): number {
+    return this.#host.server.limits.maxMessageBytes;
   }
 
-  /** The server reads up to `count` bytes. */
-  deliver(count: number): void {
-    const bytes = this.#toServer.subarray(0, count);
-    this.#toServer = this.#toServer.subarray(count);
-    if (!this.isLost) this.#splitter.push(bytes);
+  get hasSpoken(): boolean {
+    return this.#protocol.hasSpoken ?? true;
   }
 
-  /** The client reads a message; `undefined` is a text that is no JSON. */
-  read(): Reply | undefined {
-    return this.#toClient.shift();
-  }
-
-  /** Whatever is still in flight is lost. */
-  cut(): void {
-    this.#toServer = Buffer.alloc(0);
-    this.#toClient.length = 0;
-  }
-
-  /** The server notices that the connection is gone. A socket can say that twice. */
-  lose(): void {
-    this.#conversation.lost();
-    this.isLost = true;
-    this.#splitter.stop();
-    this.#sessionLost();
-  }
-
-  onWritable(): void {
-    this.#conversation.onWritable();
-  }
-
-  drain(): void {
-    this.#conversation.serverDraining();
-  }
-
-  shutDown(): void {
-    this.#conversation.shutDown();
-    this.#isServerStopping = true;
-  }
-
-  line(text: string): void {
+  receive(text: string): void {
     const request = this.#arrived();
     assert.equal(text, bytesOf(request).toString(), 'lines arrive as they were written');
-    this.#conversation.receive(text);
+    if (this.#host.yieldsTurn()) this.yieldTurn();
+    this.#protocol.receive(text);
     this.#host.follow(this, request);
   }
 
-  lineNotUtf8(): void {
-    this.#conversation.receiveGarbage(new RequestError('bad_utf8', 'not UTF-8'));
+  receiveGarbage(error: RequestError): void {
+    this.#protocol.receiveGarbage(error);
     this.#host.follow(this, this.#arrived());
   }
 
-  lineTooLong(): void {
-    this.#conversation.tooLong?.();
+  tooLong(): void {
+    this.#protocol.tooLong?.();
     this.#host.follow(this, this.#arrived());
+  }
+
+  lineCutOff(): void {
+    if (this.#protocol.lineCutOff === undefined) return;
+    this.peer.expected.push(errorGist(undefined, undefined, 'bad_json'));
+    this.#protocol.lineCutOff();
+  }
+
+  firstMessageIsDue(): void {
+    assert.fail('no time is set for the first message');
+  }
+
+  onWritable(): void {
+    this.#protocol.onWritable();
+    if (!this.isEnded && !this.isLost) this.#host.drained(this.peer);
+  }
+
+  lost(): void {
+    this.#protocol.lost();
+    this.isLost = true;
+    this.#sessionLost();
+    this.#host.lost(this.peer);
+  }
+
+  serverDraining(): void {
+    this.#protocol.serverDraining();
+  }
+
+  shutDown(): void {
+    this.#protocol.shutDown();
+    this.#isServerStopping = true;
   }
 
   #arrived(): Request {
@@ -174,7 +257,32 @@ export class Wire implements Channel, LineSink {
     return request;
   }
 
-  #note(what: string): void {
+  /** The protocol says something. */
+  #note(text: string): void {
+    if (this.#isServerStopping) return;
+    assert.ok(!this.isEnded, `nothing is said after the end: ${text}`);
+    assert.ok(!this.isLost, `nothing is said to one who is gone: ${text}`);
+    assert.ok(!text.includes('\n'), 'a message is one line');
+    this.#said.push(text);
+    const reply = replyOf(text);
+    if (reply === undefined) this.#tell(SENTENCE);
+    else if (this.peer.kind === 'session') this.#tell(gist(reply));
+    else this.#tell(stateGist(reply.action, undefined, reply.id, reply.state));
+  }
+
+  /** The server has written something. */
+  #received(bytes: Buffer): void {
+    this.#written += bytes.toString('latin1');
+    const lines = this.#written.split('\n');
+    this.#written = lines.pop() ?? '';
+    for (const line of lines) {
+      const text = Buffer.from(line, 'latin1').toString('utf8');
+      assert.equal(text, this.#said.shift(), 'what is written is what was said');
+      this.#toClient.push(replyOf(text));
+    }
+  }
+
+  #tell(what: string): void {
     this.peer.said.push(what);
     this.#host.touched(this.peer);
   }
@@ -182,8 +290,12 @@ export class Wire implements Channel, LineSink {
   #sessionLost(): void {
     const { session } = this;
     this.session = undefined;
-    if (session !== undefined) session.lostAtMs = this.#host.nowMs();
+    if (session !== undefined) session.lostAtMs = this.#host.clock.now();
   }
+}
+
+function replyOf(text: string): Reply | undefined {
+  return text.startsWith('{') ? JSON.parse(text) : undefined;
 }
 
 const LF = Buffer.from('\n');

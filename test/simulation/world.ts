@@ -5,21 +5,22 @@
  * reference says, and the tables must hold what it holds.
  */
 import assert from 'node:assert/strict';
+import type { LineHost } from '../../src/net/lines/line-connection.ts';
+import { makeStreamHost } from '../../src/net/stream/stream-host.ts';
 import { Auth } from '../../src/protocol/auth.ts';
-import type { ProtocolHost } from '../../src/protocol/conversation-host.ts';
 import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
 import { V1Protocol } from '../../src/protocol/v1-protocol.ts';
 import { Counters } from '../../src/session/counters.ts';
 import { Drain } from '../../src/session/drain.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
-import { FakeClock } from '../support/fake-clock.ts';
 import { LockModel } from '../support/lock-model.ts';
 import type { Random } from '../support/random.ts';
 import { SimulatedClient } from './client.ts';
 import { Fences, Ledger, type SessionView } from './ledger.ts';
 import { ReferencePeer, ReferenceServer } from './reference.ts';
 import type { EvictRequest, HelloRequest, LockRequest, Request } from './requests.ts';
+import { SimulatedClock } from './simulated-clock.ts';
 import { drawLie, drawResources, drawSome, drawSwarm, type Step, type Swarm } from './swarm.ts';
 import { Wire, type WireHost } from './wire.ts';
 
@@ -36,8 +37,8 @@ export class World implements WireHost {
   readonly swarm: Swarm;
   readonly ledger = new Ledger();
   readonly #random: Random;
-  readonly #clock = new FakeClock();
-  readonly #host: ProtocolHost;
+  readonly clock = new SimulatedClock();
+  readonly #host: LineHost;
   readonly #reference: ReferenceServer;
   readonly #issued = { lastId: FIRST_ID, lastName: '' };
   readonly #fences = new Map<string, Fences>();
@@ -63,7 +64,8 @@ export class World implements WireHost {
         this.#issued.lastName = `s${this.#sessions.size}-${random.below(2 ** 30)}`;
         return this.#issued.lastName;
       },
-      clock: this.#clock,
+      clock: this.clock,
+      streams: makeStreamHost(this.clock),
       drain: new Drain(),
       counters: new Counters(),
       limits,
@@ -87,16 +89,29 @@ export class World implements WireHost {
     });
   }
 
-  get maxMessageBytes(): number {
-    return this.swarm.limits.maxMessageBytes;
+  get server(): LineHost {
+    return this.#host;
   }
 
   nowMs(): number {
-    return this.#clock.now();
+    return this.clock.now();
   }
 
   touched(peer: ReferencePeer): void {
     this.#touched.add(peer);
+  }
+
+  lost(peer: ReferencePeer): void {
+    this.#catchUp();
+    this.#reference.lost(peer);
+  }
+
+  drained(peer: ReferencePeer): void {
+    this.#reference.drained(peer);
+  }
+
+  yieldsTurn(): boolean {
+    return this.#random.below(10) < this.swarm.yieldsPer10;
   }
 
   follow(wire: Wire, request: Request): void {
@@ -123,8 +138,9 @@ export class World implements WireHost {
   /** From here on who holds may finish, and nobody else has a place. */
   #drain(): void {
     const wires = this.#wires();
-    for (const wire of wires) wire.drain();
+    for (const wire of wires) wire.serverDraining();
     this.#host.drain.begin(this.#host.namespaces);
+    this.clock.runSoon();
     this.#reference.drain(wires.map(({ peer }) => peer));
   }
 
@@ -132,7 +148,8 @@ export class World implements WireHost {
     if (this.steps === this.swarm.drainStep) this.#drain();
     const random = this.#random;
     // No two steps at the same time: what falls due at one and the same has no order.
-    this.#advance((1 + random.below(TICKS_PER_MS / 256)) / TICKS_PER_MS);
+    this.#tick();
+    while (this.clock.hasTurns && !random.oneIn(3)) this.#turn();
     const step = random.pick(this.swarm.odds);
     if (step === 'time') {
       this.#timePasses();
@@ -144,6 +161,7 @@ export class World implements WireHost {
     }
     const client = random.pick(this.#clients);
     const { wire } = client;
+    if (!this.clock.hasTurns) wire?.checkAllIsWritten();
     if (wire === undefined) this.#connect(client);
     else if (step === 'up' && wire.bytesToServer > 0) this.#up(wire);
     else if (client.isStalled) this.#maybeWake(client, wire);
@@ -153,6 +171,16 @@ export class World implements WireHost {
     else if (!client.isResuming) this.#speak(client, step);
   }
 
+  #tick(): void {
+    this.#advance((1 + this.#random.below(TICKS_PER_MS / 256)) / TICKS_PER_MS);
+  }
+
+  /** What has waited longest gets its turn. */
+  #turn(): void {
+    this.clock.runTurn();
+    this.#tick();
+  }
+
   #timePasses(): void {
     const { jumpMs } = this.swarm;
     const long = this.#random.oneIn(40) ? 30 : 1;
@@ -160,9 +188,15 @@ export class World implements WireHost {
   }
 
   #advance(ms: number): void {
-    this.#clock.advance(ms);
-    this.#reference.clock.advance(ms);
+    this.clock.advance(ms);
+    this.#catchUp();
     this.#compare();
+  }
+
+  /** A connection is cut when its time to close is over, so the server's time may be ahead. */
+  #catchUp(): void {
+    const { clock } = this.#reference;
+    clock.advance(this.clock.now() - clock.now());
   }
 
   /** The server hears of what clients have left behind: bytes still on the way, or the end. */
@@ -186,19 +220,15 @@ export class World implements WireHost {
     if (wire === undefined) return;
     let count = 1 + this.#random.below(wire.messagesToClient + 1);
     while (count-- > 0 && wire.messagesToClient > 0) client.read();
-    if (!wire.isEnded || wire.messagesToClient > 0) return;
+    if (!(wire.isEnded || wire.isLost) || wire.messagesToClient > 0) return;
     client.wire = undefined;
     this.#lose(wire);
   }
 
   #lose(wire: Wire): void {
     this.#abandoned.delete(wire);
-    const times = this.#random.oneIn(3) ? 2 : 1;
-    for (let i = 0; i < times; i++) {
-      wire.lose();
-      this.#reference.lost(wire.peer);
-      this.#compare();
-    }
+    wire.lose(this.#random.oneIn(3));
+    this.#compare();
   }
 
   #cut(client: SimulatedClient, wire: Wire): void {
@@ -219,16 +249,13 @@ export class World implements WireHost {
 
   #stall(client: SimulatedClient, wire: Wire): void {
     client.isStalled = true;
-    wire.peer.isSlow = true;
+    wire.stall();
   }
 
   #maybeWake(client: SimulatedClient, wire: Wire): void {
     if (!this.#random.oneIn(8)) return;
     client.isStalled = false;
-    wire.peer.isSlow = false;
-    if (wire.isEnded) return;
-    wire.onWritable();
-    this.#reference.drained(wire.peer);
+    wire.wake();
   }
 
   #connect(client: SimulatedClient): void {
@@ -479,6 +506,7 @@ export class World implements WireHost {
       if (client.wire !== undefined) this.#cut(client, client.wire);
     }
     while (this.#abandoned.size > 0) this.#notice();
+    while (this.clock.hasTurns) this.#turn();
     this.#advance(Number.MAX_SAFE_INTEGER);
     this.#lookAtEverything();
   }
@@ -487,7 +515,9 @@ export class World implements WireHost {
     const wires = this.#wires();
     for (const wire of wires) if (!wire.isEnded) wire.shutDown();
     this.#host.namespaces.endAll();
-    for (const wire of wires) wire.lose();
+    while (this.clock.hasTurns) this.clock.runTurn();
+    for (const wire of wires) wire.checkAllIsWritten();
+    for (const wire of wires) wire.lose(false);
   }
 
   /** All that the server has not lost yet. */
@@ -501,7 +531,7 @@ export class World implements WireHost {
   #checkNothingLeft(): void {
     assert.equal(this.#host.namespaces.size, 0, 'no namespace is left');
     assert.equal(this.#host.resumable.size, 0, 'no session can be resumed');
-    assert.equal(this.#clock.pendingTimers, 0, 'no timer runs');
+    assert.equal(this.clock.pendingTimers, 0, 'no timer runs');
     assert.equal(this.#host.namespaces.memory.charged, 0, 'no memory is charged');
     for (const { table, sessions, watchers } of this.#namespaces) {
       assert.ok(table.isEmpty);

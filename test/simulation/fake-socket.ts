@@ -1,0 +1,133 @@
+/**
+ * The server's end of a connection, without a network: what a line connection uses of a socket, driven
+ * by the test. It is as unkind as the real one may be: bytes that were handed over belong to others
+ * afterwards, the end of the input comes while the reader has it paused, and 'close' comes later.
+ */
+import { Buffer } from 'node:buffer';
+import type { Duplex } from 'node:stream';
+import type { SimulatedClock } from './simulated-clock.ts';
+
+type Listener = (argument?: Buffer) => void;
+
+export class FakeSocket {
+  readonly #clock: SimulatedClock;
+  readonly #listeners = new Map<string, Listener[]>();
+  readonly #wrote: (bytes: Buffer) => void;
+  readonly #ended: () => void;
+  #unread: Buffer[] = [];
+  #isPaused = false;
+  /** The peer has closed its side. */
+  #isHalfClosed = false;
+  #hasEmittedEnd = false;
+  #isEnding = false;
+  /** Bytes that the peer does not read. */
+  writableLength = 0;
+  /** The peer reads nothing. */
+  isStalled = false;
+  destroyed = false;
+  closed = false;
+
+  /**
+   * @param wrote is given what the server writes
+   * @param ended the server has ended its side
+   */
+  constructor(clock: SimulatedClock, wrote: (bytes: Buffer) => void, ended: () => void) {
+    this.#clock = clock;
+    this.#wrote = wrote;
+    this.#ended = ended;
+  }
+
+  /** As what the server's code takes it for: it has all that is used of it. */
+  get asSocket(): Duplex {
+    return this as unknown as Duplex;
+  }
+
+  on(event: string, listener: Listener): void {
+    const listeners = this.#listeners.get(event) ?? [];
+    listeners.push(listener);
+    this.#listeners.set(event, listeners);
+  }
+
+  removeAllListeners(event: string): void {
+    this.#listeners.delete(event);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#clock.soon(() => this.#flow());
+  }
+
+  write(bytes: string, encoding: BufferEncoding): boolean {
+    if (this.destroyed) return false;
+    const written = Buffer.from(bytes, encoding);
+    if (this.isStalled) this.writableLength += written.length;
+    this.#wrote(written);
+    return !this.isStalled;
+  }
+
+  end(): void {
+    if (this.destroyed || this.#isEnding) return;
+    this.#isEnding = true;
+    this.#ended();
+  }
+
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.#unread = [];
+    this.#clock.soon(() => {
+      this.closed = true;
+      this.#emit('close');
+    });
+  }
+
+  /** Bytes come from the peer. */
+  deliver(bytes: Buffer): void {
+    this.#unread.push(Buffer.from(bytes));
+    this.#flow();
+    this.#clock.runSoon();
+  }
+
+  /** The peer closes its side. */
+  halfClose(): void {
+    this.#isHalfClosed = true;
+    this.#flow();
+    this.#clock.runSoon();
+  }
+
+  /** The connection is gone. */
+  reset(): void {
+    this.destroy();
+    this.#clock.runSoon();
+  }
+
+  /** The peer has read all that waited for it. */
+  drained(): void {
+    this.isStalled = false;
+    this.writableLength = 0;
+    // As Node has it: the end of what is written is no time to write more.
+    if (!this.#isEnding && !this.destroyed) this.#emit('drain');
+    this.#clock.runSoon();
+  }
+
+  #flow(): void {
+    while (!this.#isPaused && !this.destroyed) {
+      const chunk = this.#unread.shift();
+      if (chunk === undefined) break;
+      this.#emit('data', chunk);
+      chunk.fill('?');
+    }
+    if (!this.#isHalfClosed || this.#unread.length > 0 || this.destroyed) return;
+    if (this.#hasEmittedEnd) return;
+    this.#hasEmittedEnd = true;
+    this.#emit('end');
+  }
+
+  #emit(event: string, argument?: Buffer): void {
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) listener(argument);
+  }
+}
