@@ -74,6 +74,12 @@ export const OPTIONS = [
   },
   { flag: 'no-tcp', type: 'switch', default: 'false', help: 'listen on the Unix socket only' },
   {
+    flag: 'no-shared-reads',
+    type: 'switch',
+    default: 'false',
+    help: 'read each socket into a buffer of its own; slower',
+  },
+  {
     flag: 'tls-cert',
     type: 'path',
     value: 'PATH',

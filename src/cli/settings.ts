@@ -180,6 +180,7 @@ function settingsFrom(
       host: text('host'),
       port: integer('port'),
       tcp: !isOn('no-tcp'),
+      sharedReads: !isOn('no-shared-reads'),
       socket:
         text('socket') === ''
           ? undefined

@@ -4,7 +4,11 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { InputPump } from '../../../src/net/stream/input-pump.ts';
+import { OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
 import { readShared } from '../../../src/net/stream/shared-read.ts';
+import { makeStreamHost } from '../../../src/net/stream/stream-host.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
 
 /** Both ends of a connection; the first is the server's. */
 async function pair(t: TestContext): Promise<[Socket, Socket]> {
@@ -134,6 +138,28 @@ test('a reset while it is read is an error and the end', async (t) => {
   peer.resetAndDestroy();
   assert.match((await failed).message, /ECONNRESET/);
   assert.equal(await closed, true);
+});
+
+test('a server that is told to reads each socket for itself', async (t) => {
+  for (const sharedReads of [true, false]) {
+    const [socket, peer] = await pair(t);
+    const streams = makeStreamHost(systemClock, { sharedReads });
+    const output = new OutputBuffer(socket, streams.flushQueue, 1000, () => {});
+    const buffers = new Set<ArrayBufferLike>();
+    let heard = (): void => {};
+    const push = (chunk: Buffer): number => {
+      buffers.add(chunk.buffer);
+      heard();
+      return chunk.length;
+    };
+    new InputPump(socket, streams, output, { push }, () => {}).start();
+    for (let i = 0; i < 2; i++) {
+      const read = new Promise<void>((resolve) => (heard = resolve));
+      peer.write('anything');
+      await read;
+    }
+    assert.equal(buffers.size, sharedReads && process.platform !== 'win32' ? 1 : 2);
+  }
 });
 
 test('what is no plain socket is read as ever', async () => {
