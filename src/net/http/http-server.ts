@@ -22,9 +22,9 @@ import { handshakeQuery } from './handshake-query.ts';
 import { checkOrigin, corsHeaders, type OriginPolicy } from './origin-policy.ts';
 import {
   draining,
-  OPEN_PATHS,
   type Page,
   type PageHost,
+  PROBED_PATHS,
   pageFor,
   sentence,
   V1_PATH,
@@ -172,7 +172,7 @@ export class HttpServer {
     const { url } = visit;
     const { method = 'GET', headers } = request;
     // Before a page shows its token its browser asks whether it may, and shows none there.
-    const isOpen = OPEN_PATHS.has(url.pathname) || method === 'OPTIONS';
+    const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS';
     const entry = isOpen ? undefined : this.#authenticate(request, visit);
     const page = typeof entry === 'object' ? entry : pageFor(method, url, this.#host);
     const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
@@ -184,7 +184,10 @@ export class HttpServer {
     if (!isSpoken(request)) return versionNotSpoken();
     const { headers, socket } = request;
     const target = targetOf(request);
-    const mistake = hostMistake(request) ?? this.#checkOrigin(request, target);
+    const isProbe = target !== undefined && PROBED_PATHS.has(target.url.pathname);
+    // A probe may name the server by whatever address it knows, and the answer says next to nothing.
+    const mistake =
+      hostMistake(request) ?? (isProbe ? undefined : this.#checkOrigin(request, target));
     if (mistake !== undefined) return mistake;
     if (target === undefined) return sentence(400, 'The target of this request is not a path.');
     const { url } = target;

@@ -23,7 +23,7 @@ export interface PageHost {
   metrics(): MetricsSnapshot;
 }
 
-/** Where each kind of guest is served. */
+/** What is served where. */
 export const V1_PATH = '/v1';
 export const V2_PATH = '/v2';
 const STATS_V1_PATH = '/stats_v1';
@@ -31,8 +31,8 @@ const METRICS_PATH = '/metrics';
 const LIVE_PATH = '/livez';
 const READY_PATH = '/readyz';
 
-/** Answered without a token: those who watch over servers have none, and learn nothing else here. */
-export const OPEN_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]);
+/** Answered without a token, and whatever Host or Origin says: a probe has neither, and no data is told. */
+export const PROBED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]);
 
 /** Answered also when the server is full: that is no reason to take it for dead, nor not to look. */
 export const WATCHED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH, METRICS_PATH]);

@@ -78,10 +78,10 @@ test('two Host headers are refused on every way', async (t) => {
 test('the authority of an absolute target counts, and Host does not', async (t) => {
   const port = await start(t);
   for (const [target, host, status] of [
-    ['HTTP://localhost/livez', 'localhost', 200],
-    ['Https://127.0.0.1:9009/livez', 'evil.example', 200],
-    ['http://evil.example/livez', 'localhost', 403],
-    ['ftp://localhost/livez', 'localhost', 400],
+    ['HTTP://localhost/', 'localhost', 200],
+    ['Https://127.0.0.1:9009/', 'evil.example', 200],
+    ['http://evil.example/', 'localhost', 403],
+    ['ftp://localhost/', 'localhost', 400],
   ] as const) {
     const head = `${target} HTTP/1.1\r\nHost: ${host}\r\n`;
     const received = await exchange(port, `GET ${head}${CLOSE}\r\n`);
@@ -89,6 +89,25 @@ test('the authority of an absolute target counts, and Host does not', async (t) 
   }
   const upgrade = await exchange(port, handshake('http://evil.example/v2'));
   assert.deepEqual(statuses(upgrade), [403]);
+});
+
+test('probes are answered whatever Host and Origin they have, and nothing else is', async (t) => {
+  const port = await start(t);
+  for (const [path, status] of [
+    ['/livez', 200],
+    ['/readyz', 200],
+    ['http://evil.example/livez', 200],
+    ['/livez/', 403],
+    ['/metrics', 403],
+    ['/', 403],
+  ] as const) {
+    for (const origin of ['', 'Origin: http://evil.example\r\n']) {
+      const head = `GET ${path} HTTP/1.1\r\nHost: 10.1.2.3:9009\r\n${origin}${CLOSE}\r\n`;
+      const received = await exchange(port, head);
+      assert.deepEqual(statuses(received), [status], head);
+      assert.doesNotMatch(received, /Access-Control/);
+    }
+  }
 });
 
 for (const [what, request] of [
