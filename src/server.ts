@@ -16,7 +16,7 @@ import { Listeners } from './net/listen/listeners.ts';
 import { cutAfterTimeout } from './net/stream/graceful-close.ts';
 import { makeStreamHost, type StreamHost } from './net/stream/stream-host.ts';
 import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
-import type { ProtocolHost } from './protocol/conversation-host.ts';
+import type { ProtocolHost } from './protocol/channel.ts';
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
 import { IdCounter } from './runtime/id-counter.ts';
 import { usualLimits } from './runtime/limits.ts';
@@ -31,7 +31,6 @@ import {
   type ServerOptions,
 } from './server-options.ts';
 import { Counters } from './session/counters.ts';
-import { Drain } from './session/drain.ts';
 import { Namespaces } from './session/namespace.ts';
 import { countHolders, statisticsOf } from './session/statistics.ts';
 
@@ -86,12 +85,10 @@ export class Server {
     const nextId = new IdCounter(Date.now()).next;
     this.#namespaces = new Namespaces(nextId, limits.maxLockBytes);
     this.#host = {
-      namespaces: this.#namespaces,
-      resumable: new Map(),
+      registry: this.#namespaces,
       newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
       streams: makeStreamHost(this.#clock, options),
-      drain: new Drain(),
       counters: new Counters(),
       limits,
       observer: options.lockObserver,
@@ -101,7 +98,7 @@ export class Server {
       ),
       auth: new Auth({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
       adminObserver: options.adminObserver,
-      turnedAway: (failure, client) => this.#turnedAway(failure, client),
+      authFailed: (failure, client) => this.#authFailed(failure, client),
     };
     const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
@@ -215,7 +212,7 @@ export class Server {
 
   #untilNothingIsHeld(timeoutMs: number): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.serverDraining();
-    this.#host.drain.begin(this.#namespaces);
+    this.#namespaces.drain();
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(timeoutMs, resolve);
       this.#namespaces.onEmpty(() => {
@@ -253,7 +250,7 @@ export class Server {
     return new Listeners(options, events);
   }
 
-  #turnedAway(failure: AuthFailure, client: string): void {
+  #authFailed(failure: AuthFailure, client: string): void {
     this.#host.counters.authFailures[failure]++;
     if (failure === 'wrong_token') this.#options.authObserver?.wrongToken(client);
   }
@@ -294,7 +291,7 @@ export class Server {
       connectionsTotal: this.#acceptor.total,
       clientsTotal: this.#opened,
       statistics: statisticsOf(this.#namespaces),
-      isDraining: this.#host.drain.isOn,
+      isDraining: this.#namespaces.isDraining,
       uptimeMs: performance.now() - this.#startMs,
       stalls: this.#stalls,
       memoryBytes: { rss, heap_total: heapTotal, heap_used: heapUsed, external },

@@ -1,6 +1,6 @@
 /**
- * Who may enter, and who is an administrator: somebody who may touch the locks of others. Decided
- * by the token that was shown and by where the connection comes from; nothing else is looked at.
+ * Who is a client, and who an administrator, who may touch the locks of others. Decided by the token
+ * that was shown and by where the connection comes from; nothing else is looked at.
  *
  *                          no token shown          token shown
  *     no tokens at all     client; admin if local  the same: it is not looked at
@@ -15,8 +15,13 @@ import type { Buffer } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { RequestError } from './errors.ts';
 
-/** What a visitor may do: enter and be a client, be an administrator too, or nothing. */
-export type Role = 'client' | 'admin' | AuthFailure;
+/** What a connection may do: nothing, what a client may, or what an administrator may as well. */
+export type Role = 'none' | 'client' | 'admin';
+
+/** A role, and why it is none. */
+export type Authentication =
+  | { readonly role: 'client' | 'admin' }
+  | { readonly role: 'none'; readonly failure: AuthFailure };
 
 /**
  * Where a client is, as far as one can see: it came by a Unix socket, from a loopback address, or from
@@ -24,12 +29,12 @@ export type Role = 'client' | 'admin' | AuthFailure;
  */
 export type Locality = 'unix' | 'loopback' | 'remote';
 
-/** Why somebody may not enter. */
+/** Why a connection has no role. */
 export type AuthFailure = 'no_token' | 'wrong_token';
 
-/** Whoever shows one of these may enter; an admin token is a client token, too. */
+/** A connection that shows one of these has a role; an admin token is a client token, too. */
 export interface Tokens {
-  /** None, and everybody may enter. */
+  /** None, and every connection is a client. */
   readonly client: readonly string[];
   /** None, and clients of this machine are administrators; with client tokens by Unix socket only. */
   readonly admin: readonly string[];
@@ -42,9 +47,9 @@ export const MAX_TOKEN_LENGTH = 256;
 export const WRONG_TOKEN_DELAY_MS = 1000;
 
 /**
- * Bytes in the first line of somebody who has shown no token where one is wanted: room for a hello that
- * spells everything by escapes, as with the head of an HTTP request; and little enough that strangers
- * who never end theirs cost next to nothing.
+ * Bytes in the first line where a token is wanted: room for a hello that spells everything by escapes,
+ * as with the head of an HTTP request; and little enough that connections that never end theirs cost
+ * next to nothing.
  */
 export const MAX_UNAUTHENTICATED_BYTES = 16 * 1024;
 
@@ -59,18 +64,19 @@ export function tokenFault(token: string): string | undefined {
   return `must have ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH} characters, not ${token.length}`;
 }
 
-export function isAdmitted(role: Role): role is Exclude<Role, AuthFailure> {
-  return role === 'client' || role === 'admin';
-}
-
-/** What a stranger is told in the session protocol. */
-export function unauthorized(role: AuthFailure): RequestError {
-  const what = role === 'no_token' ? 'this server wants a token' : 'this token is not known';
+/** What a connection without a role is told in the session protocol. */
+export function unauthorized(failure: AuthFailure): RequestError {
+  const what = failure === 'no_token' ? 'this server wants a token' : 'this token is not known';
   return new RequestError(
     'unauthorized',
     `${what}: begin with {"action":"hello","token":"..."}; closing the connection`,
   );
 }
+
+const CLIENT: Authentication = { role: 'client' };
+const ADMIN: Authentication = { role: 'admin' };
+const NO_TOKEN: Authentication = { role: 'none', failure: 'no_token' };
+const WRONG_TOKEN: Authentication = { role: 'none', failure: 'wrong_token' };
 
 export class Auth {
   #client: readonly Buffer[];
@@ -81,31 +87,31 @@ export class Auth {
     this.#admin = digestsOf(tokens.admin);
   }
 
-  /** Other tokens from now on. Who has entered stays, with what it may do. */
+  /** Other tokens from now on. Who has a role keeps it. */
   replace(tokens: Tokens): void {
     const client = digestsOf(tokens.client);
     this.#admin = digestsOf(tokens.admin);
     this.#client = client;
   }
 
-  /** Whether nobody may enter without a token. */
+  /** Whether there are no clients without a token. */
   get needsToken(): boolean {
     return this.#client.length > 0;
   }
 
   /**
-   * @param token what the visitor showed, if anything
+   * @param token what was shown, if anything
    * @param locality where it comes from
    */
-  authenticate(token: string | undefined, locality: Locality): Role {
-    const asLocal = this.#trusts(locality) ? 'admin' : 'client';
-    if (token === undefined) return this.needsToken ? 'no_token' : asLocal;
+  authenticate(token: string | undefined, locality: Locality): Authentication {
+    const asLocal = this.#trusts(locality) ? ADMIN : CLIENT;
+    if (token === undefined) return this.needsToken ? NO_TOKEN : asLocal;
     if (!this.needsToken && this.#admin.length === 0) return asLocal;
     const digest = digestOf(token);
     const isAdmin = hasEqual(this.#admin, digest);
     const isClient = hasEqual(this.#client, digest);
-    if (isAdmin) return 'admin';
-    return isClient ? asLocal : 'wrong_token';
+    if (isAdmin) return ADMIN;
+    return isClient ? asLocal : WRONG_TOKEN;
   }
 
   /** Why a client is no administrator, and what would make it one. */

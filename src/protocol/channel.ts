@@ -1,5 +1,8 @@
 /** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
-import type { Locality } from './auth.ts';
+import type { Namespaces } from '../session/namespace.ts';
+import type { SessionHost } from '../session/session-host.ts';
+import type { AdminObserver } from './actions/evict.ts';
+import type { Auth, AuthFailure, Locality } from './auth.ts';
 import type { RequestError } from './errors.ts';
 
 /** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
@@ -12,7 +15,10 @@ export type EndReason =
   | 'unauthorized'
   | 'shutting_down';
 
-/** What a conversation needs of its transport. */
+/**
+ * What a conversation needs of its transport. Messages are byte strings (see byte-string.ts) of UTF-8;
+ * they arrive whole and in order. What is sent after `end` is ignored.
+ */
 export interface Channel {
   /** The peer as people know it: an address. */
   readonly client: string;
@@ -21,34 +27,34 @@ export interface Channel {
   /** Bytes sent that wait for the peer to read them. */
   readonly unreadBytes: number;
   /**
-   * Sends one message; messages arrive whole and in order. Ignored after `end`.
+   * Sends what the client has asked for: it goes out with all else that is said while what has arrived
+   * is taken in.
    *
    * @param mayWait it changes nothing for the client if this goes out a turn later, with what there is
    *   to say by then
    */
-  send(text: string, mayWait?: boolean): void;
-  /** The same for a message that is known to be ASCII: it need not be looked at any more. */
-  sendAscii(text: string, mayWait?: boolean): void;
+  reply(message: string, mayWait?: boolean): void;
+  /** Sends news that the client waits for: it goes out at once, when what brought it about is done. */
+  notify(message: string): void;
   /**
-   * The same for news that many are sent and none waits for: a byte string (see byte-string.ts), put
-   * together once. It goes out a little later, with what there is to say by then.
-   */
-  sendShared(bytes: string): void;
-  /** What comes from now on is thrown away, and its end means nothing; `end` will follow. */
-  stopListening(): void;
-  /**
-   * What was just asked for was costly: everybody else gets a turn before the next message of this
-   * client is received.
+   * What was just asked for was costly: all other connections get a turn before the next message of
+   * this client is received.
    */
   yieldTurn(): void;
+  /**
+   * The client has sent a first message and may stay.
+   *
+   * @param maxMessageBytes bytes that each message may have from now on
+   */
+  admitted(maxMessageBytes: number): void;
   /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
   end(reason: EndReason): void;
 }
 
 /**
  * Characters from which on a message is costly to take apart, whatever is in it: one megabyte of JSON
- * that is nested as deeply as it goes holds everybody up for 130 ms, and this is some 2 ms of that.
- * After one its client rests.
+ * that is nested as deeply as it goes takes 130 ms, and this some 2 ms of that. After one the client
+ * yields its turn.
  */
 export const COSTLY_LENGTH = 16 * 1024;
 
@@ -56,8 +62,10 @@ export const COSTLY_LENGTH = 16 * 1024;
 export interface Conversation {
   /** One message from the client, in order of arrival. */
   receive(text: string): void;
-  /** A message whose bytes were no text; it has been dropped. */
-  receiveGarbage(error: RequestError): void;
+  /** What came, or did not come in time, is no message; it has been dropped. */
+  inputError(error: RequestError): void;
+  /** The client has ended its side: nothing comes any more. */
+  inputEnded(): void;
   /** The peer has read what was waiting for it. */
   onWritable(): void;
   /** The connection has ended, with or without a goodbye. Called again, it does nothing. */
@@ -66,4 +74,17 @@ export interface Conversation {
   serverDraining(): void;
   /** The server stops: say so, and end. */
   shutDown(): void;
+}
+
+/** What all conversations of a server share. */
+export interface ProtocolHost extends SessionHost {
+  readonly registry: Namespaces;
+  /** Makes a name for a session that cannot be guessed and was never used before. */
+  readonly newName: () => string;
+  /** Milliseconds; for sessions that don't choose. */
+  readonly defaultAbandonTimeoutMs: number;
+  readonly auth: Auth;
+  readonly adminObserver: AdminObserver | undefined;
+  /** `client` is not admitted. */
+  authFailed(failure: AuthFailure, client: string): void;
 }

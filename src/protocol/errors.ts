@@ -1,40 +1,169 @@
 /**
- * Refusals: what a client is told when it asked for something it can't have. They are values, made
- * where the fault is found and sent as they are; an exception is a bug of the server.
+ * Errors: what a client is told when it asked for something it can't have. They are values, made where
+ * the fault is found and sent as they are; an exception is a bug of the server.
  */
 import type { Limits } from '../runtime/limits.ts';
 
-/** Every code that a client may be sent. The list is fixed; PROTOCOL.md says what each one means. */
-export type ErrorCode =
-  | 'bad_json'
-  | 'bad_utf8'
-  | 'message_too_long'
-  | 'unknown_action'
-  | 'bad_request'
-  | 'too_many_resources'
-  | 'path_too_long'
-  | 'segment_too_long'
-  | 'too_many_locks'
-  | 'too_many_waiters'
-  | 'server_full'
-  | 'too_many_watches'
-  | 'too_many_sessions'
-  | 'too_many_connections'
-  | 'too_slow'
-  | 'deadlock'
-  | 'unauthorized'
-  | 'hello_not_first'
-  | 'hello_refused'
-  | 'no_such_session'
-  | 'ref_in_use'
-  | 'no_such_lock'
-  | 'id_needed'
-  | 'forbidden'
-  | 'taken_over'
-  | 'evicted'
-  | 'silent'
-  | 'draining'
-  | 'shutting_down';
+interface ErrorFacts {
+  readonly meaning: string;
+  /** Whether the server ends the connection with it. */
+  readonly endsConnection: 'yes' | 'no' | 'only as the first message';
+  /** What a client may do about it. */
+  readonly tryAgain: string;
+}
+
+/** Every code that a client may be sent; each row is one of PROTOCOL.md, section 5, in the same words. */
+export const ERROR_CODES = {
+  bad_json: {
+    meaning: "not a JSON object, or no LF at the end of the input's last line",
+    endsConnection: 'only as the first message',
+    tryAgain: 'corrected',
+  },
+  bad_utf8: {
+    meaning: 'not UTF-8',
+    endsConnection: 'only as the first message',
+    tryAgain: 'corrected',
+  },
+  message_too_long: {
+    meaning: 'a line exceeds the limit; where the next one begins is unknown',
+    endsConnection: 'yes',
+    tryAgain: 'shorter',
+  },
+  unknown_action: {
+    meaning: '`action` is missing or unknown',
+    endsConnection: 'no',
+    tryAgain: 'corrected',
+  },
+  bad_request: {
+    meaning: 'a field is missing, unknown or invalid; the message names it',
+    endsConnection: 'no',
+    tryAgain: 'corrected',
+  },
+  too_many_resources: {
+    meaning: 'more resources than a lock may have',
+    endsConnection: 'no',
+    tryAgain: 'with fewer',
+  },
+  path_too_long: {
+    meaning: 'more segments than a path may have',
+    endsConnection: 'no',
+    tryAgain: 'shorter',
+  },
+  segment_too_long: {
+    meaning: "more bytes than a segment, or a namespace's name, may have",
+    endsConnection: 'no',
+    tryAgain: 'shorter',
+  },
+  too_many_locks: {
+    meaning: 'the session has reached its limit of locks',
+    endsConnection: 'no',
+    tryAgain: 'after a release',
+  },
+  too_many_waiters: {
+    meaning: 'the namespace has reached its limit of waiting locks; nothing was enqueued',
+    endsConnection: 'no',
+    tryAgain: 'later',
+  },
+  server_full: {
+    meaning: 'the locks, sessions and watches of the server have reached their memory limit',
+    endsConnection: 'no',
+    tryAgain: 'later, or with fewer resources',
+  },
+  too_many_watches: {
+    meaning: 'the connection has reached its limit of watched paths',
+    endsConnection: 'no',
+    tryAgain: 'after an `unwatch`',
+  },
+  too_many_sessions: {
+    meaning: 'the server has reached its limit of sessions; a session can still be resumed',
+    endsConnection: 'no',
+    tryAgain: 'later',
+  },
+  too_many_connections: {
+    meaning:
+      'unsolicited, after the first bytes of a new connection: the server has reached its limit of connections. At most a hundred clients at a time get this error; more are cut off without one',
+    endsConnection: 'yes',
+    tryAgain: 'later',
+  },
+  too_slow: {
+    meaning: 'unsolicited: no valid message arrived in time',
+    endsConnection: 'yes',
+    tryAgain: 'sooner',
+  },
+  deadlock: {
+    meaning: 'the wait would close a cycle of owners; the error has the `cycle`',
+    endsConnection: 'no',
+    tryAgain: 'after a release',
+  },
+  unauthorized: {
+    meaning: 'a token is required, and it is missing or wrong',
+    endsConnection: 'yes',
+    tryAgain: 'with the right one',
+  },
+  no_such_session: {
+    meaning: 'the session to resume or to evict has ended or never existed',
+    endsConnection: 'no',
+    tryAgain: 'with a new session',
+  },
+  hello_not_first: {
+    meaning: 'the session has already begun',
+    endsConnection: 'no',
+    tryAgain: 'on another connection',
+  },
+  hello_refused: {
+    meaning: 'the `hello` before this request was refused, so no session has begun',
+    endsConnection: 'no',
+    tryAgain: 'after a `hello` that is accepted',
+  },
+  ref_in_use: {
+    meaning: 'the `ref` belongs to a lock with other resources',
+    endsConnection: 'no',
+    tryAgain: 'with another ref',
+  },
+  no_such_lock: {
+    meaning: 'the lock does not exist, or is not one of this session; it may be released already',
+    endsConnection: 'no',
+    tryAgain: 'no',
+  },
+  id_needed: {
+    meaning: 'the session has several locks, and the release has no `id`',
+    endsConnection: 'no',
+    tryAgain: 'with an id',
+  },
+  draining: {
+    meaning:
+      'the server is about to stop: no new sessions, no new locks; also unsolicited, when the drain begins (section 3)',
+    endsConnection: 'no',
+    tryAgain: 'later, or with another server',
+  },
+  forbidden: {
+    meaning: 'for administrators only',
+    endsConnection: 'no',
+    tryAgain: 'as an administrator',
+  },
+  taken_over: {
+    meaning: 'unsolicited: another connection has resumed the session',
+    endsConnection: 'yes',
+    tryAgain: 'no',
+  },
+  silent: {
+    meaning: 'unsolicited: the promised heartbeat did not arrive; the session is lost',
+    endsConnection: 'yes',
+    tryAgain: 'resume',
+  },
+  evicted: {
+    meaning: 'unsolicited: an administrator has ended the session',
+    endsConnection: 'yes',
+    tryAgain: 'with a new session',
+  },
+  shutting_down: {
+    meaning: 'unsolicited: the server stops; all locks are released',
+    endsConnection: 'yes',
+    tryAgain: 'later',
+  },
+} as const satisfies Record<string, ErrorFacts>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
 
 export class RequestError {
   readonly code: ErrorCode;
@@ -62,6 +191,18 @@ export function noMoreSessions(
   return new RequestError(
     code,
     `this server has ${limits.maxSessions} sessions, as many as are allowed; try again later`,
+  );
+}
+
+/**
+ * @param maxBytes that a line may have now
+ * @param isTokenDue whether it may have more once a token is shown
+ */
+export function messageTooLong(maxBytes: number, isTokenDue = false): RequestError {
+  const until = isTokenDue ? ' until a token is shown' : '';
+  return new RequestError(
+    'message_too_long',
+    `a line may have at most ${maxBytes} bytes${until}; closing the connection`,
   );
 }
 
@@ -108,7 +249,7 @@ export const HELLO_REFUSED = new RequestError(
   'not carried out, because the hello before it was refused and no session has begun: correct the hello and send it again, or send {"action":"hello"} for the namespace of this connection',
 );
 
-/** Of a session to be resumed. One for all causes, so that nobody learns which names there have been. */
+/** Of a session to be resumed. The same for all causes: it does not tell which names there have been. */
 export const NO_SUCH_SESSION = new RequestError(
   'no_such_session',
   'there is no such session: it has ended, was abandoned, or never was. Say hello without it',
@@ -137,7 +278,7 @@ export const SHUTTING_DOWN = new RequestError(
   'the server is stopping; all locks are released',
 );
 
-/** What everybody is told who asks for something new while the server drains. */
+/** What asks for something new is answered with this while the server drains. */
 export const DRAINING = new RequestError(
   'draining',
   'the server is about to stop: no new sessions and no new locks; release what you hold',
@@ -151,7 +292,7 @@ export function serverFull({ maxLockBytes }: Limits): RequestError {
   );
 }
 
-/** The refusal of one lock more than there may be, in words. */
+/** Why there can't be one lock more. */
 export function limitError(
   code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining',
   limits: Limits,

@@ -12,8 +12,9 @@
 import type { Limits } from '../runtime/limits.ts';
 import { NO_TERMS, type Ref } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
+import type { LockRequest } from './actions/lock.ts';
+import type { ReleaseRequest } from './actions/release.ts';
 import { decodeId } from './ids.ts';
-import type { LockRequest, ReleaseRequest } from './requests.ts';
 
 const LOCK = '{"action":"lock"';
 const RELEASE = '{"action":"release"';
@@ -31,12 +32,6 @@ const MIN_SHARED_LENGTH = 13;
 
 /** So many fit a number exactly, whatever they are. */
 const MAX_REF_DIGITS = 15;
-
-/**
- * The first segment of the path that was read last. Most paths begin as the one before: then they share
- * the string, which is kept as long as their locks.
- */
-let knownFirst = '';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -67,11 +62,7 @@ class Reader {
     if (!this.#skip(RESOURCES)) return undefined;
     const resources = this.#resources();
     if (resources === undefined || !this.#ends()) return undefined;
-    const terms =
-      ref === undefined
-        ? NO_TERMS
-        : { ref, waitMs: undefined, holdMs: undefined, owner: undefined, label: undefined };
-    return { action: 'lock', resources, terms };
+    return { action: 'lock', ref, resources, terms: NO_TERMS };
   }
 
   release(): ReleaseRequest | undefined {
@@ -143,9 +134,8 @@ class Reader {
 
   #path(): string[] | undefined {
     if (this.#skipCode(CLOSING_BRACKET)) return [];
-    const first = this.#skipKnown() ? knownFirst : this.#segment();
+    const first = this.#segment();
     if (first === undefined) return undefined;
-    knownFirst = first;
     if (this.#skipCode(CLOSING_BRACKET)) return [first];
     if (!this.#skipCode(COMMA)) return undefined;
     const second = this.#segment();
@@ -158,17 +148,6 @@ class Reader {
       if (path.push(segment) > this.#limits.maxSegmentsPerPath) return undefined;
     }
     return this.#skipCode(CLOSING_BRACKET) ? path.slice() : undefined;
-  }
-
-  /** Whether `knownFirst` is the segment at hand, as it was read before, and skips it. */
-  #skipKnown(): boolean {
-    const { length } = knownFirst;
-    const end = this.#at + 1 + length;
-    if (length === 0 || length > this.#limits.maxSegmentBytes) return false;
-    if (this.#code() !== QUOTE || this.#text.charCodeAt(end) !== QUOTE) return false;
-    if (!this.#text.startsWith(knownFirst, this.#at + 1)) return false;
-    this.#at = end + 1;
-    return true;
   }
 
   /** A string of plain ASCII. */

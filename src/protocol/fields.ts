@@ -1,4 +1,10 @@
-/** Looking at parsed JSON from outside: objects, and fields that nobody knows. */
+/**
+ * Reading the fields of messages from outside: each function returns the value, `undefined` where a
+ * field was left out, or the error that names the field and says what it must be.
+ */
+import { Buffer } from 'node:buffer';
+import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
+import type { Ref } from '../session/lock-record.ts';
 import { RequestError } from './errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -31,4 +37,97 @@ export function unknownField(
 /** Text from outside, short enough to be repeated in a sentence. */
 export function shorten(text: string): string {
   return text.length <= 64 ? text : `${text.slice(0, 64)}...`;
+}
+
+/**
+ * The JSON object that `text` is, or a refusal. Also what v1 begins with.
+ *
+ * @param example what else could be sent, for whoever sent something that is no object
+ */
+export function parseObject(
+  text: string,
+  example = '{"action":"help"}',
+): JsonObject | RequestError {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new RequestError('bad_json', `bad JSON: ${reason}`);
+  }
+  if (isObject(value)) return value;
+  return new RequestError('bad_json', `a message must be one JSON object, such as ${example}`);
+}
+
+export function decodeRef(value: unknown): Ref | undefined | RequestError {
+  if (value === undefined || Number.isSafeInteger(value)) return value as number | undefined;
+  if (typeof value === 'string' && value.length <= MAX_NAME_LENGTH) return value;
+  return new RequestError(
+    'bad_request',
+    `ref must be an integer below 2^53 or a string of at most ${MAX_NAME_LENGTH} characters`,
+  );
+}
+
+export function decodeNamespace(value: unknown, limits: Limits): string | undefined | RequestError {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value === '') {
+    return new RequestError('bad_request', 'namespace must be a string that is not empty');
+  }
+  return namespaceTooLong(value, limits) ?? value;
+}
+
+/** The error of a namespace with too long a name; of use to v1 as well. */
+export function namespaceTooLong(name: string, limits: Limits): RequestError | undefined {
+  if (!isLongerThan(name, limits.maxSegmentBytes)) return undefined;
+  return new RequestError(
+    'segment_too_long',
+    `namespace is too long: at most ${limits.maxSegmentBytes} bytes are allowed`,
+  );
+}
+
+/**
+ * The error of an abandon timeout that is longer than may be; of use to the query of a handshake, too.
+ *
+ * @param field what it is called where it stands
+ */
+export function abandonTooLong(
+  ms: number,
+  field: string,
+  limits: Limits,
+): RequestError | undefined {
+  const { maxAbandonTimeoutMs } = limits;
+  if (ms <= maxAbandonTimeoutMs) return undefined;
+  return new RequestError(
+    'bad_request',
+    `${field} may be at most ${maxAbandonTimeoutMs} on this server`,
+  );
+}
+
+/** @param min milliseconds, the least there may be */
+export function decodeMs(
+  value: unknown,
+  field: string,
+  min: number,
+): number | undefined | RequestError {
+  if (value === undefined) return undefined;
+  if (Number.isSafeInteger(value) && (value as number) >= min) return value as number;
+  return new RequestError(
+    'bad_request',
+    `${field} must be an integer of milliseconds, ${min} or more`,
+  );
+}
+
+export function decodeName(value: unknown, field: string): string | undefined | RequestError {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value.length <= MAX_NAME_LENGTH) return value;
+  return new RequestError(
+    'bad_request',
+    `${field} must be a string of at most ${MAX_NAME_LENGTH} characters`,
+  );
+}
+
+/** Whether `text` takes more than `maxBytes` of UTF-8; looks at the text only when it might. */
+export function isLongerThan(text: string, maxBytes: number): boolean {
+  // A UTF-16 code unit takes at most three bytes.
+  return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
 }

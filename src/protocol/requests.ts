@@ -1,88 +1,70 @@
-/** What a client can ask in the session protocol, once decoded: nothing past this is checked again. */
-import type { LockTerms, Ref } from '../session/lock-record.ts';
-import type { Path, Resource } from '../table/resource.ts';
+/**
+ * What an action of the session protocol is: one file in actions/ each, and a row of their table. From
+ * the table follow the requests there are, how they are decoded, and who answers them.
+ */
+import type { Limits } from '../runtime/limits.ts';
+import type { Ref } from '../session/lock-record.ts';
+import type { Session } from '../session/session.ts';
+import type { SessionSettings } from '../session/session-host.ts';
+import type { Watching } from './actions/watch.ts';
+import type { Channel, EndReason, ProtocolHost } from './channel.ts';
+import type { RequestError } from './errors.ts';
+import type { JsonObject } from './fields.ts';
+import type { ReplyWriter } from './replies.ts';
 
-export interface HelloRequest {
-  readonly action: 'hello';
-  readonly ref: Ref | undefined;
-  /** The name of a session to resume; then nothing else of it can be chosen but the heartbeat. */
-  readonly session: string | undefined;
-  readonly token: string | undefined;
-  readonly namespace: string | undefined;
-  readonly abandonTimeoutMs: number | undefined;
-  readonly heartbeatMs: number | undefined;
-  readonly label: string | undefined;
-}
-
-export interface LockRequest {
-  readonly action: 'lock';
-  readonly resources: readonly Resource[];
-  readonly terms: LockTerms;
-}
-
-export interface ReleaseRequest {
-  readonly action: 'release';
-  readonly ref: Ref | undefined;
-  readonly id: number | undefined;
-}
-
-export interface InspectRequest {
-  readonly action: 'inspect';
-  readonly ref: Ref | undefined;
-  readonly path: Path;
-  /** One lock only. */
-  readonly id: number | undefined;
-  /** Goes on after the lock with that id. */
-  readonly after: number;
-  /** Locks in the answer at most. */
-  readonly max: number;
-}
-
-/** Takes away one lock, or ends one session: one of the two ids is there. */
-export interface EvictRequest {
-  readonly action: 'evict';
-  readonly ref: Ref | undefined;
-  readonly id: number | undefined;
-  readonly sessionId: number | undefined;
-}
-
-export interface WatchRequest {
-  readonly action: 'watch' | 'unwatch';
-  readonly ref: Ref | undefined;
-  readonly path: Path;
-}
-
-export interface ByeRequest {
-  readonly action: 'bye';
+/** What is at the top of every request, and echoed by every reply to it. */
+export interface Envelope {
+  readonly action: string;
   readonly ref: Ref | undefined;
 }
 
-export interface PlainRequest {
-  readonly action: 'ping' | 'stats' | 'help';
-  readonly ref: Ref | undefined;
+/** Something to type, and what it does. */
+export interface HelpRow {
+  readonly example: object;
+  readonly does: string;
 }
 
-export type Request =
-  | HelloRequest
-  | LockRequest
-  | ReleaseRequest
-  | InspectRequest
-  | WatchRequest
-  | EvictRequest
-  | ByeRequest
-  | PlainRequest;
+export interface ActionDefinition<R extends Envelope> {
+  /** The fields that its requests may have beside `action` and `ref`. */
+  readonly fields: readonly string[];
+  /**
+   * The request, or the first thing that is wrong with `message`: nothing past this is checked again.
+   *
+   * @param message has none but known fields
+   */
+  readonly decode: (message: JsonObject, ref: Ref | undefined, limits: Limits) => R | RequestError;
+  /** Does what is asked, and answers; the client is admitted. */
+  readonly answer: (context: RequestContext, request: R) => void;
+  /** What `help` says of it. */
+  readonly help: readonly HelpRow[];
+}
 
-export const ACTIONS = [
-  'hello',
-  'lock',
-  'release',
-  'inspect',
-  'watch',
-  'unwatch',
-  'evict',
-  'ping',
-  'stats',
-  'help',
-  'bye',
-] as const;
-export type Action = (typeof ACTIONS)[number];
+/** What a client may choose of the session that begins; the connection's own choice for the rest. */
+export type SessionWishes = {
+  readonly [F in Exclude<keyof SessionSettings, 'client'>]?: SessionSettings[F] | undefined;
+};
+
+/** One connection, as those who answer its requests see it. */
+export interface RequestContext {
+  readonly host: ProtocolHost;
+  readonly channel: Channel;
+  readonly replies: ReplyWriter;
+  /** Whether the client may touch the locks of others. */
+  readonly isAdmin: boolean;
+  /** The session of this connection, if one has begun. */
+  readonly begun: Session | undefined;
+  /** What this connection watches. */
+  readonly watching: Watching;
+  /** The session of this connection; it begins now if there is none. */
+  session(): Session;
+  /** Begins the session; only if none has begun. */
+  begin(wishes: SessionWishes): Session;
+  /** Takes over the session of that name, if there is one; only if none has begun. */
+  resume(name: string): Session | undefined;
+  /** A `hello` is refused: until another one is accepted, requests behind it are not carried out. */
+  helloRefused(): void;
+  /** From here on the client must be heard at least every `heartbeatMs` milliseconds (>= 1). */
+  expectHeartbeat(heartbeatMs: number): void;
+  /** Ends the connection when all that was said has gone out. */
+  end(reason: EndReason): void;
+}

@@ -9,7 +9,7 @@ import { Buffer } from 'node:buffer';
 import type { Limits } from '../runtime/limits.ts';
 import type { Resource } from '../table/resource.ts';
 import { RequestError } from './errors.ts';
-import { isObject, unknownField } from './fields.ts';
+import { isLongerThan, isObject, unknownField } from './fields.ts';
 
 /** `v1` ignores fields that it doesn't know, limits among them, as the Go server does. */
 export type Dialect = 'v1' | 'session';
@@ -115,8 +115,7 @@ export function decodePath(value: unknown, where: string, limits: Limits): strin
   return value;
 }
 
-/** Whether `text` takes more than `maxBytes` of UTF-8; looks at the text only when it might. */
-export function isLongerThan(text: string, maxBytes: number): boolean {
-  // A UTF-16 code unit takes at most three bytes.
-  return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
+/** A path that may be left out, for the whole namespace; `null` is not left out. */
+export function decodePathOrRoot(value: unknown, limits: Limits): string[] | RequestError {
+  return value === undefined ? [] : decodePath(value, 'path', limits);
 }

@@ -5,16 +5,21 @@
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
  */
+import { toByteString } from '../runtime/byte-string.ts';
 import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
-import type { LockError, Peer, SessionHost } from '../session/session-host.ts';
+import type {
+  LockChange,
+  LockError,
+  Peer,
+  SessionEnd,
+  SessionHost,
+} from '../session/session-host.ts';
 import type { Resource } from '../table/resource.ts';
 import { type Channel, COSTLY_LENGTH, type Conversation } from './channel.ts';
-import { parseObject } from './decode.ts';
 import { DRAINING, limitError, RequestError } from './errors.ts';
 import { fastDecode } from './fast-decode.ts';
-import { shorten } from './fields.ts';
-import { idText } from './ids.ts';
+import { parseObject, shorten } from './fields.ts';
 import { decodeResources } from './resources.ts';
 
 export interface V1Settings {
@@ -40,6 +45,8 @@ export class V1Protocol implements Conversation, Peer {
     this.#host = host;
     this.#channel = channel;
     this.#session = new Session(host, { ...settings, client: channel.client }, this);
+    // Its handshake was its first message.
+    channel.admitted(host.limits.maxMessageBytes);
   }
 
   receive(text: string): void {
@@ -49,42 +56,39 @@ export class V1Protocol implements Conversation, Peer {
     if (wrong !== undefined) this.#fail(wrong);
   }
 
-  receiveGarbage(error: RequestError): void {
+  inputError(error: RequestError): void {
     if (!this.#ended) this.#fail(error.message);
   }
 
-  acquired(lock: SessionLock): void {
-    this.#reply(lock, Told.acquired);
+  lockChanged(lock: SessionLock, change: LockChange): void {
+    if (change === 'acquired') {
+      this.#channel.notify(messageAbout(lock, Told.acquired));
+    } else if (change === 'evicted') {
+      // v1 has no word for a lock that is taken away, and its client thinks of nothing but its lock.
+      this.sessionEnded('evicted');
+      this.#session.end('evicted');
+    } else if (change === 'draining') {
+      this.#channel.notify(toByteString(DRAINING.message));
+      this.shutDown();
+    }
+    // Nothing of v1 can time out or expire.
   }
 
-  turnedAway(): void {
-    this.#channel.send(DRAINING.message);
-    this.shutDown();
+  sessionEnded(reason: SessionEnd): void {
+    // Nor be resumed, so it is never taken over.
+    if (reason === 'evicted') this.#endWith(EVICTED);
+    else this.shutDown();
   }
 
-  dismissed(): void {
-    this.shutDown();
+  inputEnded(): void {
+    if (!this.#ended) this.#channel.end('goodbye');
+    this.lost();
   }
 
-  /** Nothing of v1 can time out, expire, or be resumed, or is watched. */
-  timedOut(): void {}
-  expired(): void {}
-  takenOver(): void {}
+  /** Nothing is watched in v1. */
   onWritable(): void {}
-  /** It has no words for that; when it holds nothing any more it is dismissed. */
+  /** It has no words for that; when it holds nothing any more it ends. */
   serverDraining(): void {}
-
-  /** v1 has no word for a lock that is taken away, and its client thinks of nothing but its lock. */
-  lockEvicted(): void {
-    this.sessionEvicted();
-    this.#session.end('evicted');
-  }
-
-  sessionEvicted(): void {
-    this.#channel.send('an administrator has ended this session; its lock is released');
-    this.#ended = true;
-    this.#channel.end('bad_input');
-  }
 
   lost(): void {
     this.#ended = true;
@@ -98,11 +102,15 @@ export class V1Protocol implements Conversation, Peer {
   }
 
   #fail(sentence: string): void {
-    this.#channel.send(sentence);
-    this.#ended = true;
-    this.#channel.end('bad_input');
+    this.#endWith(sentence);
     // Not later, when the socket is gone: until then it could be granted what it waits for.
     this.#session.lose(this);
+  }
+
+  #endWith(sentence: string): void {
+    this.#channel.notify(toByteString(sentence));
+    this.#ended = true;
+    this.#channel.end('bad_input');
   }
 
   /** Does what the message says; returns what is wrong with it, in plain words, if anything is. */
@@ -154,6 +162,12 @@ export class V1Protocol implements Conversation, Peer {
   }
 
   #reply(lock: SessionLock, told: string): void {
-    this.#channel.sendAscii(`{"id":"${idText(lock.id)}${told}`, told === Told.enqueued);
+    this.#channel.reply(messageAbout(lock, told), told === Told.enqueued);
   }
+}
+
+const EVICTED = 'an administrator has ended this session; its lock is released';
+
+function messageAbout(lock: SessionLock, told: string): string {
+  return `{"id":"${lock.id}${told}`;
 }

@@ -3,7 +3,7 @@
  * counting a lock is an addition and nothing else. There is none per namespace, on purpose: clients
  * choose those names, and could make as many series of numbers as they like.
  */
-import type { ReleaseCause } from './session-host.ts';
+import { RELEASE_CAUSES, type ReleaseCause } from './lock-events.ts';
 
 /** Upper ends, in milliseconds, of the buckets that waiting times are counted in. */
 export const WAIT_BUCKETS_MS: readonly number[] = [
@@ -34,16 +34,10 @@ export class Counters {
   /** Try-locks that found something in their way: requested, and gone without having waited. */
   locksMissed = 0;
   /** Locks that have left, by what for. */
-  readonly locksEnded: Record<ReleaseCause, number> = {
-    released: 0,
-    timeout: 0,
-    expired: 0,
-    evicted: 0,
-    ended: 0,
-    lost: 0,
-    abandoned: 0,
-    draining: 0,
-  };
+  readonly locksEnded = Object.fromEntries(RELEASE_CAUSES.map((cause) => [cause, 0])) as Record<
+    ReleaseCause,
+    number
+  >;
   /** Those who were not let in, by what was wrong with what they showed. */
   readonly authFailures = { no_token: 0, wrong_token: 0, no_handshake: 0 };
   readonly waits = new WaitHistogram();

@@ -83,7 +83,7 @@ export class LockIndex implements Iterable<SessionLock> {
   /** @param lock with a ref that none of the others has */
   add(lock: SessionLock): void {
     this.#byId.add(lock);
-    if (lock.context.terms.ref === undefined) return;
+    if (lock.context.ref === undefined) return;
     this.#byRef ??= new LocksByRef();
     this.#byRef.add(lock);
   }
@@ -91,7 +91,7 @@ export class LockIndex implements Iterable<SessionLock> {
   /** @param lock one that is in here */
   remove(lock: SessionLock): void {
     this.#byId.delete(lock);
-    if (lock.context.terms.ref !== undefined) this.#byRef?.delete(lock);
+    if (lock.context.ref !== undefined) this.#byRef?.delete(lock);
   }
 }
 
@@ -101,7 +101,7 @@ function byArrival(a: SessionLock, b: SessionLock): number {
 
 /** Only locks with a ref are in the table of refs. */
 function refOf(lock: SessionLock): Ref {
-  return lock.context.terms.ref ?? '';
+  return lock.context.ref ?? '';
 }
 
 function hashOfRef(ref: Ref): number {

@@ -12,7 +12,6 @@ export type Ref = string | number;
 
 /** What a client may say about a lock beside its resources. */
 export interface LockTerms {
-  readonly ref?: Ref | undefined;
   /** Milliseconds to wait at most: 0 never waits. No end when left out. */
   readonly waitMs?: number | undefined;
   /** Milliseconds (>= 1) to be held at most. No end when left out. */
@@ -25,7 +24,6 @@ export interface LockTerms {
 
 /** What most locks say: nothing beside their resources. One for all of them. */
 export const NO_TERMS: LockTerms = {
-  ref: undefined,
   waitMs: undefined,
   holdMs: undefined,
   owner: undefined,
@@ -46,6 +44,7 @@ export interface Owner {
 
 export class LockRecord {
   readonly session: Session;
+  readonly ref: Ref | undefined;
   readonly terms: LockTerms;
   readonly owner: Owner | undefined;
   /** What the lock takes, as charged to the account of memory. */
@@ -63,12 +62,14 @@ export class LockRecord {
 
   constructor(
     session: Session,
+    ref: Ref | undefined,
     terms: LockTerms,
     owner: Owner | undefined,
     bytes: number,
     sinceMs: number,
   ) {
     this.session = session;
+    this.ref = ref;
     this.terms = terms;
     this.owner = owner;
     this.bytes = bytes;
@@ -77,3 +78,13 @@ export class LockRecord {
 }
 
 export type SessionLock = Lock<LockRecord>;
+
+/**
+ * The order in which locks that end together are released. A lock waits for earlier ones only, so
+ * that, newest first, none of them lets another one through.
+ *
+ * @param locks in order of arrival
+ */
+export function newestFirst(locks: Iterable<SessionLock>): SessionLock[] {
+  return [...locks].reverse();
+}

@@ -7,7 +7,7 @@
 
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
 import type { Path, Resource } from '../table/resource.ts';
-import type { LockTerms } from './lock-record.ts';
+import type { LockTerms, Ref } from './lock-record.ts';
 import type { SessionSettings } from './session-host.ts';
 
 /** A lock in the table, its record, and its places in the indexes of its session. */
@@ -34,8 +34,13 @@ const WATCH_NODE_BYTES = 300;
 export const WATCH_BYTES = 500;
 
 /** Bytes that a lock takes as long as it is held or waits. */
-export function lockBytes(resources: readonly Resource[], terms: LockTerms): number {
+export function lockBytes(
+  resources: readonly Resource[],
+  terms: LockTerms,
+  ref: Ref | undefined,
+): number {
   let bytes = LOCK_BYTES + termsBytes(terms);
+  if (typeof ref === 'string') bytes += stringBytes(ref.length);
   let last: Path = [];
   for (const { path } of resources) {
     const shared = commonLength(last, path);
@@ -68,9 +73,8 @@ export function watchNodeBytes(segment: string): number {
   return WATCH_NODE_BYTES + CHARACTER_BYTES * segment.length;
 }
 
-function termsBytes({ ref, waitMs, holdMs, owner, label }: LockTerms): number {
+function termsBytes({ waitMs, holdMs, owner, label }: LockTerms): number {
   let bytes = 0;
-  if (typeof ref === 'string') bytes += stringBytes(ref.length);
   if (owner !== undefined) bytes += OWNER_BYTES + stringBytes(owner.length);
   if (label !== undefined) bytes += stringBytes(label.length);
   // Of the two one runs at a time.

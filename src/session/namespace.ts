@@ -1,13 +1,18 @@
 /**
  * Namespaces: separate lock tables by name. One is made when the first session opens it and gone
  * when the last has ended; a session that lost its connection counts until it is abandoned.
+ *
+ * Draining: the server is about to stop, and lets those finish who hold locks. From then on there are
+ * no new sessions and no new locks, nothing waits, and every session holds at least one lock: one that
+ * has released its last ends. So it is over when there is no namespace any more.
  */
 
 import type { Limits } from '../runtime/limits.ts';
 import { LockTable } from '../table/lock-table.ts';
-import type { LockRecord, SessionLock } from './lock-record.ts';
+import { type LockRecord, newestFirst, type SessionLock } from './lock-record.ts';
 import { MemoryAccount, maxSessionBytes, namespaceBytes } from './memory.ts';
 import type { Session } from './session.ts';
+import type { SessionRegistry } from './session-host.ts';
 import { Watchers } from './watchers.ts';
 
 export class Namespace {
@@ -31,6 +36,11 @@ export class Namespace {
     return undefined;
   }
 
+  /** All locks, held and enqueued, in an order in which releasing one lets none of the others through. */
+  locksNewestFirst(): SessionLock[] {
+    return newestFirst([...this.table.findLocks([])].map((match) => match.lock));
+  }
+
   /** The session with that id. Looks through all of them, too. */
   sessionById(id: number): Session | undefined {
     for (const session of this.sessions) if (session.id === id) return session;
@@ -39,12 +49,15 @@ export class Namespace {
 }
 
 /** All namespaces that somebody uses; tables share one counter of ids. */
-export class Namespaces implements Iterable<Namespace> {
+export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
   #sessions = 0;
-  /** Sessions without a lock whose connection is gone, longest gone first. Kept by the sessions. */
-  readonly idle = new Set<Session>();
+  /** Sessions without a lock whose connection is gone, idle for longest first. */
+  readonly #idle = new Set<Session>();
+  /** The sessions that can be resumed, by their secret names. */
+  readonly #resumable = new Map<string, Session>();
+  #isDraining = false;
   /** What is kept for the clients of all of them. */
   readonly memory: MemoryAccount;
   #whenEmpty: (() => void) | undefined;
@@ -78,14 +91,13 @@ export class Namespaces implements Iterable<Namespace> {
     return this.memory.hasRoom(maxSessionBytes(limits)) ? undefined : 'server_full';
   }
 
-  /** Ends the session that is lost for longest among those without a lock; false if there is none. */
+  /** Ends the session that is idle for longest; false if there is none. */
   #endIdle(): boolean {
-    const [oldest] = this.idle;
+    const [oldest] = this.#idle;
     oldest?.end();
     return oldest !== undefined;
   }
 
-  /** The number of a new session: from 1, over all namespaces. */
   nextSessionId(): number {
     return ++this.#lastSessionId;
   }
@@ -94,11 +106,29 @@ export class Namespaces implements Iterable<Namespace> {
     return this.#byName.get(name);
   }
 
+  /** The session with that secret name, if it has not ended. */
+  resumable(name: string): Session | undefined {
+    return this.#resumable.get(name);
+  }
+
+  /** Sessions that can be resumed, open ones among them. */
+  get resumableCount(): number {
+    return this.#resumable.size;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  setIdle(session: Session, isIdle: boolean): void {
+    if (isIdle) this.#idle.add(session);
+    else this.#idle.delete(session);
+  }
+
   [Symbol.iterator](): Iterator<Namespace> {
     return this.#byName.values();
   }
 
-  /** Enters `session` in the namespace of that name, which is made when there is none. */
   join(name: string, session: Session): Namespace {
     let namespace = this.#byName.get(name);
     if (namespace === undefined) {
@@ -109,17 +139,20 @@ export class Namespaces implements Iterable<Namespace> {
     this.memory.charge(session.bytes);
     namespace.sessions.add(session);
     this.#sessions++;
+    if (session.name !== undefined) this.#resumable.set(session.name, session);
     return namespace;
   }
 
-  /** Takes out a session that holds and awaits nothing any more. */
-  leave(namespace: Namespace, session: Session): void {
-    if (namespace.sessions.delete(session)) {
-      this.#sessions--;
-      this.memory.discharge(session.bytes);
-    }
+  leave(session: Session): void {
+    const { namespace } = session;
+    if (!namespace.sessions.delete(session)) return;
+    this.#sessions--;
+    this.memory.discharge(session.bytes);
+    this.#idle.delete(session);
+    if (session.name !== undefined) this.#resumable.delete(session.name);
     if (namespace.sessions.size > 0) return;
-    if (this.#byName.delete(namespace.name)) this.memory.discharge(namespaceBytes(namespace.name));
+    this.#byName.delete(namespace.name);
+    this.memory.discharge(namespaceBytes(namespace.name));
     if (this.#byName.size === 0) this.#whenEmpty?.();
   }
 
@@ -129,14 +162,27 @@ export class Namespaces implements Iterable<Namespace> {
     if (this.#byName.size === 0) emptied();
   }
 
+  /**
+   * Begins to drain: takes what waits out of its queues and ends the sessions that hold nothing. The
+   * peers hear.
+   */
+  drain(): void {
+    this.#isDraining = true;
+    for (const namespace of [...this]) {
+      for (const lock of namespace.locksNewestFirst()) {
+        if (lock.state === 'enqueued') lock.context.session.dropForDrain(lock);
+      }
+      for (const session of [...namespace.sessions]) {
+        if (session.locks.size === 0) session.endForDrain();
+      }
+    }
+  }
+
   /** Ends every session and with it every namespace; nobody is granted what another leaves. */
   endAll(): void {
-    for (const { table, sessions } of [...this.#byName.values()]) {
-      // A lock waits for earlier ones only: newest first, none lets another one through.
-      for (const lock of [...table.findLocks([])].map((match) => match.lock).reverse()) {
-        lock.context.session.release(lock, 'ended');
-      }
-      for (const session of [...sessions]) session.end();
+    for (const namespace of [...this]) {
+      for (const lock of namespace.locksNewestFirst()) lock.context.session.release(lock, 'ended');
+      for (const session of [...namespace.sessions]) session.end();
     }
   }
 }

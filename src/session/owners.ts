@@ -30,6 +30,11 @@ export class Owners {
     owner.waits.add(lock);
   }
 
+  /** `lock`, which waited, is held. */
+  granted(lock: SessionLock): void {
+    lock.context.owner?.waits?.delete(lock);
+  }
+
   /** `lock` is no more its owner's; an owner without locks is of no interest. */
   disown(lock: SessionLock): void {
     const { owner } = lock.context;

@@ -1,51 +1,38 @@
 /**
- * What a session is made with and whom it tells: the host that all sessions of a server share, its
- * settings, its peer, and the observers.
+ * What a session needs of others: the host that all sessions of a server share with its registry of
+ * sessions, the peer that hears of its locks, and the observer.
  */
 
 import type { Clock } from '../runtime/clock.ts';
 import type { Limits } from '../runtime/limits.ts';
 import type { Wait } from '../table/waits.ts';
 import type { Counters } from './counters.ts';
-import type { Drain } from './drain.ts';
+import type { ReleaseCause } from './lock-events.ts';
 import type { LockRecord, SessionLock } from './lock-record.ts';
-import type { Namespaces } from './namespace.ts';
+import type { MemoryAccount } from './memory.ts';
+import type { Namespace } from './namespace.ts';
 import type { Session } from './session.ts';
 
-/** Who is told what becomes of locks without having asked: the conversation with the client. */
-export interface Peer {
-  /** An enqueued lock is held. */
-  acquired(lock: SessionLock): void;
-  /** A lock waited as long as it may and has left the queue. */
-  timedOut(lock: SessionLock): void;
-  /** A lock was held as long as it may and has been released. */
-  expired(lock: SessionLock): void;
-  /** An enqueued lock has to leave the queue: the server drains. */
-  turnedAway(lock: SessionLock): void;
-  /** The server drains and the session holds nothing any more: it has ended. */
-  dismissed(): void;
-  /** An administrator takes a lock away, held or enqueued; the session goes on unless it is ended. */
-  lockEvicted(lock: SessionLock): void;
-  /** An administrator ends the session: it has ended already. */
-  sessionEvicted(): void;
-  /** Another connection has resumed the session: this one has no part in it any more. */
-  takenOver(): void;
-}
+/**
+ * What a lock has become without its client asking for it: held after a wait; out of the queue
+ * because it waited as long as it may, or because the server drains; released because it was held as
+ * long as it may; taken away by an administrator.
+ */
+export type LockChange = 'acquired' | 'timeout' | 'draining' | 'expired' | 'evicted';
 
 /**
- * Why a lock was released: it was asked for, it waited or was held too long, an administrator took
- * it away, its session ended, its connection was lost while it waited, nobody came back in time, or
- * it waited when the server began to drain.
+ * Why a session has no use for its peer any more: another connection has resumed it, an administrator
+ * has ended it, or the server drains and it holds nothing.
  */
-export type ReleaseCause =
-  | 'released'
-  | 'timeout'
-  | 'expired'
-  | 'evicted'
-  | 'ended'
-  | 'lost'
-  | 'abandoned'
-  | 'draining';
+export type SessionEnd = 'taken_over' | 'evicted' | 'draining';
+
+/** The conversation with the client of a session, as the session sees it. It must not throw. */
+export interface Peer {
+  /** By then the table is whole again, and of several locks that change each is reported in turn. */
+  lockChanged(lock: SessionLock, change: LockChange): void;
+  /** Nothing that the peer does reaches the session any more. */
+  sessionEnded(reason: SessionEnd): void;
+}
 
 /** Hears of everything that happens to locks. It must not throw or touch any lock. */
 export interface LockObserver {
@@ -54,17 +41,31 @@ export interface LockObserver {
   released(lock: SessionLock, cause: ReleaseCause): void;
 }
 
+/** The sessions of a server, as one of them sees the rest: where it enters, leaves, and pays. */
+export interface SessionRegistry {
+  /** The server is about to stop: no new locks, and a session without locks ends. Never goes back. */
+  readonly isDraining: boolean;
+  /** What is kept for clients is charged to this account. */
+  readonly memory: MemoryAccount;
+  /** The number of a new session: from 1, over all namespaces. */
+  nextSessionId(): number;
+  /** Enters `session` in the namespace of that name, which is made when there is none. */
+  join(namespace: string, session: Session): Namespace;
+  /** Takes out a session that holds and awaits nothing any more. Again, it does nothing. */
+  leave(session: Session): void;
+  /**
+   * Whether `session` may be ended to make room for another one: its connection is gone, and it has no
+   * lock. The one that has been idle for longest is the first to go.
+   */
+  setIdle(session: Session, isIdle: boolean): void;
+}
+
 /** What all sessions of a server share. */
 export interface SessionHost {
-  readonly namespaces: Namespaces;
-  /** The sessions that can be resumed, by their secret names. */
-  readonly resumable: Map<string, Session>;
-  /** Makes a name that nobody can guess and that was never used before. */
-  readonly newName: () => string;
+  readonly registry: SessionRegistry;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly observer: LockObserver | undefined;
-  readonly drain: Drain;
   readonly counters: Counters;
 }
 

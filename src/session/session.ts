@@ -18,19 +18,20 @@
 
 import type { Timer } from '../runtime/clock.ts';
 import type { Resource } from '../table/resource.ts';
+import type { ReleaseCause } from './lock-events.ts';
 import { LockIndex } from './lock-index.ts';
-import { LockRecord, type LockTerms, type Owner, type SessionLock } from './lock-record.ts';
+import {
+  LockRecord,
+  type LockTerms,
+  newestFirst,
+  type Owner,
+  type Ref,
+  type SessionLock,
+} from './lock-record.ts';
 import { lockBytes, sessionBytes } from './memory.ts';
 import type { Namespace } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
-import type {
-  LockError,
-  Peer,
-  ReleaseCause,
-  SessionHost,
-  SessionSettings,
-} from './session-host.ts';
-import type { LockEvent } from './watchers.ts';
+import type { LockError, Peer, SessionHost, SessionSettings } from './session-host.ts';
 
 export class Session {
   /** The number by which people know it; no secret. */
@@ -58,9 +59,8 @@ export class Session {
     this.label = settings.label;
     this.name = settings.name;
     this.bytes = sessionBytes(settings);
-    this.id = host.namespaces.nextSessionId();
-    this.namespace = host.namespaces.join(settings.namespace, this);
-    if (this.name !== undefined) host.resumable.set(this.name, this);
+    this.id = host.registry.nextSessionId();
+    this.namespace = host.registry.join(settings.namespace, this);
   }
 
   /** The client as people know it: the address of its last connection. */
@@ -82,19 +82,19 @@ export class Session {
   /**
    * Asks for `resources` together.
    *
-   * @param terms no lock of this session may have their `ref` already
+   * @param ref the client's name for the request; no lock of this session may have it already
    * @returns the lock, acquired or enqueued (the peer hears when that one is held), or why there is
    *   none; then nothing has changed for anybody
    */
-  lock(resources: readonly Resource[], terms: LockTerms): SessionLock | LockError {
-    const { namespaces, limits, observer, clock, drain, counters } = this.#host;
+  lock(resources: readonly Resource[], terms: LockTerms, ref?: Ref): SessionLock | LockError {
+    const { registry, limits, observer, clock, counters } = this.#host;
     counters.locksRequested++;
-    if (drain.isOn) return { code: 'draining' };
+    if (registry.isDraining) return { code: 'draining' };
     if (this.locks.size >= limits.maxLocksPerSession) return { code: 'too_many_locks' };
-    const bytes = lockBytes(resources, terms);
-    if (!namespaces.memory.hasRoom(bytes)) return { code: 'server_full' };
+    const bytes = lockBytes(resources, terms, ref);
+    if (!registry.memory.hasRoom(bytes)) return { code: 'server_full' };
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
-    const record = new LockRecord(this, terms, owner, bytes, Math.ceil(clock.now()));
+    const record = new LockRecord(this, ref, terms, owner, bytes, Math.ceil(clock.now()));
     const lock = this.namespace.table.lock(resources, record);
     this.#owners?.own(lock);
     if (lock.state === 'enqueued') {
@@ -107,7 +107,7 @@ export class Session {
       }
     }
     this.locks.add(lock);
-    namespaces.memory.charge(bytes);
+    registry.memory.charge(bytes);
     if (lock.state === 'acquired') {
       this.#hold(lock);
     } else {
@@ -145,7 +145,7 @@ export class Session {
       this.#finish('abandoned');
       return;
     }
-    if (this.locks.size === 0) this.#host.namespaces.idle.add(this);
+    if (this.locks.size === 0) this.#host.registry.setIdle(this, true);
     this.#abandonTimer = this.#host.clock.setTimer(this.abandonTimeoutMs, () => {
       this.#finish('abandoned');
     });
@@ -155,11 +155,11 @@ export class Session {
   resume(peer: Peer, client: string): void {
     const before = this.#peer;
     this.#abandonTimer?.cancel();
-    this.#host.namespaces.idle.delete(this);
+    this.#host.registry.setIdle(this, false);
     this.#state = 'open';
     this.#peer = peer;
     this.#client = client;
-    before?.takenOver();
+    before?.sessionEnded('taken_over');
   }
 
   /**
@@ -173,7 +173,7 @@ export class Session {
 
   /** Takes away one of this session's locks. Its peer hears before those who get what it leaves. */
   evictLock(lock: SessionLock): void {
-    this.#peer?.lockEvicted(lock);
+    this.#peer?.lockChanged(lock, 'evicted');
     // A peer of v1 ends its session with that.
     if (lock.state !== 'released') this.#drop(lock, 'evicted');
   }
@@ -184,31 +184,29 @@ export class Session {
     const peer = this.#peer;
     // From here on the peer can't lose, release or resume anything.
     this.#state = 'ended';
-    peer?.sessionEvicted();
+    peer?.sessionEnded('evicted');
     this.#finish('evicted');
   }
 
   /** The server drains: `lock`, which waits, leaves the queue. */
-  turnAway(lock: SessionLock): void {
-    this.#peer?.turnedAway(lock);
+  dropForDrain(lock: SessionLock): void {
+    this.#peer?.lockChanged(lock, 'draining');
     this.#drop(lock, 'draining');
   }
 
   /** The server drains and there is nothing to be waited for here: ends it, and the peer hears. */
-  dismiss(): void {
+  endForDrain(): void {
     const peer = this.#peer;
     this.#finish('ended');
-    peer?.dismissed();
+    peer?.sessionEnded('draining');
   }
 
   #finish(cause: ReleaseCause): void {
     this.#state = 'ended';
-    this.#host.namespaces.idle.delete(this);
     this.#peer = undefined;
     this.#abandonTimer?.cancel();
     for (const lock of newestFirst(this.locks)) this.#drop(lock, cause);
-    if (this.name !== undefined) this.#host.resumable.delete(this.name);
-    this.#host.namespaces.leave(this.namespace, this);
+    this.#host.registry.leave(this);
   }
 
   /** Why `lock`, which must wait, should not. */
@@ -228,30 +226,32 @@ export class Session {
 
   /** `lock` leaves, whatever for; who waited for it alone gets what it left. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
-    const { observer, counters, drain } = this.#host;
+    const { observer, counters, registry } = this.#host;
     counters.locksEnded[cause]++;
     lock.context.timer?.cancel();
     this.locks.remove(lock);
-    if (this.#state === 'lost' && this.locks.size === 0) this.#host.namespaces.idle.add(this);
-    this.#host.namespaces.memory.discharge(lock.context.bytes);
+    if (this.#state === 'lost' && this.locks.size === 0) registry.setIdle(this, true);
+    registry.memory.discharge(lock.context.bytes);
     this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
-    this.namespace.watchers.tell(EVENT_OF[cause], lock);
+    this.namespace.watchers.tell(cause, lock);
     // A peer that was just told may have released one that is still in the list.
     for (const next of acquired) if (next.state === 'acquired') next.context.session.#grant(next);
-    if (drain.isOn && this.locks.size === 0 && this.#state !== 'ended') this.dismiss();
+    if (registry.isDraining && this.locks.size === 0 && this.#state !== 'ended') {
+      this.endForDrain();
+    }
   }
 
   #grant(lock: SessionLock): void {
     lock.context.timer?.cancel();
-    lock.context.owner?.waits?.delete(lock);
+    this.#owners?.granted(lock);
     const { clock, counters } = this.#host;
     const nowMs = Math.ceil(clock.now());
     counters.waits.add(nowMs - lock.context.sinceMs);
     lock.context.sinceMs = nowMs;
     this.#hold(lock);
-    this.#peer?.acquired(lock);
+    this.#peer?.lockChanged(lock, 'acquired');
   }
 
   #hold(lock: SessionLock): void {
@@ -270,7 +270,7 @@ export class Session {
     if (waitMs === undefined) return;
     lock.context.timer = this.#host.clock.setTimer(waitMs, () => {
       // Before those behind it are told that they moved up.
-      this.#peer?.timedOut(lock);
+      this.#peer?.lockChanged(lock, 'timeout');
       this.#drop(lock, 'timeout');
     });
   }
@@ -281,24 +281,7 @@ export class Session {
   }
 
   #expire(lock: SessionLock): void {
-    this.#peer?.expired(lock);
+    this.#peer?.lockChanged(lock, 'expired');
     this.#drop(lock, 'expired');
   }
 }
-
-/** A lock waits for earlier ones only: so, newest first, none of them lets another one through. */
-function newestFirst(locks: Iterable<SessionLock>): SessionLock[] {
-  return [...locks].reverse();
-}
-
-/** A goodbye releases; a client that is gone abandons, be it what it holds or what it awaits. */
-const EVENT_OF: Readonly<Record<ReleaseCause, LockEvent>> = {
-  released: 'released',
-  timeout: 'timeout',
-  expired: 'expired',
-  evicted: 'evicted',
-  ended: 'released',
-  lost: 'abandoned',
-  abandoned: 'abandoned',
-  draining: 'released',
-};

@@ -11,28 +11,26 @@
  */
 import { ChainedTable, hashOf } from '../table/chained-table.ts';
 import type { Path, Resource } from '../table/resource.ts';
+import { LOCK_EVENTS, type LockEvent, type WatchedWord } from './lock-events.ts';
 import type { SessionLock } from './lock-record.ts';
 import { type MemoryAccount, WATCH_BYTES, watchNodeBytes } from './memory.ts';
 
-/**
- * What may happen to a lock. `timeout` and `expired` are its own limits, `evicted` is an
- * administrator, `abandoned` its client.
- */
-export type LockEvent =
-  | 'enqueued'
-  | 'acquired'
-  | 'released'
-  | 'timeout'
-  | 'expired'
-  | 'evicted'
-  | 'abandoned';
-
 /** One event, the same object for each watcher. */
-export interface WatchedEvent {
-  readonly event: LockEvent;
+export class WatchedEvent {
+  readonly event: WatchedWord;
   readonly lock: SessionLock;
-  /** For the watchers: what they send, made by the first that needs it. */
-  message: string | undefined;
+  #message: string | undefined;
+
+  constructor(event: WatchedWord, lock: SessionLock) {
+    this.event = event;
+    this.lock = lock;
+  }
+
+  /** @param make puts the message together: called once, though all watchers send it */
+  message(make: (event: WatchedEvent) => string): string {
+    this.#message ??= make(this);
+    return this.#message;
+  }
 }
 
 export interface Watcher {
@@ -144,7 +142,7 @@ export class Watchers {
     if (this.#subscriptions.size === 0) return;
     const found = this.#watchersOf(lock.resources);
     if (found.length === 0) return;
-    const watched: WatchedEvent = { event, lock, message: undefined };
+    const watched = new WatchedEvent(LOCK_EVENTS[event].watched, lock);
     for (const { watcher } of found) watcher.watched(watched);
   }
 

@@ -10,9 +10,11 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { OPTIONS } from '../../src/cli/options.ts';
+import { ACTION_NAMES } from '../../src/protocol/actions/table.ts';
+import { ERROR_CODES } from '../../src/protocol/errors.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import type { Server } from '../../src/server.ts';
-import { ERROR_CODES } from '../support/error-codes.ts';
+import { LOCK_EVENTS } from '../../src/session/lock-events.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
 import { startServer } from '../support/running-server.ts';
@@ -191,9 +193,7 @@ test('the README lists the options as they are', () => {
   );
 });
 
-test('PROTOCOL.md lists the limits and the error codes as they are', () => {
-  const section = (title: string): string =>
-    PROTOCOL.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
+test('PROTOCOL.md lists the limits as they are', () => {
   const limits = section('8. Limits')
     .split('\n')
     .filter((row) => /^\| [a-z]/.test(row))
@@ -201,7 +201,40 @@ test('PROTOCOL.md lists the limits and the error codes as they are', () => {
   const numbers = limits.map((row) => Number(row.split('|')[2]?.replaceAll(',', '')));
   const { maxMessageBytes, maxFragments, ...rest } = DEFAULT_LIMITS;
   assert.deepEqual(numbers, [maxMessageBytes, maxFragments, ...Object.values(rest)]);
-
-  const codes = [...section('5. Error codes').matchAll(/^\| `(\w+)`/gm)].map((match) => match[1]);
-  assert.deepEqual(codes.sort(), [...ERROR_CODES].sort());
 });
+
+test('PROTOCOL.md lists the error codes as they are, row by row', () => {
+  assert.deepEqual(
+    rowsOf(section('5. Error codes')),
+    Object.entries(ERROR_CODES).map(
+      ([code, { meaning, endsConnection, tryAgain }]) =>
+        `| \`${code}\` | ${meaning} | ${endsConnection} | ${tryAgain} |`,
+    ),
+  );
+});
+
+test('PROTOCOL.md lists what can happen to a lock as it is, row by row', () => {
+  const watch = section('4. The session protocol').split('\n### watch, unwatch\n')[1];
+  assert.deepEqual(
+    rowsOf(watch?.split('\n### ')[0] ?? ''),
+    Object.entries(LOCK_EVENTS).map(([name, { watched, endsLock, meaning }]) => {
+      const cause = endsLock ? `\`${name}\`` : '';
+      return `| \`${watched}\` | ${meaning} | ${cause} |`;
+    }),
+  );
+});
+
+test('PROTOCOL.md has a section for each action', () => {
+  const titles = [...section('4. The session protocol').matchAll(/^### (.*)$/gm)];
+  const actions = titles.flatMap(([, title]) => title?.split(', ') ?? []);
+  assert.deepEqual(actions, ACTION_NAMES);
+});
+
+function section(title: string): string {
+  return PROTOCOL.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
+}
+
+/** The rows of the tables in `text` whose first cell is code. */
+function rowsOf(text: string): string[] {
+  return text.split('\n').filter((row) => row.startsWith('| `'));
+}

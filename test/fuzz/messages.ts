@@ -3,8 +3,8 @@
  * are the server's own list, and what fields each has is asked of its decoder, so that whatever is
  * added there is tried here.
  */
+import { ACTION_NAMES, type Action } from '../../src/protocol/actions/table.ts';
 import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
-import { ACTIONS, type Action } from '../../src/protocol/requests.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import type { Random } from '../support/random.ts';
 import { oddJson, oddNumber, oddString } from './oddities.ts';
@@ -28,7 +28,7 @@ type Draft = [field: string, json: string][];
 
 /** The fields of each action, as the refusal of one that is not among them names them. */
 const FIELDS: ReadonlyMap<Action, readonly string[]> = new Map(
-  ACTIONS.map((action) => {
+  ACTION_NAMES.map((action) => {
     const decoded = decodeRequest(JSON.stringify({ action, '?': 0 }), DEFAULT_LIMITS);
     const said = isInvalid(decoded) ? decoded.error.message : '';
     const fields = said.split('known are ')[1]?.split(', ') ?? [];
@@ -51,7 +51,7 @@ export function sessionMessage(
   vocabulary: Vocabulary,
   oddsOfFault: number,
 ): string {
-  const action = random.oneIn(2) ? random.pick(MOSTLY) : random.pick(ACTIONS);
+  const action = random.oneIn(2) ? random.pick(MOSTLY) : random.pick(ACTION_NAMES);
   const draft: Draft = [['action', JSON.stringify(action)]];
   for (const field of FIELDS.get(action) ?? []) {
     if (!NEEDED.has(field) && !random.oneIn(3)) continue;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { Buffer, isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { ERROR_CODES } from '../support/error-codes.ts';
+import { ERROR_CODES } from '../../src/protocol/errors.ts';
 import type { Reply } from '../support/line-client.ts';
 import { CLOSE, PONG, type ServerFrame, serverFrames, TEXT } from '../support/websocket-frames.ts';
 import type { Foresight } from './foresight.ts';
@@ -164,7 +164,10 @@ export class Visitor {
       return;
     }
     const { code, message } = reply.error as Record<string, unknown>;
-    assert.ok(typeof code === 'string' && ERROR_CODES.has(code), `${code} is a code of the list`);
+    assert.ok(
+      typeof code === 'string' && Object.hasOwn(ERROR_CODES, code),
+      `${code} is a code of the list`,
+    );
     assert.ok(typeof message === 'string' && message.length > 0);
     this.heard.push(code);
   }

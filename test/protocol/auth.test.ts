@@ -1,7 +1,13 @@
 /** Who may enter and who is an administrator: the whole table, and what a token must be like. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Auth, type Role, tokenFault } from '../../src/protocol/auth.ts';
+import {
+  Auth,
+  type AuthFailure,
+  type Locality,
+  type Role,
+  tokenFault,
+} from '../../src/protocol/auth.ts';
 
 const CLIENT = 'client-token-0001';
 const OLD_CLIENT = 'client-token-0000';
@@ -12,12 +18,20 @@ const NONE: string[] = [];
 const CLIENTS = [OLD_CLIENT, CLIENT];
 const ADMINS = ['admin-token-00000', ADMIN];
 
+/** A role, or why there is none. */
+type Outcome = Exclude<Role, 'none'> | AuthFailure;
+
+function outcome(auth: Auth, token: string | undefined, locality: Locality): Outcome {
+  const authentication = auth.authenticate(token, locality);
+  return authentication.role === 'none' ? authentication.failure : authentication.role;
+}
+
 type Row = readonly [
   client: string[],
   admin: string[],
   token: string | undefined,
-  local: Role,
-  remote: Role,
+  local: Outcome,
+  remote: Outcome,
 ];
 
 const TABLE: readonly Row[] = [
@@ -46,26 +60,26 @@ for (const [client, admin, token, local, remote] of TABLE) {
   const given = token === undefined ? 'no token' : JSON.stringify(token);
   test(`${client.length} tokens, ${admin.length} for administrators, ${given}: ${local}, from afar ${remote}`, () => {
     const auth = new Auth({ client, admin });
-    assert.equal(auth.authenticate(token, 'unix'), local);
+    assert.equal(outcome(auth, token, 'unix'), local);
     // With client tokens whoever shows one may come from anywhere on this machine: a proxy, say.
     const nearby = client.length === 0 ? local : remote;
-    assert.equal(auth.authenticate(token, 'loopback'), nearby);
-    assert.equal(auth.authenticate(token, 'remote'), remote);
+    assert.equal(outcome(auth, token, 'loopback'), nearby);
+    assert.equal(outcome(auth, token, 'remote'), remote);
   });
 }
 
 test('tokens can be replaced; a bad one changes nothing', () => {
   const auth = new Auth({ client: CLIENTS, admin: NONE });
   auth.replace({ client: [WRONG], admin: [ADMIN] });
-  assert.equal(auth.authenticate(CLIENT, 'loopback'), 'wrong_token');
-  assert.equal(auth.authenticate(WRONG, 'loopback'), 'client');
+  assert.equal(outcome(auth, CLIENT, 'loopback'), 'wrong_token');
+  assert.equal(outcome(auth, WRONG, 'loopback'), 'client');
   for (const bad of [
     { client: ['short'], admin: NONE },
     { client: CLIENTS, admin: ['short'] },
   ]) {
     assert.throws(() => auth.replace(bad), RangeError);
-    assert.equal(auth.authenticate(CLIENT, 'loopback'), 'wrong_token');
-    assert.equal(auth.authenticate(ADMIN, 'loopback'), 'admin');
+    assert.equal(outcome(auth, CLIENT, 'loopback'), 'wrong_token');
+    assert.equal(outcome(auth, ADMIN, 'loopback'), 'admin');
   }
 });
 

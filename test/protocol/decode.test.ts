@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
+import type { LockTerms, Ref } from '../../src/session/lock-record.ts';
 
 const LIMITS = {
   ...DEFAULT_LIMITS,
@@ -20,15 +21,17 @@ const lockOf = (...resources: unknown[]) => ({ action: 'lock', resources });
 const resource = (fields: object) => lockOf({ type: 'write', path: ['a'], ...fields });
 
 /** A lock as it is decoded, with the terms that it was given. */
-function lockAs(message: { resources: unknown[] }, terms: object = {}) {
+function lockAs(
+  message: { resources: unknown[] },
+  { ref, ...terms }: LockTerms & { ref?: Ref } = {},
+) {
   const none = {
-    ref: undefined,
     waitMs: undefined,
     holdMs: undefined,
     owner: undefined,
     label: undefined,
   };
-  return { action: 'lock', resources: message.resources, terms: { ...none, ...terms } };
+  return { action: 'lock', ref, resources: message.resources, terms: { ...none, ...terms } };
 }
 
 const TAKEN: readonly (readonly [what: string, message: unknown, request: object])[] = [

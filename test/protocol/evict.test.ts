@@ -193,15 +193,14 @@ test('without an admin token it is for who is on this machine, and forbidden to 
         client: '192.0.2.1:7',
         locality,
         unreadBytes: 0,
-        send: say,
-        sendAscii: say,
-        sendShared: say,
+        reply: say,
+        notify: say,
       },
-      ...{ yieldTurn: () => {}, end: () => {}, stopListening: () => {} },
+      ...{ yieldTurn: () => {}, admitted: () => {}, end: () => {} },
     };
     const all = {
       ...{ ...host, auth, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 },
-      turnedAway: () => assert.fail('no token is wanted here'),
+      authFailed: () => assert.fail('no token is wanted here'),
     };
     const conversation = new SessionProtocol(all, channel);
     return (message: object): Reply => {

@@ -53,7 +53,7 @@ test('a session goes with all its locks: its client is told once, and first', ()
   a.evict();
   assert.deepEqual(told, ['evicted a', 'b/1']);
   assert.deepEqual(events.slice(-4), ['evicted a/3', 'evicted a/2', 'evicted a/1', 'acquired b/1']);
-  assert.equal(host.resumable.size, 0);
+  assert.equal(host.registry.resumableCount, 0);
   assert.equal(namespaces.get('shop')?.sessions.size, 1);
   assert.equal(clock.pendingTimers, 0);
   a.evict();
@@ -71,7 +71,7 @@ test('a lost session goes at once and for good', () => {
   mustLock(open('b'), '1', write('x'));
   a.evict();
   assert.deepEqual(told, ['b/1']);
-  assert.equal(host.resumable.size, 0);
+  assert.equal(host.registry.resumableCount, 0);
   assert.equal(namespaces.get('shop')?.sessions.size, 1);
   assert.equal(clock.pendingTimers, 0);
 });

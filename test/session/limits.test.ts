@@ -44,7 +44,7 @@ test('a try is acquired or refused, and never in the queue', () => {
   const { open, told, events, clock, namespaces, verify } = setUp();
   mustLock(open('reader'), '1', read('x'));
   const a = open('a');
-  const refused = a.lock([write('x')], { ref: '1', waitMs: 0 });
+  const refused = a.lock([write('x')], { waitMs: 0 }, '1');
   assert.ok('code' in refused && refused.code === 'timeout');
   assert.equal(namespaces.get('shop')?.table.size.enqueued, 0);
   assert.equal(a.locks.size, 0);

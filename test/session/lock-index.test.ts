@@ -13,7 +13,7 @@ function lockMaker() {
   const { open } = setUp();
   const session = open('a');
   return (ref?: Ref): SessionLock => {
-    const lock = session.lock([write('a', String(ref))], { ref });
+    const lock = session.lock([write('a', String(ref))], {}, ref);
     if ('code' in lock) assert.fail(lock.code);
     session.locks.remove(lock);
     return lock;
@@ -33,10 +33,10 @@ class Pair {
   remove(lock: SessionLock): void {
     this.index.remove(lock);
     this.known.delete(lock.id);
-    const { nextById, nextByRef, terms } = lock.context;
+    const { nextById, nextByRef, ref } = lock.context;
     assert.deepEqual([nextById, nextByRef], [null, null]);
     assert.equal(this.index.get(lock.id), undefined);
-    assert.equal(this.index.getByRef(terms.ref ?? 'no ref'), undefined);
+    assert.equal(this.index.getByRef(ref ?? 'no ref'), undefined);
   }
 
   verify(): void {
@@ -46,7 +46,7 @@ class Pair {
     assert.equal(this.index.only, this.known.size === 1 ? first : undefined);
     for (const lock of this.known.values()) {
       assert.equal(this.index.get(lock.id), lock);
-      const { ref } = lock.context.terms;
+      const { ref } = lock.context;
       if (ref !== undefined) assert.equal(this.index.getByRef(ref), lock);
     }
   }

@@ -1,10 +1,10 @@
 /** The estimates of memory beside the truth: the heap, for each thing that is kept for a client. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Watching } from '../../src/protocol/actions/watch.ts';
 import type { Channel } from '../../src/protocol/channel.ts';
-import { Watching } from '../../src/protocol/watching.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import type { LockTerms } from '../../src/session/lock-record.ts';
+import type { LockTerms, Ref } from '../../src/session/lock-record.ts';
 import { Session } from '../../src/session/session.ts';
 import type { SessionHost } from '../../src/session/session-host.ts';
 import type { Resource } from '../../src/table/resource.ts';
@@ -35,7 +35,10 @@ function word(start: string): string {
   return JSON.parse(JSON.stringify(start.padEnd(256, '€')));
 }
 
-function locks(resourcesOf: (i: number) => Resource[], termsOf?: (i: number) => LockTerms): Make {
+function locks(
+  resourcesOf: (i: number) => Resource[],
+  termsOf?: (i: number) => LockTerms & { ref?: Ref | undefined },
+): Make {
   return (i, { session }) =>
     mustGet(session, { ...NO_TERMS, ...termsOf?.(i) }, ...resourcesOf(i).slice());
 }
@@ -50,7 +53,7 @@ function sessions(settingsOf: (i: number) => object, isLost: boolean): Make {
 }
 
 function watches(pathOf: (i: number) => string[]): Make {
-  const channel = { unreadBytes: 0, sendShared: () => {} };
+  const channel = { unreadBytes: 0, reply: () => {} };
   return (i, { session }) => {
     // Nothing else of a channel is asked for.
     const watching = new Watching(channel as unknown as Channel, session.namespace);
@@ -119,13 +122,13 @@ function measure(count: number, make: Make): { estimate: number; actual: number 
   const ground = { host, session: new Session(host, settings, PEER) };
   // The first: others wait for it.
   make(-1, ground);
-  const { memory } = host.namespaces;
+  const { memory } = host.registry;
   const charged = memory.charged;
   const before = heapUsed();
   for (let i = 0; i < count; i++) make(i, ground);
   const actual = (heapUsed() - before) / count;
   const estimate = (memory.charged - charged) / count;
-  host.namespaces.endAll();
+  host.registry.endAll();
   return { estimate, actual };
 }
 

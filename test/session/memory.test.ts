@@ -11,10 +11,10 @@ const DEAF: Watcher = { watched: () => {} };
 
 test('all locks of the server together may take so many bytes; one more is refused', () => {
   const resources = [write('a', 'b'), read('c')];
-  const bytes = lockBytes(resources, {});
+  const bytes = lockBytes(resources, {}, undefined);
   const maxLockBytes = 100_000 + 3 * bytes;
   const { open, host } = setUp({ maxLockBytes });
-  const { memory } = host.namespaces;
+  const { memory } = host.registry;
   const [one, other] = [open('one'), open('other', 1000, 'another namespace')];
   memory.charge(100_000 - memory.charged);
   const held = mustGet(one, {}, ...resources);
@@ -24,7 +24,7 @@ test('all locks of the server together may take so many bytes; one more is refus
   assert.deepEqual(other.lock([read()], {}), { code: 'server_full' });
   assert.deepEqual(one.lock([write('x')], { owner: 'a' }), { code: 'server_full' });
   assert.equal(one.namespace.watchers.add(DEAF, []), false);
-  assert.equal(host.namespaces.refuseSession(host.limits), 'server_full');
+  assert.equal(host.registry.refuseSession(host.limits), 'server_full');
   one.release(waiting);
   assert.equal(memory.charged, maxLockBytes - bytes);
   one.release(held);
@@ -33,10 +33,11 @@ test('all locks of the server together may take so many bytes; one more is refus
 
 test('words, owners and limits in time count', () => {
   const resources = [write('a')];
-  const plain = lockBytes(resources, {});
-  const more = (terms: Parameters<typeof lockBytes>[1]) => lockBytes(resources, terms) - plain;
+  const plain = lockBytes(resources, {}, undefined);
+  const more = (terms: Parameters<typeof lockBytes>[1]) =>
+    lockBytes(resources, terms, undefined) - plain;
   const name = 'x'.repeat(200);
-  assert.ok(more({ ref: name }) >= 400);
+  assert.ok(lockBytes(resources, {}, name) - plain >= 400);
   assert.ok(more({ label: name }) >= 400);
   assert.ok(more({ owner: name }) >= 400);
   assert.ok(more({ waitMs: 5 }) > 100);
@@ -45,7 +46,7 @@ test('words, owners and limits in time count', () => {
 
 test('a lock that is refused for another reason takes none', () => {
   const { open, host } = setUp({ maxWaitersPerNamespace: 1 });
-  const { memory } = host.namespaces;
+  const { memory } = host.registry;
   const [one, other] = [open('one'), open('other')];
   one.lock([write('a')], {});
   const bytes = memory.charged;
@@ -71,28 +72,28 @@ test('when all has ended, in whatever way, nothing is charged', () => {
   third.evict();
   clock.advance(100);
   one.namespace.watchers.removeAll(DEAF);
-  assert.equal(host.namespaces.memory.charged, 0);
+  assert.equal(host.registry.memory.charged, 0);
 });
 
 test('where memory is short, lost sessions without a lock give way, the longest lost first', () => {
   const bytes = maxSessionBytes(DEFAULT_LIMITS);
   const { open, host } = setUp({ maxLockBytes: 12 * bytes });
-  const { memory } = host.namespaces;
+  const { memory } = host.registry;
   const keeper = open('keeper');
   let lost = 0;
   while (memory.charged + bytes <= 12 * bytes) {
     open('lost', 1000, 'shop', `lost-${lost++}`).loseFirst();
   }
-  assert.equal(host.namespaces.refuseSession(host.limits), undefined);
-  assert.equal(host.resumable.has('lost-0'), false, 'for a session');
-  assert.equal(host.resumable.has(`lost-${lost - 1}`), true);
-  const before = host.resumable.size;
+  assert.equal(host.registry.refuseSession(host.limits), undefined);
+  assert.equal(host.registry.resumable('lost-0'), undefined, 'for a session');
+  assert.ok(host.registry.resumable(`lost-${lost - 1}`));
+  const before = host.registry.resumableCount;
   mustGet(keeper, {}, ...Array.from({ length: 10 }, (_, i) => write(`${i}`)));
-  assert.ok(host.resumable.size < before, 'for a lock');
-  assert.ok(host.resumable.size > 0, 'no more than must');
+  assert.ok(host.registry.resumableCount < before, 'for a lock');
+  assert.ok(host.registry.resumableCount > 0, 'no more than must');
   while (keeper.namespace.watchers.add(DEAF, [String(memory.charged)])) {}
-  assert.equal(host.resumable.size, 0, 'for a watch');
-  assert.equal(host.namespaces.refuseSession(host.limits), 'server_full');
+  assert.equal(host.registry.resumableCount, 0, 'for a watch');
+  assert.equal(host.registry.refuseSession(host.limits), 'server_full');
 });
 
 test('one request ends a bounded number of them', () => {
@@ -103,7 +104,7 @@ test('one request ends a bounded number of them', () => {
   const ended: number[] = [];
   let lock = keeper.lock(resources, {});
   while ('code' in lock && ended.length < 10) {
-    ended.push(host.resumable.size);
+    ended.push(host.registry.resumableCount);
     lock = keeper.lock(resources, {});
   }
   assert.deepEqual(ended, [3000, 2000]);

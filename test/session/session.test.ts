@@ -165,7 +165,7 @@ test('a namespace has at most maxWaitersPerNamespace waiters; holders are not co
   const held = mustLock(a, '1', write('x'));
   mustLock(open('b'), '1', write('x'));
   const c = open('c');
-  assert.deepEqual(c.lock([write('x')], { ref: 'refused' }), { code: 'too_many_waiters' });
+  assert.deepEqual(c.lock([write('x')], {}, 'refused'), { code: 'too_many_waiters' });
   assert.equal(c.locks.getByRef('refused'), undefined);
   assert.equal(c.namespace.table.size.enqueued, 1);
   assert.equal(mustLock(c, '2', write('y')).state, 'acquired');

@@ -8,8 +8,8 @@
  */
 import type { Timer } from '../../src/runtime/clock.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
+import type { ReleaseCause } from '../../src/session/lock-events.ts';
 import type { Ref } from '../../src/session/lock-record.ts';
-import type { ReleaseCause } from '../../src/session/session-host.ts';
 import type { Path, Resource } from '../../src/table/resource.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { isPrefix, limitsThatCount, locksConflict } from '../support/lock-model.ts';

@@ -6,13 +6,9 @@
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import {
-  LineConnection,
-  type LineConversation,
-  type LineHost,
-} from '../../src/net/lines/line-connection.ts';
+import { LineConnection, type LineHost } from '../../src/net/lines/line-connection.ts';
 import type { Channel, Conversation, EndReason } from '../../src/protocol/channel.ts';
-import type { RequestError } from '../../src/protocol/errors.ts';
+import { LINE_CUT_OFF, type RequestError } from '../../src/protocol/errors.ts';
 import type { Timer } from '../../src/runtime/clock.ts';
 import type { Reply } from '../support/line-client.ts';
 import { FakeSocket } from './fake-socket.ts';
@@ -40,19 +36,16 @@ export interface WireHost {
   yieldsTurn(): boolean;
 }
 
-/** What a protocol has that lines can carry; v1, which comes by WebSocket, has no more than must be. */
-type Protocol = Conversation & Partial<LineConversation>;
-
 const NO_TIMER: Timer = { cancel: () => {} };
 
-export class Wire implements Channel, LineConversation {
+export class Wire implements Channel, Conversation {
   readonly client: string;
   readonly locality = 'loopback';
   readonly peer: ReferencePeer;
   readonly #host: WireHost;
   readonly #socket: FakeSocket;
   readonly #connection: LineConnection;
-  readonly #protocol: Protocol;
+  readonly #protocol: Conversation;
   /** The bytes on their way to the server, and the requests whose bytes have not all arrived. */
   #toServer: Buffer = Buffer.alloc(0);
   readonly #requests: Request[] = [];
@@ -69,17 +62,18 @@ export class Wire implements Channel, LineConversation {
   #isServerStopping = false;
   /** The server knows that it is gone. */
   isLost = false;
+  /** The server has heard that the client has ended its side. */
+  #isInputEnded = false;
 
   constructor(
     host: WireHost,
     client: string,
     peer: ReferencePeer,
-    converse: (channel: Channel) => Protocol,
+    converse: (channel: Channel) => Conversation,
   ) {
     this.#host = host;
     this.client = client;
     this.peer = peer;
-    this.#protocol = converse(this);
     this.#socket = new FakeSocket(
       host.clock,
       (bytes) => this.#received(bytes),
@@ -93,6 +87,7 @@ export class Wire implements Channel, LineConversation {
       NO_TIMER,
       () => this,
     );
+    this.#protocol = converse(this);
   }
 
   get bytesToServer(): number {
@@ -165,42 +160,30 @@ export class Wire implements Channel, LineConversation {
     this.#connection.yieldTurn();
   }
 
-  send(text: string, mayWait?: boolean): void {
-    this.#note(text);
-    this.#connection.send(text, mayWait);
+  reply(message: string, mayWait?: boolean): void {
+    this.#note(textOf(message));
+    this.#connection.reply(message, mayWait);
   }
 
-  sendAscii(text: string, mayWait?: boolean): void {
-    this.#note(text);
-    this.#connection.sendAscii(text, mayWait);
+  notify(message: string): void {
+    this.#note(textOf(message));
+    this.#connection.notify(message);
   }
 
-  sendShared(bytes: string): void {
-    this.#note(Buffer.from(bytes, 'latin1').toString('utf8'));
-    this.#connection.sendShared(bytes);
-  }
-
-  stopListening(): void {
-    assert.fail('nobody has a token to be wrong');
+  admitted(maxMessageBytes: number): void {
+    this.#connection.admitted(maxMessageBytes);
   }
 
   end(reason: EndReason): void {
     assert.ok(!this.isEnded, 'it ends once');
     this.isEnded = true;
-    this.#tell(`end ${reason}`);
+    // The client has ended its side: to it the server says nothing more.
+    if (!this.#isInputEnded) this.#tell(`end ${reason}`);
     this.#sessionLost();
     this.#connection.end();
   }
 
   /** What follows is what the connection takes for its conversation. */
-
-  get maxMessageBytes(): number {
-    return this.#host.server.limits.maxMessageBytes;
-  }
-
-  get hasSpoken(): boolean {
-    return this.#protocol.hasSpoken ?? true;
-  }
 
   receive(text: string): void {
     const request = this.#arrived();
@@ -210,24 +193,24 @@ export class Wire implements Channel, LineConversation {
     this.#host.follow(this, request);
   }
 
-  receiveGarbage(error: RequestError): void {
-    this.#protocol.receiveGarbage(error);
+  inputError(error: RequestError): void {
+    const isV1 = this.peer.kind === 'v1';
+    if (error === LINE_CUT_OFF) {
+      if (isV1) return;
+      this.#isInputEnded = true;
+      this.peer.expected.push(errorGist(undefined, undefined, error.code));
+      this.#protocol.inputError(error);
+      return;
+    }
+    // Where v1 is spoken, frames are too long, not lines.
+    if (!isV1 || error.code !== 'message_too_long') this.#protocol.inputError(error);
     this.#host.follow(this, this.#arrived());
   }
 
-  tooLong(): void {
-    this.#protocol.tooLong?.();
-    this.#host.follow(this, this.#arrived());
-  }
-
-  lineCutOff(): void {
-    if (this.#protocol.lineCutOff === undefined) return;
-    this.peer.expected.push(errorGist(undefined, undefined, 'bad_json'));
-    this.#protocol.lineCutOff();
-  }
-
-  firstMessageIsDue(): void {
-    assert.fail('no time is set for the first message');
+  inputEnded(): void {
+    this.#isInputEnded = true;
+    this.#protocol.inputEnded();
+    this.#lostByServer();
   }
 
   onWritable(): void {
@@ -237,9 +220,7 @@ export class Wire implements Channel, LineConversation {
 
   lost(): void {
     this.#protocol.lost();
-    this.isLost = true;
-    this.#sessionLost();
-    this.#host.lost(this.peer);
+    this.#lostByServer();
   }
 
   serverDraining(): void {
@@ -276,7 +257,7 @@ export class Wire implements Channel, LineConversation {
     const lines = this.#written.split('\n');
     this.#written = lines.pop() ?? '';
     for (const line of lines) {
-      const text = Buffer.from(line, 'latin1').toString('utf8');
+      const text = textOf(line);
       assert.equal(text, this.#said.shift(), 'what is written is what was said');
       this.#toClient.push(replyOf(text));
     }
@@ -285,6 +266,12 @@ export class Wire implements Channel, LineConversation {
   #tell(what: string): void {
     this.peer.said.push(what);
     this.#host.touched(this.peer);
+  }
+
+  #lostByServer(): void {
+    this.isLost = true;
+    this.#sessionLost();
+    this.#host.lost(this.peer);
   }
 
   #sessionLost(): void {
@@ -299,3 +286,8 @@ function replyOf(text: string): Reply | undefined {
 }
 
 const LF = Buffer.from('\n');
+
+/** The text that a byte string is in UTF-8. */
+function textOf(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}

@@ -11,7 +11,6 @@ import { Auth } from '../../src/protocol/auth.ts';
 import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
 import { V1Protocol } from '../../src/protocol/v1-protocol.ts';
 import { Counters } from '../../src/session/counters.ts';
-import { Drain } from '../../src/session/drain.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
 import { LockModel } from '../support/lock-model.ts';
@@ -58,15 +57,13 @@ export class World implements WireHost {
     this.swarm = drawSwarm(random);
     const { limits } = this.swarm;
     this.#host = {
-      namespaces: new Namespaces(() => ++this.#issued.lastId, limits.maxLockBytes),
-      resumable: new Map(),
+      registry: new Namespaces(() => ++this.#issued.lastId, limits.maxLockBytes),
       newName: () => {
         this.#issued.lastName = `s${this.#sessions.size}-${random.below(2 ** 30)}`;
         return this.#issued.lastName;
       },
       clock: this.clock,
       streams: makeStreamHost(this.clock),
-      drain: new Drain(),
       counters: new Counters(),
       limits,
       observer: {
@@ -80,7 +77,7 @@ export class World implements WireHost {
       defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
       auth: new Auth({ client: [], admin: [] }),
       adminObserver: undefined,
-      turnedAway: () => assert.fail('no token is wanted here'),
+      authFailed: () => assert.fail('no token is wanted here'),
     };
     this.#reference = new ReferenceServer(limits, DEFAULT_ABANDON_TIMEOUT_MS, this.#issued);
     this.#clients = Array.from({ length: this.swarm.clients }, (_, i) => {
@@ -139,7 +136,7 @@ export class World implements WireHost {
   #drain(): void {
     const wires = this.#wires();
     for (const wire of wires) wire.serverDraining();
-    this.#host.drain.begin(this.#host.namespaces);
+    this.#host.registry.drain();
     this.clock.runSoon();
     this.#reference.drain(wires.map(({ peer }) => peer));
   }
@@ -263,7 +260,7 @@ export class World implements WireHost {
     const random = this.#random;
     if (client.kind === 'v1') {
       // Its handshake would be refused.
-      if (this.#host.drain.isOn) return;
+      if (this.#host.registry.isDraining) return;
       const session = this.#drawSession();
       const { namespace, abandonTimeoutMs } = session;
       const peer = this.#reference.connectV1(namespace, abandonTimeoutMs);
@@ -479,9 +476,13 @@ export class World implements WireHost {
 
   /** The tables, the reference and the brute-force model must hold the same. */
   #lookAtEverything(): void {
-    const { namespaces, resumable } = this.#host;
+    const namespaces = this.#host.registry;
     assert.equal(namespaces.size, this.#reference.namespaces.size, 'namespaces');
-    assert.equal(resumable.size, this.#reference.resumable.size, 'sessions that can be resumed');
+    assert.equal(
+      namespaces.resumableCount,
+      this.#reference.resumable.size,
+      'sessions that can be resumed',
+    );
     for (const { name, table, sessions } of namespaces) {
       table.verify();
       const reference = this.#reference.namespaces.get(name);
@@ -493,7 +494,8 @@ export class World implements WireHost {
       const states = new Map(reference.alive.map(({ id }) => [id, held.has(id)]));
       assert.equal(table.size.acquired + table.size.enqueued, states.size, 'locks');
       for (const session of sessions) {
-        if (this.#host.drain.isOn) assert.ok(session.isHolder, 'who holds nothing has left');
+        if (this.#host.registry.isDraining)
+          assert.ok(session.isHolder, 'who holds nothing has left');
         for (const { id, state } of session.locks) {
           assert.equal(state === 'acquired', states.get(id), `lock ${id} is ${state}`);
         }
@@ -514,7 +516,7 @@ export class World implements WireHost {
   #shutDown(): void {
     const wires = this.#wires();
     for (const wire of wires) if (!wire.isEnded) wire.shutDown();
-    this.#host.namespaces.endAll();
+    this.#host.registry.endAll();
     while (this.clock.hasTurns) this.clock.runTurn();
     for (const wire of wires) wire.checkAllIsWritten();
     for (const wire of wires) wire.lose(false);
@@ -529,10 +531,10 @@ export class World implements WireHost {
   }
 
   #checkNothingLeft(): void {
-    assert.equal(this.#host.namespaces.size, 0, 'no namespace is left');
-    assert.equal(this.#host.resumable.size, 0, 'no session can be resumed');
+    assert.equal(this.#host.registry.size, 0, 'no namespace is left');
+    assert.equal(this.#host.registry.resumableCount, 0, 'no session can be resumed');
     assert.equal(this.clock.pendingTimers, 0, 'no timer runs');
-    assert.equal(this.#host.namespaces.memory.charged, 0, 'no memory is charged');
+    assert.equal(this.#host.registry.memory.charged, 0, 'no memory is charged');
     for (const { table, sessions, watchers } of this.#namespaces) {
       assert.ok(table.isEmpty);
       assert.equal(table.size.paths, 0);

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { IdCounter } from '../../src/runtime/id-counter.ts';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import { Counters } from '../../src/session/counters.ts';
-import { Drain } from '../../src/session/drain.ts';
-import type { LockTerms, SessionLock } from '../../src/session/lock-record.ts';
+import type { ReleaseCause } from '../../src/session/lock-events.ts';
+import type { LockTerms, Ref, SessionLock } from '../../src/session/lock-record.ts';
 import { Namespaces } from '../../src/session/namespace.ts';
 import { Session } from '../../src/session/session.ts';
 import type { Peer, SessionHost, SessionSettings } from '../../src/session/session-host.ts';
@@ -19,33 +19,25 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
   const namespaces = new Namespaces(new IdCounter(0).next, allLimits.maxLockBytes);
   const events: string[] = [];
   let names = 0;
-  const name = (lock: SessionLock): string =>
-    `${lock.context.session.client}/${lock.context.terms.ref}`;
-  const host: SessionHost = {
-    namespaces,
-    resumable: new Map(),
+  const name = (lock: SessionLock): string => `${lock.context.session.client}/${lock.context.ref}`;
+  const host = {
+    registry: namespaces,
     newName: () => `name-${++names}`,
     clock,
-    drain: new Drain(),
     counters: new Counters(),
     limits: allLimits,
     observer: {
-      enqueued: (lock) => events.push(`enqueued ${name(lock)}`),
-      acquired: (lock) => events.push(`acquired ${name(lock)}`),
-      released: (lock, cause) => events.push(`${cause} ${name(lock)}`),
+      enqueued: (lock: SessionLock) => events.push(`enqueued ${name(lock)}`),
+      acquired: (lock: SessionLock) => events.push(`acquired ${name(lock)}`),
+      released: (lock: SessionLock, cause: ReleaseCause) => events.push(`${cause} ${name(lock)}`),
     },
   };
   /** What each client was told of locks that it had waited for. */
   const told: string[] = [];
   const peerOf = (client: string): Peer => ({
-    acquired: (lock) => told.push(name(lock)),
-    timedOut: (lock) => told.push(`timeout ${name(lock)}`),
-    expired: (lock) => told.push(`expired ${name(lock)}`),
-    turnedAway: (lock) => told.push(`turned away ${name(lock)}`),
-    dismissed: () => told.push(`dismissed ${client}`),
-    lockEvicted: (lock) => told.push(`evicted ${name(lock)}`),
-    sessionEvicted: () => told.push(`evicted ${client}`),
-    takenOver: () => told.push(`taken over ${client}`),
+    lockChanged: (lock, change) =>
+      told.push(change === 'acquired' ? name(lock) : `${change} ${name(lock)}`),
+    sessionEnded: (reason) => told.push(`${reason} ${client}`),
   });
   const open = (
     client: string,
@@ -93,10 +85,10 @@ export function mustLock(
 
 export function mustGet(
   session: Session,
-  terms: LockTerms,
+  { ref, ...terms }: LockTerms & { ref?: Ref | undefined },
   ...resources: Parameters<Session['lock']>[0]
 ) {
-  const lock = session.lock(resources, terms);
+  const lock = session.lock(resources, terms, ref);
   if ('code' in lock) assert.fail(lock.code);
   return lock;
 }

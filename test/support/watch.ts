@@ -1,7 +1,8 @@
 /** Lets a test wait until the server itself has noticed something, such as a client that is gone. */
 import type { ClientObserver } from '../../src/server-options.ts';
+import type { ReleaseCause } from '../../src/session/lock-events.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
-import type { LockObserver, ReleaseCause } from '../../src/session/session-host.ts';
+import type { LockObserver } from '../../src/session/session-host.ts';
 
 export type WatchedEvent = 'connected' | 'disconnected' | 'enqueued' | 'acquired' | ReleaseCause;
 

@@ -1,6 +1,6 @@
 /** What the query of a WebSocket handshake says of the session to come, checked; or why it can't be. */
-import type { ProtocolHost } from '../../protocol/conversation-host.ts';
-import { abandonTooLong, namespaceTooLong } from '../../protocol/decode.ts';
+import type { ProtocolHost } from '../../protocol/channel.ts';
+import { abandonTooLong, namespaceTooLong } from '../../protocol/fields.ts';
 import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from './pages.ts';
 
 const TIMEOUT = 'abandon-timeout-ms';

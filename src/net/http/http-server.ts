@@ -5,9 +5,8 @@
 import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { isAdmitted, type Locality, type Role } from '../../protocol/auth.ts';
-import type { Channel, Conversation } from '../../protocol/channel.ts';
-import type { ProtocolHost } from '../../protocol/conversation-host.ts';
+import type { Locality, Role } from '../../protocol/auth.ts';
+import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
 import { noMoreSessions, type RequestError } from '../../protocol/errors.ts';
 import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
@@ -210,10 +209,11 @@ export class HttpServer {
   /** What the client may do, or the page that says why it is not admitted. */
   #authenticate(request: IncomingMessage, { url, locality }: Visit): Role | Page {
     const { auth } = this.#host;
-    const role = auth.authenticate(tokenIn(request, url.searchParams), locality);
-    if (isAdmitted(role)) return role;
-    this.#host.turnedAway(role, this.#connectionOf(request.socket).accepted.name);
-    return unauthorizedPage(role);
+    const authentication = auth.authenticate(tokenIn(request, url.searchParams), locality);
+    if (authentication.role !== 'none') return authentication.role;
+    const { failure } = authentication;
+    this.#host.authFailed(failure, this.#connectionOf(request.socket).accepted.name);
+    return unauthorizedPage(failure);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -230,7 +230,7 @@ export class HttpServer {
       return;
     }
     const entry = this.#authenticate(request, visit);
-    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry, socket);
+    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry);
     if ('status' in converse) {
       this.#refuse(socket, converse);
       return;
@@ -261,18 +261,14 @@ export class HttpServer {
    * which shows when it says hello.
    */
   #checkCapacity(): Page | undefined {
-    const { drain, limits, namespaces } = this.#host;
-    if (drain.isOn) return draining();
-    const code = namespaces.refuseSession(limits);
+    const { limits, registry } = this.#host;
+    if (registry.isDraining) return draining();
+    const code = registry.refuseSession(limits);
     return code === undefined ? undefined : noRoom(noMoreSessions(code, limits));
   }
 
   /** What makes the conversation that a handshake with this path and query asks for. */
-  #conversationFor(
-    url: URL,
-    role: Role,
-    socket: Duplex,
-  ): ((channel: Channel) => Conversation) | Page {
+  #conversationFor(url: URL, role: Role): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
     const query = handshakeQuery(url, host);
     if ('status' in query) return query;
@@ -281,14 +277,7 @@ export class HttpServer {
       return (channel) => new V1Protocol(host, channel, { namespace, abandonTimeoutMs });
     }
     const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
-    return (channel) => {
-      const conversation = new SessionProtocol(host, channel, defaults, role);
-      const timer = host.clock.setTimer(host.limits.firstMessageMs, () => {
-        if (!conversation.hasSpoken) conversation.firstMessageIsDue();
-      });
-      socket.on('close', () => timer.cancel());
-      return conversation;
-    };
+    return (channel) => new SessionProtocol(host, channel, defaults, role);
   }
 
   /** Answers what node:http could not parse, if the peer can still read it. */

@@ -1,6 +1,5 @@
 /** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
 import { plural } from '../../runtime/text.ts';
-import type { Drain } from '../../session/drain.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
 import { METRICS_TYPE, type MetricsSnapshot, metricsText } from './metrics.ts';
@@ -18,8 +17,7 @@ export interface Page {
 
 /** What pages tell of. */
 export interface PageHost {
-  readonly namespaces: Namespaces;
-  readonly drain: Drain;
+  readonly registry: Namespaces;
   metrics(): MetricsSnapshot;
 }
 
@@ -72,13 +70,16 @@ const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
   string,
   (url: URL, host: PageHost) => Page
 >([
-  ['/', (_url, { namespaces }) => frontPage(namespaces)],
+  ['/', (_url, { registry }) => frontPage(registry)],
   [V1_PATH, (url) => namespaceMissing(url) ?? needsWebSocket(url)],
   [V2_PATH, needsWebSocket],
-  [STATS_V1_PATH, (url, { namespaces }) => statsV1(url, namespaces)],
+  [STATS_V1_PATH, (url, { registry }) => statsV1(url, registry)],
   [METRICS_PATH, (_url, host) => metrics(host)],
   [LIVE_PATH, () => sentence(200, 'The server is alive.')],
-  [READY_PATH, (_url, { drain }) => (drain.isOn ? draining() : sentence(200, 'Ready.'))],
+  [
+    READY_PATH,
+    (_url, { registry }) => (registry.isDraining ? draining() : sentence(200, 'Ready.')),
+  ],
 ]);
 
 /**

@@ -1,11 +1,10 @@
 /** The session protocol on a raw TCP socket: one message per line, both ways. */
 import type { Duplex } from 'node:stream';
+import { maxFirstMessageBytes } from '../../protocol/admission.ts';
 import type { Locality } from '../../protocol/auth.ts';
-import type { Channel, Conversation } from '../../protocol/channel.ts';
-import type { ProtocolHost } from '../../protocol/conversation-host.ts';
-import { RequestError } from '../../protocol/errors.ts';
+import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
+import { LINE_CUT_OFF, messageTooLong, RequestError, tooSlow } from '../../protocol/errors.ts';
 import { SessionProtocol } from '../../protocol/session-protocol.ts';
-import { toByteString } from '../../runtime/byte-string.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { LineClient } from '../listen/acceptor.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
@@ -20,18 +19,6 @@ export interface LineHost extends ProtocolHost {
   readonly streams: StreamHost;
 }
 
-/** What lines need of a conversation beyond what every transport does. */
-export interface LineConversation extends Conversation {
-  /** Bytes that the next line may have. */
-  readonly maxMessageBytes: number;
-  /** Whether the client has sent something valid. */
-  readonly hasSpoken: boolean;
-  tooLong(): void;
-  /** The client has ended its side in the midst of a line; `lost` follows. */
-  lineCutOff(): void;
-  firstMessageIsDue(ms: number, isInLine: boolean): void;
-}
-
 export class LineConnection implements Channel, LineSink, LineClient {
   readonly client: string;
   readonly locality: Locality;
@@ -39,9 +26,11 @@ export class LineConnection implements Channel, LineSink, LineClient {
   readonly #socket: Duplex;
   readonly #splitter: LineSplitter;
   readonly #output: OutputBuffer;
-  readonly #conversation: LineConversation;
-  #firstMessageTimer: Timer | undefined;
-  #isListening = true;
+  readonly #conversation: Conversation;
+  readonly #firstMessageTimer: Timer;
+  #maxLineBytes: number;
+  /** The first message is to show a token, and may have few bytes. */
+  #isTokenDue: boolean;
 
   /**
    * @param connection whose socket is this object's from here on
@@ -54,8 +43,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
     head: Buffer,
     host: LineHost,
     firstMessageTimer: Timer,
-    converse: (channel: Channel) => LineConversation = (channel) =>
-      new SessionProtocol(host, channel),
+    converse: (channel: Channel) => Conversation = (channel) => new SessionProtocol(host, channel),
   ) {
     const { socket } = connection;
     const { streams } = host;
@@ -67,7 +55,9 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#socket = socket;
     this.#output = new OutputBuffer(socket, streams.flushQueue, maxUnreadBytes, () => this.#cut());
     this.#conversation = converse(this);
-    this.#splitter = new LineSplitter(this.#conversation.maxMessageBytes, this);
+    this.#isTokenDue = host.auth.needsToken;
+    this.#maxLineBytes = maxFirstMessageBytes(host.auth, host.limits);
+    this.#splitter = new LineSplitter(this.#maxLineBytes, this);
     const ended = (): void => this.#inputEnded();
     const input = new InputPump(socket, streams, this.#output, this.#splitter, ended);
     socket.on('drain', () => this.#conversation.onWritable());
@@ -84,21 +74,19 @@ export class LineConnection implements Channel, LineSink, LineClient {
     return this.#output.unreadBytes;
   }
 
-  send(text: string, mayWait?: boolean): void {
-    this.sendAscii(toByteString(text), mayWait);
+  reply(message: string, mayWait?: boolean): void {
+    this.#output.push(`${message}\n`, mayWait);
   }
 
-  sendAscii(text: string, mayWait?: boolean): void {
-    this.#output.push(`${text}\n`, mayWait);
+  notify(message: string): void {
+    this.#output.push(`${message}\n`);
   }
 
-  sendShared(bytes: string): void {
-    this.#output.push(`${bytes}\n`, true);
-  }
-
-  stopListening(): void {
-    this.#isListening = false;
-    this.#splitter.stop();
+  admitted(maxMessageBytes: number): void {
+    this.#firstMessageTimer.cancel();
+    this.#isTokenDue = false;
+    this.#maxLineBytes = maxMessageBytes;
+    this.#splitter.allow(maxMessageBytes);
   }
 
   end(): void {
@@ -108,7 +96,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   }
 
   firstMessageIsDue(ms: number): void {
-    this.#conversation.firstMessageIsDue(ms, this.#splitter.isInLine);
+    this.#conversation.inputError(tooSlow(ms, this.#splitter.isInLine));
   }
 
   serverDraining(): void {
@@ -121,21 +109,16 @@ export class LineConnection implements Channel, LineSink, LineClient {
 
   line(text: string): void {
     this.#conversation.receive(text);
-    if (this.#firstMessageTimer === undefined || !this.#conversation.hasSpoken) return;
-    this.#firstMessageTimer.cancel();
-    this.#firstMessageTimer = undefined;
-    // A client that has said something and is still connected is admitted.
-    this.#splitter.allow(this.#conversation.maxMessageBytes);
   }
 
   lineNotUtf8(): void {
-    this.#conversation.receiveGarbage(
+    this.#conversation.inputError(
       new RequestError('bad_utf8', 'this line is not valid UTF-8; it was not carried out'),
     );
   }
 
   lineTooLong(): void {
-    this.#conversation.tooLong();
+    this.#conversation.inputError(messageTooLong(this.#maxLineBytes, this.#isTokenDue));
   }
 
   /** The peer does not read: what it asked for behind that is not carried out. */
@@ -146,10 +129,8 @@ export class LineConnection implements Channel, LineSink, LineClient {
 
   /** The end of the input is the end of the session; a line that was cut off is not carried out. */
   #inputEnded(): void {
-    if (!this.#isListening) return;
-    if (this.#splitter.isInLine) this.#conversation.lineCutOff();
-    this.#conversation.lost();
-    this.end();
+    if (this.#splitter.isInLine) this.#conversation.inputError(LINE_CUT_OFF);
+    this.#conversation.inputEnded();
   }
 
   #closed(): void {

@@ -15,7 +15,7 @@ import { METHODS } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Auth } from '../../protocol/auth.ts';
 import { noWayToBegin, RequestError, tooManyConnections, tooSlow } from '../../protocol/errors.ts';
-import { errorReply } from '../../protocol/replies.ts';
+import { errorMessage } from '../../protocol/replies.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { Counters } from '../../session/counters.ts';
@@ -132,7 +132,7 @@ export class Acceptor {
   /** Sends `error` as a line, and ends the connection. */
   #endWith(socket: Socket, error: RequestError): void {
     this.#host.counters.countError(error.code);
-    socket.write(`${errorReply(undefined, undefined, error)}\n`);
+    socket.write(`${errorMessage(error)}\n`, 'latin1');
     closeGracefully(socket, this.#host.clock);
   }
 }

@@ -2,7 +2,7 @@
 import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Locality } from '../../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
-import { RequestError } from '../../protocol/errors.ts';
+import { RequestError, tooSlow } from '../../protocol/errors.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
@@ -44,6 +44,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   #bytesSeen = 0;
   #unansweredPings = 0;
   #pingTimer: Timer;
+  readonly #firstMessageTimer: Timer;
 
   /**
    * @param connection whose socket is upgraded, the response to the handshake written
@@ -64,9 +65,12 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#socket = socket;
     this.#options = options;
     const { streams } = options;
-    const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;
+    const { maxMessageBytes, maxFragments, maxUnreadBytes, firstMessageMs } = options.limits;
     const settings = { maxMessageBytes, maxFragments, maxUnreadBytes, streams };
     this.#connection = new WebSocketConnection(socket, head, settings, this);
+    this.#firstMessageTimer = options.clock.setTimer(firstMessageMs, () => {
+      this.#conversation.inputError(tooSlow(firstMessageMs));
+    });
     this.#conversation = converse(this);
     this.#pingTimer = this.#pingLater();
     socket.on('drain', () => this.#conversation.onWritable());
@@ -76,24 +80,22 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     return this.#connection.unreadBytes;
   }
 
-  send(text: string, mayWait?: boolean): void {
-    this.#connection.sendText(text, mayWait);
+  reply(message: string, mayWait?: boolean): void {
+    this.#connection.sendBytes(message, mayWait);
+  }
+
+  notify(message: string): void {
+    this.#connection.sendBytes(message);
   }
 
   yieldTurn(): void {
     this.#connection.yieldTurn();
   }
 
-  sendAscii(text: string, mayWait?: boolean): void {
-    this.#connection.sendAscii(text, mayWait);
+  /** How much a message may have is the same before and after. */
+  admitted(): void {
+    this.#firstMessageTimer.cancel();
   }
-
-  sendShared(bytes: string): void {
-    this.#connection.sendShared(bytes);
-  }
-
-  /** Frames are still parsed, because one may close; the conversation drops what is in them. */
-  stopListening(): void {}
 
   end(reason: EndReason): void {
     this.#connection.close(CLOSE_CODES[reason], '');
@@ -116,14 +118,13 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     if (isUtf8(message)) {
       this.#conversation.receive(message.toString('utf8'));
     } else {
-      this.#conversation.receiveGarbage(
-        new RequestError('bad_utf8', 'the message is not valid UTF-8'),
-      );
+      this.#conversation.inputError(new RequestError('bad_utf8', 'the message is not valid UTF-8'));
     }
   }
 
   ended(): void {
     this.#pingTimer.cancel();
+    this.#firstMessageTimer.cancel();
     this.#conversation.lost();
   }
 

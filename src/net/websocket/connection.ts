@@ -118,14 +118,9 @@ export class WebSocketConnection {
     if (this.#state === 'open') this.#output.push(encodeText(text), mayWait);
   }
 
-  /** The same for text that is known to be ASCII: it need not be looked at. */
-  sendAscii(message: string, mayWait?: boolean): void {
-    if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.text, message), mayWait);
-  }
-
-  /** The same for one that goes to many and may wait for another turn: UTF-8 as a byte string. */
-  sendShared(bytes: string): void {
-    if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.text, bytes), true);
+  /** The same for text in UTF-8, as a byte string. */
+  sendBytes(bytes: string, mayWait?: boolean): void {
+    if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.text, bytes), mayWait);
   }
 
   /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */

@@ -1,17 +1,33 @@
 /**
- * What `inspect` answers: who holds, who waits, since when, and behind whom. One JSON object a
- * lock, which a person can read at a terminal, and one at the end. It changes nothing.
+ * `inspect`: who holds, who waits, since when, and behind whom. One JSON object a lock, which a person
+ * can read at a terminal, and one at the end. It changes nothing.
  */
+import type { Ref, SessionLock } from '../../session/lock-record.ts';
+import type { Namespace } from '../../session/namespace.ts';
+import { Budget } from '../../table/budget.ts';
+import type { Place } from '../../table/find-locks.ts';
+import type { Path } from '../../table/resource.ts';
+import { RequestError } from '../errors.ts';
+import { decodeId } from '../ids.ts';
+import { firstOf, resourceFields, wordFields } from '../replies.ts';
+import type { ActionDefinition } from '../requests.ts';
+import { decodePathOrRoot } from '../resources.ts';
 
-import type { SessionLock } from '../session/lock-record.ts';
-import type { Namespace } from '../session/namespace.ts';
-import { Budget } from '../table/budget.ts';
-import type { Place } from '../table/find-locks.ts';
-import type { Answers } from './answers.ts';
-import type { Channel } from './channel.ts';
-import { RequestError } from './errors.ts';
-import { firstOf, resourceFields, wordFields } from './lock-fields.ts';
-import type { InspectRequest } from './requests.ts';
+export interface InspectRequest {
+  readonly action: 'inspect';
+  readonly ref: Ref | undefined;
+  readonly path: Path;
+  /** One lock only. */
+  readonly id: number | undefined;
+  /** Goes on after the lock with that id. */
+  readonly after: number;
+  /** Locks in the answer at most. */
+  readonly max: number;
+}
+
+/** Locks in one answer. */
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
 
 /** Bytes after which an answer ends, though it could have more locks. */
 const MAX_ANSWER_LENGTH = 256 * 1024;
@@ -19,23 +35,43 @@ const MAX_ANSWER_LENGTH = 256 * 1024;
 /** Steps in the table after which an answer ends in the same way; some 2 ms. */
 const MAX_STEPS = 65_536;
 
-/** @param nowMs the time by the server's clock */
-export function answerInspect(
-  request: InspectRequest,
-  namespace: Namespace,
-  nowMs: number,
-  channel: Channel,
-  answers: Answers,
-): void {
-  const lines = inspect(request, namespace, nowMs);
-  // It may have walked past as many locks as there are.
-  channel.yieldTurn();
-  if (lines instanceof RequestError) answers.error('inspect', request.ref, lines);
-  else for (const line of lines) answers.fields('inspect', request.ref, line);
-}
+export const inspect: ActionDefinition<InspectRequest> = {
+  fields: ['path', 'id', 'after', 'max'],
+  decode(message, ref, limits) {
+    const path = decodePathOrRoot(message.path, limits);
+    if (path instanceof RequestError) return path;
+    const id = decodeId(message.id, 'id');
+    if (id instanceof RequestError) return id;
+    const after = decodeId(message.after, 'after');
+    if (after instanceof RequestError) return after;
+    const max = message.max === undefined ? DEFAULT_PAGE : message.max;
+    if (!Number.isSafeInteger(max) || (max as number) < 1 || (max as number) > MAX_PAGE) {
+      return new RequestError('bad_request', `max must be an integer from 1 to ${MAX_PAGE}`);
+    }
+    return { action: 'inspect', ref, path, id, after: after ?? 0, max: max as number };
+  },
+  answer(context, request) {
+    const { host, channel, replies } = context;
+    const lines = linesOf(request, context.session().namespace, host.clock.now());
+    // It may have walked past as many locks as there are.
+    channel.yieldTurn();
+    if (lines instanceof RequestError) replies.error(request, lines);
+    else for (const line of lines) replies.fields(request, line);
+  },
+  help: [
+    {
+      example: { action: 'inspect', path: ['orders'] },
+      does: 'who holds and who waits; without a path, all',
+    },
+  ],
+};
 
-/** The lines of the answer, as fields to be put after its action and ref. */
-function inspect(
+/**
+ * The lines of the answer, as fields to be put after its action and ref.
+ *
+ * @param nowMs the time by the server's clock
+ */
+function linesOf(
   request: InspectRequest,
   namespace: Namespace,
   nowMs: number,

@@ -1,0 +1,116 @@
+/** `hello`: begins a session, or resumes one. */
+import type { Limits } from '../../runtime/limits.ts';
+import type { Ref } from '../../session/lock-record.ts';
+import type { Session } from '../../session/session.ts';
+import { VERSION } from '../../version.ts';
+import { DRAINING, helloNotFirst, NO_SUCH_SESSION, RequestError } from '../errors.ts';
+import {
+  abandonTooLong,
+  decodeMs,
+  decodeName,
+  decodeNamespace,
+  type JsonObject,
+} from '../fields.ts';
+import type { ActionDefinition, RequestContext } from '../requests.ts';
+
+export interface HelloRequest {
+  readonly action: 'hello';
+  readonly ref: Ref | undefined;
+  /** The name of a session to resume; then nothing else of it can be chosen but the heartbeat. */
+  readonly session: string | undefined;
+  readonly token: string | undefined;
+  readonly namespace: string | undefined;
+  readonly abandonTimeoutMs: number | undefined;
+  readonly heartbeatMs: number | undefined;
+  readonly label: string | undefined;
+}
+
+export const hello: ActionDefinition<HelloRequest> = {
+  fields: ['token', 'session', 'namespace', 'abandonTimeoutMs', 'heartbeatMs', 'label'],
+  decode: decodeHello,
+  answer(context, request) {
+    const { host, replies, begun } = context;
+    if (begun !== undefined) {
+      replies.error(request, helloNotFirst(begun.namespace.name));
+      return;
+    }
+    const session = begin(context, request);
+    if (session === undefined) {
+      context.helloRefused();
+      replies.error(request, NO_SUCH_SESSION);
+      return;
+    }
+    if (request.heartbeatMs !== undefined) context.expectHeartbeat(request.heartbeatMs);
+    replies.fields(request, helloFields(session, request, host.limits));
+    if (request.session === undefined) return;
+    for (const lock of session.locks) replies.lock(lock);
+    // A client that resumes may have missed that.
+    if (host.registry.isDraining) replies.notifyError(DRAINING);
+  },
+  help: [
+    {
+      example: { action: 'hello', namespace: 'shop', abandonTimeoutMs: 5000 },
+      does: 'optional, first of all',
+    },
+  ],
+};
+
+function begin(context: RequestContext, request: HelloRequest): Session | undefined {
+  const { session, namespace, abandonTimeoutMs, label } = request;
+  if (session !== undefined) return context.resume(session);
+  return context.begin({ namespace, abandonTimeoutMs, label, name: context.host.newName() });
+}
+
+function decodeHello(
+  message: JsonObject,
+  ref: Ref | undefined,
+  limits: Limits,
+): HelloRequest | RequestError {
+  const token = decodeName(message.token, 'token');
+  if (token instanceof RequestError) return token;
+  const session = decodeName(message.session, 'session');
+  if (session instanceof RequestError) return session;
+  const namespace = decodeNamespace(message.namespace, limits);
+  if (namespace instanceof RequestError) return namespace;
+  const abandonTimeoutMs = decodeMs(message.abandonTimeoutMs, 'abandonTimeoutMs', 0);
+  if (abandonTimeoutMs instanceof RequestError) return abandonTimeoutMs;
+  const tooLong = abandonTooLong(abandonTimeoutMs ?? 0, 'abandonTimeoutMs', limits);
+  if (tooLong !== undefined) return tooLong;
+  const heartbeatMs = decodeMs(message.heartbeatMs, 'heartbeatMs', 1);
+  if (heartbeatMs instanceof RequestError) return heartbeatMs;
+  const label = decodeName(message.label, 'label');
+  if (label instanceof RequestError) return label;
+  if (session !== undefined && (namespace ?? abandonTimeoutMs ?? label) !== undefined) {
+    return new RequestError(
+      'bad_request',
+      'a resumed session stays as it is: leave out namespace, abandonTimeoutMs and label',
+    );
+  }
+  return { action: 'hello', ref, token, session, namespace, abandonTimeoutMs, heartbeatMs, label };
+}
+
+/** The version of the session protocol; v1 is the Go server's. */
+const PROTOCOL_VERSION = 2;
+
+/** What a client must know of its session and of the server. */
+function helloFields(session: Session, request: HelloRequest, limits: Limits): object {
+  const isResumed = request.session !== undefined;
+  return {
+    session: session.name,
+    sessionId: String(session.id),
+    namespace: session.namespace.name,
+    ...(isResumed ? { resumed: true, locks: session.locks.size } : {}),
+    protocol: PROTOCOL_VERSION,
+    version: VERSION,
+    abandonTimeoutMs: session.abandonTimeoutMs,
+    heartbeatMs: request.heartbeatMs,
+    limits: {
+      maxMessageBytes: limits.maxMessageBytes,
+      maxResourcesPerLock: limits.maxResourcesPerLock,
+      maxSegmentsPerPath: limits.maxSegmentsPerPath,
+      maxSegmentBytes: limits.maxSegmentBytes,
+      maxLocksPerSession: limits.maxLocksPerSession,
+      maxWatches: limits.maxWatches,
+    },
+  };
+}

@@ -1,0 +1,154 @@
+/** `lock`: asks for resources together. */
+import {
+  type LockRecord,
+  type LockTerms,
+  NO_TERMS,
+  type Ref,
+  type SessionLock,
+} from '../../session/lock-record.ts';
+import type { LockError } from '../../session/session-host.ts';
+import type { Resource } from '../../table/resource.ts';
+import type { Wait } from '../../table/waits.ts';
+import { limitError, RequestError } from '../errors.ts';
+import { decodeMs, decodeName, type JsonObject, shorten } from '../fields.ts';
+import { firstOf } from '../replies.ts';
+import type { ActionDefinition, RequestContext } from '../requests.ts';
+import { decodeResources } from '../resources.ts';
+
+export interface LockRequest {
+  readonly action: 'lock';
+  readonly ref: Ref | undefined;
+  readonly resources: readonly Resource[];
+  readonly terms: LockTerms;
+}
+
+export const lock: ActionDefinition<LockRequest> = {
+  fields: ['resources', 'waitMs', 'holdMs', 'owner', 'label'],
+  decode(message, ref, limits) {
+    const resources = decodeResources(message.resources, limits, 'session');
+    if (resources instanceof RequestError) return resources;
+    const terms = decodeTerms(message);
+    return terms instanceof RequestError ? terms : { action: 'lock', ref, resources, terms };
+  },
+  answer(context, request) {
+    const { ref, resources, terms } = request;
+    const session = context.session();
+    const known = ref === undefined ? undefined : session.locks.getByRef(ref);
+    if (known !== undefined) {
+      repeat(context, request, known);
+      return;
+    }
+    const taken = session.lock(resources, terms, ref);
+    if (mayHaveSearched(taken)) context.channel.yieldTurn();
+    if ('code' in taken) refuse(context, request, taken);
+    else context.replies.lock(taken);
+  },
+  help: [
+    {
+      example: { action: 'lock', resources: [{ type: 'write', path: ['orders', '17'] }] },
+      does: 'alone',
+    },
+    {
+      example: { action: 'lock', resources: [{ type: 'read', path: ['orders'] }] },
+      does: 'shared with reads',
+    },
+    {
+      example: { action: 'lock', resources: [{ type: 'read', path: ['gpu'], limit: 4 }] },
+      does: 'up to 4 at a time',
+    },
+    {
+      example: { action: 'lock', waitMs: 0, resources: [{ type: 'write', path: ['a'] }] },
+      does: 'now or never',
+    },
+  ],
+};
+
+function decodeTerms(message: JsonObject): LockTerms | RequestError {
+  const waitMs = decodeMs(message.waitMs, 'waitMs', 0);
+  if (waitMs instanceof RequestError) return waitMs;
+  const holdMs = decodeMs(message.holdMs, 'holdMs', 1);
+  if (holdMs instanceof RequestError) return holdMs;
+  const owner = decodeName(message.owner, 'owner');
+  if (owner instanceof RequestError) return owner;
+  const label = decodeName(message.label, 'label');
+  if (label instanceof RequestError) return label;
+  const isBare = (waitMs ?? holdMs ?? owner ?? label) === undefined;
+  return isBare ? NO_TERMS : { waitMs, holdMs, owner, label };
+}
+
+/** Whether a deadlock has been looked for among many: not for an owner without other locks. */
+function mayHaveSearched(taken: SessionLock | LockError): boolean {
+  if ('code' in taken) return taken.code === 'deadlock';
+  const { owner } = taken.context;
+  return owner !== undefined && owner.locks.size > 1 && taken.state === 'enqueued';
+}
+
+function refuse({ host, replies }: RequestContext, request: LockRequest, error: LockError): void {
+  if (error.code === 'timeout') {
+    replies.state(request, error.id, 'timeout');
+  } else if (error.code === 'deadlock') {
+    replies.error(request, deadlockError(error.cycle), cycleFields(error.cycle));
+  } else {
+    replies.error(request, limitError(error.code, host.limits));
+  }
+}
+
+/** A `ref` that is in use: a retry of the same request hears how that stands. */
+function repeat({ replies }: RequestContext, request: LockRequest, known: SessionLock): void {
+  if (isSameRequest(known.resources, request.resources)) {
+    replies.lock(known);
+    return;
+  }
+  const message = `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`;
+  replies.error(request, new RequestError('ref_in_use', message));
+}
+
+/** Whether both ask for the same, in the same order. */
+function isSameRequest(a: readonly Resource[], b: readonly Resource[]): boolean {
+  return a.length === b.length && a.every((resource, i) => isSame(resource, b[i]));
+}
+
+function isSame(a: Resource, b: Resource | undefined): boolean {
+  if (a.type !== b?.type || limitOf(a) !== limitOf(b)) return false;
+  return a.path.length === b.path.length && a.path.every((segment, i) => segment === b.path[i]);
+}
+
+function limitOf(resource: Resource): number | undefined {
+  return resource.type === 'read' ? resource.limit : undefined;
+}
+
+/*
+ * A deadlock in words: which owners wait for which, lock by lock and path by path. A circle may have
+ * thousands of owners with long names and paths that others have sent: the first links are told.
+ */
+
+function deadlockError(cycle: readonly Wait<LockRecord>[]): RequestError {
+  const { listed } = firstOf(cycle);
+  const names = listed.map(({ waiter }) => nameOf(waiter.context));
+  const more = cycle.length - listed.length;
+  const back = more > 0 ? `${more} more, the last of which waits for ${names[0]}` : names[0];
+  const way = [...names, back].join(' waits for ');
+  return new RequestError('deadlock', `${way}: release what one of them holds, then ask again`);
+}
+
+/**
+ * The fields of the error: a link for each of the first owners of the cycle, with what it waits for
+ * and where the two meet, and how many links more there are.
+ */
+function cycleFields(cycle: readonly Wait<LockRecord>[]): object {
+  const { listed } = firstOf(cycle);
+  const more = cycle.length - listed.length;
+  const links = listed.map(({ waiter, blocker, relation, path }) => ({
+    owner: waiter.context.owner?.name,
+    session: waiter.context.session.label,
+    id: String(waiter.id),
+    waitsFor: String(blocker.id),
+    relation,
+    path,
+  }));
+  return { cycle: links, cycleMore: more > 0 ? more : undefined };
+}
+
+function nameOf({ owner }: LockRecord): string {
+  return JSON.stringify(shorten(owner?.name ?? ''));
+}

@@ -1,0 +1,58 @@
+/** `release`: gives back a lock, held or waited for. */
+import type { Ref, SessionLock } from '../../session/lock-record.ts';
+import type { Session } from '../../session/session.ts';
+import { RequestError } from '../errors.ts';
+import { decodeId } from '../ids.ts';
+import type { ActionDefinition } from '../requests.ts';
+
+export interface ReleaseRequest {
+  readonly action: 'release';
+  readonly ref: Ref | undefined;
+  /** Left out for the only lock of the session. */
+  readonly id: number | undefined;
+}
+
+export const release: ActionDefinition<ReleaseRequest> = {
+  fields: ['id'],
+  decode(message, ref) {
+    const id = decodeId(message.id, 'id');
+    return id instanceof RequestError ? id : { action: 'release', ref, id };
+  },
+  answer(context, request) {
+    const session = context.session();
+    const lock = findLock(session, request.id);
+    if (lock instanceof RequestError) {
+      context.replies.error(request, lock);
+      return;
+    }
+    // The answer comes first: what this release lets through may be another lock of this session.
+    context.replies.state(request, lock.id, 'released');
+    session.release(lock);
+  },
+  help: [
+    {
+      example: { action: 'release' },
+      does: 'the lock, held or waited for; add its "id" if there are several',
+    },
+  ],
+};
+
+/** The lock that a release means: the one with that `id` or, without an id, the only one. */
+function findLock(session: Session, id: number | undefined): SessionLock | RequestError {
+  if (id !== undefined) {
+    const lock = session.locks.get(id);
+    if (lock !== undefined) return lock;
+    return new RequestError(
+      'no_such_lock',
+      `this session has no lock ${id}; it may be released already`,
+    );
+  }
+  const count = session.locks.size;
+  if (count === 0) return new RequestError('no_such_lock', 'this session has no lock to release');
+  const { only } = session.locks;
+  if (only !== undefined) return only;
+  return new RequestError(
+    'id_needed',
+    `this session has ${count} locks; say which one by its "id"`,
+  );
+}

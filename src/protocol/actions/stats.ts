@@ -1,0 +1,33 @@
+/** `stats`: the numbers of the namespace. */
+import type { Ref } from '../../session/lock-record.ts';
+import type { Namespace } from '../../session/namespace.ts';
+import type { ActionDefinition } from '../requests.ts';
+
+export interface StatsRequest {
+  readonly action: 'stats';
+  readonly ref: Ref | undefined;
+}
+
+export const stats: ActionDefinition<StatsRequest> = {
+  fields: [],
+  decode: (_message, ref) => ({ action: 'stats', ref }),
+  answer(context, request) {
+    context.replies.fields(request, statsFields(context.session().namespace));
+  },
+  help: [
+    {
+      example: { action: 'stats' },
+      does: 'how many locks, waiters and sessions this namespace has',
+    },
+  ],
+};
+
+function statsFields({ name, sessions, table: { size } }: Namespace): object {
+  return {
+    namespace: name,
+    sessions: sessions.size,
+    locks: { acquired: size.acquired, enqueued: size.enqueued },
+    resources: { acquired: size.resourcesAcquired, enqueued: size.resourcesEnqueued },
+    paths: size.paths,
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * The table of actions, in the order in which they are listed to people. A new action is a file, a row
+ * here, and its section in PROTOCOL.md.
+ */
+import type { Limits } from '../../runtime/limits.ts';
+import type { Ref } from '../../session/lock-record.ts';
+import type { RequestError } from '../errors.ts';
+import { type JsonObject, unknownField } from '../fields.ts';
+import type { ActionDefinition, Envelope, HelpRow, RequestContext } from '../requests.ts';
+import { bye } from './bye.ts';
+import { evict } from './evict.ts';
+import { hello } from './hello.ts';
+import { helpOf } from './help.ts';
+import { inspect } from './inspect.ts';
+import { lock } from './lock.ts';
+import { ping } from './ping.ts';
+import { release } from './release.ts';
+import { stats } from './stats.ts';
+import { unwatch, watch } from './watch.ts';
+
+export const ACTIONS = {
+  hello,
+  lock,
+  release,
+  inspect,
+  watch,
+  unwatch,
+  evict,
+  ping,
+  stats,
+  help: helpOf((): readonly HelpRow[] => ACTION_NAMES.flatMap((name) => ACTIONS[name].help)),
+  bye,
+} as const;
+
+export type Action = keyof typeof ACTIONS;
+
+/** The requests there are, by their action. */
+type Requests = {
+  [A in Action]: (typeof ACTIONS)[A] extends ActionDefinition<infer R> ? R : never;
+};
+
+/** What a client can ask, once decoded. */
+export type Request = Requests[Action];
+
+export const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
+
+const NAMES: ReadonlySet<unknown> = new Set(ACTION_NAMES);
+
+export function isAction(value: unknown): value is Action {
+  return NAMES.has(value);
+}
+
+const COMMON_FIELDS: readonly (keyof Envelope)[] = ['action', 'ref'];
+
+const KNOWN_FIELDS: ReadonlyMap<Action, ReadonlySet<string>> = new Map(
+  ACTION_NAMES.map((name) => [name, new Set([...COMMON_FIELDS, ...ACTIONS[name].fields])]),
+);
+
+/** The request that `message` is, whose action and ref have been read, or what is wrong with it. */
+export function decodeAs(
+  action: Action,
+  message: JsonObject,
+  ref: Ref | undefined,
+  limits: Limits,
+): Request | RequestError {
+  const known = KNOWN_FIELDS.get(action) ?? new Set();
+  return unknownField(message, known, '') ?? ACTIONS[action].decode(message, ref, limits);
+}
+
+/** Does what is asked, and answers. */
+export function answer<A extends Action>(
+  context: RequestContext,
+  request: Requests[A] & { readonly action: A },
+): void {
+  const actions: { readonly [B in Action]: ActionDefinition<Requests[B]> } = ACTIONS;
+  actions[request.action].answer(context, request);
+}
