@@ -88,7 +88,7 @@ export class Server {
       registry: this.#namespaces,
       newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
-      streams: makeStreamHost(this.#clock, options),
+      streams: makeStreamHost(this.#clock, limits.maxBufferBytes, options),
       counters: new Counters(),
       limits,
       observer: options.lockObserver,

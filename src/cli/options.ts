@@ -1,6 +1,11 @@
 /** Every option of the program: its name, type, default and help text. */
 import { hostFault, originFault } from '../net/http/origin-policy.ts';
-import { DEFAULT_LIMITS, type Limits, MIN_LOCK_BYTES } from '../runtime/limits.ts';
+import {
+  DEFAULT_LIMITS,
+  type Limits,
+  MIN_BUFFER_BYTES,
+  MIN_LOCK_BYTES,
+} from '../runtime/limits.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_HOST,
@@ -195,6 +200,14 @@ export const OPTIONS = [
   limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
   limit('max-watches', 'maxWatches', 'paths watched by one connection'),
   limit('max-unread-bytes', 'maxUnreadBytes', 'bytes buffered for a slow reader', MIN_UNREAD_BYTES),
+  {
+    flag: 'max-buffer-bytes',
+    type: 'integer',
+    min: MIN_BUFFER_BYTES,
+    value: 'N',
+    default: String(DEFAULT_LIMITS.maxBufferBytes),
+    help: 'maximum bytes buffered for all; less in a small heap',
+  },
   limit('max-connections', 'maxConnections', 'open connections'),
   limit('max-sessions', 'maxSessions', 'sessions, lost ones included'),
   {

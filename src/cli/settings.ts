@@ -66,7 +66,9 @@ export function readCommand(
 
 /** The default of an option, in this process. */
 function usual(option: (typeof OPTIONS)[number]): string {
-  return option.flag === 'max-lock-bytes' ? String(usualLimits().maxLockBytes) : option.default;
+  if (option.flag === 'max-lock-bytes') return String(usualLimits().maxLockBytes);
+  if (option.flag === 'max-buffer-bytes') return String(usualLimits().maxBufferBytes);
+  return option.default;
 }
 
 /** The values on the command line by flag, lists joined by commas; or what is wrong with it. */
@@ -200,6 +202,7 @@ function settingsFrom(
         maxWaitersPerNamespace: integer('max-waiters'),
         maxWatches: integer('max-watches'),
         maxUnreadBytes: integer('max-unread-bytes'),
+        maxBufferBytes: integer('max-buffer-bytes'),
         maxConnections: integer('max-connections'),
         maxSessions: integer('max-sessions'),
         maxLockBytes: integer('max-lock-bytes'),

@@ -18,6 +18,11 @@ export interface Limits {
   readonly maxWatches: number;
   /** Bytes waiting for one peer to read them, before its connection is cut. */
   readonly maxUnreadBytes: number;
+  /**
+   * Bytes that all connections together make the server keep: unread output, and lines and messages
+   * that have not ended. Unless it is chosen, it is `roomForBuffers` where that is less.
+   */
+  readonly maxBufferBytes: number;
   readonly maxConnections: number;
   /** Sessions of the whole server, those that lost their connection too. */
   readonly maxSessions: number;
@@ -50,6 +55,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxWaitersPerNamespace: 1_000_000,
   maxWatches: 100,
   maxUnreadBytes: 16 * 1024 * 1024,
+  maxBufferBytes: 512 * 1024 * 1024,
   maxConnections: 100_000,
   maxSessions: 200_000,
   maxLockBytes: 1024 * 1024 * 1024,
@@ -74,10 +80,19 @@ export function roomForLocks(heapBytes: number = getHeapStatistics().heap_size_l
   return Math.max(MIN_LOCK_BYTES, Math.floor((heapBytes - YOUNG_GENERATION_BYTES) / 2));
 }
 
+/** With less no line or answer of any length could pass. */
+export const MIN_BUFFER_BYTES = 64 * 1024;
+
+/** The most bytes that buffers should take of a heap: half of what the locks leave. */
+export function roomForBuffers(heapBytes?: number): number {
+  return Math.max(MIN_BUFFER_BYTES, Math.floor(roomForLocks(heapBytes) / 2));
+}
+
 /** `DEFAULT_LIMITS` as they are in this process, whose heap may be too small for them. */
 export function usualLimits(): Limits {
   return {
     ...DEFAULT_LIMITS,
     maxLockBytes: Math.min(DEFAULT_LIMITS.maxLockBytes, roomForLocks()),
+    maxBufferBytes: Math.min(DEFAULT_LIMITS.maxBufferBytes, roomForBuffers()),
   };
 }

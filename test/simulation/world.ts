@@ -63,7 +63,7 @@ export class World implements WireHost {
         return this.#issued.lastName;
       },
       clock: this.clock,
-      streams: makeStreamHost(this.clock),
+      streams: makeStreamHost(this.clock, limits.maxBufferBytes),
       counters: new Counters(),
       limits,
       observer: {

@@ -27,7 +27,7 @@ const DEFAULTS: WebSocketOptions = {
   maxMessageBytes: 32 * MIB,
   maxFragments: 1_000_000,
   maxUnreadBytes: 256 * MIB,
-  streams: makeStreamHost(systemClock),
+  streams: makeStreamHost(systemClock, 512 * MIB),
 };
 
 /** For a handshake that is one to us and was none to the parser of `node:http`. */

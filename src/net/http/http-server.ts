@@ -77,7 +77,7 @@ export class HttpServer {
   constructor(host: HttpHost) {
     this.#host = host;
     this.#turns = new HttpTurns(host.clock);
-    this.#answers = new PendingResponses(host.limits.maxUnreadBytes);
+    this.#answers = new PendingResponses(host.limits.maxUnreadBytes, host.streams.budget);
     this.#server = createServer({
       keepAlive: true,
       noDelay: true,

@@ -8,6 +8,7 @@ import { SessionProtocol } from '../../protocol/session-protocol.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { LineClient } from '../listen/acceptor.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
+import { BufferAccount } from '../stream/buffer-budget.ts';
 import { closeGracefully } from '../stream/graceful-close.ts';
 import { InputPump } from '../stream/input-pump.ts';
 import { OutputBuffer } from '../stream/output-buffer.ts';
@@ -53,11 +54,16 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#firstMessageTimer = firstMessageTimer;
     this.#host = host;
     this.#socket = socket;
-    this.#output = new OutputBuffer(socket, streams.flushQueue, maxUnreadBytes, () => this.#cut());
+    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, () => this.#cut());
     this.#conversation = converse(this);
     this.#isTokenDue = host.auth.needsToken;
     this.#maxLineBytes = maxFirstMessageBytes(host.auth, host.limits);
-    this.#splitter = new LineSplitter(this.#maxLineBytes, this);
+    const account = new BufferAccount(streams.budget);
+    this.#splitter = new LineSplitter(this.#maxLineBytes, this, (bytes) => {
+      const mayKeep = account.keep(bytes);
+      if (!mayKeep) this.#socket.destroy();
+      return mayKeep;
+    });
     const ended = (): void => this.#inputEnded();
     const input = new InputPump(socket, streams, this.#output, this.#splitter, ended);
     socket.on('drain', () => this.#conversation.onWritable());

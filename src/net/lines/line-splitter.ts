@@ -28,14 +28,24 @@ const NO_BYTES = Buffer.alloc(0);
 export class LineSplitter {
   #maxLineBytes: number;
   readonly #sink: LineSink;
+  readonly #mayKeep: (bytes: number) => boolean;
   /** The beginning of a line whose end has not come: the first `#partialLength` bytes. */
   #partial: Buffer = NO_BYTES;
   #partialLength = 0;
   #stopped = false;
   #paused = false;
 
-  /** @param maxLineBytes bytes allowed before the LF */
-  constructor(maxLineBytes: number, sink: LineSink) {
+  /**
+   * @param maxLineBytes bytes allowed before the LF
+   * @param mayKeep whether a line that has not ended may take so many bytes; otherwise nothing more is
+   *   taken in. Called with 0 when it takes none any more
+   */
+  constructor(
+    maxLineBytes: number,
+    sink: LineSink,
+    mayKeep: (bytes: number) => boolean = () => true,
+  ) {
+    this.#mayKeep = mayKeep;
     this.#maxLineBytes = maxLineBytes;
     this.#sink = sink;
   }
@@ -75,8 +85,7 @@ export class LineSplitter {
   /** Drops what is kept and ignores what comes. */
   stop(): void {
     this.#stopped = true;
-    this.#partial = NO_BYTES;
-    this.#partialLength = 0;
+    this.#forgetPartial();
   }
 
   /** Ends the line that has begun, if `chunk` has its end; returns where the next one begins. */
@@ -84,8 +93,7 @@ export class LineSplitter {
     const end = chunk.indexOf(LF);
     if (!this.#keep(end === -1 ? chunk : chunk.subarray(0, end)) || end === -1) return chunk.length;
     const line = this.#partial.subarray(0, this.#partialLength);
-    this.#partial = NO_BYTES;
-    this.#partialLength = 0;
+    this.#forgetPartial();
     this.#emitBytes(line);
     return end + 1;
   }
@@ -132,7 +140,7 @@ export class LineSplitter {
     if (line.charCodeAt(0) === OPENING_BRACE || line.trim() !== '') this.#sink.line(line);
   }
 
-  /** Appends to the line that has begun; false when that is too long. */
+  /** Appends to the line that has begun; false when that is too long, or too much. */
   #keep(bytes: Buffer): boolean {
     const length = this.#partialLength + bytes.length;
     if (length > this.#maxLineBytes) {
@@ -140,15 +148,24 @@ export class LineSplitter {
       return false;
     }
     if (length > this.#partial.length) {
-      const grown = Buffer.alloc(
-        Math.min(Math.max(length, this.#partial.length * 2), this.#maxLineBytes),
-      );
+      const capacity = Math.min(Math.max(length, this.#partial.length * 2), this.#maxLineBytes);
+      if (!this.#mayKeep(capacity)) {
+        this.stop();
+        return false;
+      }
+      const grown = Buffer.alloc(capacity);
       this.#partial.copy(grown, 0, 0, this.#partialLength);
       this.#partial = grown;
     }
     bytes.copy(this.#partial, this.#partialLength);
     this.#partialLength = length;
     return true;
+  }
+
+  #forgetPartial(): void {
+    if (this.#partial.length > 0) this.#mayKeep(0);
+    this.#partial = NO_BYTES;
+    this.#partialLength = 0;
   }
 
   #tooLong(): void {

@@ -14,10 +14,13 @@
  * Bytes are kept as a byte string: see byte-string.ts.
  *
  * The buffer bounds what a peer that does not read can make the server hold: past `maxUnreadBytes`
- * it discards what it has and calls `overflow` once; the owner then cuts the connection.
+ * it discards what it has and calls `overflow` once; the owner then cuts the connection. So it does
+ * when all connections together would have too much (buffer-budget.ts).
  */
 import type { Writable } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
+import { BufferAccount, FREE_BYTES } from './buffer-budget.ts';
+import type { StreamHost } from './stream-host.ts';
 
 /** More than this is not gathered, but written at once: it is enough to make a write worth it. */
 const GATHERED_BYTES = 65_536;
@@ -28,6 +31,7 @@ const ANSWERED_TOGETHER = 256;
 export class OutputBuffer {
   readonly #target: Writable;
   readonly #queue: FlushQueue;
+  readonly #account: BufferAccount;
   readonly #maxUnreadBytes: number;
   readonly #overflow: () => void;
   #pending = '';
@@ -42,13 +46,13 @@ export class OutputBuffer {
 
   /**
    * @param target where bytes go; assumed open until `close` or `finish` is called here
-   * @param queue when they go: the same for all buffers of a server
    * @param maxUnreadBytes bytes that may wait for the peer to read them
-   * @param overflow called once, when more than that would wait
+   * @param overflow called once, when more than that would wait, or too much for all connections
    */
-  constructor(target: Writable, queue: FlushQueue, maxUnreadBytes: number, overflow: () => void) {
+  constructor(target: Writable, host: StreamHost, maxUnreadBytes: number, overflow: () => void) {
     this.#target = target;
-    this.#queue = queue;
+    this.#queue = host.flushQueue;
+    this.#account = new BufferAccount(host.budget);
     this.#maxUnreadBytes = maxUnreadBytes;
     this.#overflow = overflow;
   }
@@ -79,7 +83,8 @@ export class OutputBuffer {
     this.#mayWait &&= mayWait;
     if (!this.#isAnswering && !this.#isNews) this.#schedule(mayWait);
     if (this.#pending.length > GATHERED_BYTES) this.flush();
-    if (this.unreadBytes > this.#maxUnreadBytes) {
+    const { unreadBytes } = this;
+    if (unreadBytes > this.#maxUnreadBytes || !this.#account.keep(unreadBytes)) {
       this.close();
       this.#overflow();
     }
@@ -93,8 +98,15 @@ export class OutputBuffer {
     const bytes = this.#pending;
     this.#pending = '';
     this.#mayWait = true;
-    this.#target.write(bytes, 'latin1');
+    const mayCount = this.#account.isCounted || bytes.length > FREE_BYTES;
+    if (mayCount) this.#target.write(bytes, 'latin1', this.#written);
+    else this.#target.write(bytes, 'latin1');
   }
+
+  /** The peer has read some of what waited, or is gone. */
+  readonly #written = (): void => {
+    this.#account.keep(this.#target.destroyed ? 0 : this.unreadBytes);
+  };
 
   /** The same, except that what may wait does so until the next turn. */
   flushUnlessItMayWait(): void {
@@ -125,6 +137,7 @@ export class OutputBuffer {
   close(): void {
     this.#closed = true;
     this.#pending = '';
+    this.#account.keep(0);
   }
 }
 

@@ -1,14 +1,22 @@
 /** What all connections of a server share below their protocols. */
 import type { Clock } from '../../runtime/clock.ts';
+import { BufferBudget } from './buffer-budget.ts';
 import { FlushQueue } from './output-buffer.ts';
 
 export interface StreamHost {
   readonly clock: Clock;
   readonly flushQueue: FlushQueue;
+  readonly budget: BufferBudget;
   /** Whether sockets are read into one shared buffer where Node allows it: see shared-read.ts. */
   readonly sharedReads: boolean;
 }
 
-export function makeStreamHost(clock: Clock, { sharedReads = true } = {}): StreamHost {
-  return { clock, flushQueue: new FlushQueue(clock), sharedReads };
+/** @param maxBufferBytes bytes that all buffers of the server together may have */
+export function makeStreamHost(
+  clock: Clock,
+  maxBufferBytes: number,
+  { sharedReads = true } = {},
+): StreamHost {
+  const budget = new BufferBudget(maxBufferBytes);
+  return { clock, flushQueue: new FlushQueue(clock), budget, sharedReads };
 }

@@ -14,6 +14,7 @@ const MIN_CAPACITY = 1024;
 
 export class Assembly {
   readonly #maxBytes: number;
+  readonly #mayKeep: (bytes: number) => boolean;
   /** `Opcode.text` or `Opcode.binary`, or `Opcode.continuation` between messages. */
   #opcode: number = Opcode.continuation;
   #fragments = 0;
@@ -23,9 +24,13 @@ export class Assembly {
   /** Undefined until there is text to judge. */
   #judge: Utf8Judge | undefined;
 
-  /** @param maxBytes the most that will be added to one message */
-  constructor(maxBytes: number) {
+  /**
+   * @param maxBytes the most that will be added to one message
+   * @param mayKeep whether a message may take so many bytes; called with 0 when it takes none any more
+   */
+  constructor(maxBytes: number, mayKeep: (bytes: number) => boolean) {
     this.#maxBytes = maxBytes;
+    this.#mayKeep = mayKeep;
   }
 
   /** Whether a message has begun and is not yet taken. */
@@ -53,16 +58,20 @@ export class Assembly {
     this.#fragments++;
   }
 
-  /** Copies `bytes` to the end of the message; false when it is text and they are not UTF-8. */
+  /** Makes room for so many bytes more; false when they may not be kept. */
+  reserve(count: number): boolean {
+    const length = this.#length + count;
+    return length <= this.#block.length || this.#grow(length);
+  }
+
+  /** Copies `bytes`, for which there is room, to the end of the message; false when it is text and they are not UTF-8. */
   add(bytes: Buffer): boolean {
     if (this.isText) {
       this.#judge ??= new Utf8Judge();
       if (!this.#judge.accepts(bytes)) return false;
     }
-    const length = this.#length + bytes.length;
-    if (length > this.#block.length) this.#grow(length);
     bytes.copy(this.#block, this.#length);
-    this.#length = length;
+    this.#length += bytes.length;
     return true;
   }
 
@@ -85,16 +94,20 @@ export class Assembly {
   reset(): void {
     this.#opcode = Opcode.continuation;
     this.#fragments = 0;
+    if (this.#block.length > 0) this.#mayKeep(0);
     this.#block = NO_BYTES;
     this.#length = 0;
     this.#judge = undefined;
   }
 
   /** Doubling keeps the copying in proportion to the message. */
-  #grow(length: number): void {
-    const capacity = Math.max(length, 2 * this.#block.length, MIN_CAPACITY);
-    const grown = Buffer.alloc(Math.min(capacity, this.#maxBytes));
+  #grow(length: number): boolean {
+    const doubled = Math.max(length, 2 * this.#block.length, MIN_CAPACITY);
+    const capacity = Math.min(doubled, this.#maxBytes);
+    if (!this.#mayKeep(capacity)) return false;
+    const grown = Buffer.alloc(capacity);
     this.#block.copy(grown, 0, 0, this.#length);
     this.#block = grown;
+    return true;
   }
 }

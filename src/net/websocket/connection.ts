@@ -16,6 +16,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
+import { BufferAccount } from '../stream/buffer-budget.ts';
 import { closeGracefully, cutAfterTimeout } from '../stream/graceful-close.ts';
 import { InputPump } from '../stream/input-pump.ts';
 import { OutputBuffer } from '../stream/output-buffer.ts';
@@ -82,8 +83,14 @@ export class WebSocketConnection {
     this.#handlers = handlers;
     const { streams, maxUnreadBytes } = options;
     const overflow = (): void => this.#overflow();
-    this.#output = new OutputBuffer(socket, streams.flushQueue, maxUnreadBytes, overflow);
-    this.#receiver = new Receiver(options, this.#sink());
+    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, overflow);
+    const account = new BufferAccount(streams.budget);
+    const mayKeep = (bytes: number): boolean => {
+      const isKept = account.keep(bytes);
+      if (!isKept) this.destroy();
+      return isKept;
+    };
+    this.#receiver = new Receiver({ ...options, mayKeep }, this.#sink());
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
     const ended = (): void => this.#end(this.#fate);
@@ -207,6 +214,7 @@ export class WebSocketConnection {
   #closed(): void {
     this.#state = 'gone';
     this.#output.close();
+    this.#receiver.stop();
     this.#report(this.#fate);
   }
 

@@ -24,6 +24,11 @@ export interface ReceiverLimits {
   readonly maxMessageBytes: number;
   /** Frames in one message, empty ones too; at least 1. */
   readonly maxFragments: number;
+  /**
+   * Whether a message that has not ended may take so many bytes; otherwise nothing more is read. Called
+   * with 0 when it takes none any more. Without it, it may.
+   */
+  readonly mayKeep?: (bytes: number) => boolean;
 }
 
 /** Where the events go. Each call comes after the receiver's own state is settled. */
@@ -64,7 +69,7 @@ export class Receiver {
   constructor(limits: ReceiverLimits, sink: ReceiverSink) {
     this.#limits = limits;
     this.#sink = sink;
-    this.#message = new Assembly(limits.maxMessageBytes);
+    this.#message = new Assembly(limits.maxMessageBytes, limits.mayKeep ?? (() => true));
   }
 
   /**
@@ -124,6 +129,12 @@ export class Receiver {
     if (header.isComplete && header.length === 0) this.#finishFrame();
   }
 
+  /** Forgets what is kept, and ignores what comes. */
+  stop(): void {
+    this.#finished = true;
+    this.#message.reset();
+  }
+
   /** RFC 6455, 5.4. */
   #judgeFragment(): boolean {
     if (this.#header.opcode === Opcode.continuation) {
@@ -156,6 +167,9 @@ export class Receiver {
       this.#control += chunk.toString('latin1', start, end);
     } else if (this.#isWholeMessage(end - start)) {
       this.#deliverWhole(chunk, start, end, bitsSeen);
+      return end;
+    } else if (!this.#message.reserve(end - start)) {
+      this.stop();
       return end;
     } else if (!this.#message.add(chunk.subarray(start, end))) {
       this.#notText();

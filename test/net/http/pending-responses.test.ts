@@ -5,6 +5,7 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { PendingResponses } from '../../../src/net/http/pending-responses.ts';
+import { BufferBudget } from '../../../src/net/stream/buffer-budget.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { exchange, statuses } from '../../support/http-client.ts';
@@ -19,7 +20,7 @@ const CLOSE = 'Connection: close\r\n';
 test('answers up to the bound may wait for their peer; with one byte more it is cut', async (t) => {
   const socket = new Socket();
   t.after(() => socket.destroy());
-  const answers = new PendingResponses(100);
+  const answers = new PendingResponses(100, new BufferBudget(1000));
   const response = (): ServerResponse => new ServerResponse(new IncomingMessage(socket));
   const first = response();
   assert.equal(answers.add(socket, first, 60), true);

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { FlushQueue, OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
+import { OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
+import { makeStreamHost } from '../../../src/net/stream/stream-host.ts';
 import { toByteString } from '../../../src/runtime/byte-string.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { lock, write } from '../../support/line-client.ts';
@@ -10,7 +11,7 @@ import { setUp as startLines, take } from '../../support/line-server.ts';
 import { until } from '../../support/running-server.ts';
 
 /** All buffers of a server share it. */
-const queue = new FlushQueue(systemClock);
+const streams = makeStreamHost(systemClock, 2 ** 30);
 
 /** A stream that keeps its writes; with `isStuck`, its peer reads nothing. */
 function setUp(maxUnreadBytes = 100, isStuck = false) {
@@ -23,7 +24,7 @@ function setUp(maxUnreadBytes = 100, isStuck = false) {
     },
   });
   let overflows = 0;
-  const output = new OutputBuffer(target, queue, maxUnreadBytes, () => {
+  const output = new OutputBuffer(target, streams, maxUnreadBytes, () => {
     overflows++;
   });
   const job = () => new Promise<void>((resolve) => queueMicrotask(resolve));

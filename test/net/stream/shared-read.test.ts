@@ -143,8 +143,8 @@ test('a reset while it is read is an error and the end', async (t) => {
 test('a server that is told to reads each socket for itself', async (t) => {
   for (const sharedReads of [true, false]) {
     const [socket, peer] = await pair(t);
-    const streams = makeStreamHost(systemClock, { sharedReads });
-    const output = new OutputBuffer(socket, streams.flushQueue, 1000, () => {});
+    const streams = makeStreamHost(systemClock, 1000, { sharedReads });
+    const output = new OutputBuffer(socket, streams, 1000, () => {});
     const buffers = new Set<ArrayBufferLike>();
     let heard = (): void => {};
     const push = (chunk: Buffer): number => {

@@ -63,7 +63,7 @@ async function open(
 ): Promise<RawClient> {
   server = await startEchoServer(
     0,
-    { streams: makeStreamHost(clock), ...options },
+    { streams: makeStreamHost(clock, 2 ** 30), ...options },
     {
       connected: (connection) => void connections.push(connection),
       ended: (info) => {
@@ -422,7 +422,7 @@ for (const what of ['gone', 'half-closed'] as const) {
     else socket.resume();
     await once(socket, what === 'gone' ? 'close' : 'end');
     const limits = { maxMessageBytes: 1, maxFragments: 1, maxUnreadBytes: 100 };
-    const options = { ...limits, streams: makeStreamHost(clock) };
+    const options = { ...limits, streams: makeStreamHost(clock, 2 ** 30) };
     const info = await new Promise<EndInfo>((resolve) => {
       const handlers = { text: () => {}, binary: () => {}, ended: resolve };
       new WebSocketConnection(socket, text('Hi'), options, handlers).sendText('x');
