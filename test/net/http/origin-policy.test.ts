@@ -134,7 +134,7 @@ test('whatever a foreign page asks for, it is turned away', async (t) => {
   for (const request of requests) {
     const answer = await exchange(address.port, request);
     assert.deepEqual(statuses(answer), [403], request);
-    assert.doesNotMatch(answer, /auth-control/i);
+    assert.doesNotMatch(answer, /access-control/i);
   }
 });
 
