@@ -86,6 +86,9 @@ export class HttpServer {
       // It would close a connection that is not used for five seconds, whatever the deadline says.
       keepAliveTimeout: 0,
     });
+    // Bounded in bytes alone: behind as many headers as it keeps by default, node:http drops all others
+    // without a word, and with them a second Host, an X-Forwarded-For, or that there is a body.
+    this.#server.maxHeadersCount = 0;
     this.#server.on('request', (request, response) => this.#answer(request, response));
     // Without a listener node:http asks for the body, which is not going to be read.
     this.#server.on('checkContinue', (request, response) => this.#answer(request, response));

@@ -9,6 +9,7 @@ import { handshake, LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { text } from '../../support/websocket-frames.ts';
 
 const HOST = 'Host: localhost\r\n';
 const CLOSE = 'Connection: close\r\n';
@@ -180,6 +181,54 @@ for (const header of PROXY_HEADERS) {
     const near = await LeanWebSocket.connect(t, port, '/v2');
     near.send({ action: 'evict', id });
     assert.equal(JSON.parse(await near.nextText()).locks, 1);
+  });
+}
+
+/** Headers that say nothing, and leave room for some that do. */
+const PADDING = 'a:\r\n'.repeat(3000);
+
+for (const [header, status, body] of [
+  [HOST, 400],
+  ['Origin: http://evil.example\r\n', 403],
+  ['Expect: nonsense\r\n', 417],
+  // Bodies that would have an answer of their own if they were not known for bodies.
+  ['Content-Length: 100\r\n', 200, 'x'],
+  ['Transfer-Encoding: chunked\r\n', 200, 'nonsense\r\n'],
+] as const) {
+  test(`${header.trim()} counts behind 3,000 other headers`, async (t) => {
+    const port = await start(t);
+    const head = `GET /livez HTTP/1.1\r\n${HOST}${PADDING}${header}`;
+    const received = await exchange(
+      port,
+      `${head}${body === undefined ? CLOSE : ''}\r\n`,
+      body ?? '',
+    );
+    assert.deepEqual(statuses(received), [status]);
+    assert.match(received, /^Connection: close\r$/m);
+  });
+}
+
+test('Host and a token count behind 3,000 other headers', async (t) => {
+  const port = await start(t, { tokens: [TOKEN] });
+  const headers = `${PADDING}${HOST}Authorization: Bearer ${TOKEN}\r\n${CLOSE}`;
+  const received = await exchange(port, `GET / HTTP/1.1\r\n${headers}\r\n`);
+  assert.deepEqual(statuses(received), [200]);
+});
+
+for (const header of PROXY_HEADERS) {
+  test(`${header} is seen behind 3,000 other headers, with those of the handshake`, async (t) => {
+    const port = await start(t);
+    const holder = await LineClient.connect(t, port);
+    const { id } = await holder.ask(lock(write('a')));
+    const head = handshake('/v2', header).replace('\r\n', `\r\n${PADDING}`);
+    const client = new RawClient(port);
+    client.socket.write(head);
+    await client.until(() => client.head !== undefined);
+    assert.match(client.head ?? '', /^HTTP\/1\.1 101 /);
+    client.socket.write(text(JSON.stringify({ action: 'evict', id })));
+    await client.until(() => client.frames.length > 0);
+    assert.match(client.frames[0]?.payload.toString() ?? '', /forbidden/);
+    client.socket.destroy();
   });
 }
 
