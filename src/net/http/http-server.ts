@@ -12,7 +12,7 @@ import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-proto
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
-import { closeGracefully } from '../stream/graceful-close.ts';
+import { closeGracefully, readAgain } from '../stream/graceful-close.ts';
 import type { StreamHost } from '../stream/stream-host.ts';
 import { WebSocketChannel } from '../websocket/channel.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
@@ -136,6 +136,7 @@ export class HttpServer {
 
   /** Goes on with a socket that node:http has just given up. */
   #takeOver(socket: Duplex, act: () => void): void {
+    readAgain(socket);
     // One that was about to end is read to its end all the same; node:http has stopped that.
     if (this.#turns.isOver(socket)) socket.resume();
     else this.#turns.take(socket, act);

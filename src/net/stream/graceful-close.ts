@@ -22,6 +22,7 @@ export function closeGracefully(socket: Duplex, clock: Clock): void {
   // Whatever reads it now, node:http too, would go on to parse and keep what comes.
   socket.removeAllListeners('data');
   socket.on('data', () => {});
+  readAgain(socket);
   socket.resume();
   socket.end();
 }
@@ -33,4 +34,14 @@ export function cutAfterTimeout(socket: Duplex, clock: Clock): void {
   socket.on('error', () => {}); // 'close' follows
   const timer = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.destroy());
   socket.on('close', () => timer.cancel());
+}
+
+/**
+ * Has a socket that node:http has given up be read, paused or not. node:http reads past the stream, and
+ * a pause meanwhile stops the handle below it; the stream, which still waits for the read that it began
+ * before, would never begin another one, and what comes after, the end too, would not be seen.
+ */
+export function readAgain(socket: Duplex): void {
+  // As if the read had brought nothing.
+  socket.push('');
 }

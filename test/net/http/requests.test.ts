@@ -252,6 +252,53 @@ test('hundreds of requests in one packet are answered one in a turn, and others 
   assert.ok(inBetween > count / 10, `${inBetween} others in between`);
 });
 
+const GET = `GET /livez HTTP/1.1\r\n${HOST}\r\n`;
+for (const [what, last, lastStatus] of [
+  ['garbage', '{"action":"lock"}\n', 400],
+  ['a handshake with nothing at its path', handshake('/nothing'), 404],
+  ['a handshake in garbage', `{"action":"lock"}\n${handshake('/v2')}`, 400],
+  ['a request with a body', `POST / HTTP/1.1\r\n${HOST}Content-Length: 2\r\n\r\nxx`, 405],
+  ['CONNECT', `CONNECT / HTTP/1.1\r\n${HOST}\r\n`, 405],
+  ['a wrong token', `GET /?token=${WRONG} HTTP/1.1\r\n${HOST}\r\n`, 401],
+] as const) {
+  for (const before of [0, 1, 2]) {
+    test(`behind ${before} in its packet, ${what} ends a connection that goes when its peer does`, {
+      timeout: 20_000,
+    }, async (t) => {
+      const clock = new FakeClock();
+      const server = await startServer(t, { clock, adminTokens: [TOKEN] });
+      const client = new RawClient(server.address.port);
+      // The first packet of a connection has a way of its own.
+      await client.send(GET);
+      await client.until(() => client.head !== undefined);
+      client.socket.write(GET.repeat(before) + last);
+      if (lastStatus === 401) {
+        await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
+        clock.advance(WRONG_TOKEN_DELAY_MS);
+      }
+      await client.finish();
+      const answers = statuses(client.received.toString('latin1'));
+      assert.deepEqual(answers, [...Array(1 + before).fill(200), lastStatus]);
+      await until(() => server.counts.connections === 0);
+    });
+  }
+}
+
+test('a WebSocket behind other requests in its packet is read', { timeout: 20_000 }, async (t) => {
+  const port = await start(t);
+  for (const before of [0, 1, 2, 3]) {
+    const client = new RawClient(port);
+    await client.send(GET);
+    await client.until(() => client.head !== undefined);
+    await client.send(GET.repeat(before) + handshake('/v2'));
+    const isOpen = (): boolean => client.received.includes('HTTP/1.1 101 ');
+    await client.until(isOpen);
+    client.socket.write(text(JSON.stringify({ action: 'ping' })));
+    await client.until(() => client.received.includes('"action":"ping"'));
+    client.socket.destroy();
+  }
+});
+
 test('behind a wrong token no guess by upgrade or CONNECT is looked at or counted', async (t) => {
   for (const second of [
     handshake('/v2', `Authorization: Bearer ${TOKEN}`),

@@ -12,10 +12,12 @@ import { isLoopbackAddress } from '../../../src/net/listen/listener.ts';
 import { Server } from '../../../src/server.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { makeCertificate, temporaryFolder } from '../../support/certificates.ts';
+import { handshake } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { NOTHING_LEFT, startServer, until } from '../../support/running-server.ts';
 import { leaveStaleSocket } from '../../support/stale-socket.ts';
 import { Watch } from '../../support/watch.ts';
+import { text } from '../../support/websocket-frames.ts';
 
 /** A server with TLS, and clients that trust its certificate. */
 async function startTls(t: TestContext, options: ServerOptions = {}) {
@@ -128,6 +130,27 @@ test('a handshake of TLS that does not end in time is cut', async (t) => {
   socket.on('error', () => {});
   socket.resume();
   await once(socket, 'close');
+});
+
+test('a WebSocket behind other requests in its packet is read inside TLS', async (t) => {
+  const { port, own } = await startTls(t);
+  const get = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const socket = connectTls({ port, host: 'localhost', ca: own.cert });
+  let received = '';
+  const heard = async (what: string): Promise<void> => {
+    while (!received.includes(what)) await once(socket, 'data');
+  };
+  socket.on('data', (chunk) => {
+    received += chunk;
+  });
+  // The first packet of a connection has a way of its own.
+  socket.write(get);
+  await heard('200 OK');
+  socket.write(get + get + get + handshake('/v2'));
+  await heard('101 Switching');
+  socket.write(text('{"action":"ping"}'));
+  await heard('"action":"ping"');
+  socket.destroy();
 });
 
 test('with --tls-ca only clients with a certificate of it are let in', async (t) => {
