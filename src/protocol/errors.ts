@@ -81,7 +81,7 @@ export const ERROR_CODES = {
   },
   too_many_connections: {
     meaning:
-      'unsolicited, after the first bytes of a new connection: the server has reached its limit of connections. At most a hundred clients at a time get this error; more are cut off without one',
+      'unsolicited, after the first bytes of a new connection: the server has reached its limit of connections. Up to a hundred clients at a time get this error; for one more the oldest is cut off, one that has sent nothing first',
     endsConnection: 'yes',
     tryAgain: 'later',
   },

@@ -2,8 +2,9 @@
  * Where connections are admitted: counts them, waits for the first bytes to tell what each one speaks,
  * and hands it over. What an open connection can cost before that is bounded, in number and in time.
  *
- * A connection beyond the limit is rejected in its own language, which takes its first bytes; only a
- * few may be in that state at a time, all others are cut at once. A client that sends nothing valid for
+ * A connection beyond the limit is rejected in its own language, which takes its first bytes. Only a few
+ * may be in that state at a time; the oldest gives way to a new one, one that has sent nothing first, so
+ * those that do speak are heard: the probes of a full server, say. A client that sends nothing valid for
  * too long is told so too. HTTP has a timeout of its own for each request (request-timeout.ts).
  *
  * HTTP begins with the name of a method and a space, and a line of ours, or the blanks before it, leads
@@ -51,6 +52,8 @@ export class Acceptor {
   readonly #host: AcceptorHost;
   readonly #admitted = new Set<Socket>();
   readonly #rejected = new Set<Socket>();
+  /** Those of the rejected whose first bytes have not come. */
+  readonly #silent = new Set<Socket>();
   #total = 0;
   #isStopped = false;
 
@@ -88,9 +91,17 @@ export class Acceptor {
       this.#admit(connection);
     } else {
       this.#host.full();
-      if (this.#rejected.size < MAX_REJECTED) this.#reject(connection);
-      else connection.socket.destroy();
+      if (this.#rejected.size >= MAX_REJECTED) this.#cutOldest();
+      this.#reject(connection);
     }
+  }
+
+  #cutOldest(): void {
+    const [oldest] = this.#silent.size > 0 ? this.#silent : this.#rejected;
+    if (oldest === undefined) return;
+    this.#silent.delete(oldest);
+    this.#rejected.delete(oldest);
+    oldest.destroy();
   }
 
   #admit(connection: AcceptedConnection): void {
@@ -122,7 +133,9 @@ export class Acceptor {
     const { socket } = connection;
     cutAfterTimeout(socket, clock);
     keep(socket, this.#rejected);
+    keep(socket, this.#silent);
     sniff(socket, (protocol, head) => {
+      this.#silent.delete(socket);
       const error = tooManyConnections(limits);
       if (protocol === 'http') this.#host.acceptHttp(connection, head, error);
       else this.#endWith(socket, error);

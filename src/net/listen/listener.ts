@@ -36,7 +36,10 @@ export interface ListenerOptions {
   readonly tls?: TlsFiles | undefined;
   /** Milliseconds for the handshake of TLS. */
   readonly handshakeMs: number;
-  /** Connections of this listener, handshakes of TLS included; more are cut at once. */
+  /**
+   * Connections of this listener, handshakes of TLS included. For one more, the oldest handshake is cut;
+   * one or two beyond come in all the same, so that the acceptor may cut others for them.
+   */
   readonly maxConnections: number;
   /** The next number of a client that has no address. */
   readonly nextUnixClient: () => number;
@@ -90,6 +93,8 @@ export class Listener {
   readonly #tls: TlsServer | undefined;
   /** Sockets whose handshake of TLS is not done, by both ends' addresses. */
   readonly #handshaking = new Map<string, Socket>();
+  /** Connections that are not closed. */
+  #open = 0;
   #path: TakenPath | undefined;
   #isLocal = false;
 
@@ -115,9 +120,13 @@ export class Listener {
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_MS,
     });
-    this.#server.maxConnections = options.maxConnections;
+    // One in its handshake, and another that it is cut for.
+    this.#server.maxConnections = options.maxConnections + 2;
     this.#server.on('connection', (socket) => {
       events.arrived();
+      this.#open++;
+      socket.on('close', () => this.#open--);
+      if (this.#open > options.maxConnections && this.#cutOldestHandshake()) events.full();
       if (this.#tls === undefined || this.isLocal) accept(socket);
       else this.#shakeHands(socket, this.#tls);
     });
@@ -206,6 +215,15 @@ export class Listener {
     }
     const locality = isLoopbackAddress(socket.remoteAddress) ? 'loopback' : 'remote';
     return { socket, name: remoteName(socket), locality, isLoopback: this.isLoopback };
+  }
+
+  /** @returns whether there was one */
+  #cutOldestHandshake(): boolean {
+    const [[ends, oldest] = []] = this.#handshaking;
+    if (ends === undefined) return false;
+    this.#handshaking.delete(ends);
+    oldest?.destroy();
+    return true;
   }
 
   #shakeHands(socket: Socket, tls: TlsServer): void {

@@ -8,6 +8,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../../support/http-client.ts';
 import { handshake, LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
+import { RawClient } from '../../support/raw-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -55,19 +56,38 @@ test('as many connections as allowed are served, one more is told so in its own 
   assert.match(body, /^locktopus_refusals_total\{code="too_many_connections"\} 4$/m);
 });
 
-test('of those beyond the limit only a few wait for an answer, and not for long', async (t) => {
+test('of those beyond the limit a hundred may say something, and not for long', async (t) => {
   const { clock, port, connect } = await setUp(t, { limits: { maxConnections: 1 } });
   await (await connect()).ask({ action: 'ping' });
   const timersBefore = clock.timersSet;
   const silent = Array.from({ length: 100 }, () => connect1(t, port));
   await until(() => clock.timersSet === timersBefore + 100);
-  const another = connect1(t, port);
-  await another.closed;
   clock.advance(5000);
   await Promise.all(silent.map(({ closed }) => closed));
   const late = await connect();
   late.send({ action: 'ping' });
   assert.deepEqual(await codes(late), ['too_many_connections']);
+});
+
+test('probes are answered, however many say nothing, and however many were told and stay', async (t) => {
+  const { clock, port, connect } = await setUp(t, { limits: { maxConnections: 1 } });
+  const only = await connect();
+  await only.ask({ action: 'ping' });
+  const begun = clock.timersSet;
+  const silent = Array.from({ length: 150 }, () => connect1(t, port));
+  await until(() => clock.timersSet === begun + 150);
+  assert.equal((await ask(port, '/livez')).status, 200);
+  const closed = silent.filter(({ socket }) => socket.closed);
+  assert.ok(closed.length >= 50, 'the oldest of them gave way');
+  for (let i = 0; i < 150; i++) {
+    const told = new RawClient(port);
+    t.after(() => told.socket.destroy());
+    told.socket.write('{"action":"ping"}\n');
+    await told.until(() => told.finished);
+    assert.match(told.received.toString(), /too_many_connections/);
+  }
+  assert.equal((await ask(port, '/livez')).status, 200);
+  assert.equal((await only.ask({ action: 'ping' })).action, 'ping');
 });
 
 /** A connection that says nothing. */
