@@ -1,6 +1,6 @@
 /** A conversation over WebSocket: one message per text frame, both ways. */
 import { type Buffer, isUtf8 } from 'node:buffer';
-import type { Locality } from '../../protocol/auth.ts';
+import type { Auth, Locality } from '../../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
 import { RequestError, tooSlow } from '../../protocol/errors.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -16,6 +16,7 @@ const MAX_UNANSWERED_PINGS = 2;
 export interface WebSocketChannelOptions {
   readonly clock: Clock;
   readonly limits: Limits;
+  readonly auth: Pick<Auth, 'needsToken'>;
   readonly streams: StreamHost;
   /**
    * Milliseconds (>= 1) between two pings. They are sent whatever else is, so that with the answers
@@ -65,11 +66,14 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#socket = socket;
     this.#options = options;
     const { streams } = options;
-    const { maxMessageBytes, maxFragments, maxUnreadBytes, firstMessageMs } = options.limits;
+    const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;
     const settings = { maxMessageBytes, maxFragments, maxUnreadBytes, streams };
     this.#connection = new WebSocketConnection(socket, head, settings, this);
-    this.#firstMessageTimer = options.clock.setTimer(firstMessageMs, () => {
-      this.#conversation.inputError(tooSlow(firstMessageMs));
+    // As on lines: people may type where no token is required.
+    const { firstMessageMs, firstLineMs } = options.limits;
+    const firstMs = options.auth.needsToken ? firstMessageMs : firstLineMs;
+    this.#firstMessageTimer = options.clock.setTimer(firstMs, () => {
+      this.#conversation.inputError(tooSlow(firstMs));
     });
     this.#conversation = converse(this);
     this.#pingTimer = this.#pingLater();

@@ -7,6 +7,8 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { lock, read, write } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
 
+const TOKEN = 'client-token-0001';
+
 /** A WebSocket client that waits for one message at a time. */
 async function open(t: TestContext, port: number, path: string) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
@@ -145,14 +147,23 @@ test('the interval of the pings can be chosen', async (t) => {
   }
 });
 
-test('a client on /v2 that says nothing is told too_slow and closed; one that speaks stays', async (t) => {
-  const clock = new FakeClock();
-  const { address } = await startServer(t, { clock });
-  const silent = await open(t, address.port, '/v2');
-  const other = await open(t, address.port, '/v2');
-  await other.ask({ action: 'ping' });
-  clock.advance(10_000);
-  assert.match(JSON.stringify(await silent.next()), /too_slow/);
-  assert.equal(await silent.closed, 3000);
-  await other.ask({ action: 'ping' });
-});
+for (const [firstMs, what, options] of [
+  [60_000, 'no token is wanted', {}],
+  [10_000, 'a token is wanted', { tokens: [TOKEN] }],
+] as const) {
+  test(`a client on /v2 has ${firstMs} ms for its first message where ${what}`, async (t) => {
+    const clock = new FakeClock();
+    const { address } = await startServer(t, { clock, pingIntervalMs: 100_000, ...options });
+    const silent = await open(t, address.port, `/v2?token=${TOKEN}`);
+    const other = await open(t, address.port, `/v2?token=${TOKEN}`);
+    const waiting = clock.pendingTimers;
+    await other.ask({ action: 'ping' });
+    assert.equal(clock.pendingTimers, waiting - 1, 'the message has come');
+    clock.advance(firstMs - 1);
+    assert.equal(clock.pendingTimers, waiting - 1);
+    clock.advance(1);
+    assert.match(JSON.stringify(await silent.next()), new RegExp(`too_slow.* ${firstMs} ms`));
+    assert.equal(await silent.closed, 3000);
+    await other.ask({ action: 'ping' });
+  });
+}
