@@ -10,8 +10,12 @@ import type { StreamHost } from '../stream/stream-host.ts';
 import { WebSocketConnection, type WebSocketHandlers } from './connection.ts';
 import { CloseCode } from './frame.ts';
 
-/** Pings in a row after which a peer that has sent nothing at all counts as gone. */
+/**
+ * A peer that has sent nothing at all counts as gone after so many pings in a row and so many
+ * milliseconds: pings may be sent faster than their answers come back.
+ */
 const MAX_UNANSWERED_PINGS = 2;
+const MAX_SILENCE_MS = 30_000;
 
 export interface WebSocketChannelOptions {
   readonly clock: Clock;
@@ -44,6 +48,8 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly #conversation: Conversation;
   #bytesSeen = 0;
   #unansweredPings = 0;
+  /** When it was seen last that bytes had come. */
+  #seenMs: number;
   #pingTimer: Timer;
   readonly #firstMessageTimer: Timer;
 
@@ -76,6 +82,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
       this.#conversation.inputError(tooSlow(firstMs));
     });
     this.#conversation = converse(this);
+    this.#seenMs = options.clock.now();
     this.#pingTimer = this.#pingLater();
     socket.on('drain', () => this.#conversation.onWritable());
   }
@@ -140,8 +147,13 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   /** Also notices a peer that vanished without notice: TCP alone would take hours. */
   #ping(): void {
     const { bytesRead } = this.#socket;
-    if (bytesRead !== this.#bytesSeen) this.#unansweredPings = 0;
-    if (this.#unansweredPings === MAX_UNANSWERED_PINGS) {
+    const now = this.#options.clock.now();
+    if (bytesRead !== this.#bytesSeen) {
+      this.#unansweredPings = 0;
+      this.#seenMs = now;
+    }
+    const isSilent = now - this.#seenMs >= MAX_SILENCE_MS;
+    if (isSilent && this.#unansweredPings >= MAX_UNANSWERED_PINGS) {
       this.#connection.destroy();
       return;
     }

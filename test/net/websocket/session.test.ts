@@ -147,6 +147,26 @@ test('the interval of the pings can be chosen', async (t) => {
   }
 });
 
+for (const [pingIntervalMs, deadAfterMs] of [
+  [100, 30_000],
+  [15_000, 30_000],
+  [40_000, 80_000],
+] as const) {
+  test(`pinged every ${pingIntervalMs} ms, a peer may be silent for ${deadAfterMs} ms`, async (t) => {
+    const clock = new FakeClock();
+    const server = await startServer(t, { clock, pingIntervalMs });
+    const client = await open(t, server.address.port, '/v2');
+    await client.ask({ action: 'ping' });
+    // Its answers to pings never come; that it has spoken is seen at the first ping.
+    client.socket.pause();
+    clock.advance(pingIntervalMs + deadAfterMs - 1);
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(server.counts.connections, 1);
+    clock.advance(1);
+    await until(() => server.counts.connections === 0);
+  });
+}
+
 for (const [firstMs, what, options] of [
   [60_000, 'no token is wanted', {}],
   [10_000, 'a token is wanted', { tokens: [TOKEN] }],
