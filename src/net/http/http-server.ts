@@ -228,7 +228,8 @@ export class HttpServer {
       return;
     }
     const { url, locality } = visit;
-    if (url.pathname !== V1_PATH && url.pathname !== V2_PATH) {
+    const isWebSocket = url.pathname === V1_PATH || url.pathname === V2_PATH;
+    if (!isWebSocket || request.method === 'OPTIONS') {
       // A client may offer a protocol that isn't spoken here (h2c, say): it gets HTTP/1.1.
       this.#refuse(socket, this.#page(request), request.method);
       return;

@@ -53,6 +53,31 @@ for (const path of PATHS) {
   });
 }
 
+test('a request without a token is answered 401, and the next one on its connection as it deserves', async (t) => {
+  const { port } = await setUp(t);
+  const head = (more: string): string => `GET / HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
+  const right = `Authorization: Bearer ${TOKEN}\r\nConnection: close\r\n`;
+  assert.deepEqual(
+    statuses(await exchange(port, head(''), head(''), head(right))),
+    [401, 401, 200],
+  );
+  assert.deepEqual(statuses(await exchange(port, handshake('/v2'), head(right))), [401]);
+});
+
+test('OPTIONS that would upgrade is answered as any other, without a token too', async (t) => {
+  const { port } = await setUp(t);
+  for (const [path, status] of [
+    ['/', 204],
+    ['/v1', 204],
+    ['/v2', 204],
+    ['/nothing', 404],
+  ] as const) {
+    const answer = await exchange(port, handshake(path).replace('GET', 'OPTIONS'));
+    assert.deepEqual(statuses(answer), [status], path);
+    if (status === 204) assert.match(answer, /^Allow: GET, HEAD, OPTIONS\r$/m);
+  }
+});
+
 test('probes are answered without a token, and whatever token they show', async (t) => {
   const { port } = await setUp(t);
   for (const path of ['/livez', '/readyz', `/livez?token=${WRONG}`]) {
