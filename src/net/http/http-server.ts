@@ -18,7 +18,7 @@ import { WebSocketChannel } from '../websocket/channel.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
 import { chosenSubprotocol, tokenIn, unauthorizedPage } from './credentials.ts';
 import { handshakeQuery } from './handshake-query.ts';
-import { checkOrigin, corsHeaders, type OriginPolicy } from './origin-policy.ts';
+import { checkOrigin, corsHeaders, isHostName, type OriginPolicy } from './origin-policy.ts';
 import {
   draining,
   type Page,
@@ -207,7 +207,9 @@ export class HttpServer {
     const { isLoopback } = this.#connectionOf(socket).accepted;
     const host = target === undefined ? headers.host : target.host;
     const why = checkOrigin(originPolicy, headers.origin, host, isLoopback);
-    return why === undefined ? undefined : sentence(403, why);
+    if (why === undefined) return undefined;
+    const isName = host === undefined || isHostName(host);
+    return isName ? sentence(403, why) : sentence(400, 'The Host header is not a valid name.');
   }
 
   /** What the client may do, or the page that says why it is not admitted. */
@@ -291,6 +293,11 @@ export class HttpServer {
       socket.destroy();
     } else if (error.code === 'HPE_HEADER_OVERFLOW') {
       this.#refuse(socket, sentence(431, 'The head of this request is too long.'));
+    } else if (error.code === 'HPE_INVALID_EOF_STATE') {
+      this.#refuse(
+        socket,
+        sentence(400, 'This request was cut off: the input ended before it did.'),
+      );
     } else if (isOtherVersion(error)) {
       this.#refuse(socket, versionNotSpoken());
     } else {

@@ -43,8 +43,13 @@ export function hostFault(host: string): string | undefined {
   const stated = nameOf(host);
   if (stated === '*') return undefined;
   const usual = URL.canParse(`http://${stated}/`) ? new URL(`http://${stated}/`).host : undefined;
-  if (stated === usual && !stated.includes('*')) return undefined;
+  if (stated === usual && !/[*,]/.test(stated)) return undefined;
   return `must be a name or an address as in a URL, such as shop.example or [fd00::1], not ${quoted(host)}`;
+}
+
+/** Whether a Host header is a name or an address, perhaps with a port: one that could be allowed. */
+export function isHostName(host: string): boolean {
+  return hostFault(host) === undefined && nameOf(host) !== '*';
 }
 
 const LOOPBACK_NAMES = ['localhost', '[::1]'];

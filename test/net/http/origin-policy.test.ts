@@ -17,7 +17,7 @@ type Case = readonly [
   who: string,
   host: string,
   origin: string | undefined,
-  status: 200 | 403,
+  status: 200 | 400 | 403,
   options?: ServerOptions,
 ];
 
@@ -51,20 +51,26 @@ const CASES: readonly Case[] = [
   ['file:// when it is listed', 'localhost', 'file://', 200, { allowedOrigins: ['file://'] }],
   ['any origin with *', 'localhost', 'http://evil.example', 200, ANY_ORIGIN],
   ['null with *', 'localhost', 'null', 200, ANY_ORIGIN],
-  ['a name with more behind its port', 'localhost:9009.evil.com', undefined, 403],
+  ['a name with more behind its port', 'localhost:9009.evil.com', undefined, 400],
   ['a rebound name', 'evil.com', 'http://evil.com', 403],
   ['a rebound name without Origin', 'evil.com:9009', undefined, 403],
   ['a rebound name when any origin may', 'evil.com', 'http://evil.com', 403, ANY_ORIGIN],
   ['a name that begins with localhost', 'localhost.evil.com', undefined, 403],
   ['a name that begins like an address', '127.0.0.1.evil.com', undefined, 403],
-  ['an empty Host', '', undefined, 403],
+  ['an empty Host', '', undefined, 400],
+  ['a name before another', 'localhost@evil', undefined, 400],
+  ['two names', 'localhost, evil', undefined, 400],
+  ['two names without a blank', 'localhost,evil', undefined, 400],
+  ['any name at all', '*', undefined, 400],
+  ['an address as nobody allows it', '127.1', undefined, 400],
+  ['no name where names are given', 'a b', undefined, 400, NAMED_EVERYWHERE],
   ['localhost in capitals', 'LocalHost:9009', undefined, 200],
   ['127.0.0.1', '127.0.0.1:9009', undefined, 200],
   ['another loopback address', '127.9.0.2:9009', undefined, 200],
   ['IPv6 with a port', '[::1]:9009', undefined, 200],
   ['IPv6 without a port', '[::1]', undefined, 200],
   ['another IPv6 address', '[2001:db8::1]:9009', undefined, 403],
-  ['IPv6 without brackets', '::1', undefined, 403],
+  ['IPv6 without brackets', '::1', undefined, 400],
   ['a name that was allowed', 'locks.internal:80', undefined, 200, NAMED],
   ['another name than the allowed', 'evil.com', undefined, 403, NAMED],
   ['a name that was allowed in capitals', 'LOCKS.internal', undefined, 200, NAMED],
@@ -104,10 +110,11 @@ for (const [who, host, origin, status, options] of CASES) {
     const page = await get(port, ...headers);
     assert.deepEqual(statuses(page), [status]);
 
-    if (status === 403) {
+    if (status !== 200) {
       const answer = await exchange(port, handshake('/v1?namespace=a', ...headers));
-      assert.deepEqual(statuses(answer), [403]);
+      assert.deepEqual(statuses(answer), [status]);
       assert.equal(bodyOf(answer), bodyOf(page));
+      assert.equal(bodyOf(page).includes('--allow-'), status === 403);
       assert.equal(server.counts.sessions, 0);
     } else {
       await LeanWebSocket.connect(t, port, '/v1?namespace=a', ...headers);

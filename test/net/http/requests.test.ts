@@ -55,6 +55,18 @@ test('a body that is cut has no second answer either', async (t) => {
   assert.deepEqual(statuses(client.received.toString('latin1')), [405]);
 });
 
+test('a head that is cut off is told so', async (t) => {
+  const port = await start(t);
+  for (const request of ['GET / HT', `GET / HTTP/1.1\r\n${HOST}`, `GET / HTTP/1.1\r\n${HOST}\r`]) {
+    const client = new RawClient(port);
+    client.socket.end(request);
+    await client.until(() => client.closed);
+    const received = client.received.toString('latin1');
+    assert.deepEqual(statuses(received), [400], request);
+    assert.equal(bodyOf(received), 'This request was cut off: the input ended before it did.\n');
+  }
+});
+
 test('what came before a request with a body is answered before it, and nothing behind it', async (t) => {
   const port = await start(t);
   const get = `GET /livez HTTP/1.1\r\n${HOST}\r\n`;
