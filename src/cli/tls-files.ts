@@ -28,17 +28,25 @@ export function readTlsFiles({ cert, key, ca }: TlsPaths): TlsFiles | string | u
     } catch (error) {
       return `--tls-${name}: cannot read ${path}: ${reasonOf(error)}`;
     }
+    const [what, begin] = PEM[name];
+    if (!begin.test(files[name]?.toString('latin1') ?? '')) {
+      return `--tls-${name}: ${path} has no ${what} in PEM, which begins with a line like -----BEGIN ${what.toUpperCase()}-----`;
+    }
   }
   try {
     createSecureContext(files);
   } catch (error) {
     return `cannot use the certificate in ${cert} with the key in ${key}: ${reasonOf(error)}`;
   }
-  if (files.ca !== undefined && !files.ca.includes('-----BEGIN CERTIFICATE-----')) {
-    return `--tls-ca: ${ca} contains no certificate`;
-  }
   return files;
 }
+
+/** What each file must have in it, and how that begins. */
+const PEM: Readonly<Record<keyof TlsPaths, readonly [what: string, begin: RegExp]>> = {
+  cert: ['certificate', /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/],
+  key: ['private key', /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/],
+  ca: ['certificate', /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/],
+};
 
 const NOTHING = Buffer.alloc(0);
 

@@ -49,8 +49,9 @@ test('SIGHUP reads certificate and key again, and cuts nobody off', async (t) =>
 test('a certificate that is not there, or does not fit, is said in a sentence', async (t) => {
   const folder = temporaryFolder(t);
   const { certFile, keyFile } = makeCertificate(folder, 'own');
-  const empty = join(folder, 'empty');
-  writeFileSync(empty, '');
+  const { keyFile: other } = makeCertificate(folder, 'other');
+  const noPem = join(folder, 'no-pem');
+  writeFileSync(noPem, Buffer.from([0x30, 0x82, 0x01]));
   for (const [args, sentence] of [
     [['--tls-cert', certFile], /^locktopus: TLS needs both a certificate and its key: /],
     [['--tls-ca', certFile], /^locktopus: TLS needs both a certificate and its key: /],
@@ -59,12 +60,20 @@ test('a certificate that is not there, or does not fit, is said in a sentence', 
       /^locktopus: --tls-cert: cannot read \S+: ENOENT/,
     ],
     [
-      ['--tls-cert', certFile, '--tls-key', empty],
+      ['--tls-cert', certFile, '--tls-key', other],
       /^locktopus: cannot use the certificate in \S+ with the key in \S+: /,
     ],
     [
-      ['--tls-cert', certFile, '--tls-key', keyFile, '--tls-ca', empty],
-      /^locktopus: --tls-ca: \S+ contains no certificate/,
+      ['--tls-cert', noPem, '--tls-key', keyFile],
+      /^locktopus: --tls-cert: \S+no-pem has no certificate in PEM, .*-----BEGIN CERTIFICATE-----\.\n$/,
+    ],
+    [
+      ['--tls-cert', certFile, '--tls-key', certFile],
+      /^locktopus: --tls-key: \S+ has no private key in PEM, .*-----BEGIN PRIVATE KEY-----\.\n$/,
+    ],
+    [
+      ['--tls-cert', certFile, '--tls-key', keyFile, '--tls-ca', noPem],
+      /^locktopus: --tls-ca: \S+no-pem has no certificate in PEM/,
     ],
   ] as const) {
     const program = new Program(t, ['--port', '0', ...args]);
