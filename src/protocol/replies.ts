@@ -8,6 +8,7 @@ import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Path, Resource } from '../table/resource.ts';
 import type { Channel } from './channel.ts';
 import type { RequestError } from './errors.ts';
+import { idText } from './ids.ts';
 import type { Envelope } from './requests.ts';
 
 /** What becomes of a lock, as its client is told: `released` answers a release, the others a lock. */
@@ -91,7 +92,7 @@ export function errorMessage(
 }
 
 function stateMessage(action: string, ref: Ref | undefined, id: number, state: ReplyState): string {
-  const text = `{"action":"${action}",${refField(ref)}"id":"${id}","state":"${state}"}`;
+  const text = `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
   // Nothing in it but the ref comes from outside.
   return typeof ref === 'string' ? toByteString(text) : text;
 }

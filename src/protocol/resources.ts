@@ -1,8 +1,8 @@
 /**
- * From a parsed JSON value to the resources of a lock, or to a refusal that names the field. Both
+ * From a parsed JSON value to the resources of a lock, or to an error that names the field. Both
  * protocols ask for locks in the same words; they differ in what they do with fields they don't know.
  *
- * What has been parsed belongs to nobody else, so the value itself becomes the lock's resources: an
+ * What has been parsed belongs to us alone, so the value itself becomes the lock's resources: an
  * object is made anew only if it says more or says it otherwise than a `Resource` does.
  */
 import { Buffer } from 'node:buffer';
@@ -86,7 +86,7 @@ function decodeType(value: unknown): 'read' | 'write' | undefined {
   }
 }
 
-/** @param where the name of the field, for the refusal */
+/** @param where the name of the field, for the error */
 export function decodePath(value: unknown, where: string, limits: Limits): string[] | RequestError {
   if (!Array.isArray(value)) {
     return new RequestError(

@@ -20,6 +20,7 @@ import { type Channel, COSTLY_LENGTH, type Conversation } from './channel.ts';
 import { DRAINING, limitError, RequestError } from './errors.ts';
 import { fastDecode } from './fast-decode.ts';
 import { parseObject, shorten } from './fields.ts';
+import { idText } from './ids.ts';
 import { decodeResources } from './resources.ts';
 
 export interface V1Settings {
@@ -169,5 +170,5 @@ export class V1Protocol implements Conversation, Peer {
 const EVICTED = 'an administrator has ended this session; its lock is released';
 
 function messageAbout(lock: SessionLock, told: string): string {
-  return `{"id":"${lock.id}${told}`;
+  return `{"id":"${idText(lock.id)}${told}`;
 }

@@ -48,7 +48,7 @@ export class Namespace {
   }
 }
 
-/** All namespaces that somebody uses; tables share one counter of ids. */
+/** All namespaces in use; tables share one counter of ids. */
 export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
@@ -178,7 +178,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     }
   }
 
-  /** Ends every session and with it every namespace; nobody is granted what another leaves. */
+  /** Ends every session and with it every namespace; no lock is granted for what another leaves. */
   endAll(): void {
     for (const namespace of [...this]) {
       for (const lock of namespace.locksNewestFirst()) lock.context.session.release(lock, 'ended');

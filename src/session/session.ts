@@ -68,7 +68,7 @@ export class Session {
     return this.#client;
   }
 
-  /** Whether its connection is gone and nobody has come back yet. */
+  /** Whether its connection is gone and it has not been resumed yet. */
   get isLost(): boolean {
     return this.#state === 'lost';
   }
@@ -129,7 +129,7 @@ export class Session {
 
   /**
    * The connection of `peer` broke. What is held stays for a while, and so does what is waited for
-   * if somebody can come back for it. Nothing happens if `peer` has been taken over from.
+   * if it can be resumed. Nothing happens if `peer` has been taken over from.
    */
   lose(peer: Peer): void {
     if (this.#state !== 'open' || this.#peer !== peer) return;
