@@ -76,7 +76,7 @@ export class HttpServer {
 
   constructor(host: HttpHost) {
     this.#host = host;
-    this.#turns = new HttpTurns(host.clock);
+    this.#turns = new HttpTurns(host.streams.turnQueue);
     this.#answers = new PendingResponses(host.limits.maxUnreadBytes, host.streams.budget);
     this.#server = createServer({
       keepAlive: true,

@@ -13,10 +13,10 @@ interface Line {
 }
 
 export class HttpTurns {
-  readonly #turns: Turns;
+  readonly #turns: Pick<Turns, 'nextTurn'>;
   readonly #lines = new WeakMap<Duplex, Line>();
 
-  constructor(turns: Turns) {
+  constructor(turns: Pick<Turns, 'nextTurn'>) {
     this.#turns = turns;
   }
 

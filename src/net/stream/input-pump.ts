@@ -71,7 +71,7 @@ export class InputPump {
     const kept = this.#isPaused ? rest : Buffer.from(rest);
     this.#isPaused = true;
     this.#socket.pause();
-    this.#host.clock.nextTurn(() => this.take(kept));
+    this.#host.turnQueue.nextTurn(() => this.take(kept));
   }
 
   #goOn(): void {

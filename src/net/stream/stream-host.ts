@@ -2,10 +2,12 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { BufferBudget } from './buffer-budget.ts';
 import { FlushQueue } from './output-buffer.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 export interface StreamHost {
   readonly clock: Clock;
   readonly flushQueue: FlushQueue;
+  readonly turnQueue: TurnQueue;
   readonly budget: BufferBudget;
   /** Whether sockets are read into one shared buffer where Node allows it: see shared-read.ts. */
   readonly sharedReads: boolean;
@@ -17,6 +19,11 @@ export function makeStreamHost(
   maxBufferBytes: number,
   { sharedReads = true } = {},
 ): StreamHost {
-  const budget = new BufferBudget(maxBufferBytes);
-  return { clock, flushQueue: new FlushQueue(clock), budget, sharedReads };
+  return {
+    clock,
+    flushQueue: new FlushQueue(clock),
+    turnQueue: new TurnQueue(clock),
+    budget: new BufferBudget(maxBufferBytes),
+    sharedReads,
+  };
 }

@@ -29,7 +29,7 @@ export const hello: ActionDefinition<HelloRequest> = {
   fields: ['token', 'session', 'namespace', 'abandonTimeoutMs', 'heartbeatMs', 'label'],
   decode: decodeHello,
   answer(context, request) {
-    const { host, replies, begun } = context;
+    const { host, channel, replies, begun } = context;
     if (begun !== undefined) {
       replies.error(request, helloNotFirst(begun.namespace.name));
       return;
@@ -43,6 +43,8 @@ export const hello: ActionDefinition<HelloRequest> = {
     if (request.heartbeatMs !== undefined) context.expectHeartbeat(request.heartbeatMs);
     replies.fields(request, helloFields(session, request, host.limits));
     if (request.session === undefined) return;
+    // There may be ten thousand.
+    channel.yieldTurn();
     for (const lock of session.locks) replies.lock(lock);
     // A client that resumes may have missed that.
     if (host.registry.isDraining) replies.notifyError(DRAINING);

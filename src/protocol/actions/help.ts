@@ -20,7 +20,9 @@ export function helpOf(rows: () => readonly HelpRow[]): ActionDefinition<HelpReq
   return {
     fields: [],
     decode: (_message, ref) => ({ action: 'help', ref }),
-    answer({ replies }, request) {
+    answer({ channel, replies }, request) {
+      // The answer is a hundred times as long as the request.
+      channel.yieldTurn();
       for (const note of NOTES) replies.fields(request, { note });
       for (const row of rows()) replies.fields(request, row);
       replies.fields(request, { end: true });
