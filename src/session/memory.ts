@@ -96,6 +96,14 @@ function commonLength(a: Path, b: Path): number {
 /** So many give way for one request at most: it must not hold up the others. */
 const MAX_GIVING_WAY = 1000;
 
+/** What is charged and can be done without. */
+export interface Spare {
+  /** Bytes of it, or more. */
+  readonly bytes: number;
+  /** Lets a part of it go; false when there is nothing. */
+  giveWay(): boolean;
+}
+
 /**
  * The account of a server.
  *
@@ -103,16 +111,13 @@ const MAX_GIVING_WAY = 1000;
  */
 export class MemoryAccount {
   readonly #maxBytes: number;
-  readonly #giveWay: () => boolean;
+  readonly #spare: Spare;
   #charged = 0;
 
-  /**
-   * @param maxBytes that may be charged
-   * @param giveWay lets something go that can be done without; false when there is nothing
-   */
-  constructor(maxBytes: number, giveWay: () => boolean) {
+  /** @param maxBytes that may be charged */
+  constructor(maxBytes: number, spare: Spare) {
     this.#maxBytes = maxBytes;
-    this.#giveWay = giveWay;
+    this.#spare = spare;
   }
 
   get charged(): number {
@@ -121,9 +126,11 @@ export class MemoryAccount {
 
   /** Whether `bytes` more may be charged now, after others have given way if need be. */
   hasRoom(bytes: number): boolean {
+    // Where that would not be enough, nothing gives way in vain.
+    if (this.#charged + bytes - this.#spare.bytes > this.#maxBytes) return false;
     let given = 0;
     while (this.#charged + bytes > this.#maxBytes) {
-      if (given++ === MAX_GIVING_WAY || !this.#giveWay()) return false;
+      if (given++ === MAX_GIVING_WAY || !this.#spare.giveWay()) return false;
     }
     return true;
   }

@@ -55,6 +55,8 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   #sessions = 0;
   /** Sessions without a lock whose connection is gone, idle for longest first. */
   readonly #idle = new Set<Session>();
+  /** Bytes of memory of those, each with a namespace of its own. */
+  #idleBytes = 0;
   /** The sessions that can be resumed, by their secret names. */
   readonly #resumable = new Map<string, Session>();
   #isDraining = false;
@@ -69,7 +71,13 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
    */
   constructor(nextId: () => number, maxMemoryBytes: number) {
     this.#nextId = nextId;
-    this.memory = new MemoryAccount(maxMemoryBytes, () => this.#endIdle());
+    const idleBytes = (): number => this.#idleBytes;
+    this.memory = new MemoryAccount(maxMemoryBytes, {
+      get bytes() {
+        return idleBytes();
+      },
+      giveWay: () => this.#endIdle(),
+    });
   }
 
   get size(): number {
@@ -121,6 +129,9 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   }
 
   setIdle(session: Session, isIdle: boolean): void {
+    if (isIdle === this.#idle.has(session)) return;
+    const bytes = session.bytes + namespaceBytes(session.namespace.name);
+    this.#idleBytes += isIdle ? bytes : -bytes;
     if (isIdle) this.#idle.add(session);
     else this.#idle.delete(session);
   }
@@ -148,7 +159,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     if (!namespace.sessions.delete(session)) return;
     this.#sessions--;
     this.memory.discharge(session.bytes);
-    this.#idle.delete(session);
+    this.setIdle(session, false);
     if (session.name !== undefined) this.#resumable.delete(session.name);
     if (namespace.sessions.size > 0) return;
     this.#byName.delete(namespace.name);

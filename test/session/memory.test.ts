@@ -109,3 +109,12 @@ test('one request ends a bounded number of them', () => {
   }
   assert.deepEqual(ended, [3000, 2000]);
 });
+
+test('none gives way for what there would be no room for all the same', () => {
+  const { open, host } = setUp({ maxLockBytes: 1_000_000 });
+  const keeper = open('keeper');
+  for (let i = 0; i < 100; i++) open('lost', 1000, 'shop', `lost-${i}`).loseFirst();
+  const resources = Array.from({ length: 1000 }, (_, i) => write(...Array(20).fill(`${i}`)));
+  assert.ok('code' in keeper.lock(resources, {}));
+  assert.equal(host.registry.resumableCount, 100);
+});
