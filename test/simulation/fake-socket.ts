@@ -56,6 +56,11 @@ export class FakeSocket {
     this.#isPaused = true;
   }
 
+  /** Nothing is read below it: there is no read to be taken up again. */
+  push(): boolean {
+    return true;
+  }
+
   resume(): void {
     this.#isPaused = false;
     this.#clock.soon(() => this.#flow());

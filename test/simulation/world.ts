@@ -137,8 +137,9 @@ export class World implements WireHost {
     const wires = this.#wires();
     for (const wire of wires) wire.serverDraining();
     this.#host.registry.drain();
-    this.clock.runSoon();
+    // What is written now may cut a connection: that comes after the drain, here and there.
     this.#reference.drain(wires.map(({ peer }) => peer));
+    this.clock.runSoon();
   }
 
   #step(): void {
