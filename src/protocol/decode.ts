@@ -13,15 +13,17 @@ export interface InvalidRequest {
   readonly error: RequestError;
   readonly action: Action | undefined;
   readonly ref: Ref | undefined;
+  /** Whether it was meant to be a `hello`: the requests behind it are for the session it asks for. */
+  readonly isHello: boolean;
   /** What a `hello` showed, whatever else is wrong with it. */
   readonly token?: string | undefined;
 }
 
 /** @param text one line or WebSocket message, without its line end */
 export function decodeRequest(text: string, limits: Limits): Request | InvalidRequest {
-  const message = parseObject(text);
+  const message = parseObject(text, limits);
   if (message instanceof RequestError) {
-    return { error: message, action: undefined, ref: undefined };
+    return { error: message, action: undefined, ref: undefined, isHello: false };
   }
   const action = decodeAction(message.action);
   const ref = decodeRef(message.ref);
@@ -32,12 +34,23 @@ export function decodeRequest(text: string, limits: Limits): Request | InvalidRe
     error: request,
     action: action instanceof RequestError ? undefined : action,
     ref: ref instanceof RequestError ? undefined : ref,
+    isHello: action instanceof RequestError ? looksLikeHello(message) : action === 'hello',
     token: action === 'hello' && typeof token === 'string' ? token : undefined,
   };
 }
 
 export function isInvalid(decoded: Request | InvalidRequest): decoded is InvalidRequest {
   return 'error' in decoded;
+}
+
+/** Fields that no other action has. */
+const HELLO_FIELDS = ['namespace', 'session', 'token', 'abandonTimeoutMs', 'heartbeatMs'];
+
+/** Whether a message without a known action is a misspelt `hello`. */
+function looksLikeHello(message: JsonObject): boolean {
+  const { action } = message;
+  if (typeof action === 'string' && action.trim().toLowerCase() === 'hello') return true;
+  return HELLO_FIELDS.some((field) => field in message);
 }
 
 /** The request, or the first thing that is wrong with `message`. */

@@ -111,7 +111,7 @@ export const ERROR_CODES = {
     tryAgain: 'on another connection',
   },
   hello_refused: {
-    meaning: 'the `hello` before this request was refused, so no session has begun',
+    meaning: 'the `hello` before this request was refused, or misspelt, so no session has begun',
     endsConnection: 'no',
     tryAgain: 'after a `hello` that is accepted',
   },

@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
 import type { Ref } from '../session/lock-record.ts';
+import { COSTLY_LENGTH } from './channel.ts';
 import { RequestError } from './errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -42,12 +43,21 @@ export function shorten(text: string): string {
 /**
  * The JSON object that `text` is, or an error. Also what v1 begins with.
  *
+ * @param limits bound what may be in it: a megabyte of brackets takes a hundred times as long to parse
+ *   as one of text
  * @param example what else could be sent, for the error of something that is no object
  */
 export function parseObject(
   text: string,
+  limits: Limits,
   example = '{"action":"help"}',
 ): JsonObject | RequestError {
+  const maxParts = MAX_OTHER_PARTS + PARTS_PER_RESOURCE * limits.maxResourcesPerLock;
+  if (text.length >= COSTLY_LENGTH && hasMoreParts(text, maxParts)) {
+    if (!text.trimStart().startsWith('{')) return noObject(example);
+    const message = `a message may have at most ${maxParts} objects, arrays and fields`;
+    return new RequestError('bad_request', message);
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -55,8 +65,40 @@ export function parseObject(
     const reason = error instanceof Error ? error.message : String(error);
     return new RequestError('bad_json', `bad JSON: ${reason}`);
   }
-  if (isObject(value)) return value;
+  return isObject(value) ? value : noObject(example);
+}
+
+function noObject(example: string): RequestError {
   return new RequestError('bad_json', `a message must be one JSON object, such as ${example}`);
+}
+
+/** The object of a resource, its path, and its fields. */
+const PARTS_PER_RESOURCE = 5;
+/** For all that a message has beside resources, and for fields that v1 ignores. */
+const MAX_OTHER_PARTS = 1000;
+
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const OPENING_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const OPENING_BRACE = 0x7b;
+
+/** Whether `text` has more brackets, braces and colons outside of its strings than `maxParts`. */
+function hasMoreParts(text: string, maxParts: number): boolean {
+  let parts = 0;
+  let isInString = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (isInString) {
+      if (code === BACKSLASH) i++;
+      else isInString = code !== QUOTE;
+    } else if (code === QUOTE) {
+      isInString = true;
+    } else if (code === COLON || code === OPENING_BRACKET || code === OPENING_BRACE) {
+      if (++parts > maxParts) return true;
+    }
+  }
+  return false;
 }
 
 export function decodeRef(value: unknown): Ref | undefined | RequestError {

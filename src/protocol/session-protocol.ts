@@ -93,7 +93,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     if (this.#ended) return;
     this.#heartbeat?.heard();
     if (ERROR_CODES[error.code].endsConnection === 'yes') this.#endWith('bad_input', error);
-    else this.#refuse({ error, action: undefined, ref: undefined });
+    else this.#refuse({ error, action: undefined, ref: undefined, isHello: false });
   }
 
   inputEnded(): void {
@@ -238,11 +238,11 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   }
 
   #refuseRequest(refused: InvalidRequest): void {
-    const { error, action, token } = refused;
+    const { error, action, isHello, token } = refused;
     // With the session the client is admitted for good.
     const rejection = this.#session === undefined ? this.#admission.checkToken(token) : undefined;
     if (rejection === undefined) {
-      if (action === 'hello') this.#admission.helloRefused();
+      if (isHello) this.#admission.helloRefused();
       this.replies.error(refused, error);
     } else if (action === 'hello' && token === undefined) {
       // Perhaps it meant to show a token; but there is no second try.

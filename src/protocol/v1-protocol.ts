@@ -119,7 +119,7 @@ export class V1Protocol implements Conversation, Peer {
     const usual = fastDecode(text, this.#host.limits);
     if (usual?.action === 'lock') return this.#lockAs(usual.resources);
     if (usual?.action === 'release') return this.#releaseIt();
-    const message = parseObject(text, '{"action":"release"}');
+    const message = parseObject(text, this.#host.limits, '{"action":"release"}');
     if (message instanceof RequestError) return message.message;
     const { action } = message;
     if (action === 'lock') {

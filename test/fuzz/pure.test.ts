@@ -126,7 +126,7 @@ test('any resources that decode can be locked and leave nothing behind', () => {
   withSeeds(3000, (random) => {
     const table = new LockTable();
     const locks = Array.from({ length: 8 }, () => {
-      const message = parseObject(v1Message(random, WORDS, random.pick([0, 5])));
+      const message = parseObject(v1Message(random, WORDS, random.pick([0, 5])), LIMITS);
       if (message instanceof RequestError) return undefined;
       const dialect = random.pick(['v1', 'session'] as const);
       const resources = decodeResources(message.resources, LIMITS, dialect);

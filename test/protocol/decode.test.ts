@@ -120,7 +120,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   ['[]', 'bad_json', /must be one JSON object/],
   ['null', 'bad_json', /must be one JSON object/],
   ['"lock"', 'bad_json', /must be one JSON object/],
-  ['[['.repeat(100_000), 'bad_json', /^bad JSON: /],
+  ['[['.repeat(100_000), 'bad_json', /^a message must be one JSON object/],
   [{}, 'unknown_action', /needs an "action"; the actions are hello, lock/],
   [{ action: 1 }, 'unknown_action', /needs an "action"/],
   [{ action: 'Lock' }, 'unknown_action', /"Lock" is not an action; the actions are hello, lock/],
@@ -250,4 +250,23 @@ test('a error echoes the action and the ref as far as they are good', () => {
   assert.deepEqual(refused({ action: 'lock', ref: {} }), ['lock', undefined]);
   assert.deepEqual(refused({ action: 'lick', ref: 'x' }), [undefined, 'x']);
   assert.deepEqual(refused({ action: 'lick', ref: {} }), [undefined, undefined]);
+});
+
+test('a long message with more parts than any request has is refused before it is parsed', () => {
+  const blanks = ' '.repeat(20_000);
+  const nest = (depth: number): string =>
+    `{"action":${'['.repeat(depth)}${']'.repeat(depth)}${blanks}}`;
+  const messageOf = (text: string): string => {
+    const decoded = decode(text);
+    return isInvalid(decoded) ? decoded.error.message : 'valid';
+  };
+  assert.match(messageOf(nest(1000)), /^a message needs an "action"/);
+  assert.match(messageOf(nest(2000)), /^a message may have at most 1015 objects/);
+  const fields = Array.from({ length: 2000 }, (_, i) => `"f${i}":${i}`).join();
+  assert.match(messageOf(`{"action":"ping",${fields}${blanks}}`), /^a message may have at most/);
+  // What is in strings is text, escaped quotes too.
+  const text = JSON.stringify({ action: 'ping', ref: '"[{:\\"'.repeat(10) });
+  assert.equal(messageOf(text.slice(0, -1) + blanks + text.slice(-1)), 'valid');
+  const paths = JSON.stringify(lockOf({ type: 'read', path: ['[[[[[{{{'] }));
+  assert.equal(messageOf(paths + blanks), 'valid');
 });

@@ -19,6 +19,10 @@ const WRONG: readonly (readonly [fields: object, code: string])[] = [
   [{ ref: null }, 'bad_request'],
   [{ session: 'gone', label: 'x' }, 'bad_request'],
   [{ session: 'gone' }, 'no_such_session'],
+  [{ action: 'Hello' }, 'unknown_action'],
+  [{ action: 'helo', namespace: 'shop' }, 'unknown_action'],
+  [{ action: ['hello'], session: 'gone' }, 'unknown_action'],
+  [{ action: undefined, acton: 'hello', abandonTimeoutMs: 5 }, 'unknown_action'],
 ];
 
 /** Everything that is not carried out behind one. */

@@ -209,7 +209,7 @@ for (const [header, status, body] of [
 ] as const) {
   test(`${header.trim()} counts behind 3,000 other headers`, async (t) => {
     const port = await start(t);
-    const head = `GET /livez HTTP/1.1\r\n${HOST}${PADDING}${header}`;
+    const head = `GET / HTTP/1.1\r\n${HOST}${PADDING}${header}`;
     const received = await exchange(
       port,
       `${head}${body === undefined ? CLOSE : ''}\r\n`,
