@@ -3,7 +3,7 @@
 import cluster from 'node:cluster';
 import { constants } from 'node:os';
 import { inheritedFds } from '../src/cli/activation.ts';
-import { hasTerminal } from '../src/cli/controlling-terminal.ts';
+import { hasTerminal, leaveClosedTerminals } from '../src/cli/controlling-terminal.ts';
 import { crash } from '../src/cli/crash.ts';
 import { LogSink } from '../src/cli/log-sink.ts';
 import { run } from '../src/cli/serve.ts';
@@ -11,6 +11,7 @@ import { run } from '../src/cli/serve.ts';
 // Before anything else can go wrong.
 process.on('uncaughtException', crash);
 process.on('unhandledRejection', crash);
+process.on('exit', leaveClosedTerminals);
 
 // Whoever reads the log may go away; the locks stay.
 process.stdout.on('error', () => {});

@@ -4,6 +4,8 @@ import { isatty } from 'node:tty';
 
 const STANDARD_STREAMS = [0, 1, 2];
 
+const terminals = STANDARD_STREAMS.filter((fd) => isatty(fd));
+
 /**
  * True when the process has a controlling terminal and uses it. To be asked at start: when the
  * terminal is closed, the process has none any more.
@@ -14,7 +16,24 @@ const STANDARD_STREAMS = [0, 1, 2];
 export function hasTerminal(): boolean {
   // Windows sends it when the console window is closed, and ends the process soon after.
   if (process.platform === 'win32') return true;
-  return STANDARD_STREAMS.some((fd) => isatty(fd)) && canOpenTerminal();
+  return terminals.length > 0 && canOpenTerminal();
+}
+
+/**
+ * To be called as the last thing before the process ends. Node gives its terminals back as it found
+ * them, and aborts where that fails, as it does for one that is closed: it leaves out what is not open.
+ */
+export function leaveClosedTerminals(): void {
+  // A terminal that is closed is none any more.
+  for (const fd of terminals) if (!isatty(fd)) closeQuietly(fd);
+}
+
+function closeQuietly(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // Closed already.
+  }
 }
 
 function canOpenTerminal(): boolean {

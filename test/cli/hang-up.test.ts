@@ -1,7 +1,7 @@
 /** SIGHUP without files to read again: in a terminal that is closed, and where there is none. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { createReadStream } from 'node:fs';
+import { createReadStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -38,18 +38,27 @@ async function served(t: TestContext, port: number): Promise<void> {
  * Starts the program in a new terminal and closes that as soon as a client is served.
  *
  * @param by what starts it: a command of the shell
- * @returns its number, and its log until it ends, or says that it ignores that
+ * @param options of the program; with some that are read again by SIGHUP it is stopped by SIGTERM
+ * @returns its number, and its log until it ends, with its status, or says that it ignores that
  */
-async function logOfClosing(t: TestContext, by: string): Promise<{ log: string; pid: number }> {
+async function logOfClosing(
+  t: TestContext,
+  by: string,
+  options = '',
+): Promise<{ log: string; pid: number }> {
   const fifo = join(temporaryFolder(t), 'log');
   execFileSync('mkfifo', [fifo]);
-  const command = `exec > "$LOG"; echo "pid $$"; exec ${by} ${SERVE}`;
+  const program = `echo "pid $$"; exec ${by} ${SERVE} ${options}`;
+  // As a shell does, it hands on that the terminal is closed; then it says how the program ended.
+  const command = `exec > "$LOG"; sh -c '${program}' &
+    trap "kill -HUP $!" HUP; wait $!; wait $!; echo "status $?"`;
   const terminal = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: ROOT,
     env: { ...process.env, LOG: fifo, SHELL: '/bin/sh' },
     stdio: 'ignore',
   });
   let log = '';
+  const pidIn = (text: string): number => Number(text.match(/^pid (\d+)\n/)?.[1]);
   for await (const chunk of createReadStream(fifo, 'utf8')) {
     log += chunk;
     const [, port] = log.match(/listens on \S+:(\d+) .*\n/) ?? [];
@@ -58,14 +67,24 @@ async function logOfClosing(t: TestContext, by: string): Promise<{ log: string; 
       terminal.kill('SIGKILL');
     }
     if (log.includes('SIGHUP ignored')) break;
+    if (/Z read \d+ token.*\n$/.test(log)) process.kill(pidIn(log), 'SIGTERM');
   }
-  const [, pid] = log.match(/^pid (\d+)\n/) ?? [];
-  return { log, pid: Number(pid) };
+  return { log, pid: pidIn(log) };
 }
 
 test('in a terminal that is closed it stops the server', { skip: !hasScript }, async (t) => {
   const { log } = await logOfClosing(t, '');
-  assert.match(log, /Z SIGHUP: stopping .*Z stopped\n$/s);
+  assert.match(log, /Z SIGHUP: stopping .*Z stopped\nstatus 0\n$/s);
+});
+
+test('what has files to read again outlives its terminal, and ends as usual', {
+  skip: !hasScript,
+}, async (t) => {
+  const tokens = join(temporaryFolder(t), 'tokens');
+  writeFileSync(tokens, 'client-token-0001\n');
+  const options = `--token-file "${tokens}"`;
+  const { log } = await logOfClosing(t, '', options);
+  assert.match(log, /Z read 1 token and .*Z SIGTERM: stopping .*Z stopped\nstatus 0\n$/s);
 });
 
 test('what nohup started outlives its terminal', { skip: !hasScript }, async (t) => {
