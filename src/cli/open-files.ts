@@ -20,3 +20,14 @@ export function openFilesLimit(): number {
 export function connectionsWithin(openFiles: number): number {
   return Math.max(openFiles - FILES_BESIDE, Math.floor(openFiles / 2));
 }
+
+/** Fewer connections than this may be too few for anyone. */
+const FEW_CONNECTIONS = 1000;
+
+/**
+ * Whether it is worth a line at start that there is room for fewer connections than may be: where a
+ * person has chosen how many, or there are few. The default is more than most systems have room for.
+ */
+export function isWorthSaying(room: number, wanted: number, isChosen: boolean): boolean {
+  return room < wanted && (isChosen || room < FEW_CONNECTIONS);
+}

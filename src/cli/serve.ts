@@ -6,7 +6,7 @@ import { type Drained, Server } from '../server.ts';
 import type { ClientObserver } from '../server-options.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { VERSION } from '../version.ts';
-import { connectionsWithin, openFilesLimit } from './open-files.ts';
+import { connectionsWithin, isWorthSaying, openFilesLimit } from './open-files.ts';
 import { rateLimit } from './rate-limit.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
@@ -130,7 +130,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   }
   log(startLine(server.addresses, settings));
   for (const note of settings.notes) log(note);
-  if (maxConnections < limits.maxConnections) {
+  if (isWorthSaying(maxConnections, limits.maxConnections, settings.isMaxConnectionsChosen)) {
     log(openFilesWarning(maxConnections, limits.maxConnections));
   }
   if (limits.maxLockBytes > roomForLocks()) {

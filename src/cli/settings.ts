@@ -20,6 +20,8 @@ export interface Settings {
   readonly statsIntervalS: number;
   /** Milliseconds that a stop waits for held locks; 0 for none. */
   readonly drainTimeoutMs: number;
+  /** Whether --max-connections was given, be it its default. */
+  readonly isMaxConnectionsChosen: boolean;
   /** Every option that is not at its default, as `flag value`. */
   readonly chosen: readonly string[];
   /** What is to be logged about the environment, a sentence each. */
@@ -219,6 +221,7 @@ function settingsFrom(
     logLocks: isOn('log-locks'),
     statsIntervalS: integer('stats-interval'),
     drainTimeoutMs: integer('drain-timeout'),
+    isMaxConnectionsChosen: given.has('max-connections'),
     chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(
       ({ flag }) => `${flag} ${text(flag)}`,
     ),

@@ -184,6 +184,19 @@ interface Handle {
   readonly _handle: { readonly fd: number };
 }
 
+for (const [options, isSaid] of [
+  [[], false],
+  [['--max-connections', '100000'], true],
+] as const) {
+  test(`room for 1,936 connections is ${isSaid ? '' : 'not '}said with ${options.join(' ') || 'no options'}`, async (t) => {
+    const args = ['--port', '0', ...options];
+    const program = new Program(t, args, {}, [], { shell: 'ulimit -n 2000' });
+    const client = await LineClient.connect(t, await program.port());
+    await client.ask({ action: 'ping' });
+    assert.equal(program.stdout.includes('Z room for 1936 connections, not for'), isSaid);
+  });
+}
+
 test('no more connections are let in than files may be open, and the log says so', async (t) => {
   const program = new Program(t, ['--port', '0'], {}, [], { shell: 'ulimit -n 128' });
   const port = await program.port();

@@ -41,6 +41,7 @@ test('the defaults are those of the documentation', () => {
     logLocks: false,
     statsIntervalS: 0,
     drainTimeoutMs: 10_000,
+    isMaxConnectionsChosen: false,
     chosen: [],
     notes: [],
   });
