@@ -120,7 +120,7 @@ export class Listener {
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_MS,
     });
-    // One in its handshake, and another that it is cut for.
+    // Beyond it there may be one in its handshake, and another that it is cut for.
     this.#server.maxConnections = options.maxConnections + 2;
     this.#server.on('connection', (socket) => {
       events.arrived();
