@@ -3,10 +3,11 @@
  * more of those, the system's way is to cut newcomers off without a word, and without one in the
  * log. So the server stops short of that, where it can still say why.
  */
+import { MAX_REJECTED } from '../net/listen/acceptor.ts';
 import { isObject } from '../protocol/fields.ts';
 
-/** Files for everything else: the process itself, listening, files read again, being turned away. */
-const FILES_BESIDE = 64;
+/** Files for everything else: the process itself, listening, files read again. */
+const FILES_OF_ITS_OWN = 64;
 
 /** How many files this process may have open; infinite if there is no limit, or none to be learnt. */
 export function openFilesLimit(): number {
@@ -18,7 +19,7 @@ export function openFilesLimit(): number {
 
 /** The connections that there may be at a time with so many open files: most of them, or half. */
 export function connectionsWithin(openFiles: number): number {
-  return Math.max(openFiles - FILES_BESIDE, Math.floor(openFiles / 2));
+  return Math.max(openFiles - FILES_OF_ITS_OWN - MAX_REJECTED, Math.floor(openFiles / 2));
 }
 
 /** Fewer connections than this may be too few for anyone. */

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { inheritedFds } from '../../src/cli/activation.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { ask } from '../support/http-client.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
 
@@ -188,12 +189,12 @@ for (const [options, isSaid] of [
   [[], false],
   [['--max-connections', '100000'], true],
 ] as const) {
-  test(`room for 1,936 connections is ${isSaid ? '' : 'not '}said with ${options.join(' ') || 'no options'}`, async (t) => {
+  test(`room for 1,836 connections is ${isSaid ? '' : 'not '}said with ${options.join(' ') || 'no options'}`, async (t) => {
     const args = ['--port', '0', ...options];
     const program = new Program(t, args, {}, [], { shell: 'ulimit -n 2000' });
     const client = await LineClient.connect(t, await program.port());
     await client.ask({ action: 'ping' });
-    assert.equal(program.stdout.includes('Z room for 1936 connections, not for'), isSaid);
+    assert.equal(program.stdout.includes('Z room for 1836 connections, not for'), isSaid);
   });
 }
 
@@ -220,6 +221,19 @@ test('no more connections are let in than files may be open, and the log says so
     late.send({ action: 'ping' });
     if ((await late.next()).action === 'ping') break; // else the first one is not closed yet
   }
+});
+
+test('the probes of a full server are answered within the files that may be open', async (t) => {
+  const program = new Program(t, ['--port', '0'], {}, [], { shell: 'ulimit -n 400' });
+  const port = await program.port();
+  const clients = await Promise.all(Array.from({ length: 236 }, () => LineClient.connect(t, port)));
+  for (const client of clients) assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
+  const silent = Array.from({ length: 150 }, () => connect(port, '127.0.0.1').resume());
+  t.after(() => silent.forEach((socket) => void socket.destroy()));
+  for (const socket of silent) socket.on('error', () => {});
+  await Promise.all(silent.map((socket) => once(socket, 'connect')));
+  assert.equal((await ask(port, '/livez')).status, 200);
+  assert.doesNotMatch(program.stdout, /EMFILE|limit of open files \(/);
 });
 
 test('without descriptors left it serves those it has, and accepts again later', async (t) => {
