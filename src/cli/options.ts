@@ -1,11 +1,6 @@
 /** Every option of the program: its name, type, default and help text. */
 import { hostFault, originFault } from '../net/http/origin-policy.ts';
-import {
-  DEFAULT_LIMITS,
-  type Limits,
-  MIN_BUFFER_BYTES,
-  MIN_LOCK_BYTES,
-} from '../runtime/limits.ts';
+import { LIMITS, type Limit, type LimitFlag } from '../runtime/limits.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_HOST,
@@ -30,21 +25,10 @@ export interface Option {
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
 const TCP_PORTS = 65_535;
-/** Enough for any limit, and less than Node takes in one string or Map. */
-const MAX_LIMIT = 2 ** 24;
-const MAX_BYTES = 2 ** 28;
-/**
- * Below these no client could be served: no hello fits in, no page goes out, no lock is granted, and no
- * client is fast enough.
- */
-const MIN_MESSAGE_BYTES = 1024;
-const MIN_UNREAD_BYTES = 64 * 1024;
-const MIN_FIRST_MESSAGE_MS = 100;
 /** More often, and pings are most of what the server does. */
 const MIN_PING_INTERVAL_MS = 100;
 
-/** Every option, in the order of the help text. */
-export const OPTIONS = [
+const LISTENING = [
   {
     flag: 'host',
     short: 'H',
@@ -105,6 +89,9 @@ export const OPTIONS = [
     default: '',
     help: 'CA certificates in PEM; clients need a certificate signed by one',
   },
+] as const satisfies readonly Option[];
+
+const ACCESS = [
   {
     flag: 'token-file',
     type: 'path',
@@ -135,19 +122,15 @@ export const OPTIONS = [
     default: '',
     help: 'Host names to accept besides localhost; * for any',
   },
+] as const satisfies readonly Option[];
+
+const TIMEOUTS = [
   {
     flag: 'default-abandon-timeout',
     type: 'integer',
     value: 'MS',
     default: String(DEFAULT_ABANDON_TIMEOUT_MS),
     help: 'how long locks outlive a lost connection by default',
-  },
-  {
-    flag: 'max-abandon-timeout',
-    type: 'integer',
-    value: 'MS',
-    default: String(DEFAULT_LIMITS.maxAbandonTimeoutMs),
-    help: 'longest abandon timeout a client may choose',
   },
   {
     flag: 'ping-interval',
@@ -164,6 +147,9 @@ export const OPTIONS = [
     default: String(DEFAULT_DRAIN_TIMEOUT_MS),
     help: 'how long a stop waits for held locks; 0 for no wait',
   },
+] as const satisfies readonly Option[];
+
+const LOGGING = [
   {
     flag: 'log-clients',
     type: 'switch',
@@ -186,69 +172,35 @@ export const OPTIONS = [
     default: String(DEFAULT_STALL_THRESHOLD_MS),
     help: 'log when the event loop is blocked this long; 0 for never',
   },
-  limit(
-    'max-message-bytes',
-    'maxMessageBytes',
-    'bytes in one line or WebSocket message',
-    MIN_MESSAGE_BYTES,
-  ),
-  limit('max-fragments', 'maxFragments', 'frames of one WebSocket message'),
-  limit('max-resources', 'maxResourcesPerLock', 'resources in one lock'),
-  limit('max-segments', 'maxSegmentsPerPath', 'segments in one path'),
-  limit('max-segment-bytes', 'maxSegmentBytes', 'bytes in one segment'),
-  limit('max-locks', 'maxLocksPerSession', 'locks in one session'),
-  limit('max-waiters', 'maxWaitersPerNamespace', 'waiting locks in one namespace'),
-  limit('max-watches', 'maxWatches', 'paths watched by one connection'),
-  limit('max-unread-bytes', 'maxUnreadBytes', 'bytes buffered for a slow reader', MIN_UNREAD_BYTES),
-  {
-    flag: 'max-buffer-bytes',
-    type: 'integer',
-    min: MIN_BUFFER_BYTES,
-    value: 'N',
-    default: String(DEFAULT_LIMITS.maxBufferBytes),
-    help: 'maximum bytes buffered for all; less in a small heap',
-  },
-  limit('max-connections', 'maxConnections', 'open connections'),
-  limit('max-sessions', 'maxSessions', 'sessions, lost ones included'),
-  {
-    flag: 'max-lock-bytes',
-    type: 'integer',
-    min: MIN_LOCK_BYTES,
-    value: 'N',
-    default: String(DEFAULT_LIMITS.maxLockBytes),
-    help: 'maximum memory for clients; less in a small heap',
-  },
-  {
-    flag: 'first-message-timeout',
-    type: 'integer',
-    min: MIN_FIRST_MESSAGE_MS,
-    value: 'MS',
-    default: String(DEFAULT_LIMITS.firstLineMs),
-    help: `deadline to begin; ${DEFAULT_LIMITS.firstMessageMs} for HTTP and with tokens`,
-  },
 ] as const satisfies readonly Option[];
 
-export type Flag = (typeof OPTIONS)[number]['flag'];
+export type Flag =
+  | LimitFlag
+  | (typeof LISTENING | typeof ACCESS | typeof TIMEOUTS | typeof LOGGING)[number]['flag'];
 
-/** The headings of the help text, each with the option that it precedes. */
-export const HEADINGS: readonly (readonly [before: Flag, heading: string])[] = [
-  ['host', 'Listening'],
-  ['token-file', 'Access'],
-  ['default-abandon-timeout', 'Timeouts'],
-  ['log-clients', 'Logging'],
-  ['max-message-bytes', 'Limits'],
+type FlaggedOption = Option & { readonly flag: Flag };
+
+/** Every option, in the order of the help text, under its headings. */
+export const OPTION_GROUPS: readonly (readonly [
+  heading: string,
+  options: readonly FlaggedOption[],
+])[] = [
+  ['Listening', LISTENING],
+  ['Access', ACCESS],
+  ['Timeouts', [...TIMEOUTS, ...limitOptions('MS')]],
+  ['Logging', LOGGING],
+  ['Limits', limitOptions('N')],
 ];
 
-function limit<F extends string>(flag: F, name: keyof Limits, help: string, min = 1) {
-  return {
-    flag,
-    type: 'integer',
-    min,
-    max: flag.endsWith('-bytes') ? MAX_BYTES : MAX_LIMIT,
-    value: 'N',
-    default: String(DEFAULT_LIMITS[name]),
-    help: `maximum ${help}`,
-  } as const;
+export const OPTIONS = OPTION_GROUPS.flatMap(([, options]) => options);
+
+/** The options of those limits that are counted in this unit. */
+function limitOptions(unit: Limit['unit']): FlaggedOption[] {
+  return LIMITS.flatMap((limit) => {
+    if (limit.unit !== unit || !('help' in limit)) return [];
+    const { flag, min, max, help } = limit;
+    return { flag, type: 'integer', min, max, value: unit, default: String(limit.default), help };
+  });
 }
 
 /** The environment variable that stands in for a flag. */

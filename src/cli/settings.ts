@@ -3,7 +3,7 @@
  * or a sentence for the user. A flag takes precedence over its environment variable, that over the default.
  */
 import { parseArgs } from 'node:util';
-import { DEFAULT_LIMITS, type Limits, usualLimits } from '../runtime/limits.ts';
+import { LIMITS, type Limits, mapLimits, usualLimits } from '../runtime/limits.ts';
 import type { ServerOptions } from '../server-options.ts';
 import { environmentNotes, variableFor } from './environment.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
@@ -67,10 +67,9 @@ export function readCommand(
 }
 
 /** The default of an option, in this process. */
-function usual(option: (typeof OPTIONS)[number]): string {
-  if (option.flag === 'max-lock-bytes') return String(usualLimits().maxLockBytes);
-  if (option.flag === 'max-buffer-bytes') return String(usualLimits().maxBufferBytes);
-  return option.default;
+function usual({ flag, default: fallback }: (typeof OPTIONS)[number]): string {
+  const limit = LIMITS.find((one) => one.flag === flag && 'room' in one);
+  return limit === undefined ? fallback : String(usualLimits()[limit.name]);
 }
 
 /** The values on the command line by flag, lists joined by commas; or what is wrong with it. */
@@ -194,27 +193,9 @@ function settingsFrom(
       allowedHosts: list('allow-host'),
       pingIntervalMs: integer('ping-interval'),
       stallThresholdMs: integer('stall-threshold'),
-      limits: {
-        maxMessageBytes: integer('max-message-bytes'),
-        maxFragments: integer('max-fragments'),
-        maxResourcesPerLock: integer('max-resources'),
-        maxSegmentsPerPath: integer('max-segments'),
-        maxSegmentBytes: integer('max-segment-bytes'),
-        maxLocksPerSession: integer('max-locks'),
-        maxWaitersPerNamespace: integer('max-waiters'),
-        maxWatches: integer('max-watches'),
-        maxUnreadBytes: integer('max-unread-bytes'),
-        maxBufferBytes: integer('max-buffer-bytes'),
-        maxConnections: integer('max-connections'),
-        maxSessions: integer('max-sessions'),
-        maxLockBytes: integer('max-lock-bytes'),
-        maxAbandonTimeoutMs: integer('max-abandon-timeout'),
-        // One time for everything if it is chosen.
-        firstMessageMs: given.has('first-message-timeout')
-          ? integer('first-message-timeout')
-          : DEFAULT_LIMITS.firstMessageMs,
-        firstLineMs: integer('first-message-timeout'),
-      },
+      limits: mapLimits(({ name, flag }) =>
+        given.has(flag) ? integer(flag) : usualLimits()[name],
+      ),
     },
     tls: { cert: text('tls-cert'), key: text('tls-key'), ca: text('tls-ca') },
     logClients: isOn('log-clients'),

@@ -8,29 +8,23 @@ import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-option
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
-import { HEADINGS, OPTIONS, variableOf } from './options.ts';
+import { OPTION_GROUPS, type Option, variableOf } from './options.ts';
 import type { Settings } from './settings.ts';
 
 const HELP_COLUMN = 34;
 
 export function helpText(): string {
-  const headings = new Map<string, string>(HEADINGS);
-  const rows = OPTIONS.map((option) => {
-    const heading = headings.get(option.flag);
-    const before = heading === undefined ? '' : `\n${heading}:\n`;
-    const short = 'short' in option ? `-${option.short}, ` : '    ';
-    const value = 'value' in option ? ` ${option.value}` : '';
-    const fallback =
-      option.type === 'switch' || option.default === '' ? '' : ` [${option.default}]`;
-    return `${before}  ${`${short}--${option.flag}${value}`.padEnd(HELP_COLUMN)}${option.help}${fallback}`;
-  });
+  const groups = OPTION_GROUPS.map(([heading, options]) =>
+    [`${heading}:`, ...options.map(helpRow)].join('\n'),
+  );
   return `Locktopus ${VERSION}: a lock server. Programs that share data ask it for atomic sets of
 read and write locks on paths and get them strictly in order of arrival.
 
 Usage: locktopus [options]
 
 Options [and defaults]. Repeat an option that takes a list, or separate its items by commas.
-${rows.join('\n')}
+
+${groups.join('\n\n')}
 
   ${'-h, --help'.padEnd(HELP_COLUMN)}show this text
   ${'    --version'.padEnd(HELP_COLUMN)}show the version
@@ -62,6 +56,12 @@ Exit codes:
   130, 143         ended by a second signal
   134              out of memory (SIGABRT)
 `;
+}
+
+function helpRow({ flag, short, type, value, default: usual, help }: Option): string {
+  const name = `${short === undefined ? '    ' : `-${short}, `}--${flag}${value === undefined ? '' : ` ${value}`}`;
+  const fallback = type === 'switch' || usual === '' ? '' : ` [${usual}]`;
+  return `  ${name.padEnd(HELP_COLUMN)}${help}${fallback}`;
 }
 
 /** The addresses and the options that are not at their defaults. */

@@ -1,74 +1,277 @@
-/** Every bound that the server puts on what a client may ask or cost. Each is an option. */
+/**
+ * Every bound that the server puts on what a client may ask or cost: one table. From it follow the
+ * type `Limits`, the defaults, the options of the program, and what a client is told in `hello`;
+ * PROTOCOL.md, section 8, and the README's options are compared with it.
+ */
 import { getHeapStatistics } from 'node:v8';
 
-export interface Limits {
-  /** Bytes in one line, without its line feed, or in one WebSocket message. */
-  readonly maxMessageBytes: number;
-  /** Frames that one WebSocket message may be cut into. */
-  readonly maxFragments: number;
-  readonly maxResourcesPerLock: number;
-  readonly maxSegmentsPerPath: number;
-  /** Bytes of UTF-8 in one segment, or in the name of a namespace. */
-  readonly maxSegmentBytes: number;
-  /** Locks of one session, held or enqueued. */
-  readonly maxLocksPerSession: number;
-  /** Locks of one namespace that are enqueued. */
-  readonly maxWaitersPerNamespace: number;
-  /** Paths that one connection may watch. */
-  readonly maxWatches: number;
-  /** Bytes waiting for one peer to read them, before its connection is cut. */
-  readonly maxUnreadBytes: number;
-  /**
-   * Bytes that all connections together make the server keep: unread output, and lines and messages
-   * that have not ended. Unless it is chosen, it is `roomForBuffers` where that is less.
-   */
-  readonly maxBufferBytes: number;
-  readonly maxConnections: number;
-  /** Sessions of the whole server, those that lost their connection too. */
-  readonly maxSessions: number;
-  /**
-   * Bytes that all locks, sessions and watches of the server take, by the estimates of memory.ts.
-   * Unless it is chosen, it is `roomForLocks` where that is less.
-   */
-  readonly maxLockBytes: number;
-  /** Milliseconds for which a client may have its locks outlive its connection. */
-  readonly maxAbandonTimeoutMs: number;
-  /**
-   * Milliseconds that a program has to begin: to say something valid where a token is wanted, for the
-   * handshake of TLS, and for the head of each HTTP request.
-   */
-  readonly firstMessageMs: number;
-  /** Milliseconds that a new connection has to say something valid where no token is wanted. */
-  readonly firstLineMs: number;
+/** A row of the table. */
+export interface Limit {
+  /** The field of `Limits`. */
+  readonly name: string;
+  /** What is counted. */
+  readonly what: string;
+  readonly default: number;
+  /** The most that the default may be in this process. */
+  readonly room?: () => number;
+  /** What an operator may choose, both included. */
+  readonly min: number;
+  readonly max: number;
+  /** What the value is called in the help text: a number, or milliseconds. */
+  readonly unit: 'N' | 'MS';
+  readonly flag: string;
+  /** What the help text says. A limit without it is set by the option of another limit. */
+  readonly help?: string;
+  /** Whether a client is told, in the reply to `hello`. */
+  readonly inHello: boolean;
+  /** What happens beyond it. */
+  readonly beyond: string;
 }
 
-/** Characters of a `ref`, an owner or a label. No option, for nobody needs more. */
+/** Enough for anything that is counted, and less than Node takes in one Map. */
+const MAX_COUNT = 2 ** 24;
+/** Less than Node takes in one string. */
+const MAX_BYTES = 2 ** 28;
+/** With less no lock could be had. */
+const MIN_LOCK_BYTES = 64 * 1024;
+/** With less no line or answer of any length could pass. */
+const MIN_BUFFER_BYTES = 64 * 1024;
+/** With less no client would be quick enough. */
+const MIN_FIRST_MESSAGE_MS = 100;
+const FIRST_MESSAGE_MS = 10_000;
+
+/** Every limit, in the order of the documents. */
+export const LIMITS = [
+  {
+    name: 'maxMessageBytes',
+    what: 'bytes in one line or WebSocket message',
+    default: 1024 * 1024,
+    // A hello must fit in.
+    min: 1024,
+    max: MAX_BYTES,
+    unit: 'N',
+    flag: 'max-message-bytes',
+    help: 'maximum bytes in one line or WebSocket message',
+    inHello: true,
+    beyond: '`message_too_long`; close 1009',
+  },
+  {
+    name: 'maxFragments',
+    what: 'frames of one WebSocket message',
+    default: 1024,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-fragments',
+    help: 'maximum frames of one WebSocket message',
+    inHello: false,
+    beyond: 'close 1008',
+  },
+  {
+    name: 'maxResourcesPerLock',
+    what: 'resources in a lock',
+    default: 1000,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-resources',
+    help: 'maximum resources in one lock',
+    inHello: true,
+    beyond: '`too_many_resources`',
+  },
+  {
+    name: 'maxSegmentsPerPath',
+    what: 'segments in a path',
+    default: 100,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-segments',
+    help: 'maximum segments in one path',
+    inHello: true,
+    beyond: '`path_too_long`',
+  },
+  {
+    name: 'maxSegmentBytes',
+    what: "bytes in a segment, or in a namespace's name",
+    default: 1024,
+    min: 1,
+    max: MAX_BYTES,
+    unit: 'N',
+    flag: 'max-segment-bytes',
+    help: 'maximum bytes in one segment',
+    inHello: true,
+    beyond: '`segment_too_long`',
+  },
+  {
+    name: 'maxLocksPerSession',
+    what: 'locks in a session',
+    default: 10_000,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-locks',
+    help: 'maximum locks in one session',
+    inHello: true,
+    beyond: '`too_many_locks`',
+  },
+  {
+    name: 'maxWaitersPerNamespace',
+    what: 'enqueued locks in a namespace',
+    default: 1_000_000,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-waiters',
+    help: 'maximum waiting locks in one namespace',
+    inHello: false,
+    beyond: '`too_many_waiters`',
+  },
+  {
+    name: 'maxWatches',
+    what: 'paths watched by one connection',
+    default: 100,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-watches',
+    help: 'maximum paths watched by one connection',
+    inHello: true,
+    beyond: '`too_many_watches`',
+  },
+  {
+    name: 'maxUnreadBytes',
+    what: 'bytes of output that a client has not read',
+    default: 16 * 1024 * 1024,
+    // A page must go out.
+    min: 64 * 1024,
+    max: MAX_BYTES,
+    unit: 'N',
+    flag: 'max-unread-bytes',
+    help: 'maximum bytes buffered for a slow reader',
+    inHello: false,
+    beyond: 'the connection is cut; its session is lost',
+  },
+  {
+    name: 'maxBufferBytes',
+    what: 'bytes of unread output and of unfinished lines and messages of all connections together, each beyond its first 16,384; less in a small heap',
+    default: 512 * 1024 * 1024,
+    room: () => roomForBuffers(),
+    min: MIN_BUFFER_BYTES,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'N',
+    flag: 'max-buffer-bytes',
+    help: 'maximum bytes buffered for all; less in a small heap',
+    inHello: false,
+    beyond: 'the connection that would exceed it is cut; its session is lost',
+  },
+  {
+    name: 'maxConnections',
+    what: 'connections',
+    default: 100_000,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-connections',
+    help: 'maximum open connections',
+    inHello: false,
+    beyond: '`too_many_connections`; HTTP 503',
+  },
+  {
+    name: 'maxSessions',
+    what: 'sessions of all namespaces, lost ones included',
+    default: 200_000,
+    min: 1,
+    max: MAX_COUNT,
+    unit: 'N',
+    flag: 'max-sessions',
+    help: 'maximum sessions, lost ones included',
+    inHello: false,
+    beyond:
+      'a lost session without locks ends; if there is none, `too_many_sessions`, or HTTP 503 in v1',
+  },
+  {
+    name: 'maxLockBytes',
+    what: 'bytes of memory for all locks, sessions and watches of the server, by its estimate; less in a small heap',
+    default: 1024 * 1024 * 1024,
+    room: () => roomForLocks(),
+    min: MIN_LOCK_BYTES,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'N',
+    flag: 'max-lock-bytes',
+    help: 'maximum memory for clients; less in a small heap',
+    inHello: false,
+    beyond:
+      'lost sessions without locks end, those lost longest first; if that is not enough, `server_full` for a lock, a watch or a new session, or HTTP 503 in v1',
+  },
+  {
+    name: 'maxAbandonTimeoutMs',
+    what: 'milliseconds in an abandon timeout that a client chooses',
+    default: Number.MAX_SAFE_INTEGER,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'MS',
+    flag: 'max-abandon-timeout',
+    help: 'longest abandon timeout a client may choose',
+    inHello: false,
+    beyond: '`bad_request`; HTTP 400',
+  },
+  {
+    name: 'firstMessageMs',
+    what: 'milliseconds until the first valid message if a token is required, for the head of each HTTP request, and for a TLS handshake',
+    default: FIRST_MESSAGE_MS,
+    min: MIN_FIRST_MESSAGE_MS,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'MS',
+    flag: 'first-message-timeout',
+    inHello: false,
+    beyond: '`too_slow`; HTTP 408; a failed TLS handshake',
+  },
+  {
+    name: 'firstLineMs',
+    what: 'milliseconds until the first valid message if no token is required, or until an HTTP request begins',
+    default: 60_000,
+    min: MIN_FIRST_MESSAGE_MS,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'MS',
+    flag: 'first-message-timeout',
+    help: `deadline to begin; ${FIRST_MESSAGE_MS} for HTTP and with tokens`,
+    inHello: false,
+    beyond: '`too_slow`',
+  },
+] as const satisfies readonly Limit[];
+
+type Row = (typeof LIMITS)[number];
+
+/** Flags of limits, each the name of an option. */
+export type LimitFlag = Row['flag'];
+
+/** A number for each limit, in the unit that its name ends in. */
+export type Limits = { readonly [Name in Row['name']]: number };
+
+/** Characters of a `ref`, an owner or a label. No option: 256 are enough for a name. */
 export const MAX_NAME_LENGTH = 256;
 
-export const DEFAULT_LIMITS: Limits = {
-  maxMessageBytes: 1024 * 1024,
-  maxFragments: 1024,
-  maxResourcesPerLock: 1000,
-  maxSegmentsPerPath: 100,
-  maxSegmentBytes: 1024,
-  maxLocksPerSession: 10_000,
-  maxWaitersPerNamespace: 1_000_000,
-  maxWatches: 100,
-  maxUnreadBytes: 16 * 1024 * 1024,
-  maxBufferBytes: 512 * 1024 * 1024,
-  maxConnections: 100_000,
-  maxSessions: 200_000,
-  maxLockBytes: 1024 * 1024 * 1024,
-  maxAbandonTimeoutMs: Number.MAX_SAFE_INTEGER,
-  firstMessageMs: 10_000,
-  firstLineMs: 60_000,
-};
+/** A value for each limit. */
+export function mapLimits(choose: (limit: Limit & Row) => number): Limits {
+  return Object.fromEntries(LIMITS.map((limit) => [limit.name, choose(limit)])) as Limits;
+}
+
+export const DEFAULT_LIMITS: Limits = mapLimits((limit) => limit.default);
+
+/** `DEFAULT_LIMITS` as they are in this process, whose heap may be too small for them. */
+export function usualLimits(): Limits {
+  return mapLimits(({ default: usual, room }) => Math.min(usual, room?.() ?? usual));
+}
+
+/** The limits that a client is told, in the reply to `hello`. */
+export function helloLimits(limits: Limits): Partial<Limits> {
+  const told = LIMITS.filter(({ inHello }) => inHello);
+  return Object.fromEntries(told.map(({ name }) => [name, limits[name]]));
+}
 
 /** What V8 keeps of its heap for objects that are new, which locks that are kept are not. */
 const YOUNG_GENERATION_BYTES = 48 * 1024 * 1024;
-
-/** With less no lock could be had. */
-export const MIN_LOCK_BYTES = 64 * 1024;
 
 /**
  * The most bytes that the locks should take of a heap: half of what it has for what is kept. The rest
@@ -80,19 +283,11 @@ export function roomForLocks(heapBytes: number = getHeapStatistics().heap_size_l
   return Math.max(MIN_LOCK_BYTES, Math.floor((heapBytes - YOUNG_GENERATION_BYTES) / 2));
 }
 
-/** With less no line or answer of any length could pass. */
-export const MIN_BUFFER_BYTES = 64 * 1024;
-
-/** The most bytes that buffers should take of a heap: half of what the locks leave. */
+/**
+ * The most bytes that buffers should take of a heap: half of what the locks leave.
+ *
+ * @param heapBytes the most that the heap may have; by default that of this process
+ */
 export function roomForBuffers(heapBytes?: number): number {
   return Math.max(MIN_BUFFER_BYTES, Math.floor(roomForLocks(heapBytes) / 2));
-}
-
-/** `DEFAULT_LIMITS` as they are in this process, whose heap may be too small for them. */
-export function usualLimits(): Limits {
-  return {
-    ...DEFAULT_LIMITS,
-    maxLockBytes: Math.min(DEFAULT_LIMITS.maxLockBytes, roomForLocks()),
-    maxBufferBytes: Math.min(DEFAULT_LIMITS.maxBufferBytes, roomForBuffers()),
-  };
 }

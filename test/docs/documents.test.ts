@@ -12,7 +12,7 @@ import { WebSocket } from 'ws';
 import { OPTIONS } from '../../src/cli/options.ts';
 import { ACTION_NAMES } from '../../src/protocol/actions/table.ts';
 import { ERROR_CODES } from '../../src/protocol/errors.ts';
-import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
+import { LIMITS } from '../../src/runtime/limits.ts';
 import type { Server } from '../../src/server.ts';
 import { LOCK_EVENTS } from '../../src/session/lock-events.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -178,8 +178,8 @@ test('the README lists the options as they are', () => {
   assert.deepEqual(
     rows,
     OPTIONS.map((option) => {
-      const short = 'short' in option ? `\`-${option.short}\`, ` : '';
-      const value = 'value' in option ? ` ${option.value}` : '';
+      const short = option.short === undefined ? '' : `\`-${option.short}\`, `;
+      const value = option.value === undefined ? '' : ` ${option.value}`;
       const fallback = {
         switch: 'off',
         list: 'none',
@@ -194,13 +194,13 @@ test('the README lists the options as they are', () => {
 });
 
 test('PROTOCOL.md lists the limits as they are', () => {
-  const limits = section('8. Limits')
-    .split('\n')
-    .filter((row) => /^\| [a-z]/.test(row))
-    .slice(1);
-  const numbers = limits.map((row) => Number(row.split('|')[2]?.replaceAll(',', '')));
-  const { maxMessageBytes, maxFragments, ...rest } = DEFAULT_LIMITS;
-  assert.deepEqual(numbers, [maxMessageBytes, maxFragments, ...Object.values(rest)]);
+  assert.deepEqual(
+    rowsOf(section('8. Limits')),
+    LIMITS.map(({ name, what, default: usual, flag, inHello, beyond }) => {
+      const field = inHello ? `\`${name}\`` : '';
+      return `| ${what} | ${usual.toLocaleString('en-US')} | \`--${flag}\` | ${field} | ${beyond} |`;
+    }),
+  );
 });
 
 test('PROTOCOL.md lists the error codes as they are, row by row', () => {
@@ -234,7 +234,8 @@ function section(title: string): string {
   return PROTOCOL.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
 }
 
-/** The rows of the tables in `text` whose first cell is code. */
+/** The rows of the first table in `text`, without its head. */
 function rowsOf(text: string): string[] {
-  return text.split('\n').filter((row) => row.startsWith('| `'));
+  const [table = ''] = /(^\|.*\n)+/m.exec(text) ?? [];
+  return table.trimEnd().split('\n').slice(2);
 }

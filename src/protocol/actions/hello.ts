@@ -1,5 +1,5 @@
 /** `hello`: begins a session, or resumes one. */
-import type { Limits } from '../../runtime/limits.ts';
+import { helloLimits, type Limits } from '../../runtime/limits.ts';
 import type { Ref } from '../../session/lock-record.ts';
 import type { Session } from '../../session/session.ts';
 import { VERSION } from '../../version.ts';
@@ -106,13 +106,6 @@ function helloFields(session: Session, request: HelloRequest, limits: Limits): o
     version: VERSION,
     abandonTimeoutMs: session.abandonTimeoutMs,
     heartbeatMs: request.heartbeatMs,
-    limits: {
-      maxMessageBytes: limits.maxMessageBytes,
-      maxResourcesPerLock: limits.maxResourcesPerLock,
-      maxSegmentsPerPath: limits.maxSegmentsPerPath,
-      maxSegmentBytes: limits.maxSegmentBytes,
-      maxLocksPerSession: limits.maxLocksPerSession,
-      maxWatches: limits.maxWatches,
-    },
+    limits: helloLimits(limits),
   };
 }
