@@ -256,7 +256,7 @@ export class Server {
   }
 
   #handshakeFailed(why: string | undefined, client: string | undefined): void {
-    this.#host.counters.authFailures.no_handshake++;
+    this.#host.counters.authFailures.tls_handshake++;
     if (why !== undefined) this.#options.authObserver?.handshakeFailed(why, client);
   }
 

@@ -38,8 +38,8 @@ export class Counters {
     ReleaseCause,
     number
   >;
-  /** Those who were not let in, by what was wrong with what they showed. */
-  readonly authFailures = { no_token: 0, wrong_token: 0, no_handshake: 0 };
+  /** Failed authentications, by reason. */
+  readonly authFailures = { no_token: 0, wrong_token: 0, tls_handshake: 0 };
   readonly waits = new WaitHistogram();
   /** Error replies by their code, for those codes that there were. */
   readonly errors = new Map<string, number>();

@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { OPTIONS } from '../../src/cli/options.ts';
+import { METRICS } from '../../src/net/http/metrics.ts';
 import { ACTION_NAMES } from '../../src/protocol/actions/table.ts';
 import { ERROR_CODES } from '../../src/protocol/errors.ts';
 import { LIMITS } from '../../src/runtime/limits.ts';
@@ -201,6 +202,26 @@ test('PROTOCOL.md lists the limits as they are', () => {
       return `| ${what} | ${usual.toLocaleString('en-US')} | \`--${flag}\` | ${field} | ${beyond} |`;
     }),
   );
+});
+
+test('PROTOCOL.md lists the metrics as they are', () => {
+  assert.deepEqual(
+    rowsOf(section('7. HTTP').split('\n**Metrics.**')[1] ?? ''),
+    METRICS.map((metric) => {
+      const label = 'label' in metric ? `{${metric.label}}` : '';
+      return `| \`${metric.name}${label}\` | ${metric.type} | ${metric.help} |`;
+    }),
+  );
+});
+
+test('the metrics that the README names are there', () => {
+  const names = [...README.matchAll(/locktopus_(\w+)/g)].map((match) => match[1]);
+  assert.ok(names.length > 0);
+  for (const name of names)
+    assert.ok(
+      METRICS.some((metric) => metric.name === name),
+      name,
+    );
 });
 
 test('PROTOCOL.md lists the error codes as they are, row by row', () => {

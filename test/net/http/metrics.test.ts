@@ -1,11 +1,15 @@
 /** /metrics: well-formed, and the numbers are those of what happened. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { METRICS } from '../../../src/net/http/metrics.ts';
 import { WAIT_BUCKETS_MS } from '../../../src/session/counters.ts';
 import { ask } from '../../support/http-client.ts';
 import { lock, read, write } from '../../support/line-client.ts';
 import { setUp as setUpLines } from '../../support/line-server.ts';
+import { parsePrometheus } from '../../support/prometheus-text.ts';
 import { V1Client } from '../../support/v1-client.ts';
+
+const PREFIX = 'locktopus_';
 
 async function setUp(t: TestContext) {
   const lines = await setUpLines(t);
@@ -13,42 +17,60 @@ async function setUp(t: TestContext) {
   /** Each sample by its name and labels, without the common beginning. */
   const samples = async () => {
     const { body } = await ask(port, '/metrics');
-    const rows = body.split('\n').filter((row) => row !== '' && !row.startsWith('#'));
     return new Map(
-      rows.map((row) => {
-        const [name = '', value] = row.split(' ');
-        return [name.replace('locktopus_', ''), Number(value)];
-      }),
+      [...parsePrometheus(body)].flatMap(([name, family]) =>
+        [...family.samples].map(([rest, value]) => [`${name}${rest}`.slice(PREFIX.length), value]),
+      ),
     );
   };
   return { ...lines, port, samples };
 }
 
-test('the format is that of Prometheus: a head for each name, then its samples', async (t) => {
-  const { port, greet } = await setUp(t);
-  const { client } = await greet();
-  await client.ask({ action: 'fly' });
+test('the page is in the Prometheus text format, and has the metrics of the table', async (t) => {
+  const { clock, port, connect } = await setUp(t);
+  const [a, b] = [await connect(), await connect()];
+  await a.ask({ action: 'fly' });
+  await a.ask(lock(write('a')));
+  await b.ask(lock(write('a')));
+  clock.advance(7);
+  await a.ask({ action: 'release' });
+  await b.next();
   const { status, headers, body } = await ask(port, '/metrics');
   assert.equal(status, 200);
   assert.equal(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
-  assert.ok(body.endsWith('\n') && !body.endsWith('\n\n'));
-  let current = '';
-  const seen = new Set<string>();
-  for (const row of body.trimEnd().split('\n')) {
-    const help = /^# HELP (locktopus_[a-z_]+) \S.*\.$/.exec(row)?.[1];
-    if (help !== undefined) {
-      assert.ok(!seen.has(help), `${help} has one head`);
-      seen.add(help);
-      current = help;
-    } else if (row.startsWith('#')) {
-      assert.match(row, new RegExp(`^# TYPE ${current} (gauge|counter|histogram)$`));
-      assert.equal(row.endsWith('counter'), current.endsWith('_total'), row);
-    } else {
-      const sample = /^([a-z_]+)(\{[a-z]+="[^"\\]*"\})? \d+(\.\d+)?(e[+-]\d+)?$/.exec(row);
-      assert.ok(sample?.[1]?.startsWith(current), row);
-    }
-  }
+  assert.deepEqual(
+    [...parsePrometheus(body)].map(([name, { type, help }]) => ({ name, type, help })),
+    METRICS.map(({ name, type, help }) => ({ name: `${PREFIX}${name}`, type, help })),
+  );
 });
+
+const HEAD_OF_A = '# HELP a A.\n# TYPE a gauge\n';
+const HEAD_OF_H = '# HELP h H.\n# TYPE h histogram\n';
+const MALFORMED: Readonly<Record<string, string>> = {
+  'no LF at the end': `${HEAD_OF_A}a 1`,
+  'a second HELP': `${HEAD_OF_A}a 1\n${HEAD_OF_A}`,
+  'a second TYPE': `${HEAD_OF_A}# TYPE a gauge\na 1\n`,
+  'TYPE after a sample': '# HELP a A.\na 1\n# TYPE a gauge\n',
+  'no TYPE': '# HELP a A.\na 1\n',
+  'no head': 'a 1\n',
+  "another family's sample": `${HEAD_OF_A}b 1\n`,
+  'a sample twice': `${HEAD_OF_A}a{b="c"} 1\na{b="c"} 2\n`,
+  'a label without quotes': `${HEAD_OF_A}a{b=c} 1\n`,
+  'no number': `${HEAD_OF_A}a undefined\n`,
+  'a counter without _total': '# HELP a A.\n# TYPE a counter\na 1\n',
+  'an empty line': `${HEAD_OF_A}\na 1\n`,
+  'buckets that fall': `${HEAD_OF_H}h_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n`,
+  'bounds that fall': `${HEAD_OF_H}h_bucket{le="2"} 1\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n`,
+  'no last bucket': `${HEAD_OF_H}h_bucket{le="1"} 1\nh_sum 1\nh_count 1\n`,
+  'another count': `${HEAD_OF_H}h_bucket{le="+Inf"} 1\nh_sum 1\nh_count 2\n`,
+  'no sum': `${HEAD_OF_H}h_bucket{le="+Inf"} 1\nh_count 1\n`,
+};
+
+for (const [what, page] of Object.entries(MALFORMED)) {
+  test(`the parser of these tests rejects ${what}`, () => {
+    assert.throws(() => parsePrometheus(page), assert.AssertionError);
+  });
+}
 
 test('locks are counted from request to end, by cause', async (t) => {
   const { clock, samples, greet, cut } = await setUp(t);
@@ -86,7 +108,7 @@ test('locks are counted from request to end, by cause', async (t) => {
     'locks_ended_total{cause="timeout"}': 1,
     'locks_ended_total{cause="expired"}': 1,
     'locks_ended_total{cause="abandoned"}': 1,
-    'refusals_total{code="no_such_lock"}': 1,
+    'errors_total{code="no_such_lock"}': 1,
     'locks{state="acquired"}': 0,
     'locks{state="enqueued"}': 0,
     paths: 0,

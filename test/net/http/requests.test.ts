@@ -357,7 +357,7 @@ test('a full server answers those who watch over it, and nobody else', async (t)
   assert.deepEqual(statuses(await exchange(port, handshake('/v2'))), [503]);
   assert.equal(server.counts.connections, 1);
   const { body } = await ask(port, '/metrics');
-  assert.match(body, /^locktopus_refusals_total\{code="too_many_connections"\} 3$/m);
+  assert.match(body, /^locktopus_errors_total\{code="too_many_connections"\} 3$/m);
 });
 
 test('a full server wants its token for the metrics all the same', async (t) => {

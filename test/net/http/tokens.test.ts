@@ -297,7 +297,7 @@ test('who is not let in is counted by why, and guessers are told of, whether the
   await ask(port, '/');
   await ask(port, '/livez');
   const { body } = await ask(port, `/metrics?token=${QUERY}`);
-  assert.match(body, /^locktopus_strangers_total\{cause="no_token"\} 2$/m);
-  assert.match(body, /^locktopus_strangers_total\{cause="wrong_token"\} 3$/m);
+  assert.match(body, /^locktopus_auth_failures_total\{reason="no_token"\} 2$/m);
+  assert.match(body, /^locktopus_auth_failures_total\{reason="wrong_token"\} 3$/m);
   assert.deepEqual(guessers, names);
 });

@@ -53,7 +53,7 @@ test('as many connections as allowed are served, one more is told so in its own 
   clients[1]?.socket.destroy();
   await until(() => server.counts.connections === 1);
   const { body } = await ask(port, '/metrics');
-  assert.match(body, /^locktopus_refusals_total\{code="too_many_connections"\} 4$/m);
+  assert.match(body, /^locktopus_errors_total\{code="too_many_connections"\} 4$/m);
 });
 
 test('of those beyond the limit a hundred may say something, and not for long', async (t) => {

@@ -93,7 +93,7 @@ test('handshakes that fail are counted, and told of with why, unless the client 
   const guest = await secure({ ca, cert: friend.cert, key: friend.key });
   guest.sendRaw('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
   let line = '';
-  while (!line.startsWith('locktopus_strangers_total{cause="no_handshake"}')) {
+  while (!line.startsWith('locktopus_auth_failures_total{reason="tls_handshake"}')) {
     line = await guest.nextLine();
   }
   assert.match(line, / 5$/);
