@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Resource } from '../../src/table/resource.ts';
+import { Changes } from '../support/changes.ts';
 import type { Reply } from '../support/line-client.ts';
 import { type HistoryFile, type Nanos, now } from './history.ts';
 import { Link } from './link.ts';
@@ -55,7 +56,7 @@ export class ChaosClient {
   #isOver = false;
   #isLeaving = false;
   #pinger: NodeJS.Timeout | undefined;
-  #wakes: (() => void)[] = [];
+  readonly #changes = new Changes();
   #refs = 0;
 
   constructor(name: string, character: Character, port: number, history: HistoryFile) {
@@ -104,11 +105,12 @@ export class ChaosClient {
   }
 
   /** Waits until it is so; throws `Over` when it can't be any more. */
-  async until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) {
+  until(isTrue: () => boolean): Promise<void> {
+    return this.#changes.until(() => {
+      if (isTrue()) return true;
       if (this.#isOver) throw new Over();
-      await new Promise<void>((resolve) => this.#wakes.push(resolve));
-    }
+      return false;
+    });
   }
 
   /** Ends its life; what it has is given up, or left for the server to find out. */
@@ -167,7 +169,7 @@ export class ChaosClient {
   #finish(): void {
     this.#isOver = true;
     clearInterval(this.#pinger);
-    this.#notify();
+    this.#changes.notify();
   }
 
   #ask(message: Message): void {
@@ -222,7 +224,7 @@ export class ChaosClient {
       default:
         this.#unasked(reply);
     }
-    this.#notify();
+    this.#changes.notify();
   }
 
   /** An error that ends the connection: fallen silent, or taken over by our own next one. */
@@ -259,7 +261,7 @@ export class ChaosClient {
     for (const reply of replies) this.#lock(reply);
     this.#history.write({ t: now(), c: this.name, e: 'heard', asked });
     this.#accept();
-    this.#notify();
+    this.#changes.notify();
   }
 
   #accept(): void {
@@ -268,7 +270,7 @@ export class ChaosClient {
       if (wanted.id === undefined) this.#sendLock(wanted);
       if (wanted.isReleasing) this.#sendRelease(wanted);
     }
-    this.#notify();
+    this.#changes.notify();
   }
 
   #lock(reply: Reply): void {
@@ -331,12 +333,6 @@ export class ChaosClient {
   #named({ ref }: Reply): Wanted | undefined {
     if (this.#character.kind === 'v1') return [...this.#wanted.values()][0];
     return this.#wanted.get(typeof ref === 'string' ? Number(ref.slice(1)) : Number(ref));
-  }
-
-  #notify(): void {
-    const wakes = this.#wakes;
-    this.#wakes = [];
-    for (const wake of wakes) wake();
   }
 }
 

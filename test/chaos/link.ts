@@ -12,7 +12,7 @@ import {
   frame,
   PING,
   PONG,
-  serverFrames,
+  ServerStream,
   TEXT,
   text,
 } from '../support/websocket-frames.ts';
@@ -24,14 +24,13 @@ export interface LinkHandlers {
   broke(): void;
 }
 
-const HEAD_END = '\r\n\r\n';
-
 export class Link {
   readonly #socket: Socket;
   readonly #target: string | undefined;
   readonly #handlers: LinkHandlers;
+  readonly #stream = new ServerStream();
+  /** Of the line protocol: the beginning of a line. */
   #bytes: Buffer = Buffer.alloc(0);
-  #isUpgraded = false;
   #isBroken = false;
 
   /** @param target path and query of a WebSocket; undefined for the line protocol */
@@ -74,12 +73,12 @@ export class Link {
 
   #take(chunk: Buffer): void {
     if (this.#isBroken) return;
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
-    if (this.#target === undefined) this.#takeLines();
-    else if (this.#isUpgraded || this.#takeHead()) this.#takeFrames();
+    if (this.#target === undefined) this.#takeLines(chunk);
+    else this.#takeFrames(chunk);
   }
 
-  #takeLines(): void {
+  #takeLines(chunk: Buffer): void {
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
     const end = this.#bytes.lastIndexOf(0x0a);
     if (end === -1) return;
     const lines = this.#bytes.toString('utf8', 0, end).split('\n');
@@ -87,26 +86,17 @@ export class Link {
     for (const line of lines) if (!this.#isBroken) this.#handlers.reply(JSON.parse(line));
   }
 
-  #takeHead(): boolean {
-    const end = this.#bytes.indexOf(HEAD_END);
-    if (end === -1) return false;
-    const head = this.#bytes.toString('latin1', 0, end);
-    if (!head.startsWith('HTTP/1.1 101 ')) throw new Error(`the handshake was refused: ${head}`);
-    this.#bytes = this.#bytes.subarray(end + HEAD_END.length);
-    this.#isUpgraded = true;
-    this.#handlers.opened();
-    return true;
-  }
-
-  #takeFrames(): void {
-    let taken = 0;
-    for (const { opcode, payload } of serverFrames(this.#bytes)) {
+  #takeFrames(chunk: Buffer): void {
+    const wasUpgraded = this.#stream.isUpgraded;
+    const frames = this.#stream.push(chunk);
+    const { head, isUpgraded } = this.#stream;
+    if (head !== undefined && !isUpgraded) throw new Error(`the handshake was refused: ${head}`);
+    if (isUpgraded && !wasUpgraded) this.#handlers.opened();
+    for (const { opcode, payload } of frames) {
       if (this.#isBroken) return;
-      taken = payload.byteOffset + payload.length - this.#bytes.byteOffset;
       if (opcode === TEXT) this.#handlers.reply(JSON.parse(payload.toString('utf8')));
       else if (opcode === PING) this.#socket.write(frame(FIN | PONG, payload));
       else if (opcode === CLOSE) this.#socket.end();
     }
-    this.#bytes = this.#bytes.subarray(taken);
   }
 }

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { WebSocket } from 'ws';
 import { OPTIONS } from '../../src/cli/options.ts';
 import { METRICS } from '../../src/net/http/metrics.ts';
 import { ACTION_NAMES } from '../../src/protocol/actions/table.ts';
@@ -28,6 +27,7 @@ import {
   type TranscriptClient,
   transcriptsOf,
 } from '../support/transcript.ts';
+import { V1Client } from '../support/v1-client.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const document = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
@@ -54,29 +54,12 @@ async function lineClient(t: TestContext, server: Server): Promise<TranscriptCli
 }
 
 async function v1Client(t: TestContext, server: Server): Promise<TranscriptClient> {
-  const socket = new WebSocket(`ws://localhost:${server.address.port}/v1?namespace=shop`);
-  t.after(() => socket.terminate());
-  const heard: string[] = [];
-  let wake = (): void => {};
-  socket.on('message', (data) => {
-    heard.push(String(data));
-    wake();
-  });
-  const closed = once(socket, 'close');
-  await once(socket, 'open');
+  const client = await V1Client.connect(t, server.address.port, 'namespace=shop');
   return {
-    say: (message) => socket.send(message),
-    async hear() {
-      for (;;) {
-        const message = heard.shift();
-        if (message !== undefined) return message;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
+    say: (message) => client.socket.send(message),
+    hear: () => client.next(),
     async ended() {
-      return `(the server closes with ${(await closed)[0]})`;
+      return `(the server closes with ${(await client.closed()).code})`;
     },
     break: () => assert.fail('no transcript of v1 breaks a connection'),
   };

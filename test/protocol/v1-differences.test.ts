@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { lock, read, write } from '../support/line-client.ts';
-import { acquired, type Closed, idOf, startV1, type V1Client } from '../support/v1-client.ts';
+import { acquired, idOf, startV1, type V1Client } from '../support/v1-client.ts';
 import { close, text } from '../support/websocket-frames.ts';
+import type { Closed } from '../support/ws-client.ts';
 
 /** What one message, sent by a client that is ready, ends the connection with. */
 async function endOf(client: V1Client, message: string): Promise<Closed> {

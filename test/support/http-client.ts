@@ -1,7 +1,8 @@
 /** Plain HTTP for tests: requests through `node:http`, and raw bytes for what that would not send. */
+import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
-import { connect } from 'node:net';
+import { RawClient } from './raw-client.ts';
 
 export interface Answer {
   readonly status: number;
@@ -34,21 +35,10 @@ export async function ask(port: number, path: string, options: AskOptions = {}):
  * connection.
  */
 export async function exchange(port: number, ...pieces: string[]): Promise<string> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  let received = '';
-  socket.setEncoding('latin1');
-  socket.on('data', (text: string) => {
-    received += text;
-  });
-  socket.on('error', () => {}); // 'close' follows
-  const closed = once(socket, 'close');
-  await once(socket, 'connect');
-  for (const piece of pieces) {
-    socket.write(piece, 'latin1');
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await closed;
-  return received;
+  const client = new RawClient(port);
+  for (const piece of pieces) await client.send(Buffer.from(piece, 'latin1'));
+  await client.finish();
+  return client.received.toString('latin1');
 }
 
 /** The status of each response in what `exchange` returned. */

@@ -15,12 +15,10 @@ import {
   PING,
   PONG,
   type ServerFrame,
-  serverFrames,
+  ServerStream,
   TEXT,
   text,
 } from './websocket-frames.ts';
-
-const HEAD_END = '\r\n\r\n';
 
 /** A handshake that is accepted. It has a Host, unless one is among `headers`. */
 export function handshake(target: string, ...headers: string[]): string {
@@ -33,15 +31,14 @@ export function handshake(target: string, ...headers: string[]): string {
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
     'Sec-WebSocket-Version: 13',
     ...headers,
-    HEAD_END.slice(2),
+    '\r\n',
   ].join('\r\n');
 }
 
 export class LeanWebSocket {
   readonly socket: Socket;
   readonly #inbox = new Inbox<ServerFrame>();
-  #head: string | undefined;
-  #bytes: Buffer = Buffer.alloc(0);
+  readonly #stream = new ServerStream();
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -61,14 +58,14 @@ export class LeanWebSocket {
     t.after(() => socket.destroy());
     const client = new LeanWebSocket(socket);
     socket.write(handshake(target, ...headers), 'latin1');
-    while (client.#head === undefined) await once(socket, 'data');
-    if (!client.head.startsWith('HTTP/1.1 101 ')) throw new Error(client.head);
+    while (client.#stream.head === undefined) await once(socket, 'data');
+    if (!client.#stream.isUpgraded) throw new Error(client.head);
     return client;
   }
 
   /** The head of the response to the handshake. */
   get head(): string {
-    return this.#head ?? '';
+    return this.#stream.head ?? '';
   }
 
   /** Sends messages as JSON, one per text frame, in one write. */
@@ -97,25 +94,10 @@ export class LeanWebSocket {
   }
 
   #take(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
-    if (this.#head === undefined) {
-      const end = this.#bytes.indexOf(HEAD_END);
-      if (end === -1) return;
-      this.#head = this.#bytes.toString('latin1', 0, end + HEAD_END.length);
-      this.#bytes = this.#bytes.subarray(end + HEAD_END.length);
+    for (const received of this.#stream.push(chunk)) {
+      if (received.opcode === PING) this.sendBytes(frame(FIN | PONG, received.payload));
+      else this.#inbox.push(received);
+      if (received.opcode === CLOSE) this.socket.end();
     }
-    if (!this.head.startsWith('HTTP/1.1 101 ')) return;
-    let taken = 0;
-    for (const frame of serverFrames(this.#bytes)) {
-      taken = frame.payload.byteOffset + frame.payload.length - this.#bytes.byteOffset;
-      if (frame.opcode === PING) this.sendBytes(pongOf(frame));
-      else this.#inbox.push(frame);
-      if (frame.opcode === CLOSE) this.socket.end();
-    }
-    this.#bytes = this.#bytes.subarray(taken);
   }
-}
-
-function pongOf({ payload }: ServerFrame): Buffer {
-  return frame(FIN | PONG, payload);
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { Inbox } from './inbox.ts';
 
 /** A reply as it came, parsed; tests say which fields they expect. */
 export type Reply = Record<string, unknown>;
@@ -8,18 +9,16 @@ export type Reply = Record<string, unknown>;
 /** A client of the line protocol that keeps what it was sent until the test asks for it. */
 export class LineClient {
   readonly socket: Socket;
-  readonly #lines: string[] = [];
+  readonly #lines = new Inbox<string>();
   #partial = '';
-  #wake: (() => void) | undefined;
-  #isEnded = false;
 
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => this.#take(text));
     socket.on('error', () => {});
-    socket.on('close', () => this.#finish());
-    socket.on('end', () => this.#finish());
+    socket.on('close', () => this.#lines.end());
+    socket.on('end', () => this.#lines.end());
   }
 
   static async connect(t: TestContext, port: number): Promise<LineClient> {
@@ -50,15 +49,8 @@ export class LineClient {
   }
 
   /** The next line; fails when the connection ends first. */
-  async nextLine(): Promise<string> {
-    for (;;) {
-      const line = this.#lines.shift();
-      if (line !== undefined) return line;
-      if (this.#isEnded) throw new Error('the connection ended');
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  nextLine(): Promise<string> {
+    return this.#lines.next();
   }
 
   async next(): Promise<Reply> {
@@ -67,35 +59,18 @@ export class LineClient {
 
   /** Waits until the server ends the connection; what came before it and was not asked for. */
   async ended(): Promise<Reply[]> {
-    while (!this.#isEnded) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    return this.#lines.splice(0).map((line) => JSON.parse(line));
+    return (await this.#lines.ended()).map((line) => JSON.parse(line));
   }
 
   /** What has arrived and was not asked for yet. */
   get unread(): Reply[] {
-    return this.#lines.map((line) => JSON.parse(line));
+    return this.#lines.items.map((line) => JSON.parse(line));
   }
 
   #take(text: string): void {
     const lines = (this.#partial + text).split('\n');
     this.#partial = lines.pop() ?? '';
     this.#lines.push(...lines);
-    this.#notify();
-  }
-
-  #finish(): void {
-    this.#isEnded = true;
-    this.#notify();
-  }
-
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
   }
 }
 

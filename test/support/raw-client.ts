@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import { Changes } from './changes.ts';
 import { type ServerFrame, serverFrames } from './websocket-frames.ts';
 
 const HEAD_END = '\r\n\r\n';
@@ -13,7 +14,7 @@ export class RawClient {
   /** The socket is no more. */
   closed = false;
   #received: Buffer[] = [];
-  #wake = () => {};
+  readonly #changes = new Changes();
 
   constructor(port: number) {
     this.socket = createConnection({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
@@ -59,12 +60,11 @@ export class RawClient {
 
   /** Waits until `condition` holds; rejects when the socket closes and it does not. */
   async until(condition: () => boolean): Promise<void> {
-    while (!condition()) {
-      if (this.closed) throw new Error(`closed after ${this.received.length} bytes`);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+    await this.#changes.until(() => {
+      const isTrue = condition();
+      if (!isTrue && this.closed) throw new Error(`closed after ${this.received.length} bytes`);
+      return isTrue;
+    });
   }
 
   /** Waits for the server's FIN, then sends ours and waits for the end. */
@@ -83,7 +83,7 @@ export class RawClient {
 
   #note(change: () => void): void {
     change();
-    this.#wake();
+    this.#changes.notify();
   }
 }
 

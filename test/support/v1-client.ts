@@ -1,66 +1,24 @@
 /**
- * A v1 client on the `ws` package, for tests that compare every frame to the letter, and the
+ * A v1 client on the `ws` package, for tests that compare every message to the letter, and the
  * server that goes with it: its clock stands still until the test moves it.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
-import { WebSocket } from 'ws';
 import type { Server } from '../../src/server.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { FakeClock } from './fake-clock.ts';
-import { Inbox } from './inbox.ts';
 import { lock } from './line-client.ts';
 import { startServer } from './running-server.ts';
 import { Watch } from './watch.ts';
+import { WsClient } from './ws-client.ts';
 
-/** The end of a connection as the client saw it. */
-export interface Closed {
-  readonly code: number;
-  readonly reason: string;
-  /** Frames that came before it and were not asked for. */
-  readonly unread: readonly string[];
-}
-
-export class V1Client {
-  readonly socket: WebSocket;
-  readonly #inbox = new Inbox<string>();
-  #close = { code: 0, reason: '' };
-
-  private constructor(socket: WebSocket) {
-    this.socket = socket;
-    socket.on('message', (data, isBinary) => {
-      this.#inbox.push(isBinary ? 'a binary frame' : String(data));
-    });
-    socket.on('error', () => {});
-    socket.on('close', (code, reason) => {
-      this.#close = { code, reason: String(reason) };
-      this.#inbox.end();
-    });
-  }
-
+export class V1Client extends WsClient {
   /** @param query the parameters, percent-encoded where they must be */
   static async connect(t: TestContext, port: number, query = 'namespace=test'): Promise<V1Client> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1?${query}`);
-    t.after(() => socket.terminate());
-    const client = new V1Client(socket);
-    await once(socket, 'open');
+    const client = new V1Client(t, port, `/v1?${query}`);
+    await once(client.socket, 'open');
     return client;
-  }
-
-  /** Sends each message as JSON in a text frame of its own. */
-  send(...messages: object[]): void {
-    for (const message of messages) this.socket.send(JSON.stringify(message));
-  }
-
-  /** The next frame, to the letter. */
-  next(): Promise<string> {
-    return this.#inbox.next();
-  }
-
-  async ask(message: object): Promise<string> {
-    this.send(message);
-    return this.next();
   }
 
   /** Locks what must be free; the lock's id. */
@@ -87,11 +45,6 @@ export class V1Client {
   /** Releases its lock, which must be the one with that id. */
   async release(id: string): Promise<void> {
     assert.equal(await this.ask({ action: 'release' }), ready(id));
-  }
-
-  async closed(): Promise<Closed> {
-    const unread = await this.#inbox.ended();
-    return { ...this.#close, unread };
   }
 }
 

@@ -3,13 +3,14 @@ import type { ClientObserver } from '../../src/server-options.ts';
 import type { ReleaseCause } from '../../src/session/lock-events.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import type { LockObserver } from '../../src/session/session-host.ts';
+import { Changes } from './changes.ts';
 
 export type WatchedEvent = 'connected' | 'disconnected' | 'enqueued' | 'acquired' | ReleaseCause;
 
 /** Counts what the server tells its observers; of a release, the cause is the event. */
 export class Watch implements ClientObserver, LockObserver {
   readonly #seen = new Map<WatchedEvent, number>();
-  #wakes: (() => void)[] = [];
+  readonly #changes = new Changes();
 
   connected(): void {
     this.#note('connected');
@@ -37,16 +38,12 @@ export class Watch implements ClientObserver, LockObserver {
   }
 
   /** Waits until `event` has been seen `count` times in all. */
-  async until(event: WatchedEvent, count = 1): Promise<void> {
-    while (this.count(event) < count) {
-      await new Promise<void>((resolve) => this.#wakes.push(resolve));
-    }
+  until(event: WatchedEvent, count = 1): Promise<void> {
+    return this.#changes.until(() => this.count(event) >= count);
   }
 
   #note(event: WatchedEvent): void {
     this.#seen.set(event, this.count(event) + 1);
-    const wakes = this.#wakes;
-    this.#wakes = [];
-    for (const wake of wakes) wake();
+    this.#changes.notify();
   }
 }

@@ -87,3 +87,38 @@ export function serverFrames(bytes: Buffer): ServerFrame[] {
   }
   return frames;
 }
+
+const HEAD_END = '\r\n\r\n';
+
+/** What a server sends on a WebSocket, in whatever pieces: the head of its response, then frames. */
+export class ServerStream {
+  #head: string | undefined;
+  #rest: Buffer = Buffer.alloc(0);
+
+  /** The head, once it is all here. */
+  get head(): string | undefined {
+    return this.#head;
+  }
+
+  /** Whether the handshake was accepted. */
+  get isUpgraded(): boolean {
+    return this.#head?.startsWith('HTTP/1.1 101 ') ?? false;
+  }
+
+  /** The frames that are whole with this piece; none where the handshake was refused. */
+  push(piece: Buffer): ServerFrame[] {
+    this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
+    if (this.#head === undefined) {
+      const end = this.#rest.indexOf(HEAD_END);
+      if (end === -1) return [];
+      this.#head = this.#rest.toString('latin1', 0, end + HEAD_END.length);
+      this.#rest = this.#rest.subarray(end + HEAD_END.length);
+    }
+    if (!this.isUpgraded) return [];
+    const frames = serverFrames(this.#rest);
+    const last = frames.at(-1)?.payload;
+    const taken = last === undefined ? 0 : last.byteOffset + last.length - this.#rest.byteOffset;
+    this.#rest = this.#rest.subarray(taken);
+    return frames;
+  }
+}

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Server } from '../../../src/server.ts';
 import { temporaryFolder } from '../../support/certificates.ts';
+import { Changes } from '../../support/changes.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { leaveStaleSocket } from '../../support/stale-socket.ts';
@@ -30,23 +31,21 @@ async function start(t: TestContext) {
   const path = join(folder, 'l.sock');
   const clock = new FakeClock();
   const told: (string | undefined)[] = [];
-  let wake = (): void => {};
+  const changes = new Changes();
   const server = new Server({
     clock,
     tcp: false,
     socket: { path, mode: 0o600 },
     pathObserver: (_path, error) => {
       told.push(error?.message);
-      wake();
+      changes.notify();
     },
   });
   await server.listen();
   t.after(() => server.close());
   /** Looks once, and waits for what it says. */
   const look = async (): Promise<string | undefined> => {
-    const heard = new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+    const heard = changes.next();
     clock.advance(CHECK_MS);
     await heard;
     // The next look is not planned before this one is over.

@@ -2,39 +2,22 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
-import { WebSocket } from 'ws';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { lock, read, write } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { WsClient } from '../../support/ws-client.ts';
 
 const TOKEN = 'client-token-0001';
 
-/** A WebSocket client that waits for one message at a time. */
-async function open(t: TestContext, port: number, path: string) {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
-  t.after(() => socket.terminate());
-  const messages: string[] = [];
-  let wake = (): void => {};
-  socket.on('message', (data) => {
-    messages.push(String(data));
-    wake();
-  });
-  const closed = once(socket, 'close').then(([code]) => Number(code));
-  await once(socket, 'open');
-  const next = async (): Promise<Record<string, unknown>> => {
-    for (;;) {
-      const message = messages.shift();
-      if (message !== undefined) return JSON.parse(message);
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-    }
+/** A client whose messages are parsed. */
+async function open(t: TestContext, port: number, target: string) {
+  const client = await WsClient.open(t, port, target);
+  return {
+    socket: client.socket,
+    next: async () => JSON.parse(await client.next()),
+    ask: async (message: object) => JSON.parse(await client.ask(message)),
+    closed: async () => (await client.closed()).code,
   };
-  const ask = (message: object) => {
-    socket.send(JSON.stringify(message));
-    return next();
-  };
-  return { socket, closed, next, ask };
 }
 
 test('/v2 speaks the session protocol, one message per frame', async (t) => {
@@ -48,7 +31,7 @@ test('/v2 speaks the session protocol, one message per frame', async (t) => {
   assert.deepEqual(await client.next(), { ...second, state: 'acquired' });
   assert.equal((await client.ask({ action: 'lock' })).error !== undefined, true);
   assert.deepEqual(await client.ask({ action: 'bye' }), { action: 'bye' });
-  assert.equal(await client.closed, 1000);
+  assert.equal(await client.closed(), 1000);
 });
 
 test('the query of /v2 chooses the defaults, and hello may choose again', async (t) => {
@@ -72,7 +55,7 @@ test('a session that began on WebSocket is resumed on another, and the first is 
   assert.deepEqual([hello.resumed, hello.locks], [true, 1]);
   assert.deepEqual(await second.next(), held);
   assert.match(JSON.stringify(await first.next()), /taken_over/);
-  assert.equal(await first.closed, 4000);
+  assert.equal(await first.closed(), 4000);
   assert.equal((await second.ask({ action: 'release' })).state, 'released');
 });
 
@@ -83,7 +66,7 @@ test('a client that breaks its heartbeat is closed with 4001', async (t) => {
   await client.ask({ action: 'hello', heartbeatMs: 50 });
   clock.advance(50);
   assert.match(JSON.stringify(await client.next()), /silent/);
-  assert.equal(await client.closed, 4001);
+  assert.equal(await client.closed(), 4001);
 });
 
 for (const path of ['/v1?namespace=shop', '/v2?namespace=shop']) {
@@ -101,7 +84,7 @@ for (const path of ['/v1?namespace=shop', '/v2?namespace=shop']) {
     const dead = await open(t, server.address.port, path);
     await dead.ask(lock(write('b')));
     dead.socket.pause();
-    const disconnected = dead.closed;
+    const disconnected = dead.closed();
     for (let i = 0; i < 3; i++) {
       await alive.ask(path.startsWith('/v1') ? { action: 'release' } : { action: 'ping' });
       if (path.startsWith('/v1')) await alive.ask(lock(write('a')));
@@ -183,7 +166,7 @@ for (const [firstMs, what, options] of [
     assert.equal(clock.pendingTimers, waiting - 1);
     clock.advance(1);
     assert.match(JSON.stringify(await silent.next()), new RegExp(`too_slow.* ${firstMs} ms`));
-    assert.equal(await silent.closed, 3000);
+    assert.equal(await silent.closed(), 3000);
     await other.ask({ action: 'ping' });
   });
 }
