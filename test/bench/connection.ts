@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { connect, type Socket } from 'node:net';
-import { handshake } from '../support/lean-websocket.ts';
+import { handshake } from '../support/websocket-client.ts';
 
 /** Takes the bytes from 0 to `length` of `buffer`, which is used again afterwards. */
 export type OnBytes = (buffer: Buffer, length: number) => void;

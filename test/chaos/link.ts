@@ -4,8 +4,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { connect, type Socket } from 'node:net';
-import { handshake } from '../support/lean-websocket.ts';
 import type { Reply } from '../support/line-client.ts';
+import { handshake } from '../support/websocket-client.ts';
 import {
   CLOSE,
   FIN,

@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { Server } from '../../src/server.ts';
-import { handshake } from '../support/lean-websocket.ts';
+import { handshake } from '../support/websocket-client.ts';
 import { text } from '../support/websocket-frames.ts';
 
 const HEARTBEAT_MS = 600;

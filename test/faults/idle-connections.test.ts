@@ -8,9 +8,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { handshake } from '../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { ProbedProgram, told } from '../support/probed-program.ts';
+import { handshake } from '../support/websocket-client.ts';
 import { text } from '../support/websocket-frames.ts';
 
 const IDLE = Number(process.env.IDLE_CONNECTIONS ?? 500);

@@ -9,11 +9,11 @@ import type { Server } from '../../src/server.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { Random } from '../support/random.ts';
 import { startServer, until } from '../support/running-server.ts';
 import { Watch } from '../support/watch.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { text } from '../support/websocket-frames.ts';
 
 const ABANDON_MS = 1000;
@@ -39,7 +39,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'WebSocket',
-    connect: (t, port) => LeanWebSocket.connect(t, port, '/v2'),
+    connect: (t, port) => WebSocketClient.connect(t, port, '/v2'),
     encode: (message) => text(JSON.stringify(message)),
   },
 ];
@@ -126,7 +126,7 @@ for (const { name, connect, encode } of KINDS) {
 test('WebSocket: a peer that falls silent is pinged in vain, and lost', async (t) => {
   const { server, clock, watch, port, throughProxy } = await startHeld(t);
   const [proxy, proxyPort] = await throughProxy();
-  const guest = await LeanWebSocket.connect(t, proxyPort, '/v2');
+  const guest = await WebSocketClient.connect(t, proxyPort, '/v2');
   const waiter = await holdBefore(t, guest, port);
   proxy.isSilent = true;
   // Two pings are not answered; where the third would be due it is cut.

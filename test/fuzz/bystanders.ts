@@ -7,12 +7,12 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Server } from '../../src/server.ts';
 import type { Resource } from '../../src/table/resource.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, type Reply } from '../support/line-client.ts';
 import { unreadOf } from '../support/line-server.ts';
 import { LockModel } from '../support/lock-model.ts';
 import type { Random } from '../support/random.ts';
 import { until } from '../support/running-server.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { FIN, frame, PING, PONG } from '../support/websocket-frames.ts';
 import type { Vocabulary } from './messages.ts';
 
@@ -223,7 +223,7 @@ async function v1Bystander(
 ): Promise<Bystander> {
   const shown = token === undefined ? '' : `&token=${token}`;
   const query = `namespace=${encodeURIComponent(namespace)}&abandon-timeout-ms=${ABANDON_TIMEOUT_MS}${shown}`;
-  const client = await LeanWebSocket.connect(t, port, `/v1?${query}`);
+  const client = await WebSocketClient.connect(t, port, `/v1?${query}`);
   return {
     namespace,
     name: undefined,

@@ -9,13 +9,13 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { Resource } from '../../src/table/resource.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, type Reply } from '../support/line-client.ts';
 import { locksConflict, type ModelLock } from '../support/lock-model.ts';
 import { Random } from '../support/random.ts';
 import { NOTHING_LEFT, startServer } from '../support/running-server.ts';
 import { V1Client } from '../support/v1-client.ts';
 import { Watch } from '../support/watch.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 
 const CLIENTS = 2000;
 const ROUNDS = 5;
@@ -127,7 +127,7 @@ async function arrive(t: TestContext, port: number, n: number): Promise<Guest> {
     return guestOn(client, client.socket, () => client.send({ action: 'bye' }));
   }
   if (n % 20 !== 1) {
-    const client = await LeanWebSocket.connect(t, port);
+    const client = await WebSocketClient.connect(t, port);
     return guestOn(client, client.socket, () => client.socket.end());
   }
   const client = await V1Client.connect(t, port);
@@ -139,7 +139,7 @@ async function arrive(t: TestContext, port: number, n: number): Promise<Guest> {
   };
 }
 
-function guestOn(client: LineClient | LeanWebSocket, socket: Socket, leave: () => void): Guest {
+function guestOn(client: LineClient | WebSocketClient, socket: Socket, leave: () => void): Guest {
   return {
     send: (...messages) => client.send(...messages),
     next: () => client.next(),

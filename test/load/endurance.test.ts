@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ServerOptions } from '../../src/server-options.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
 import { NOTHING_LEFT, startServer } from '../support/running-server.ts';
 import { startV1 } from '../support/v1-client.ts';
 import { Watch } from '../support/watch.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { CLOSE } from '../support/websocket-frames.ts';
 
 const RELEASE = { action: 'release' };
@@ -188,7 +188,7 @@ test('on TCP, messages between refused ones are answered, each in its place', as
 
 test('in v1, ten thousand messages after a refused one are passed over', async (t) => {
   const { server, connect, port, watch } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   client.send({ action: 'nonsense' }, ...Array(10_000).fill(lock(write('a'))));
   assert.match(await client.nextText(), /unknown action/);
   assert.equal((await client.nextFrame()).opcode, CLOSE);
@@ -209,7 +209,7 @@ test('thousands of namespaces that were used once are gone afterwards', async (t
     await client.ask({ action: 'hello', namespace: name });
     assert.equal((await client.ask(lock(write('a', name)))).state, 'acquired');
     client.socket.end();
-    const v1 = await LeanWebSocket.connect(t, port, `/v1?namespace=${name}-v1`);
+    const v1 = await WebSocketClient.connect(t, port, `/v1?namespace=${name}-v1`);
     v1.send(lock(write('a', name)));
     assert.equal((await v1.next()).state, 'acquired');
     v1.socket.end();

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { ask } from '../support/http-client.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { codeOf, setUp as setUpLines, take, unreadOf } from '../support/line-server.ts';
 import { NOTHING_LEFT } from '../support/running-server.ts';
 import { V1Client } from '../support/v1-client.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 
 const TIMEOUT_MS = 10_000;
 
@@ -261,8 +261,8 @@ test('over HTTP: alive but not ready, no handshake for v1, one for v2', async (t
   assert.equal((await ask(port, '/livez')).status, 200);
   assert.equal((await ask(port, '/readyz')).status, 503);
   assert.match((await ask(port, '/metrics')).body, /^locktopus_draining 1$/m);
-  await assert.rejects(LeanWebSocket.connect(t, port), /^Error: HTTP\/1\.1 503 /);
-  const back = await LeanWebSocket.connect(t, port, '/v2');
+  await assert.rejects(WebSocketClient.connect(t, port), /^Error: HTTP\/1\.1 503 /);
+  const back = await WebSocketClient.connect(t, port, '/v2');
   back.send({ action: 'hello', session });
   assert.equal((await back.next()).resumed, true);
   await client.ended();

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { type LineClient, lock, write } from '../support/line-client.ts';
 import { codeOf, setUp } from '../support/line-server.ts';
 import { startServer, until } from '../support/running-server.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 
 /** Every way in which a `hello` can be wrong by itself. */
 const WRONG: readonly (readonly [fields: object, code: string])[] = [
@@ -56,7 +56,7 @@ for (const [fields, code] of WRONG) {
 
   test(`at /v2: ${code} for hello ${JSON.stringify(fields).slice(0, 60)}`, async (t) => {
     const server = await startServer(t);
-    const client = await LeanWebSocket.connect(t, server.address.port, '/v2?namespace=query');
+    const client = await WebSocketClient.connect(t, server.address.port, '/v2?namespace=query');
     for (const message of [{ action: 'hello', ...fields }, ...OTHERS]) client.send(message);
     await expectRefused(client, code);
     assert.equal(server.counts.sessions, 0);

@@ -1,11 +1,11 @@
-/** V1.md, how a v1 session begins: the handshake and its parameters. */
+/** PROTOCOL.md, section 6: how a v1 session begins: the handshake and its parameters. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, bodyOf, exchange, statuses } from '../support/http-client.ts';
-import { handshake, LeanWebSocket } from '../support/lean-websocket.ts';
 import { write } from '../support/line-client.ts';
 import { startServer } from '../support/running-server.ts';
 import { startV1 } from '../support/v1-client.ts';
+import { handshake, WebSocketClient } from '../support/websocket-client.ts';
 
 test('a handshake with a namespace is answered 101 and opens a session that is ready', async (t) => {
   const { server, connect } = await startV1(t);
@@ -51,8 +51,8 @@ test('an abandon timeout over the limit is refused with 400, by v1 and at /v2', 
   }).then(({ address }) => address);
   for (const path of ['/v1?namespace=a', '/v2?']) {
     const ask = (ms: number) => `${path}&abandon-timeout-ms=${ms}`;
-    await LeanWebSocket.connect(t, port, ask(5000));
-    await LeanWebSocket.connect(t, port, path); // what the server chooses is its own
+    await WebSocketClient.connect(t, port, ask(5000));
+    await WebSocketClient.connect(t, port, path); // what the server chooses is its own
     const answer = await exchange(port, handshake(ask(5001)));
     assert.deepEqual(statuses(answer), [400], path);
     assert.equal(bodyOf(answer), 'abandon-timeout-ms may be at most 5000 on this server.\n');
@@ -71,7 +71,7 @@ test('subprotocols and compression are offered in vain', async (t) => {
     'Sec-WebSocket-Protocol: chat, superchat',
     'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
   ];
-  const client = await LeanWebSocket.connect(t, port, '/v1?namespace=a', ...offers);
+  const client = await WebSocketClient.connect(t, port, '/v1?namespace=a', ...offers);
   assert.equal(
     client.head,
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
@@ -153,6 +153,6 @@ test('a query that is no UTF-8 is refused: two names must not become one', async
     assert.equal((await ask(port, `/stats_v1?namespace=${name}`)).status, 400, name);
   }
   assert.equal(server.counts.namespaces, 0);
-  await LeanWebSocket.connect(t, port, '/v1?namespace=%ef%bf%bd%25');
+  await WebSocketClient.connect(t, port, '/v1?namespace=%ef%bf%bd%25');
   assert.equal((await ask(port, '/stats_v1?namespace=%ef%bf%bd%25')).status, 200);
 });

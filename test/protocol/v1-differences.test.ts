@@ -1,9 +1,9 @@
-/** V1.md, where Locktopus answers v1 clients otherwise than the Go server does, on purpose. */
+/** PROTOCOL.md, section 10: where Locktopus answers v1 clients otherwise than the Go server does, on purpose. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { lock, read, write } from '../support/line-client.ts';
 import { acquired, idOf, startV1, type V1Client } from '../support/v1-client.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { close, text } from '../support/websocket-frames.ts';
 import type { Closed } from '../support/ws-client.ts';
 
@@ -181,7 +181,7 @@ test('a close in the packet of a lock that waits takes the lock out of the queue
   const { connect, port, watch, server } = await startV1(t);
   const holder = await connect();
   await holder.acquire(write('a'));
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   client.sendBytes(text(JSON.stringify(lock(write('a')))), close(1000));
   await watch.until('lost');
   assert.equal(server.counts.enqueued, 0);

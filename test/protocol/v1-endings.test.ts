@@ -1,12 +1,12 @@
-/** V1.md, how a v1 session ends: bad messages, goodbyes, broken connections, and what becomes of locks. */
+/** PROTOCOL.md, section 6: how a v1 session ends, by whom, and what becomes of its lock. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { exchange } from '../support/http-client.ts';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { lock, read, write } from '../support/line-client.ts';
 import { NOTHING_LEFT } from '../support/running-server.ts';
 import { idOf, startV1, type V1Client } from '../support/v1-client.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { CLOSE, text } from '../support/websocket-frames.ts';
 
 const GOOD = { type: 'write', path: ['a'] };
@@ -76,7 +76,7 @@ test('each bad message gets one text frame with the reason, then close 3000', as
 
 test('the close after a bad message carries its code and no reason', async (t) => {
   const { port } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   client.sendBytes(text('nonsense'));
   assert.match(await client.nextText(), /JSON/);
   const { opcode, payload } = await client.nextFrame();
@@ -96,7 +96,7 @@ test('a lock when one is held or awaited is refused like any bad message', async
 
 test('nothing that follows a bad message is carried out', async (t) => {
   const { server, port } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   client.send({ action: 'steal' }, lock(write('a')), { action: 'release' });
   assert.match(await client.nextText(), /steal/);
   assert.equal((await client.nextFrame()).opcode, CLOSE);
@@ -138,7 +138,7 @@ test('a client that sent a bad message and reads no answer is gone at once all t
   const { connect, port, watch } = await startV1(t);
   const [reader, behind] = [await connect(), await connect()];
   await reader.acquire(read('a'));
-  const mute = await LeanWebSocket.connect(t, port);
+  const mute = await WebSocketClient.connect(t, port);
   mute.send(lock(write('a')));
   await mute.nextText();
   const id = await behind.enqueue(read('a'));
@@ -237,7 +237,7 @@ test('the server that stops closes with 1001', async (t) => {
 
 test('a lock asked for in the packet of the handshake, by a client that is gone, is abandoned', async (t) => {
   const { port, watch, server } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port, '/v1?namespace=a&abandon-timeout-ms=0');
+  const client = await WebSocketClient.connect(t, port, '/v1?namespace=a&abandon-timeout-ms=0');
   client.send(lock(write('a')));
   client.socket.end();
   await watch.until('disconnected');

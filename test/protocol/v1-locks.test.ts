@@ -1,11 +1,11 @@
-/** V1.md, what a v1 client says and hears while all goes well, frame by frame. */
+/** PROTOCOL.md, section 6: what a v1 client says and hears while all goes well, frame by frame. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { LeanWebSocket } from '../support/lean-websocket.ts';
 import { lock, read, write } from '../support/line-client.ts';
 import { acquired, idOf, ready, startV1 } from '../support/v1-client.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import {
   CLOSE,
   close,
@@ -69,7 +69,7 @@ test('when grant and release cross on the wire, the client sees acquired and the
 
 test('lock, release, lock, release in one write are answered in order', async (t) => {
   const { port } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   client.send(lock(write('a')), RELEASE, lock(read('b')), RELEASE);
   const frames: string[] = [];
   for (let i = 0; i < 4; i++) frames.push(await client.nextText());
@@ -223,7 +223,7 @@ test('JSON in a binary frame is taken as text, and answered with text', async (t
 
 test('a message may come in fragments, with a ping between them', async (t) => {
   const { port } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   const json = Buffer.from(JSON.stringify(lock(write('☃'))));
   client.sendBytes(
     frame(TEXT, json.subarray(0, 10)),
@@ -254,7 +254,7 @@ test('a ping is answered with its payload', async (t) => {
 test("the client's close is echoed with its code and no reason, after all that was asked", async (t) => {
   const { port } = await startV1(t);
   for (const code of [1000, 1001, 3000, 4999]) {
-    const client = await LeanWebSocket.connect(t, port, `/v1?namespace=${code}`);
+    const client = await WebSocketClient.connect(t, port, `/v1?namespace=${code}`);
     client.sendBytes(text(JSON.stringify(lock(write('a')))), close(code, 'the reason'));
     const reply = await client.nextText();
     assert.equal(reply, acquired(idOf(reply)));
@@ -266,7 +266,7 @@ test("the client's close is echoed with its code and no reason, after all that w
 
 test('a close without a code is echoed without one', async (t) => {
   const { port } = await startV1(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   client.sendBytes(frame(FIN | CLOSE));
   const echo = await client.nextFrame();
   assert.deepEqual([echo.opcode, echo.payload.length], [CLOSE, 0]);
@@ -281,7 +281,7 @@ test('framing errors close with 1002, text that is not UTF-8 with 1007', async (
     ['text that is not UTF-8', text(hex('7b ff 7d')), 1007],
   ];
   for (const [what, bytes, code] of offences) {
-    const client = await LeanWebSocket.connect(t, port);
+    const client = await WebSocketClient.connect(t, port);
     client.sendBytes(bytes);
     const { opcode, payload } = await client.nextFrame();
     assert.equal(opcode, CLOSE, what);

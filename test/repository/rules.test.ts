@@ -54,6 +54,19 @@ test('a lower room never imports a higher one, and nothing is imported but Node 
   }
 });
 
+test('no text of the repository cites a document that it lacks', () => {
+  const texts = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join('test', name));
+  const documents = readdirSync(ROOT).filter((name) => name.endsWith('.md'));
+  for (const file of [...sourceFiles(), ...texts, ...documents]) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    for (const [name] of text.matchAll(/\b[A-Z][A-Z0-9]+\.md\b/g)) {
+      assert.ok(documents.includes(name), `${file} cites ${name}`);
+    }
+  }
+});
+
 test('every module opens with what it is for', () => {
   for (const file of sourceFiles()) {
     const text = readFileSync(join(ROOT, file), 'utf8').replace(/^#!.*\n/, '');

@@ -1,6 +1,6 @@
 /**
  * The server a second time, as plainly as it can be said: sessions, limits and answers from
- * DESIGN.md and PROTOCOL.md, without a lock table. Locks of a namespace stand in one array in order
+ * PROTOCOL.md, without a lock table. Locks of a namespace stand in one array in order
  * of arrival; each knows the earlier ones that it conflicts with. Whatever leaves, leaves at once.
  *
  * It takes the same requests, losses and time as the server and says what every connection must

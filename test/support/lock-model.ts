@@ -1,6 +1,6 @@
 /**
  * What a lock table must do, said as plainly as possible and without a thought for speed: pairs of
- * locks compared in arrival order, straight from the definitions (DESIGN.md 2.1-2.5 in words).
+ * locks compared in arrival order, straight from the definitions (PROTOCOL.md, section 1).
  */
 import type { Path, Resource } from '../../src/table/resource.ts';
 

@@ -1,5 +1,5 @@
 /**
- * The required cost (DESIGN.md 3): lock and release take O(resources x depth), with no term in the
+ * The required cost: lock and release take O(resources x depth), with no term in the
  * number of waiters or holders. Steps are counted, not timed (test/support/steps.ts), so "no term"
  * can be asserted as what it is: as many steps beside 10 others as beside 10,000.
  */

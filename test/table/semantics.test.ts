@@ -1,6 +1,6 @@
 /**
- * What a lock means, sentence by sentence: DESIGN.md 2.1-2.6 and the semantics that the Go server's
- * own tests hold (V1.md). Each test works on a CheckedTable, so the model and the invariants watch
+ * What a lock means, sentence by sentence: PROTOCOL.md, section 1, and the semantics that the Go
+ * server's own tests hold. Each test works on a CheckedTable, so the model and the invariants watch
  * every step; and whatever a test leaves alive is released at its end, after which nothing may be
  * left of any path.
  */

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { hostFault, originFault } from '../../../src/net/http/origin-policy.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { bodyOf, exchange, statuses } from '../../support/http-client.ts';
-import { handshake, LeanWebSocket } from '../../support/lean-websocket.ts';
 import { startServer } from '../../support/running-server.ts';
+import { handshake, WebSocketClient } from '../../support/websocket-client.ts';
 
 /** The answer to a request for a page with those header lines. */
 function get(port: number, ...headers: string[]): Promise<string> {
@@ -117,7 +117,7 @@ for (const [who, host, origin, status, options] of CASES) {
       assert.equal(bodyOf(page).includes('--allow-'), status === 403);
       assert.equal(server.counts.sessions, 0);
     } else {
-      await LeanWebSocket.connect(t, port, '/v1?namespace=a', ...headers);
+      await WebSocketClient.connect(t, port, '/v1?namespace=a', ...headers);
       assert.equal(server.counts.sessions, 1);
     }
   });

@@ -9,9 +9,9 @@ import { BufferBudget } from '../../../src/net/stream/buffer-budget.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { exchange, statuses } from '../../support/http-client.ts';
-import { handshake } from '../../support/lean-websocket.ts';
 import { LineClient } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { handshake } from '../../support/websocket-client.ts';
 
 const get = (path: string, more = ''): string =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;

@@ -8,9 +8,9 @@ import { WRONG_TOKEN_DELAY_MS } from '../../../src/protocol/auth.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../../support/http-client.ts';
-import { handshake, LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { handshake, WebSocketClient } from '../../support/websocket-client.ts';
 
 const TOKEN = 'client+token/0001==';
 const ADMIN_TOKEN = 'admin-token-00001';
@@ -146,7 +146,7 @@ test('an administrator is known by the token of its handshake, or of its hello',
     [TOKEN, { action: 'hello', token: ADMIN_TOKEN }],
     [TOKEN, { action: 'hello' }],
   ] as const) {
-    const socket = await LeanWebSocket.connect(t, port, '/v2', `Authorization: Bearer ${token}`);
+    const socket = await WebSocketClient.connect(t, port, '/v2', `Authorization: Bearer ${token}`);
     socket.send(hello);
     assert.equal((await socket.next()).error, undefined);
     socket.send({ action: 'evict', id: '1' });
@@ -159,7 +159,7 @@ test('the subprotocol locktopus is agreed to whenever it is offered, and no othe
   const open = await startServer(t);
   const closed = await setUp(t);
   const agreed = async (port: number, ...headers: string[]) => {
-    const { head } = await LeanWebSocket.connect(t, port, '/v2', ...headers);
+    const { head } = await WebSocketClient.connect(t, port, '/v2', ...headers);
     return /^Sec-WebSocket-Protocol: (.*)\r$/m.exec(head)?.[1];
   };
   const offer = (...names: string[]) => `Sec-WebSocket-Protocol: ${names.join(', ')}`;

@@ -12,11 +12,11 @@ import { isLoopbackAddress } from '../../../src/net/listen/listener.ts';
 import { Server } from '../../../src/server.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { makeCertificate, temporaryFolder } from '../../support/certificates.ts';
-import { handshake } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { NOTHING_LEFT, startServer, until } from '../../support/running-server.ts';
 import { leaveStaleSocket } from '../../support/stale-socket.ts';
 import { Watch } from '../../support/watch.ts';
+import { handshake } from '../../support/websocket-client.ts';
 import { text } from '../../support/websocket-frames.ts';
 
 /** A server with TLS, and clients that trust its certificate. */

@@ -7,9 +7,9 @@ import { OutputBuffer } from '../../../src/net/stream/output-buffer.ts';
 import { makeStreamHost } from '../../../src/net/stream/stream-host.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { roomForBuffers, roomForLocks } from '../../../src/runtime/limits.ts';
-import { LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { WebSocketClient } from '../../support/websocket-client.ts';
 import { FIN, frame, TEXT } from '../../support/websocket-frames.ts';
 
 test('what is beyond the free bytes of each buffer is counted, to the last byte there is', () => {
@@ -75,7 +75,7 @@ const UNFINISHED = {
     return { socket: client.socket, finish: () => client.sendRaw('\n'), next: () => client.next() };
   },
   websocket: async (t: TestContext, port: number) => {
-    const client = await LeanWebSocket.connect(t, port, '/v2');
+    const client = await WebSocketClient.connect(t, port, '/v2');
     client.send({ action: 'ping' });
     await client.next();
     client.sendBytes(frame(TEXT, 'x'.repeat(100_000)));

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { COSTLY_LENGTH } from '../../../src/protocol/channel.ts';
 import type { LockObserver } from '../../../src/session/session-host.ts';
-import { LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { startServer } from '../../support/running-server.ts';
+import { WebSocketClient } from '../../support/websocket-client.ts';
 import { text } from '../../support/websocket-frames.ts';
 
 const INSPECT = { action: 'inspect', max: 1 };
@@ -47,7 +47,7 @@ test('a packet of many inspects and a lock is answered in order, the lock of ano
 test('the same on a WebSocket', async (t) => {
   const { heard, lockObserver } = orderOf();
   const server = await startServer(t, { lockObserver });
-  const busy = await LeanWebSocket.connect(t, server.address.port, '/v2');
+  const busy = await WebSocketClient.connect(t, server.address.port, '/v2');
   const other = await LineClient.connect(t, server.address.port);
   await other.ask({ action: 'ping' });
   busy.send({ action: 'ping' });
@@ -110,7 +110,7 @@ for (const [target, other] of [
   test(`of long messages in one packet each has a turn of its own: ${target}`, async (t) => {
     const { turns, lockObserver } = turnsOf(t);
     const server = await startServer(t, { lockObserver });
-    const client = await LeanWebSocket.connect(t, server.address.port, target);
+    const client = await WebSocketClient.connect(t, server.address.port, target);
     client.sendBytes(...['a', 'b', 'c'].flatMap((path) => [text(longLock(path)), text(other)]));
     for (let i = 0; i < 6; i++) assert.equal((await client.next()).error, undefined);
     assert.equal(new Set(turns).size, 3, turns.join());

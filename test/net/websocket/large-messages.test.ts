@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { after, before, test } from 'node:test';
 import { type EchoServer, startEchoServer } from '../../support/echo-server.ts';
-import { handshake } from '../../support/lean-websocket.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { startServer } from '../../support/running-server.ts';
+import { handshake } from '../../support/websocket-client.ts';
 import {
   BINARY,
   close,

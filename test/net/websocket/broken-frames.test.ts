@@ -7,11 +7,11 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { CHUNK_SIZES, piecesOf } from '../../support/cut-anywhere.ts';
-import { handshake } from '../../support/lean-websocket.ts';
 import { type LineClient, lock, write } from '../../support/line-client.ts';
 import { setUp } from '../../support/line-server.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { until } from '../../support/running-server.ts';
+import { handshake } from '../../support/websocket-client.ts';
 import {
   BINARY,
   close,

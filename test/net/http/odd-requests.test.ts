@@ -5,10 +5,10 @@ import { WRONG_TOKEN_DELAY_MS } from '../../../src/protocol/auth.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../../support/http-client.ts';
-import { handshake, LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { handshake, WebSocketClient } from '../../support/websocket-client.ts';
 import { text } from '../../support/websocket-frames.ts';
 
 const HOST = 'Host: localhost\r\n';
@@ -181,7 +181,7 @@ for (const header of PROXY_HEADERS) {
     const port = await start(t);
     const holder = await LineClient.connect(t, port);
     const { id } = await holder.ask(lock(write('a')));
-    const proxied = await LeanWebSocket.connect(t, port, '/v2', header);
+    const proxied = await WebSocketClient.connect(t, port, '/v2', header);
     proxied.send({ action: 'evict', id });
     const { error } = JSON.parse(await proxied.nextText());
     assert.equal(error.code, 'forbidden');
@@ -190,7 +190,7 @@ for (const header of PROXY_HEADERS) {
     proxied.send({ action: 'hello', token: TOKEN }, { action: 'evict', id });
     await proxied.nextText();
     assert.match(await proxied.nextText(), /forbidden/);
-    const near = await LeanWebSocket.connect(t, port, '/v2');
+    const near = await WebSocketClient.connect(t, port, '/v2');
     near.send({ action: 'evict', id });
     assert.equal(JSON.parse(await near.nextText()).locks, 1);
   });

@@ -6,10 +6,10 @@ import { type TestContext, test } from 'node:test';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ask, bodyOf, exchange, statuses } from '../../support/http-client.ts';
-import { handshake, LeanWebSocket } from '../../support/lean-websocket.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { handshake, WebSocketClient } from '../../support/websocket-client.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
@@ -119,7 +119,7 @@ test('as many sessions as allowed begin, one more waits for room; a lost one can
   assert.match(JSON.stringify(refused.error), /hello_refused/);
   assert.deepEqual(statuses(await exchange(port, handshake('/v1?namespace=a'))), [503]);
 
-  const web = await LeanWebSocket.connect(t, port, '/v2');
+  const web = await WebSocketClient.connect(t, port, '/v2');
   web.send({ action: 'hello' });
   assert.match(JSON.stringify(await web.next()), /too_many_sessions/);
   web.send({ action: 'hello', session });
@@ -226,7 +226,7 @@ test('any JSON object in time is enough, be it a good request or not', async (t)
 
 test('a WebSocket whose handshake came in time has said something valid', async (t) => {
   const { clock, port } = await setUp(t);
-  const client = await LeanWebSocket.connect(t, port);
+  const client = await WebSocketClient.connect(t, port);
   await until(() => clock.pendingTimers === 1);
   clock.advance(14_000);
   client.send(lock(write('a')));

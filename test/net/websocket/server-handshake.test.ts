@@ -4,9 +4,9 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { everyCut, piecesOf } from '../../support/cut-anywhere.ts';
 import { bodyOf, exchange, statuses } from '../../support/http-client.ts';
-import { handshake } from '../../support/lean-websocket.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { NOTHING_LEFT, startServer, until } from '../../support/running-server.ts';
+import { handshake } from '../../support/websocket-client.ts';
 import { close, text } from '../../support/websocket-frames.ts';
 
 const MESSAGE = '{"action":"lock","resources":[{"type":"write","path":["a"]}]}';

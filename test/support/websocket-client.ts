@@ -35,7 +35,7 @@ export function handshake(target: string, ...headers: string[]): string {
   ].join('\r\n');
 }
 
-export class LeanWebSocket {
+export class WebSocketClient {
   readonly socket: Socket;
   readonly #inbox = new Inbox<ServerFrame>();
   readonly #stream = new ServerStream();
@@ -53,10 +53,10 @@ export class LeanWebSocket {
     port: number,
     target = '/v1?namespace=test',
     ...headers: string[]
-  ): Promise<LeanWebSocket> {
+  ): Promise<WebSocketClient> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     t.after(() => socket.destroy());
-    const client = new LeanWebSocket(socket);
+    const client = new WebSocketClient(socket);
     socket.write(handshake(target, ...headers), 'latin1');
     while (client.#stream.head === undefined) await once(socket, 'data');
     if (!client.#stream.isUpgraded) throw new Error(client.head);
