@@ -1,31 +1,28 @@
-/**
- * Events that may come in floods, on their way to the log: one line of a kind in ten seconds says as much
- * as a thousand.
- */
+/** Rate-limits log lines of one kind: clients can cause them as often as they like. */
 
-/** Milliseconds between two that are passed on. */
+/** Milliseconds between two calls that are passed on. */
 export const INTERVAL_MS = 10_000;
 
 /**
- * Passes on one call in ten seconds at most, the first one at once.
+ * Passes on at most one call in `INTERVAL_MS`, the first one at once.
  *
- * @param callback is told how many were kept back since the last one
+ * @param callback its first argument is the number of calls suppressed since the last one
  * @param now milliseconds since an arbitrary origin
  */
 export function rateLimit<T extends unknown[]>(
-  callback: (untold: number, ...values: T) => void,
+  callback: (suppressed: number, ...values: T) => void,
   now: () => number = () => performance.now(),
 ): (...values: T) => void {
   let lastMs = Number.NEGATIVE_INFINITY;
-  let untold = 0;
+  let suppressed = 0;
   return (...values) => {
     const nowMs = now();
     if (nowMs - lastMs < INTERVAL_MS) {
-      untold++;
+      suppressed++;
       return;
     }
-    callback(untold, ...values);
+    callback(suppressed, ...values);
     lastMs = nowMs;
-    untold = 0;
+    suppressed = 0;
   };
 }

@@ -107,11 +107,13 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     fullObserver: rateLimit(() => log(fullLine(maxConnections))),
     tls,
     fds,
-    stuckObserver: rateLimit((_untold, error) => log(stuckLine(error))),
+    stuckObserver: rateLimit((_suppressed, error) => log(stuckLine(error))),
     pathObserver: (path, error) => log(lostPathLine(path, error)),
     authObserver: {
-      wrongToken: rateLimit((untold, client) => log(wrongTokenLine(client, untold))),
-      handshakeFailed: rateLimit((untold, why, client) => log(handshakeLine(why, client, untold))),
+      wrongToken: rateLimit((suppressed, client) => log(wrongTokenLine(client, suppressed))),
+      handshakeFailed: rateLimit((suppressed, why, client) =>
+        log(handshakeLine(why, client, suppressed)),
+      ),
     },
     tokens: tokens.client,
     adminTokens: tokens.admin,

@@ -178,20 +178,20 @@ export function lostPathLine(path: string, error: Error | undefined): string {
 /**
  * A client sent a wrong token.
  *
- * @param untold occurrences since the last such line that were not logged
+ * @param suppressed occurrences since the last such line that were not logged
  */
-export function wrongTokenLine(client: string, untold: number): string {
-  return `invalid token from ${client}${andMore(untold)}`;
+export function wrongTokenLine(client: string, suppressed: number): string {
+  return `invalid token from ${client}${andMore(suppressed)}`;
 }
 
 /**
  * A TLS handshake failed.
  *
- * @param untold occurrences since the last such line that were not logged
+ * @param suppressed occurrences since the last such line that were not logged
  */
-export function handshakeLine(why: string, client: string | undefined, untold: number): string {
+export function handshakeLine(why: string, client: string | undefined, suppressed: number): string {
   const whose = client === undefined ? '' : ` with ${client}`;
-  return `TLS handshake${whose} failed (${why})${andMore(untold)}`;
+  return `TLS handshake${whose} failed (${why})${andMore(suppressed)}`;
 }
 
 export function statsLine(counts: ServerCounts): string {
@@ -218,12 +218,14 @@ export function stoppedLine(cutOff: number): string {
   return `stopped; ${plural(cutOff, 'session')} that held locks ${verb} cut off`;
 }
 
-export function stallLine({ stallMs, untold }: StallReport): string {
-  return `event loop blocked for ${Math.round(stallMs)} ms${andMore(untold)}`;
+export function stallLine({ stallMs, suppressed }: StallReport): string {
+  return `event loop blocked for ${Math.round(stallMs)} ms${andMore(suppressed)}`;
 }
 
-function andMore(untold: number): string {
-  return untold === 0 ? '' : `, and ${plural(untold, 'more time')} since the last such line`;
+function andMore(suppressed: number): string {
+  return suppressed === 0
+    ? ''
+    : `, and ${plural(suppressed, 'more time')} since the last such line`;
 }
 
 /** A lock in a log line: its client, namespace and resources. */

@@ -1,21 +1,21 @@
 /**
- * Notices that the event loop stood still: by a tick that comes late. A stall is told when it is
- * over, for before that nobody could; and not more often than once in a while, or a machine that is
- * too slow would spend its time on saying so.
+ * Notices by a late tick that the event loop was blocked. A stall is reported when it is over, as the
+ * process can do nothing before; and only once in a while, so that a machine that is too slow does not
+ * spend its time on reporting it.
  */
 
-/** What is told of stalls. */
+/** A report of a stall. */
 export interface StallReport {
-  /** Milliseconds that the event loop stood still, at least. */
+  /** Milliseconds that the event loop was blocked, at least. */
   readonly stallMs: number;
-  /** Stalls over the threshold since the last report that were not told. */
-  readonly untold: number;
+  /** Stalls over the threshold since the last report that have no report. */
+  readonly suppressed: number;
 }
 
 /** Milliseconds between two ticks: a stall is measured too short by at most that. */
 export const TICK_MS = 50;
 
-/** Milliseconds for which nothing is told after a report. */
+/** Milliseconds for which nothing is reported after a report. */
 export const QUIET_MS = 10_000;
 
 export class StallMeter {
@@ -23,14 +23,14 @@ export class StallMeter {
   readonly #report: (report: StallReport) => void;
   #lastTickMs: number;
   #quietUntilMs = Number.NEGATIVE_INFINITY;
-  #untold = 0;
+  #suppressed = 0;
   /** Stalls over the threshold so far. */
   count = 0;
   /** The longest stall so far, over the threshold or not, in milliseconds. */
   maxMs = 0;
 
   /**
-   * @param thresholdMs milliseconds (>= 1) from which on a stall is counted and told
+   * @param thresholdMs milliseconds (>= 1) from which on a stall is counted and reported
    * @param nowMs the time of a clock that never goes back, here and in `tick`
    */
   constructor(thresholdMs: number, nowMs: number, report: (report: StallReport) => void) {
@@ -47,12 +47,12 @@ export class StallMeter {
     if (stallMs < this.#thresholdMs) return;
     this.count++;
     if (nowMs < this.#quietUntilMs) {
-      this.#untold++;
+      this.#suppressed++;
       return;
     }
     this.#quietUntilMs = nowMs + QUIET_MS;
-    const untold = this.#untold;
-    this.#untold = 0;
-    this.#report({ stallMs, untold });
+    const suppressed = this.#suppressed;
+    this.#suppressed = 0;
+    this.#report({ stallMs, suppressed });
   }
 }

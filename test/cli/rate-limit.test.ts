@@ -7,7 +7,7 @@ test('the first is told at once, the next after ten seconds, with how many there
   const told: string[] = [];
   let nowMs = 5;
   const happen = rateLimit(
-    (untold, what: string) => told.push(`${what} ${untold}`),
+    (suppressed, what: string) => told.push(`${what} ${suppressed}`),
     () => nowMs,
   );
   happen('a');

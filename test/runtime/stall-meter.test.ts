@@ -20,7 +20,7 @@ test('a stall is told from the threshold on', () => {
   stall(499);
   assert.deepEqual([reports, meter.count, meter.maxMs], [[], 0, 499]);
   stall(500);
-  assert.deepEqual(reports, [{ stallMs: 500, untold: 0 }]);
+  assert.deepEqual(reports, [{ stallMs: 500, suppressed: 0 }]);
   stall(0);
   assert.deepEqual([meter.count, meter.maxMs], [1, 500]);
 });
@@ -30,9 +30,9 @@ test('many stalls are told in few lines, and none is forgotten', () => {
   stall(100);
   stall(300);
   stall(200);
-  assert.deepEqual(reports, [{ stallMs: 100, untold: 0 }]);
+  assert.deepEqual(reports, [{ stallMs: 100, suppressed: 0 }]);
   for (let ms = 0; ms < QUIET_MS; ms += TICK_MS) stall(0);
   stall(150);
-  assert.deepEqual(reports.slice(1), [{ stallMs: 150, untold: 2 }]);
+  assert.deepEqual(reports.slice(1), [{ stallMs: 150, suppressed: 2 }]);
   assert.deepEqual([meter.count, meter.maxMs], [4, 300]);
 });
