@@ -95,7 +95,7 @@ function assertRejected({ error, action, ref }: InvalidRequest): void {
   assert.deepEqual(envelope, JSON.parse(JSON.stringify({ action, ref })));
 }
 
-test('any message decodes to a request or to a error', () => {
+test('any message decodes to a request or to an error', () => {
   const actions = new Set<string>();
   const codes = new Set<string>();
   withSeeds(20_000, (random) => {

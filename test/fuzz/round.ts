@@ -1,6 +1,6 @@
 /**
  * One round of fuzzing, from one seed: a server of its own, bystanders who hold and await locks,
- * and visitors who send what they please. Throws when anything is not as it must be.
+ * and clients that send arbitrary bytes. Throws when anything is not as it must be.
  *
  * Nothing is judged by time. A connection hangs when it has not been answered although another one,
  * opened before it, has been `PATIENCE` times over; the server's own clock is driven.
@@ -19,9 +19,9 @@ import { codeOf } from '../support/line-server.ts';
 import type { Random } from '../support/random.ts';
 import { NOTHING_LEFT } from '../support/running-server.ts';
 import { Bystanders } from './bystanders.ts';
+import { FuzzClient, type Script } from './client.ts';
 import type { Vocabulary } from './messages.ts';
 import { drawScript } from './script.ts';
-import { type Script, Visitor } from './visitor.ts';
 
 const TOKEN = 'Let-me-in-0123456789';
 const ADMIN_TOKEN = 'Let-me-reign-0123456789';
@@ -30,7 +30,7 @@ const ADMIN_TOKEN = 'Let-me-reign-0123456789';
 const PATIENCE = 2000;
 /** How often the delay of an answer to a wrong token is let pass while somebody waits. */
 const DELAYS = 20;
-const MAX_VISITORS = 24;
+const MAX_CLIENTS = 24;
 /** Past every timeout that a client can have asked for. */
 const FOR_EVER_MS = 2 ** 55;
 
@@ -71,8 +71,8 @@ class Seen implements LockObserver {
 
 /** What a round came across, to see that none of it is out of reach. */
 export interface RoundReport {
-  readonly originPolicy: number;
-  /** Codes of refusals, and `action state` of other replies. */
+  readonly clients: number;
+  /** Codes of errors, and `action state` of other replies. */
   readonly heard: readonly string[];
 }
 
@@ -95,7 +95,7 @@ class Round {
   /** What lets in, if anything must. */
   readonly #token: string | undefined;
   readonly #server: Server;
-  #originPolicy: Visitor[] = [];
+  #clients: FuzzClient[] = [];
 
   constructor(t: TestContext, random: Random) {
     this.#t = t;
@@ -121,7 +121,7 @@ class Round {
     // One whose session may be taken over, and one who asks now and then whether all is well.
     const ally = await this.#friend();
     const control = await this.#friend();
-    await this.#visit(control.client, {
+    await this.#runClients(control.client, {
       ...words,
       ids: [...bystanders.ids, '1'],
       sessions: [...Array(3).fill(ally.session), ...bystanders.names.flatMap(nearly)],
@@ -137,15 +137,15 @@ class Round {
     this.#seen.verify();
     for (const { client } of [ally, control]) client.socket.destroy();
     await this.#end();
-    const heard = this.#originPolicy.flatMap((visitor) => visitor.heard);
-    return { originPolicy: this.#originPolicy.length, heard };
+    const heard = this.#clients.flatMap(({ heard }) => heard);
+    return { clients: this.#clients.length, heard };
   }
 
   /** Leaves nothing open that would keep a process that failed from ending. */
   abandon(): void {
     void this.#server.close();
     this.#clock.advance(FOR_EVER_MS);
-    for (const { socket } of this.#originPolicy) socket.destroy();
+    for (const { socket } of this.#clients) socket.destroy();
   }
 
   #drawWords(): Vocabulary {
@@ -171,22 +171,22 @@ class Round {
     return { client, session: String(session) };
   }
 
-  async #visit(control: LineClient, words: Vocabulary): Promise<void> {
+  async #runClients(control: LineClient, words: Vocabulary): Promise<void> {
     const { port } = this.#server.address;
-    const scripts = Array.from({ length: 1 + this.#random.below(MAX_VISITORS) }, () =>
+    const scripts = Array.from({ length: 1 + this.#random.below(MAX_CLIENTS) }, () =>
       drawScript(this.#random, words, this.#limits),
     );
-    this.#originPolicy = await Promise.all(scripts.map((script) => Visitor.play(port, script)));
-    for (const visitor of this.#originPolicy) await hearOut(visitor, control);
-    for (const visitor of this.#originPolicy) await this.#seeOff(visitor, control);
+    this.#clients = await Promise.all(scripts.map((script) => FuzzClient.play(port, script)));
+    for (const client of this.#clients) await hearOut(client, control);
+    for (const client of this.#clients) await this.#seeOff(client, control);
   }
 
-  /** Waits until the server has let go of a visitor who has ended its side. */
-  async #seeOff(visitor: Visitor, control: LineClient): Promise<void> {
-    if (visitor.script.ending === 'stay') return;
+  /** Waits until the server has let go of a client that has ended its side. */
+  async #seeOff(client: FuzzClient, control: LineClient): Promise<void> {
+    if (client.script.ending === 'stay') return;
     // Who reads nothing can't be told that this is the end.
-    if (!visitor.script.reads) visitor.socket.resume();
-    const isGone = (): boolean => visitor.isClosed || visitor.isOver;
+    if (!client.script.reads) client.socket.resume();
+    const isGone = (): boolean => client.isClosed || client.isOver;
     for (let count = 0; !isGone() && count < DELAYS; count++) {
       for (let trips = 0; !isGone() && trips < PATIENCE / DELAYS; trips++) {
         await control.ask({ action: 'ping' });
@@ -194,7 +194,7 @@ class Round {
       // A wrong token is answered late.
       if (!isGone()) this.#clock.advance(WRONG_TOKEN_DELAY_MS);
     }
-    await patiently(control, isGone, visitor, 'is not let go');
+    await patiently(control, isGone, client, 'is not let go');
   }
 
   /** Everybody goes, or is sent away; nothing at all is left of anybody. */
@@ -203,9 +203,9 @@ class Round {
     const drained = isStopped ? this.#server.drain(this.#random.pick([0, 1000])) : undefined;
     // Those who stay are told to go when the server stops.
     if (isStopped) await turns();
-    for (const visitor of this.#originPolicy) {
-      visitor.check();
-      visitor.socket.destroy();
+    for (const client of this.#clients) {
+      client.check();
+      client.socket.destroy();
     }
     await within(() => {
       // Whoever waits for the late answer to a wrong token is not looked at before.
@@ -225,7 +225,7 @@ class Round {
   /** A session that is over can't be resumed: nothing keeps its name. */
   async #nobodyComesBack(): Promise<void> {
     const client = await LineClient.connect(this.#t, this.#server.address.port);
-    for (const session of this.#originPolicy.flatMap((visitor) => visitor.sessions)) {
+    for (const session of this.#clients.flatMap(({ sessions }) => sessions)) {
       const reply = await client.ask({ action: 'hello', session, token: this.#token });
       assert.equal(codeOf(reply), 'no_such_session');
     }
@@ -233,25 +233,25 @@ class Round {
   }
 }
 
-/** Waits until `visitor` has heard what it must; then it ends its side, if it means to. */
-async function hearOut(visitor: Visitor, control: LineClient): Promise<void> {
-  const { script } = visitor;
+/** Waits until `client` has heard what it must; then it ends its side, if it means to. */
+async function hearOut(client: FuzzClient, control: LineClient): Promise<void> {
+  const { script } = client;
   if (script.ending !== 'ask') return;
   const isSure = script.foresight.fate !== 'unknown';
-  if (isSure) await patiently(control, () => visitor.isSatisfied, visitor, 'is not answered');
-  if (isSure) visitor.judge();
-  if (visitor.socket.writable) visitor.socket.end();
+  if (isSure) await patiently(control, () => client.isSatisfied, client, 'is not answered');
+  if (isSure) client.judge();
+  if (client.socket.writable) client.socket.end();
 }
 
 async function patiently(
   control: LineClient,
   condition: () => boolean,
-  visitor: Visitor,
+  client: FuzzClient,
   fault: string,
 ): Promise<void> {
-  const { script } = visitor;
+  const { script } = client;
   for (let trips = 0; !condition(); trips++) {
-    visitor.check();
+    client.check();
     if (trips > PATIENCE) assert.fail(`${fault}: ${described(script)}`);
     await control.ask({ action: 'ping' });
   }

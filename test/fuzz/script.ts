@@ -5,10 +5,10 @@ import { randomPieces } from '../support/cut-anywhere.ts';
 import type { Random } from '../support/random.ts';
 import { BINARY, CLOSE, FIN, frame, PING, PONG, TEXT } from '../support/websocket-frames.ts';
 import { crookedFrame, damaged, randomBytes } from './bytes.ts';
+import { type Kind, QUESTION, type Script } from './client.ts';
 import { type Foresight, foreseeFrames, foreseeLines } from './foresight.ts';
 import { headOf, oddRequest, upgradeLines, webSocketPath } from './heads.ts';
 import { sessionMessage, type Vocabulary, v1Message } from './messages.ts';
-import { type Kind, QUESTION, type Script } from './visitor.ts';
 
 const KINDS: readonly Kind[] = ['lines', 'lines', 'lines', 'http', 'v1', 'v2', 'v2'];
 const ENDINGS = ['ask', 'ask', 'ask', 'ask', 'half-close', 'reset', 'stay', 'stay'] as const;

@@ -240,7 +240,7 @@ for (const [message, code, sentence] of REFUSED) {
   });
 }
 
-test('a error echoes the action and the ref as far as they are good', () => {
+test('an error echoes the action and the ref as far as they are good', () => {
   const refused = (message: object) => {
     const decoded = decode(message);
     if (!isInvalid(decoded)) assert.fail('it was taken');

@@ -208,9 +208,9 @@ test('without an admin token it is for who is on this machine, and forbidden to 
       return told.at(-1) ?? assert.fail('no answer');
     };
   };
-  const [failure, neighbour] = [connect('remote'), connect('loopback')];
-  const { id } = failure(lock(write('a')));
-  assert.equal(codeOf(failure({ action: 'evict', id })), 'forbidden');
+  const [remote, neighbour] = [connect('remote'), connect('loopback')];
+  const { id } = remote(lock(write('a')));
+  assert.equal(codeOf(remote({ action: 'evict', id })), 'forbidden');
   assert.equal(neighbour({ action: 'evict', id }).locks, 1);
 });
 

@@ -112,8 +112,8 @@ test('forMs counts the wait until the grant, and the hold from there', async (t)
 
 test('an id shows that lock alone, of whichever session of the namespace, or is not there', async (t) => {
   const { connect, greet } = await setUp(t);
-  const { client: failure } = await greet({ namespace: 'elsewhere' });
-  const hidden = await failure.ask(lock(write('a')));
+  const { client: elsewhere } = await greet({ namespace: 'elsewhere' });
+  const hidden = await elsewhere.ask(lock(write('a')));
   const [holder, client] = [await connect(), await connect()];
   const { id } = await holder.ask(lock(write('a')));
   await holder.ask(lock(write('b')));

@@ -38,7 +38,7 @@ for (const token of ['client-token-0000', TOKEN, ADMIN_TOKEN]) {
   });
 }
 
-const STRANGERS: readonly (readonly [what: string, message: object])[] = [
+const UNAUTHENTICATED: readonly (readonly [what: string, message: object])[] = [
   ['a hello without a token', { action: 'hello', ref: 7 }],
   ['a lock', { ...lock(write('a')), ref: 7 }],
   ['an action that is not known', { action: 'steal', ref: 7 }],
@@ -48,7 +48,7 @@ const STRANGERS: readonly (readonly [what: string, message: object])[] = [
   ['evict', { action: 'evict', ref: 7, id: '1' }],
 ];
 
-for (const [what, message] of STRANGERS) {
+for (const [what, message] of UNAUTHENTICATED) {
   test(`${what} as the first message is refused, and ends the connection at once`, async (t) => {
     const { connect, server } = await setUpClosed(t);
     const client = await connect();
@@ -64,28 +64,28 @@ for (const [what, message] of STRANGERS) {
   });
 }
 
-test('a failure does not hear that the server is full', async (t) => {
+test('a client without a token does not learn that the server is full', async (t) => {
   const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxSessions: 0 } });
-  const failure = await connect();
-  failure.send({ action: 'hello' });
-  assert.deepEqual((await failure.ended()).map(codeOf), ['unauthorized']);
+  const unauthenticated = await connect();
+  unauthenticated.send({ action: 'hello' });
+  assert.deepEqual((await unauthenticated.ended()).map(codeOf), ['unauthorized']);
   const client = await connect();
   assert.equal(codeOf(await client.ask({ action: 'hello', token: TOKEN })), 'too_many_sessions');
 });
 
-test('a failure does not hear that the server drains', async (t) => {
+test('a client without a token does not learn that the server drains', async (t) => {
   const { connect, server, watch } = await setUp(t, { tokens: [TOKEN] });
   const holder = await connect();
   await holder.ask({ action: 'hello', token: TOKEN });
   await holder.ask(lock(write('a')));
-  const failure = await connect();
-  failure.sendRaw('{');
+  const unauthenticated = await connect();
+  unauthenticated.sendRaw('{');
   await watch.until('connected', 2);
   const drained = server.drain(1000);
   assert.equal(codeOf(await holder.next()), 'draining');
-  failure.sendRaw('"action":"hello"}\n');
-  assert.deepEqual((await failure.ended()).map(codeOf), ['unauthorized']);
-  failure.socket.end();
+  unauthenticated.sendRaw('"action":"hello"}\n');
+  assert.deepEqual((await unauthenticated.ended()).map(codeOf), ['unauthorized']);
+  unauthenticated.socket.end();
   await holder.ask({ action: 'release' });
   await holder.ended();
   holder.socket.end();
@@ -228,15 +228,15 @@ function helloOf(token: string, bytes: number): string {
   return `${hello}${' '.repeat(bytes - hello.length)}`;
 }
 
-test('a failure has few bytes for a line, whether it ends or not; with a token, as many as all', async (t) => {
+test('before its token a client may send only a short line, whether it ends or not; then long ones', async (t) => {
   const { connect } = await setUpClosed(t);
   for (const line of [
     `{${' '.repeat(MAX_UNAUTHENTICATED_BYTES)}`,
     `${helloOf(TOKEN, MAX_UNAUTHENTICATED_BYTES + 1)}\n`,
   ]) {
-    const failure = await connect();
-    failure.sendRaw(line);
-    const [refused = {}, ...rest] = await failure.ended();
+    const unauthenticated = await connect();
+    unauthenticated.sendRaw(line);
+    const [refused = {}, ...rest] = await unauthenticated.ended();
     assert.equal(codeOf(refused), 'message_too_long');
     assert.match(JSON.stringify(refused), /at most 16384 bytes until a token is shown; closing/);
     assert.deepEqual(rest, []);
@@ -252,11 +252,14 @@ test('a failure has few bytes for a line, whether it ends or not; with a token, 
   assert.match(JSON.stringify(await friend.ended()), /may have at most 1048576 bytes; closing/);
 });
 
-test('lines that may be shorter still are so for authFailures too', async (t) => {
+test('a lower limit of a line holds for unauthenticated clients too', async (t) => {
   const { connect } = await setUp(t, { tokens: [TOKEN], limits: { maxMessageBytes: 100 } });
-  const failure = await connect();
-  failure.sendRaw(`{${' '.repeat(100)}`);
-  assert.match(JSON.stringify(await failure.ended()), /at most 100 bytes until a token is shown/);
+  const unauthenticated = await connect();
+  unauthenticated.sendRaw(`{${' '.repeat(100)}`);
+  assert.match(
+    JSON.stringify(await unauthenticated.ended()),
+    /at most 100 bytes until a token is shown/,
+  );
 });
 
 test('where no token is wanted, a first line may be as long as later ones', async (t) => {

@@ -92,8 +92,8 @@ test('only what names something at or below the path is heard, once per lock', a
   await ask('at', read('a', 'b'));
   await ask('below', read('a', 'b', 'c', 'd'));
   await ask('among others', read('z'), read('a', 'b', 'c'));
-  const { client: failure } = await greet({ namespace: 'elsewhere' });
-  await failure.ask({ ...lock(read('a', 'b')), label: 'failure' });
+  const { client: elsewhere } = await greet({ namespace: 'elsewhere' });
+  await elsewhere.ask({ ...lock(read('a', 'b')), label: 'elsewhere' });
   assert.deepEqual(words(await unreadOf(watcher)), [
     'acquired at',
     'acquired below',

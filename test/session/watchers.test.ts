@@ -129,7 +129,7 @@ test('what is watched is bounded by the account of memory, and pays for new segm
   assert.ok(memory.charged <= 100_000);
   const before = memory.charged;
   assert.equal(watchers.add(watcher, long(`${count}`)), false);
-  assert.equal(memory.charged, before, 'a error costs nothing');
+  assert.equal(memory.charged, before, 'an error costs nothing');
   assert.equal(watchers.countOf(watcher), count);
   assert.equal(watchers.add(watcher, long('0').slice(0, 50)), true, 'a part of what is there');
   watchers.remove(watcher, long('0'));

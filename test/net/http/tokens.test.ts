@@ -290,10 +290,10 @@ test('who is not let in is counted by why, and guessers are told of, whether the
     await leave(page.socket, `GET /?token=${WRONG} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
     await leave(handshaking.socket, handshake(`/v2?token=${WRONG}`)),
   ];
-  const failure = await LineClient.connect(t, port);
-  failure.send(lock(write('a')), lock(write('b')));
-  await failure.ended();
-  failure.socket.destroy();
+  const unauthenticated = await LineClient.connect(t, port);
+  unauthenticated.send(lock(write('a')), lock(write('b')));
+  await unauthenticated.ended();
+  unauthenticated.socket.destroy();
   await ask(port, '/');
   await ask(port, '/livez');
   const { body } = await ask(port, `/metrics?token=${QUERY}`);

@@ -155,16 +155,16 @@ test('a WebSocket behind other requests in its packet is read inside TLS', async
 
 test('with --tls-ca only clients with a certificate of it are let in', async (t) => {
   const folder = temporaryFolder(t);
-  const [own, friend, failure] = ['server', 'friend', 'failure'].map((name) =>
+  const [own, friend, untrusted] = ['server', 'friend', 'untrusted'].map((name) =>
     makeCertificate(folder, name),
   );
-  if (own === undefined || friend === undefined || failure === undefined) assert.fail();
+  if (own === undefined || friend === undefined || untrusted === undefined) assert.fail();
   const tls = { cert: own.cert, key: own.key, ca: friend.cert };
   const { secure, server } = await startTls(t, { tls });
   const ca = own.cert;
   const client = await secure({ ca, cert: friend.cert, key: friend.key });
   assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
-  for (const how of [{ ca }, { ca, cert: failure.cert, key: failure.key }]) {
+  for (const how of [{ ca }, { ca, cert: untrusted.cert, key: untrusted.key }]) {
     // In TLS 1.3 the client is done before the server has looked at its certificate.
     const refused = await secure(how);
     refused.send({ action: 'ping' });

@@ -124,7 +124,7 @@ test('any version but 13 is told which one is spoken', () => {
   }
 });
 
-test('a error has all that the response needs, and a sentence that a person can read', () => {
+test('an error has all that the response needs, and a sentence that a person can read', () => {
   assert.deepEqual(check({ ...GOOD, 'sec-websocket-version': '8' }), {
     status: 426,
     headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },

@@ -28,14 +28,14 @@ export interface Script {
 export const QUESTION = 'still there?';
 const HEAD_END = '\r\n\r\n';
 
-export class Visitor {
+export class FuzzClient {
   readonly script: Script;
   readonly socket: Socket;
   /** The server has ended the connection, or has said that it does. */
   isOver = false;
   isClosed = false;
   isAnswered = false;
-  /** Codes of refusals, and `action state` of other replies, in order. */
+  /** Codes of errors, and `action state` of other replies, in order. */
   readonly heard: string[] = [];
   /** The names of sessions that it was told. */
   readonly sessions: string[] = [];
@@ -59,9 +59,9 @@ export class Visitor {
   }
 
   /** Connects and sends everything; what it hears meanwhile is judged as it comes. */
-  static async play(port: number, script: Script): Promise<Visitor> {
+  static async play(port: number, script: Script): Promise<FuzzClient> {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const visitor = new Visitor(script, socket);
+    const client = new FuzzClient(script, socket);
     await once(socket, 'connect');
     for (const piece of script.pieces) {
       if (!socket.writable) break;
@@ -70,7 +70,7 @@ export class Visitor {
     }
     if (script.ending === 'reset') socket.resetAndDestroy();
     if (script.ending === 'half-close') socket.end();
-    return visitor;
+    return client;
   }
 
   /** Whether what it was to hear is here. */
