@@ -59,7 +59,9 @@ class Listener {
 
 /** @param bytes all that is sent, with a line feed and a ping at the end */
 export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
-  const protocol = firstBytes(withoutBlanks(bytes));
+  // However many blanks come first, they are dropped before there is a line.
+  const said = withoutBlanks(bytes);
+  const protocol = firstBytes(said);
   if (protocol instanceof RequestError) return { fate: 'ends', codes: [protocol.code] };
   if (protocol !== 'lines') return { fate: 'unknown', codes: [] };
   const listener = new Listener(limits);
@@ -68,7 +70,7 @@ export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
     lineNotUtf8: () => listener.refuse('bad_utf8'),
     lineTooLong: () => listener.refuse('message_too_long'),
   });
-  splitter.push(bytes);
+  splitter.push(said);
   return listener;
 }
 
