@@ -25,6 +25,7 @@ import { decodeRequest, type InvalidRequest, isInvalid } from './decode.ts';
 import {
   DRAINING,
   ERROR_CODES,
+  LINE_CUT_OFF,
   noWayToBegin,
   RequestError,
   SESSION_EVICTED,
@@ -234,7 +235,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     // What begins with something else than a JSON object is no client of ours: perhaps a web page
     // that was made to post to this port. It gets no second try.
     if (this.#hasSpoken) this.#refuseRequest(refused);
-    else this.#endWith('bad_input', noWayToBegin(error));
+    else this.#endWith('bad_input', error === LINE_CUT_OFF ? error : noWayToBegin(error));
   }
 
   #refuseRequest(refused: InvalidRequest): void {
