@@ -1,7 +1,7 @@
 /** What whoever makes a server may say about it, and what it does when they don't. */
 
 import type { TlsFiles } from './net/listen/listener.ts';
-import type { AdminObserver } from './protocol/actions/evict.ts';
+import type { AdminObserver } from './protocol/channel.ts';
 import type { Clock } from './runtime/clock.ts';
 import type { Limits } from './runtime/limits.ts';
 import type { StallReport } from './runtime/stall-meter.ts';

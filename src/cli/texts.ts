@@ -1,6 +1,6 @@
 /** The texts of the program: help, start-up line, log lines, and start-up errors. */
 import { addressName } from '../net/listen/listener.ts';
-import type { Eviction } from '../protocol/actions/evict.ts';
+import type { Eviction } from '../protocol/channel.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
 import { plural } from '../runtime/text.ts';
 import type { ServerCounts } from '../server.ts';

@@ -1,7 +1,8 @@
 /** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
+import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespaces } from '../session/namespace.ts';
+import type { Session } from '../session/session.ts';
 import type { SessionHost } from '../session/session-host.ts';
-import type { AdminObserver } from './actions/evict.ts';
 import type { Auth, AuthFailure, Locality } from './auth.ts';
 import type { RequestError } from './errors.ts';
 
@@ -51,13 +52,6 @@ export interface Channel {
   end(reason: EndReason): void;
 }
 
-/**
- * Characters from which on a message is costly to take apart, whatever is in it: one megabyte of JSON
- * that is nested as deeply as it goes takes 130 ms, and this some 2 ms of that. After one the client
- * yields its turn.
- */
-export const COSTLY_LENGTH = 16 * 1024;
-
 /** What a transport needs of a conversation. */
 export interface Conversation {
   /** One message from the client, in order of arrival. */
@@ -74,6 +68,21 @@ export interface Conversation {
   serverDraining(): void;
   /** The server stops: say so, and end. */
   shutDown(): void;
+}
+
+/** What an administrator takes away. */
+export interface Eviction {
+  readonly session: Session;
+  /** The one lock that is taken; without it, the session is ended. */
+  readonly lock: SessionLock | undefined;
+  /** How many locks go, held and enqueued. */
+  readonly locks: number;
+}
+
+/** Hears what administrators do to others, before it is done. It must not throw or touch anything. */
+export interface AdminObserver {
+  /** @param by the client that asked for it, as people know it: an address */
+  evicted(eviction: Eviction, by: string): void;
 }
 
 /** What all conversations of a server share. */

@@ -9,10 +9,15 @@ import type { Path, Resource } from '../table/resource.ts';
 import type { Channel } from './channel.ts';
 import type { RequestError } from './errors.ts';
 import { idText } from './ids.ts';
-import type { Envelope } from './requests.ts';
 
 /** What becomes of a lock, as its client is told: `released` answers a release, the others a lock. */
 export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
+
+/** What is at the top of every request, and echoed by every reply to it. */
+export interface Envelope {
+  readonly action: string;
+  readonly ref: Ref | undefined;
+}
 
 /** As much as could be read of a request that is refused. */
 export type PartialEnvelope = { readonly [K in keyof Envelope]: Envelope[K] | undefined };

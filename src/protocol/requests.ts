@@ -6,17 +6,11 @@ import type { Limits } from '../runtime/limits.ts';
 import type { Ref } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { SessionSettings } from '../session/session-host.ts';
-import type { Watching } from './actions/watch.ts';
 import type { Channel, EndReason, ProtocolHost } from './channel.ts';
 import type { RequestError } from './errors.ts';
 import type { JsonObject } from './fields.ts';
-import type { ReplyWriter } from './replies.ts';
-
-/** What is at the top of every request, and echoed by every reply to it. */
-export interface Envelope {
-  readonly action: string;
-  readonly ref: Ref | undefined;
-}
+import type { Envelope, ReplyWriter } from './replies.ts';
+import type { Watching } from './watching.ts';
 
 /** Something to type, and what it does. */
 export interface HelpRow {

@@ -11,16 +11,9 @@ import type { SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { LockChange, Peer, SessionEnd, SessionSettings } from '../session/session-host.ts';
 import { answer, type Request } from './actions/table.ts';
-import { Watching } from './actions/watch.ts';
 import { Admission, needsSession, type Rejection } from './admission.ts';
 import type { Role } from './auth.ts';
-import {
-  type Channel,
-  COSTLY_LENGTH,
-  type Conversation,
-  type EndReason,
-  type ProtocolHost,
-} from './channel.ts';
+import type { Channel, Conversation, EndReason, ProtocolHost } from './channel.ts';
 import { decodeRequest, type InvalidRequest, isInvalid } from './decode.ts';
 import {
   DRAINING,
@@ -34,8 +27,10 @@ import {
   TAKEN_OVER,
 } from './errors.ts';
 import { fastDecode } from './fast-decode.ts';
+import { COSTLY_LENGTH } from './fields.ts';
 import { type PartialEnvelope, ReplyWriter } from './replies.ts';
 import type { RequestContext, SessionWishes } from './requests.ts';
+import { Watching } from './watching.ts';
 
 /** The namespace of a client that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';

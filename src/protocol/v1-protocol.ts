@@ -16,10 +16,10 @@ import type {
   SessionHost,
 } from '../session/session-host.ts';
 import type { Resource } from '../table/resource.ts';
-import { type Channel, COSTLY_LENGTH, type Conversation } from './channel.ts';
+import type { Channel, Conversation } from './channel.ts';
 import { DRAINING, limitError, RequestError } from './errors.ts';
 import { fastDecode } from './fast-decode.ts';
-import { parseObject, shorten } from './fields.ts';
+import { COSTLY_LENGTH, parseObject, shorten } from './fields.ts';
 import { idText } from './ids.ts';
 import { decodeResources } from './resources.ts';
 

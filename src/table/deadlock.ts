@@ -26,16 +26,7 @@ import { blockersOf } from './conflict.ts';
 import type { Lock, TableLock } from './lock.ts';
 import type { Entry, Queue } from './queue.ts';
 import { StuckOwners } from './stuck.ts';
-import { isAheadOf, queuesAhead, type Wait, waitBetween } from './waits.ts';
-
-/** Who owns which locks. Owners are compared by identity. */
-export interface Owners<C, O> {
-  ownerOf(lock: Lock<C>): O | undefined;
-  /** All locks of `owner`, held or waited for. */
-  locksOf(owner: O): Iterable<Lock<C>>;
-  /** Those of them that wait; cheap to find among many that are held. */
-  waitsOf(owner: O): Iterable<Lock<C>>;
-}
+import { isAheadOf, type OwnerLookup, queuesAhead, type Wait, waitBetween } from './waits.ts';
 
 /** Two entries that meet at a node: one waits because of the other. */
 interface Link<C> {
@@ -61,7 +52,7 @@ const GROWTH = 4;
  */
 export function findDeadlock<C, O>(
   lock: TableLock<C>,
-  owners: Owners<C, O>,
+  owners: OwnerLookup<C, O>,
   maxSteps = MAX_STEPS,
 ): readonly Wait<C>[] | undefined {
   const asker = owners.ownerOf(lock);
@@ -91,7 +82,7 @@ export function findDeadlock<C, O>(
 function wayBack<C, O>(
   newest: TableLock<C>,
   asker: O,
-  owners: Owners<C, O>,
+  owners: OwnerLookup<C, O>,
   budget: Budget,
 ): Link<C>[] | 'none' | 'cut' {
   /** How each owner waits for one that is nearer to the asker. */
@@ -116,7 +107,7 @@ function wayBack<C, O>(
 function wayForwards<C, O>(
   asker: O,
   stuck: StuckOwners<C, O>,
-  owners: Owners<C, O>,
+  owners: OwnerLookup<C, O>,
   budget: Budget,
 ): Link<C>[] | undefined {
   /** How each owner is waited for by one that is nearer to the asker. */
@@ -144,7 +135,7 @@ function wayForwards<C, O>(
 function areStuck<C, O>(
   way: readonly Link<C>[],
   stuck: StuckOwners<C, O>,
-  owners: Owners<C, O>,
+  owners: OwnerLookup<C, O>,
   budget: Budget,
 ): boolean {
   return way.every(({ waiter }) => {

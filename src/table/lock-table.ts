@@ -30,27 +30,21 @@
  */
 import { Budget } from './budget.ts';
 import { blockersOf, kindsOf, mustWait } from './conflict.ts';
-import { findDeadlock, type Owners } from './deadlock.ts';
+import { findDeadlock } from './deadlock.ts';
 import { findLocks, type LockMatch } from './find-locks.ts';
 import { invariant } from './invariant.ts';
 import { type Lock, TableLock } from './lock.ts';
 import { PathNode } from './path-node.ts';
 import { Entry, Kind, LimitEntry, LimitQueue, type Mode, type Queue } from './queue.ts';
-import { inPrecedence, type Path, type ReadResource, type Resource } from './resource.ts';
+import {
+  inPrecedence,
+  type Path,
+  type ReadResource,
+  type Resource,
+  type TableSize,
+} from './resource.ts';
 import { verifyTable } from './verify.ts';
-import { type Wait, waitsOf } from './waits.ts';
-
-/** How much a table holds at the moment. */
-export interface TableSize {
-  /** Locks that are held, and locks that wait. */
-  readonly acquired: number;
-  readonly enqueued: number;
-  /** The same, counted in resources as they were asked for. */
-  readonly resourcesAcquired: number;
-  readonly resourcesEnqueued: number;
-  /** Nodes of the trie besides the root: paths in use, with all their prefixes. */
-  readonly paths: number;
-}
+import { type OwnerLookup, type Wait, waitsOf } from './waits.ts';
 
 export class LockTable<C = void> {
   readonly #root = new PathNode<C>(null, '');
@@ -187,7 +181,7 @@ export class LockTable<C = void> {
    */
   findDeadlock<O>(
     lock: Lock<C>,
-    owners: Owners<C, O>,
+    owners: OwnerLookup<C, O>,
     maxSteps?: number,
   ): readonly Wait<C>[] | undefined {
     return findDeadlock(this.#own(lock), owners, maxSteps);

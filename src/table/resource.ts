@@ -23,6 +23,18 @@ export interface WriteResource {
 
 export type Resource = ReadResource | WriteResource;
 
+/** How much a table holds at the moment. */
+export interface TableSize {
+  /** Locks that are held, and locks that wait. */
+  readonly acquired: number;
+  readonly enqueued: number;
+  /** The same, counted in resources as they were asked for. */
+  readonly resourcesAcquired: number;
+  readonly resourcesEnqueued: number;
+  /** Nodes of the trie besides the root: paths in use, with all their prefixes. */
+  readonly paths: number;
+}
+
 /**
  * The resources of one lock in such an order that whatever shadows another comes first: writes before
  * reads, then shallow before deep, then the smaller limit. Mostly they are in order already.

@@ -22,9 +22,9 @@
  */
 import type { Budget } from './budget.ts';
 import { blockersOf } from './conflict.ts';
-import type { Owners } from './deadlock.ts';
 import type { TableLock } from './lock.ts';
 import { type Entry, LimitEntry, type Queue } from './queue.ts';
+import type { OwnerLookup } from './waits.ts';
 
 interface Line<C> {
   stop: Entry<C> | null;
@@ -37,7 +37,7 @@ interface Line<C> {
 }
 
 export class StuckOwners<C, O> {
-  readonly #owners: Owners<C, O>;
+  readonly #owners: OwnerLookup<C, O>;
   /**
    * Of those assumed to be stuck the entries by which they hold up others, null of those of which that
    * was found to be wrong. What waits for nothing is not in here: that is as fast to see.
@@ -47,7 +47,7 @@ export class StuckOwners<C, O> {
   /** For each wait without a proof, the first of its entries that may hold one. */
   readonly #toProve: Entry<C>[] = [];
 
-  constructor(owners: Owners<C, O>) {
+  constructor(owners: OwnerLookup<C, O>) {
     this.#owners = owners;
   }
 

@@ -6,9 +6,9 @@
 import { ok, strictEqual } from 'node:assert/strict';
 import { blockersOf } from './conflict.ts';
 import type { TableLock } from './lock.ts';
-import type { TableSize } from './lock-table.ts';
 import type { PathNode } from './path-node.ts';
 import { type Entry, Kind, LimitEntry, LimitQueue, type Queue } from './queue.ts';
+import type { TableSize } from './resource.ts';
 
 interface Seen<C> {
   /** Entries found in queues, by lock. */

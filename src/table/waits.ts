@@ -23,6 +23,15 @@ export interface Wait<C> {
   readonly path: readonly string[];
 }
 
+/** Who owns which locks. Owners are compared by identity. */
+export interface OwnerLookup<C, O> {
+  ownerOf(lock: Lock<C>): O | undefined;
+  /** All locks of `owner`, held or waited for. */
+  locksOf(owner: O): Iterable<Lock<C>>;
+  /** Those of them that wait; cheap to find among many that are held. */
+  waitsOf(owner: O): Iterable<Lock<C>>;
+}
+
 /** The queues that may hold what `entry` waits for; none when it is ready. */
 export function* queuesAhead<C>(entry: Entry<C>): Generator<Queue<C>> {
   if (entry.isReady) return;

@@ -67,6 +67,45 @@ test('no text of the repository cites a document that it lacks', () => {
   }
 });
 
+/** The files that each file imports; those of which it needs types alone, too, if `withTypes`. */
+function importGraph(withTypes: boolean): Map<string, string[]> {
+  return new Map(
+    sourceFiles().map((file) => {
+      const text = readFileSync(join(ROOT, file), 'utf8');
+      const statements = text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.[^']+)';/gms);
+      const targets = [...statements]
+        .filter(([, isType]) => withTypes || isType === undefined)
+        .map(([, , target = '']) => relative(ROOT, resolve(ROOT, dirname(file), target)));
+      return [file, targets];
+    }),
+  );
+}
+
+/** The files from which an import leads back to them. */
+function filesInCircles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const reaches = (from: string, to: string): boolean => {
+    const seen = new Set<string>();
+    const toVisit = [...(graph.get(from) ?? [])];
+    for (const file of toVisit) {
+      if (file === to) return true;
+      if (seen.has(file)) continue;
+      seen.add(file);
+      toVisit.push(...(graph.get(file) ?? []));
+    }
+    return false;
+  };
+  return [...graph.keys()].filter((file) => reaches(file, file));
+}
+
+test('no circle of imports at run time; of types only where a lock, its node and its session meet', () => {
+  assert.deepEqual(filesInCircles(importGraph(false)), []);
+  const known = /^src\/(table\/(lock|path-node|queue)|session\/[a-z-]+)\.ts$/;
+  assert.deepEqual(
+    filesInCircles(importGraph(true)).filter((file) => !known.test(file)),
+    [],
+  );
+});
+
 test('every module opens with what it is for', () => {
   for (const file of sourceFiles()) {
     const text = readFileSync(join(ROOT, file), 'utf8').replace(/^#!.*\n/, '');

@@ -1,8 +1,8 @@
 /** The estimates of memory beside the truth: the heap, for each thing that is kept for a client. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Watching } from '../../src/protocol/actions/watch.ts';
 import type { Channel } from '../../src/protocol/channel.ts';
+import { Watching } from '../../src/protocol/watching.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { LockTerms, Ref } from '../../src/session/lock-record.ts';
 import { Session } from '../../src/session/session.ts';

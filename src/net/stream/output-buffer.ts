@@ -19,14 +19,19 @@
  */
 import type { Writable } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
-import { BufferAccount, FREE_BYTES } from './buffer-budget.ts';
-import type { StreamHost } from './stream-host.ts';
+import { BufferAccount, type BufferBudget, FREE_BYTES } from './buffer-budget.ts';
 
 /** More than this is not gathered, but written at once: it is enough to make a write worth it. */
 const GATHERED_BYTES = 65_536;
 
 /** Connections that are answered together at most: where there are thousands, the first need not wait. */
 const ANSWERED_TOGETHER = 256;
+
+/** What all output buffers of a server share. */
+export interface OutputHost {
+  readonly flushQueue: FlushQueue;
+  readonly budget: BufferBudget;
+}
 
 export class OutputBuffer {
   readonly #target: Writable;
@@ -49,7 +54,7 @@ export class OutputBuffer {
    * @param maxUnreadBytes bytes that may wait for the peer to read them
    * @param overflow called once, when more than that would wait, or too much for all connections
    */
-  constructor(target: Writable, host: StreamHost, maxUnreadBytes: number, overflow: () => void) {
+  constructor(target: Writable, host: OutputHost, maxUnreadBytes: number, overflow: () => void) {
     this.#target = target;
     this.#queue = host.flushQueue;
     this.#account = new BufferAccount(host.budget);

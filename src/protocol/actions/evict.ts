@@ -2,9 +2,9 @@
  * `evict`: an administrator takes one lock, held or enqueued, or ends a whole session. Who is an
  * administrator is decided in auth.ts; here the lock or session is found, reported and taken.
  */
-import type { Ref, SessionLock } from '../../session/lock-record.ts';
+import type { Ref } from '../../session/lock-record.ts';
 import type { Namespace } from '../../session/namespace.ts';
-import type { Session } from '../../session/session.ts';
+import type { Eviction } from '../channel.ts';
 import { RequestError } from '../errors.ts';
 import { decodeId } from '../ids.ts';
 import type { ActionDefinition } from '../requests.ts';
@@ -15,20 +15,6 @@ export interface EvictRequest {
   readonly ref: Ref | undefined;
   readonly id: number | undefined;
   readonly sessionId: number | undefined;
-}
-
-export interface Eviction {
-  readonly session: Session;
-  /** The one lock that is taken; without it, the session is ended. */
-  readonly lock: SessionLock | undefined;
-  /** How many locks go, held and enqueued. */
-  readonly locks: number;
-}
-
-/** Hears what administrators do to others, before it is done. It must not throw or touch anything. */
-export interface AdminObserver {
-  /** @param by the client that asked for it, as people know it: an address */
-  evicted(eviction: Eviction, by: string): void;
 }
 
 export const evict: ActionDefinition<EvictRequest> = {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { COSTLY_LENGTH } from '../../../src/protocol/channel.ts';
+import { COSTLY_LENGTH } from '../../../src/protocol/fields.ts';
 import type { LockObserver } from '../../../src/session/session-host.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { startServer } from '../../support/running-server.ts';
