@@ -15,6 +15,7 @@ const ROOMS = [
   'src/table',
   'src/session',
   'src/protocol',
+  'src/client',
   'src/net',
   'src/server-options.ts',
   'src/server.ts',
@@ -106,6 +107,17 @@ test('no circle of imports at run time; of types only where a lock, its node and
   );
 });
 
+test('the client takes nothing of the server but types', () => {
+  for (const file of sourceFiles().filter((name) => name.startsWith('src/client/'))) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    for (const [statement, target = ''] of text.matchAll(/^(?:im|ex)port [^;]*'(\.[^']+)';/gm)) {
+      const imported = relative(ROOT, resolve(ROOT, dirname(file), target));
+      const isOwn = imported.startsWith('src/client/');
+      assert.ok(isOwn || statement.startsWith('import type '), `${file}: ${statement}`);
+    }
+  }
+});
+
 test('every module opens with what it is for', () => {
   for (const file of sourceFiles()) {
     const text = readFileSync(join(ROOT, file), 'utf8').replace(/^#!.*\n/, '');
@@ -120,16 +132,23 @@ test('the wall clock, which may be set, is asked for the first id and for stamps
       .filter((line) => /^[^*]*(Date\.now\(|new Date\()/.test(line))
       .map((line) => `${file}: ${line.trim()}`),
   );
-  const allowed = [/IdCounter\(Date\.now\(\)\)/, /new Date\(\)\.toISOString\(\)/];
+  const allowed = [
+    /wallNow: \(\) => Date\.now\(\)/,
+    /IdCounter\(Date\.now\(\)\)/,
+    /new Date\(\)\.toISOString\(\)/,
+  ];
   assert.deepEqual(
     uses.filter((line) => !allowed.some((pattern) => pattern.test(line))),
     [],
   );
 });
 
+/** The clock itself, and what a simulation of clients replaces as a whole. */
+const TURNS_OF_THEIR_OWN = ['src/runtime/clock.ts', 'src/client/transport-socket.ts'];
+
 test('the turns of the loop come from the clock, so that a test can drive them', () => {
   for (const file of sourceFiles()) {
-    if (file === 'src/runtime/clock.ts') continue;
+    if (TURNS_OF_THEIR_OWN.includes(file)) continue;
     const text = readFileSync(join(ROOT, file), 'utf8');
     assert.doesNotMatch(text, /\b(setImmediate|queueMicrotask|nextTick)\(/, file);
   }

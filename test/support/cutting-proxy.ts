@@ -21,6 +21,8 @@ export class CuttingProxy {
   isCutting = true;
   /** True swallows whatever comes from now on, the ends of connections too. */
   isSilent = false;
+  /** True ends every connection as it comes. */
+  isRefusing = false;
   /** Milliseconds by which a chunk of bytes is late at most. */
   maxDelayMs = 0;
   cuts = 0;
@@ -45,10 +47,19 @@ export class CuttingProxy {
   /** Cuts what there is and takes nothing more. */
   close(): void {
     this.#listener.close();
+    this.cut();
+  }
+
+  /** Cuts what there is. */
+  cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
   #join(client: Socket): void {
+    if (this.isRefusing) {
+      client.destroy();
+      return;
+    }
     const server = connect({
       port: this.#target,
       host: '127.0.0.1',

@@ -1,0 +1,44 @@
+/**
+ * `locktopus/client` in browsers, over WebSocket: bundlers take it for this file. Nothing that is
+ * reachable from here is Node's.
+ */
+import { type Client, connectClient } from './client.ts';
+import { type Environment, systemClock } from './environment.ts';
+import type { ClientOptions } from './options.ts';
+import { globalWebSocket, openWebSocket } from './transport-websocket.ts';
+import { parseUrl } from './url.ts';
+
+export * from './public.ts';
+
+/**
+ * Connects to a lock server. Resolves with a client whose session has begun. Rejects with an
+ * `UnreachableError`, a `RefusedError` or a `ProtocolError`, with the reason of `options.signal`, or
+ * with a TypeError if `url` or an option can't be used.
+ *
+ * @param url where the server is: `ws://localhost:9009/shop`, `wss://…`; `shop` is the namespace
+ */
+export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
+  const target = parseUrl(url);
+  const webSocket = options.WebSocket ?? globalWebSocket();
+  if (webSocket === undefined) throw new TypeError('there is no WebSocket here');
+  if (target.addresses.some(({ kind }) => kind !== 'websocket')) {
+    throw new TypeError(`a browser connects over WebSocket only: write ws:// or wss:// in ${url}`);
+  }
+  const environment: Environment = {
+    clock: systemClock(),
+    random: Math.random,
+    open: (address, token, events) => {
+      if (address.kind !== 'websocket') throw new TypeError('not a WebSocket');
+      return openWebSocket(webSocket, address.url, token, events);
+    },
+    keepAlive: () => {},
+    report: (error) => {
+      // As an error of any other handler would be.
+      setTimeout(() => {
+        throw error;
+      }, 0);
+    },
+    context: undefined,
+  };
+  return connectClient(environment, target, options);
+}

@@ -1,0 +1,36 @@
+/** What both entries have in common: all but `connect`. */
+export type { Client, EvictTarget, WatchOptions } from './client.ts';
+export {
+  ClientClosedError,
+  type ClientErrorCode,
+  DeadlockError,
+  type DeadlockStep,
+  LockLostError,
+  LockTimeoutError,
+  LocktopusError,
+  type LocktopusErrorCode,
+  ProtocolError,
+  RefusedError,
+  UnreachableError,
+} from './errors.ts';
+export type { ClientEvents, EventHandler } from './events.ts';
+export type { HeldLock } from './held-lock.ts';
+export type { Blocker, InspectedLock, InspectOptions, Stats } from './inspect.ts';
+export type {
+  ClientOptions,
+  LockOptions,
+  RequestOptions,
+  WebSocketConstructor,
+} from './options.ts';
+export {
+  limited,
+  type Path,
+  type ReadResource,
+  type Resource,
+  type Resources,
+  read,
+  type Segment,
+  type WriteResource,
+  write,
+} from './resources.ts';
+export type { DroppedEvent, LockEvent, WatchEvent } from './watch.ts';

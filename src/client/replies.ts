@@ -1,0 +1,159 @@
+/**
+ * What comes from the server, checked: past this nothing is of another shape than it says. Fields
+ * that are not known are ignored, as the protocol wants it; known ones of a wrong type are a breach.
+ */
+import { type DeadlockStep, ProtocolError } from './errors.ts';
+
+export type LockState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
+
+export interface ReplyError {
+  readonly code: string;
+  readonly message: string;
+  readonly cycle: readonly DeadlockStep[];
+  /** Steps of the circle that are not told. */
+  readonly cycleMore: number;
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface Reply {
+  readonly action: string | undefined;
+  /** This client's refs are integers. */
+  readonly ref: number | undefined;
+  readonly id: string | undefined;
+  readonly state: LockState | undefined;
+  readonly error: ReplyError | undefined;
+  /** All there is, for actions that have more. */
+  readonly fields: Fields;
+}
+
+const STATES: ReadonlySet<unknown> = new Set([
+  'enqueued',
+  'acquired',
+  'timeout',
+  'expired',
+  'evicted',
+  'released',
+] satisfies LockState[]);
+
+/** Characters of a bad message that are repeated to a person. */
+const EXCERPT_LENGTH = 60;
+
+/** @param text one message as it came */
+export function decodeReply(text: string): Reply | ProtocolError {
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    return new ProtocolError(`no Locktopus server answers so: ${excerpt(text)}`);
+  }
+  if (!isFields(fields)) return new ProtocolError(`a message is no object: ${excerpt(text)}`);
+  const { action, ref, id, state } = fields;
+  const error = fields.error === undefined ? undefined : decodeError(fields.error);
+  if (
+    !isOptional(action, 'string') ||
+    !isOptional(id, 'string') ||
+    !(ref === undefined || Number.isSafeInteger(ref)) ||
+    !(state === undefined || STATES.has(state)) ||
+    (id !== undefined && !isId(id)) ||
+    error === 'bad'
+  ) {
+    return new ProtocolError(`a message has a field of a wrong type: ${excerpt(text)}`);
+  }
+  return {
+    action: action as string | undefined,
+    ref: ref as number | undefined,
+    id: id as string | undefined,
+    state: state as LockState | undefined,
+    error,
+    fields,
+  };
+}
+
+/** What the reply to `hello` says of the session. */
+export interface Greeting {
+  readonly session: string;
+  readonly sessionId: string;
+  readonly namespace: string;
+  readonly version: string;
+  readonly abandonTimeoutMs: number;
+  /** The number of locks that are listed after it; undefined if the session is new. */
+  readonly resumedLocks: number | undefined;
+}
+
+const PROTOCOL_VERSION = 2;
+
+export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
+  const { session, sessionId, namespace, protocol, version, abandonTimeoutMs, resumed, locks } =
+    fields;
+  if (protocol !== PROTOCOL_VERSION) {
+    return new ProtocolError(
+      `the server speaks version ${String(protocol)} of the protocol, this client ${PROTOCOL_VERSION}`,
+    );
+  }
+  if (
+    typeof session !== 'string' ||
+    session === '' ||
+    typeof sessionId !== 'string' ||
+    typeof namespace !== 'string' ||
+    typeof version !== 'string' ||
+    !isCount(abandonTimeoutMs) ||
+    (resumed !== undefined && resumed !== true) ||
+    (resumed === true && !isCount(locks))
+  ) {
+    return new ProtocolError('the answer to hello lacks a field, or has one of a wrong type');
+  }
+  const resumedLocks = resumed === true ? (locks as number) : undefined;
+  return { session, sessionId, namespace, version, abandonTimeoutMs, resumedLocks };
+}
+
+/** The breach that `reply` is, which may be good at another time. */
+export function outOfTurn({ action, state, error }: Reply): ProtocolError {
+  const what = error === undefined ? (state ?? 'a message') : `the error ${error.code}`;
+  return new ProtocolError(`the server sent ${what} (${action ?? 'no action'}) out of turn`);
+}
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** An integer of 0 or more. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+export function isPath(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((segment) => typeof segment === 'string');
+}
+
+function decodeError(value: unknown): ReplyError | 'bad' {
+  if (!isFields(value)) return 'bad';
+  const { code, message, cycle = [], cycleMore = 0 } = value;
+  if (typeof code !== 'string' || typeof message !== 'string') return 'bad';
+  if (!Array.isArray(cycle) || !cycle.every(isStep) || !isCount(cycleMore)) return 'bad';
+  return { code, message, cycle, cycleMore };
+}
+
+function isStep(value: unknown): value is DeadlockStep {
+  if (!isFields(value)) return false;
+  const { owner, session, id, waitsFor, relation, path } = value;
+  return (
+    [owner, id, waitsFor, relation].every((word) => typeof word === 'string') &&
+    isOptional(session, 'string') &&
+    isPath(path)
+  );
+}
+
+function isOptional(value: unknown, type: 'string' | 'number'): boolean {
+  return value === undefined || typeof value === type;
+}
+
+/** Decimal digits, as many as a number below 2^53 has. */
+function isId(text: unknown): boolean {
+  return typeof text === 'string' && /^\d{1,16}$/.test(text);
+}
+
+function excerpt(text: string): string {
+  const cut = text.length > EXCERPT_LENGTH ? `${text.slice(0, EXCERPT_LENGTH)}…` : text;
+  return JSON.stringify(cut);
+}

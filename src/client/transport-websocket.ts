@@ -1,0 +1,78 @@
+/** WebSocket, in browsers and elsewhere: one message per text frame. */
+import type { WebSocketConstructor } from './options.ts';
+import type { Transport, TransportEvents } from './transport.ts';
+
+/** What is used of a WebSocket; every one has it. */
+interface WebSocketLike {
+  onopen: (() => void) | null;
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  onerror: ((event: object) => void) | null;
+  onclose: ((event: { readonly code?: number; readonly reason?: string }) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+/** The subprotocol of the server, and the beginning of the offer that shows a token. */
+const SUBPROTOCOL = 'locktopus';
+const TOKEN_OFFER = 'locktopus.bearer.';
+
+const NORMAL = 1000;
+
+export function openWebSocket(
+  webSocket: WebSocketConstructor,
+  url: string,
+  token: string | undefined,
+  events: TransportEvents,
+): Transport {
+  // A page can't set headers, and a URL ends up in logs.
+  const offers = token === undefined ? [] : [SUBPROTOCOL, TOKEN_OFFER + base64url(token)];
+  const socket = new webSocket(url, offers) as WebSocketLike;
+  let failure: string | undefined;
+  let isOpen = false;
+  socket.onopen = () => {
+    isOpen = true;
+    events.opened();
+  };
+  socket.onmessage = ({ data }) => {
+    if (typeof data === 'string') events.message(data);
+    else fail('it sent a binary message');
+  };
+  socket.onerror = (event) => {
+    failure ??= messageIn(event);
+  };
+  socket.onclose = ({ code, reason }) => {
+    const why = [failure, code === undefined ? '' : `close code ${code}`, reason];
+    const words = why.filter((word) => word !== undefined && word !== '').join(', ');
+    const hint = isOpen ? '' : '; the address, the token, the origin or a proxy may be why';
+    events.closed(new Error(`${words}${hint}`));
+  };
+  const fail = (why: string): void => {
+    failure = why;
+    socket.close(NORMAL);
+  };
+  return {
+    send: (text) => socket.send(text),
+    close: () => socket.close(NORMAL),
+    destroy: () => {
+      // There is no harder way; nothing more is heard of it, and an error of its end is not of interest.
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.onerror = () => {};
+      socket.close();
+    },
+  };
+}
+
+/** The global WebSocket, where there is one. */
+export function globalWebSocket(): WebSocketConstructor | undefined {
+  const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor };
+  return WebSocket;
+}
+
+function messageIn(event: object): string | undefined {
+  return 'message' in event && typeof event.message === 'string' ? event.message : undefined;
+}
+
+/** Of a token, which is printable ASCII. */
+function base64url(text: string): string {
+  return btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+}

@@ -1,0 +1,161 @@
+/**
+ * Where a server is, as people write it:
+ *
+ *     locktopus://localhost/shop            TCP, port 9009 unless given; `shop` is the namespace
+ *     locktopuss://locks.example:9443       the same inside TLS
+ *     locktopus://a,b:9010,[::1]/shop       several hosts, tried one after the other
+ *     unix:/run/locktopus.sock?namespace=shop
+ *     ws://localhost:9009/shop              WebSocket, wss:// inside TLS
+ *     wss://example.com/locks/v2?namespace=shop     at a path of its own, which ends in /v2
+ */
+
+/** One place to connect to. `name` is how messages call it. */
+export type Address =
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      readonly secure: boolean;
+      readonly name: string;
+    }
+  | { readonly kind: 'unix'; readonly path: string; readonly name: string }
+  | { readonly kind: 'websocket'; readonly url: string; readonly name: string };
+
+export interface Target {
+  /** At least one, in the order in which they are to be tried. */
+  readonly addresses: readonly Address[];
+  readonly namespace: string | undefined;
+}
+
+export const DEFAULT_PORT = 9009;
+
+const SCHEMES = 'locktopus://, locktopuss://, unix:, ws:// or wss://';
+
+/** Throws a TypeError that says what is wrong with `url`. */
+export function parseUrl(url: string): Target {
+  if (url.startsWith('unix:')) return parseUnix(url);
+  const match = /^([a-z]+):\/\/([^/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(url);
+  const [, scheme = '', authority = '', path = '', query = ''] = match ?? [];
+  const isWebSocket = scheme === 'ws' || scheme === 'wss';
+  if (!isWebSocket && scheme !== 'locktopus' && scheme !== 'locktopuss') {
+    throw new TypeError(`${shown(url)} is not the URL of a lock server: it begins with ${SCHEMES}`);
+  }
+  if (authority.includes('@')) {
+    throw new TypeError('a URL has no room for a token: give it as the option token');
+  }
+  const hosts = authority.split(',').map((host) => parseHost(host, url));
+  const parameters = parseQuery(query, url);
+  if (isWebSocket) return webSocketTarget(scheme, hosts, path, parameters, url);
+  const secure = scheme === 'locktopuss';
+  return {
+    addresses: hosts.map(({ host, port = DEFAULT_PORT }) => ({
+      kind: 'tcp',
+      host,
+      port,
+      secure,
+      name: `${scheme}://${bracketed(host)}:${port}`,
+    })),
+    namespace: namespaceIn(path, url) ?? parameters.namespace,
+  };
+}
+
+function parseUnix(url: string): Target {
+  const [, path = '', query = ''] = /^unix:(?:\/\/(?=\/))?([^?]*)(?:\?(.*))?$/.exec(url) ?? [];
+  if (path === '') {
+    throw new TypeError(`${shown(url)} names no socket: write unix:/run/locktopus.sock`);
+  }
+  const name = `unix:${path}`;
+  return {
+    addresses: [{ kind: 'unix', path: decoded(path, url), name }],
+    namespace: parseQuery(query, url).namespace,
+  };
+}
+
+interface Host {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+function parseHost(text: string, url: string): Host {
+  const match = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
+  // The zone of an address is set off by a percent sign, which a URL writes as %25.
+  const host = match?.[1]?.replace('%25', '%') ?? match?.[2];
+  if (host === undefined) {
+    const hint = text.split(':').length > 2 ? '; an IPv6 address stands in brackets, as [::1]' : '';
+    throw new TypeError(`${shown(url)} has a host that is none: ${quoted(text)}${hint}`);
+  }
+  const port = match?.[3] === undefined ? undefined : Number(match[3]);
+  if (port !== undefined && (port < 1 || port > 65_535)) {
+    throw new TypeError(`${shown(url)} has a port that is none: ${port}`);
+  }
+  return { host, port };
+}
+
+function webSocketTarget(
+  scheme: string,
+  hosts: readonly Host[],
+  path: string,
+  parameters: Parameters,
+  url: string,
+): Target {
+  const isEndpoint = path.endsWith('/v2');
+  const endpoint = isEndpoint ? path : '/v2';
+  const namespace = isEndpoint ? undefined : namespaceIn(path, url);
+  return {
+    addresses: hosts.map(({ host, port }) => {
+      const name = `${scheme}://${bracketed(host)}${port === undefined ? '' : `:${port}`}`;
+      return { kind: 'websocket', url: `${name}${endpoint}`, name };
+    }),
+    namespace: namespace ?? parameters.namespace,
+  };
+}
+
+function namespaceIn(path: string, url: string): string | undefined {
+  const segment = path.slice(1);
+  if (segment === '') return undefined;
+  if (segment.includes('/')) {
+    throw new TypeError(
+      `${shown(url)} has more than a namespace behind its host; a slash in a name is written %2F`,
+    );
+  }
+  return decoded(segment, url);
+}
+
+interface Parameters {
+  readonly namespace: string | undefined;
+}
+
+function parseQuery(query: string, url: string): Parameters {
+  let namespace: string | undefined;
+  for (const part of query.split('&').filter((text) => text !== '')) {
+    const [name = '', value = ''] = part.split('=', 2);
+    if (name !== 'namespace') {
+      throw new TypeError(
+        `${shown(url)} has a parameter ${quoted(name)}: only namespace is known, all else is an option`,
+      );
+    }
+    namespace = decoded(value, url);
+  }
+  return { namespace };
+}
+
+function decoded(text: string, url: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError(`${shown(url)} is not percent-encoded as URLs are`);
+  }
+}
+
+/** A URL for messages, without what may be a secret in it. */
+function shown(url: string): string {
+  return quoted(url.replace(/\?.*$/s, '?…').replace(/\/\/[^/]*@/, '//…@'));
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}

@@ -1,0 +1,250 @@
+/**
+ * What is watched, as async iterators. Paths are watched on one connection, and on the next one when
+ * that breaks; what happened between is told as dropped.
+ */
+import { ProtocolError, RefusedError } from './errors.ts';
+import { decodeResources, decodeWords, type Words } from './lock-words.ts';
+import { isCount, type Reply } from './replies.ts';
+import type { Request } from './requests.ts';
+import type { Path, Resource } from './resources.ts';
+
+const KINDS = [
+  'enqueued',
+  'acquired',
+  'released',
+  'timeout',
+  'expired',
+  'evicted',
+  'abandoned',
+] as const;
+
+/** Something has happened to a lock. */
+export interface LockEvent extends Words {
+  readonly event: (typeof KINDS)[number];
+  readonly id: string;
+  /** The first ten of its resources, and how many more there are. */
+  readonly resources: readonly Resource[];
+  readonly moreResources: number;
+  /** The address of its client. */
+  readonly client: string;
+}
+
+/** Events were missed: `count` of them, undefined if the connection was away. */
+export interface DroppedEvent {
+  readonly event: 'dropped';
+  readonly count: number | undefined;
+}
+
+export type WatchEvent = LockEvent | DroppedEvent;
+
+/** Events that wait for a slow reader at most; more are counted as dropped. */
+const MAX_WAITING = 10_000;
+
+export interface WatchHost {
+  readonly isReady: boolean;
+  nextRef(): number;
+  send(request: Request): void;
+  /** The number of watches has changed. */
+  changed(): void;
+}
+
+export class Watches {
+  readonly #host: WatchHost;
+  readonly #subscriptions = new Set<Subscription>();
+  #hasBegun = false;
+
+  constructor(host: WatchHost) {
+    this.#host = host;
+  }
+
+  get isBusy(): boolean {
+    return this.#subscriptions.size > 0;
+  }
+
+  watch(path: Path, signal: AbortSignal | undefined): AsyncIterableIterator<WatchEvent> {
+    const subscription = new Subscription(path, () => this.#end(subscription));
+    if (signal?.aborted) {
+      subscription.fail(signal.reason);
+      return subscription;
+    }
+    if (signal !== undefined) subscription.listen(signal);
+    const isNew = !this.#isWatched(path);
+    this.#subscriptions.add(subscription);
+    this.#host.changed();
+    if (isNew && this.#host.isReady) this.#ask('watch', path);
+    return subscription;
+  }
+
+  /** A connection is there, and watches nothing yet. */
+  begin(): void {
+    const paths = new Map<string, Path>();
+    for (const subscription of this.#subscriptions) {
+      const { path } = subscription;
+      paths.set(JSON.stringify(path), path);
+      if (this.#hasBegun) subscription.push({ event: 'dropped', count: undefined });
+    }
+    this.#hasBegun = true;
+    for (const path of paths.values()) this.#ask('watch', path);
+  }
+
+  heard({ fields }: Reply): ProtocolError | undefined {
+    const event = decodeEvent(fields);
+    if (event instanceof ProtocolError) return event;
+    for (const subscription of [...this.#subscriptions]) {
+      if (concerns(event, subscription.path)) subscription.push(event);
+    }
+    return undefined;
+  }
+
+  close(error: Error): void {
+    for (const subscription of [...this.#subscriptions]) subscription.fail(error);
+  }
+
+  #isWatched(path: Path): boolean {
+    return [...this.#subscriptions].some((other) => isSamePath(other.path, path));
+  }
+
+  #end(subscription: Subscription): void {
+    if (!this.#subscriptions.delete(subscription)) return;
+    this.#host.changed();
+    const { path } = subscription;
+    if (this.#host.isReady && !this.#isWatched(path)) this.#ask('unwatch', path);
+  }
+
+  #ask(action: 'watch' | 'unwatch', path: Path): void {
+    const ref = this.#host.nextRef();
+    this.#host.send({
+      ref,
+      action,
+      message: () => ({ action, ref, path }),
+      answered: ({ error }) => {
+        if (error === undefined || action === 'unwatch') return 'done';
+        const refusal = new RefusedError(error.code, error.message);
+        for (const subscription of [...this.#subscriptions]) {
+          if (isSamePath(subscription.path, path)) subscription.fail(refusal);
+        }
+        return 'done';
+      },
+    });
+  }
+}
+
+interface Waiter {
+  resolve(result: IteratorResult<WatchEvent>): void;
+  reject(reason: unknown): void;
+}
+
+const DONE = { done: true, value: undefined } as const;
+
+class Subscription implements AsyncIterableIterator<WatchEvent> {
+  readonly path: Path;
+  readonly #ended: () => void;
+  #events: WatchEvent[] = [];
+  /** What came after those, and had no room. */
+  #dropped: DroppedEvent | undefined;
+  #waiters: Waiter[] = [];
+  #end: { readonly error: unknown } | 'returned' | undefined;
+  #stopListening: (() => void) | undefined;
+
+  constructor(path: Path, ended: () => void) {
+    this.path = path;
+    this.#ended = ended;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<WatchEvent> {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<WatchEvent>> {
+    const event = this.#take();
+    if (event !== undefined) return Promise.resolve({ done: false, value: event });
+    if (this.#end === undefined) {
+      return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    }
+    if (this.#end === 'returned') return Promise.resolve(DONE);
+    const { error } = this.#end;
+    // Told once: then it is over.
+    this.#end = 'returned';
+    return Promise.reject(error);
+  }
+
+  return(): Promise<IteratorResult<WatchEvent>> {
+    this.#events = [];
+    this.#dropped = undefined;
+    this.#finish('returned');
+    return Promise.resolve(DONE);
+  }
+
+  listen(signal: AbortSignal): void {
+    const listener = (): void => this.fail(signal.reason);
+    signal.addEventListener('abort', listener, { once: true });
+    this.#stopListening = () => signal.removeEventListener('abort', listener);
+  }
+
+  push(event: WatchEvent): void {
+    if (this.#end !== undefined) return;
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) waiter.resolve({ done: false, value: event });
+    else if (this.#events.length < MAX_WAITING) this.#events.push(event);
+    else this.#drop(event);
+  }
+
+  fail(error: unknown): void {
+    this.#finish({ error });
+  }
+
+  #drop(event: WatchEvent): void {
+    const before = this.#dropped === undefined ? 0 : this.#dropped.count;
+    const more = event.event === 'dropped' ? event.count : 1;
+    const isKnown = before !== undefined && more !== undefined;
+    this.#dropped = { event: 'dropped', count: isKnown ? before + more : undefined };
+  }
+
+  #take(): WatchEvent | undefined {
+    const event = this.#events.shift() ?? this.#dropped;
+    if (event === this.#dropped) this.#dropped = undefined;
+    return event;
+  }
+
+  #finish(end: { readonly error: unknown } | 'returned'): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#stopListening?.();
+    const [first, ...others] = this.#waiters;
+    this.#waiters = [];
+    if (end === 'returned' || first === undefined) first?.resolve(DONE);
+    else {
+      this.#end = 'returned';
+      first.reject(end.error);
+    }
+    for (const waiter of others) waiter.resolve(DONE);
+    this.#ended();
+  }
+}
+
+function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
+  const bad = new ProtocolError('an event of a watch has a field of a wrong type');
+  const { dropped, event, id, client } = fields;
+  if (dropped !== undefined) {
+    return isCount(dropped) ? { event: 'dropped', count: dropped } : bad;
+  }
+  const kind = KINDS.find((known) => known === event);
+  const resources = decodeResources(fields);
+  const words = decodeWords(fields);
+  if (resources === undefined || words === undefined || kind === undefined) return bad;
+  if (typeof id !== 'string' || typeof client !== 'string') return bad;
+  return { event: kind, id, ...resources, client, ...words };
+}
+
+/**
+ * Whether an event is of interest to who watches `path`: the server doesn't say for which of several
+ * paths it was sent. One whose resources are not all told is of interest to all.
+ */
+function concerns(event: WatchEvent, path: Path): boolean {
+  if (event.event === 'dropped' || event.moreResources > 0) return true;
+  return event.resources.some((resource) => path.every((name, i) => resource.path[i] === name));
+}
+
+function isSamePath(a: Path, b: Path): boolean {
+  return a.length === b.length && a.every((segment, i) => segment === b[i]);
+}
