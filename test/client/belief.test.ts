@@ -1,0 +1,297 @@
+/** For how long a client believes in its locks, by clocks that the test drives. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LockLostError, write } from '../../src/client/index.ts';
+import { ABANDON_MS, granted, greeting, resumed, ScriptedServer } from './scripted.ts';
+
+/** How long a lock is believed in after the sending of the last request that was answered. */
+const TRUST_MS = ABANDON_MS - ABANDON_MS / 10;
+const PING_MS = ABANDON_MS / 5;
+
+function codeOf(signal: AbortSignal): unknown {
+  const { reason } = signal;
+  assert.ok(reason instanceof LockLostError);
+  return reason.code;
+}
+
+test('without an answer a lock is lost before the server could give it away', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  connection.end();
+  server.clock.advance(TRUST_MS - 1);
+  assert.equal(lock.isHeld, true);
+  const { signal } = lock;
+  server.clock.advance(1);
+  assert.equal(signal.aborted, true, 'a timer sees to it');
+  assert.equal(codeOf(signal), 'unconfirmed');
+  assert.equal(lock.isHeld, false);
+});
+
+test('it is the sending that counts, not the answer', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  server.clock.advance(PING_MS);
+  const { ref } = connection.take('ping');
+  server.clock.advance(PING_MS - 1);
+  connection.say({ action: 'ping', ref });
+  connection.end();
+  server.clock.advance(TRUST_MS - (PING_MS - 1) - 1);
+  assert.equal(lock.isHeld, true);
+  server.clock.advance(1);
+  assert.equal(lock.isHeld, false);
+});
+
+test('pings that are answered keep a lock, for as long as it is wanted', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  for (let i = 0; i < 100; i++) {
+    server.clock.advance(PING_MS);
+    connection.answerPings();
+  }
+  assert.equal(lock.isHeld, true);
+});
+
+test('a machine that slept has lost its locks, whatever its monotonic clock says', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const { lock: other } = await granted(client, connection, '8');
+  const { signal } = other;
+  server.clock.aheadMs += TRUST_MS;
+  assert.equal(lock.isHeld, false, 'a look at it is enough');
+  assert.equal(codeOf(signal), 'unconfirmed', 'and all of the session go');
+});
+
+test('after a sleep the loss is noticed within a second, though nobody looks', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const { signal } = lock;
+  server.clock.aheadMs += 60_000;
+  server.clock.advance(1000);
+  assert.equal(codeOf(signal), 'unconfirmed');
+});
+
+test('a wall clock that is set back makes nothing last longer', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  server.clock.aheadMs -= 1_000_000;
+  connection.end();
+  server.clock.advance(TRUST_MS);
+  assert.equal(lock.isHeld, false);
+});
+
+test('a resume restores the belief, from the sending of its hello', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock, ref } = await granted(client, connection);
+  connection.end();
+  const next = server.reconnection();
+  assert.equal(next.hello.session, 's1');
+  server.clock.advance(1000);
+  next.connection.say(...resumed(next.hello.ref, { ref, id: '7', state: 'acquired' }));
+  next.connection.end();
+  server.clock.advance(TRUST_MS - 1001);
+  assert.equal(lock.isHeld, true);
+  server.clock.advance(1);
+  assert.equal(lock.isHeld, false);
+});
+
+test('a resume whose list is not complete restores nothing', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  connection.end();
+  const next = server.reconnection();
+  next.connection.say(greeting(next.hello.ref, { resumed: true, locks: 1 }));
+  server.clock.advance(TRUST_MS - 5000);
+  assert.equal(codeOf(lock.signal), 'unconfirmed');
+});
+
+test('what was lost is never taken anew: if the server has it still, it is released', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock, ref } = await granted(client, connection);
+  connection.end();
+  const next = server.reconnection();
+  server.clock.advance(TRUST_MS - 5000);
+  assert.equal(lock.isHeld, false);
+  next.connection.say(...resumed(next.hello.ref, { ref, id: '7', state: 'acquired' }));
+  assert.equal(lock.isHeld, false);
+  const release = next.connection.take('release');
+  assert.equal(release.id, '7');
+  next.connection.say({ action: 'release', ref: release.ref, id: '7', state: 'released' });
+});
+
+test('a grant that comes too late is not believed, but asked for on another connection', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const wait = client.lock(write('a'));
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '7', state: 'enqueued' });
+  server.clock.aheadMs += TRUST_MS;
+  connection.say({ action: 'lock', ref, id: '7', state: 'acquired' });
+  assert.equal(connection.isOver, true);
+  const next = server.reconnection();
+  next.connection.say(...resumed(next.hello.ref, { ref, id: '7', state: 'acquired' }));
+  assert.equal((await wait).isHeld, true);
+});
+
+test('a session that is gone takes its locks with it before the next one begins', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const waiting = client.lock(write('b'));
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '8', state: 'enqueued' });
+  connection.end();
+  const next = server.reconnection();
+  let helloAtLoss: number | undefined;
+  lock.signal.addEventListener('abort', () => {
+    helloAtLoss = next.connection.heard.length;
+  });
+  const error = { code: 'no_such_session', message: 'it is gone' };
+  next.connection.say({ action: 'hello', ref: next.hello.ref, error });
+  assert.equal(helloAtLoss, 0, 'nothing was said before');
+  assert.equal(codeOf(lock.signal), 'no_such_session');
+  assert.match(lock.signal.reason.message, /it is gone/);
+  const hello = next.connection.take('hello');
+  assert.equal(hello.session, undefined);
+  next.connection.say(greeting(hello.ref, { session: 's2' }));
+  const again = next.connection.take('lock');
+  assert.equal(again.ref, ref, 'what was awaited is awaited there');
+  next.connection.say({ action: 'lock', ref, id: '9', state: 'acquired' });
+  assert.equal((await waiting).id, '9');
+});
+
+test('a hold is believed in for its time since it may have begun, less a margin', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const wait = client.lock(write('a'), { holdMs: 1000 });
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '7', state: 'enqueued' });
+  // It pings so often that little of the hold is lost to not knowing.
+  for (let i = 0; i < 10; i++) {
+    server.clock.advance(200);
+    assert.equal(connection.heard.length, 1);
+    connection.answerPings();
+  }
+  server.clock.advance(100);
+  connection.say({ action: 'lock', ref, id: '7', state: 'acquired' });
+  const { signal } = await wait;
+  server.clock.advance(799);
+  assert.equal(signal.aborted, false);
+  server.clock.advance(1);
+  assert.equal(codeOf(signal), 'expired');
+});
+
+test('a hold that began while the connection was away may have begun when that broke', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const wait = client.lock(write('a'), { holdMs: 2000 });
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '7', state: 'enqueued' });
+  connection.end();
+  const next = server.reconnection(1000);
+  next.connection.say(...resumed(next.hello.ref, { ref, id: '7', state: 'acquired' }));
+  const { signal } = await wait;
+  server.clock.advance(799);
+  assert.equal(signal.aborted, false);
+  server.clock.advance(1);
+  assert.equal(codeOf(signal), 'expired');
+});
+
+test('a hold that may be over when it is granted is none', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const refused = assert.rejects(client.lock(write('a'), { holdMs: 100 }), { code: 'expired' });
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '7', state: 'enqueued' });
+  server.clock.advance(90);
+  connection.say({ action: 'lock', ref, id: '7', state: 'acquired' });
+  await refused;
+  connection.heard.splice(0, connection.heard.length - 1);
+  assert.equal(connection.take('release').id, '7');
+});
+
+test('timers that are early end nothing late', async (t) => {
+  const server = new ScriptedServer();
+  const { setTimer } = server.clock;
+  server.clock.setTimer = (delayMs, callback) =>
+    setTimer.call(server.clock, Math.max(0, delayMs - 0.5), callback);
+  const { client, connection } = await server.join(t);
+  const wait = client.lock(write('a'), { holdMs: 1000 });
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '7', state: 'acquired' });
+  const [{ lock: other }, { signal }] = [await granted(client, connection, '8'), await wait];
+  connection.end();
+  server.clock.advance(901);
+  assert.equal(codeOf(signal), 'expired');
+  const last = other.signal;
+  server.clock.advance(TRUST_MS - 900);
+  assert.equal(codeOf(last), 'unconfirmed');
+});
+
+test('a connection on which no answer comes is left, and the session resumed', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock, ref } = await granted(client, connection);
+  server.clock.advance(2 * PING_MS + 1000);
+  assert.equal(connection.isOver, true);
+  const next = server.reconnection(25);
+  next.connection.say(...resumed(next.hello.ref, { ref, id: '7', state: 'acquired' }));
+  assert.equal(lock.isHeld, true);
+});
+
+test('the process is kept alive while something is awaited or held, and not longer', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  assert.equal(server.isKeptAlive, false);
+  const { lock } = await granted(client, connection);
+  assert.equal(server.isKeptAlive, true);
+  const released = lock.release();
+  assert.equal(server.isKeptAlive, true);
+  const { ref } = connection.take('release');
+  connection.say({ action: 'release', ref, id: '7', state: 'released' });
+  await released;
+  assert.equal(server.isKeptAlive, false);
+  await granted(client, connection);
+  connection.end();
+  assert.equal(server.isKeptAlive, true);
+  server.clock.advance(TRUST_MS);
+  assert.equal(server.isKeptAlive, false);
+});
+
+test('an idle client keeps its promise to be heard', async (t) => {
+  const server = new ScriptedServer();
+  const { connection } = await server.join(t);
+  server.clock.advance(PING_MS);
+  assert.equal(connection.heard[0]?.action, 'ping');
+});
+
+test('a release waits for its answer as long as the lock could be held, and not for ever', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  connection.end();
+  let isReleased = false;
+  const released = lock.release().then(() => {
+    isReleased = true;
+  });
+  server.clock.advance(TRUST_MS - 1);
+  await null;
+  assert.equal(isReleased, false);
+  server.clock.advance(1);
+  await released;
+  assert.equal(lock.signal.aborted, false, 'it was given up before');
+});

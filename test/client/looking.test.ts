@@ -1,0 +1,161 @@
+/** Looking on: inspect with its pages, watch with what it misses, stats, ping, evict. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type InspectedLock, read, type WatchEvent, write } from '../../src/client/index.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { Random } from '../support/random.ts';
+import { startServer, until } from '../support/running-server.ts';
+import { ScriptedServer } from './scripted.ts';
+import { connected, next } from './support.ts';
+
+async function setUp(t: TestContext) {
+  const server = await startServer(t);
+  const url = `locktopus://127.0.0.1:${server.address.port}/shop`;
+  return { server, url, join: (label?: string) => connected(t, url, { label }) };
+}
+
+async function all(locks: AsyncIterable<InspectedLock>): Promise<InspectedLock[]> {
+  const list: InspectedLock[] = [];
+  for await (const lock of locks) list.push(lock);
+  return list;
+}
+
+test('inspect tells who holds and who waits', async (t) => {
+  const { server, join } = await setUp(t);
+  const [till, shelf] = [await join('till'), await join()];
+  const held = await till.lock([write('orders', 17), read('prices')], {
+    ...{ label: 'checkout', owner: 'work', holdMs: 60_000 },
+  });
+  const wait = shelf.lock(read('orders'), { waitMs: 60_000 });
+  const waited = wait.then((lock) => lock.release());
+  await until(() => server.counts.enqueued === 1);
+  const [first, second, ...others] = await all(shelf.inspect({ path: ['orders'] }));
+  assert.deepEqual(others, []);
+  assert.ok(first !== undefined && second !== undefined);
+  const { client, forMs, sessionId, ...told } = first;
+  assert.match(client, /^127\.0\.0\.1:/);
+  assert.ok(forMs >= 0);
+  assert.equal(sessionId, till.sessionId);
+  assert.deepEqual(told, {
+    ...{ id: held.id, state: 'acquired', place: 'below', lost: false },
+    ...{ session: 'till', label: 'checkout', owner: 'work', limitMs: 60_000 },
+    resources: held.resources,
+    ...{ moreResources: 0, waitsFor: [], waitsForMore: false },
+  });
+  assert.deepEqual(second.waitsFor, [
+    { id: held.id, state: 'acquired', relation: 'below', path: ['orders'] },
+  ]);
+  assert.deepEqual(await all(shelf.inspect({ path: ['customers'] })), []);
+  assert.equal((await all(shelf.inspect({ id: held.id }))).length, 1);
+  await assert.rejects(all(shelf.inspect({ id: '1' })), { code: 'no_such_lock' });
+  assert.deepEqual(await shelf.stats(), {
+    ...{ namespace: 'shop', sessions: 2, paths: 3 },
+    locks: { acquired: 1, enqueued: 1 },
+    resources: { acquired: 2, enqueued: 1 },
+  });
+  await held.release();
+  await waited;
+});
+
+test('inspect asks for page after page', async (t) => {
+  const { join } = await setUp(t);
+  const client = await join();
+  const locks = await Promise.all(Array.from({ length: 1203 }, (_, i) => client.lock(write(i))));
+  const ids = (await all(client.inspect())).map(({ id }) => id);
+  assert.deepEqual(
+    ids,
+    locks.map(({ id }) => id),
+  );
+  let count = 0;
+  for await (const _ of client.inspect()) if (++count === 3) break;
+  assert.equal(await client.evict({ sessionId: client.sessionId }), 1203);
+});
+
+test('watch tells what happens at and below a path', async (t) => {
+  const { join } = await setUp(t);
+  const [watcher, other] = [await join(), await join('till')];
+  const orders = watcher.watch({ path: ['orders'] });
+  const prices = watcher.watch({ path: ['prices'] });
+  const first = orders.next();
+  await watcher.ping();
+  await (await other.lock(write('prices'))).release();
+  const lock = await other.lock(write('orders', 17), { label: 'checkout' });
+  const { value: event } = await first;
+  assert.ok(event?.event === 'acquired');
+  const { client, ...told } = event;
+  assert.match(client, /^127\.0\.0\.1:/);
+  assert.deepEqual(told, {
+    ...{ event: 'acquired', id: lock.id, resources: lock.resources, moreResources: 0 },
+    ...{ session: 'till', label: 'checkout' },
+  });
+  await lock.release();
+  assert.equal((await orders.next()).value?.event, 'released');
+  const kinds: string[] = [];
+  for await (const { event } of prices) {
+    kinds.push(event);
+    if (kinds.length === 2) break;
+  }
+  assert.deepEqual(kinds, ['acquired', 'released']);
+  assert.deepEqual(await prices.next(), { done: true, value: undefined });
+});
+
+test('a watch ends with its signal, and asks the server for nothing any more', async (t) => {
+  const { join } = await setUp(t);
+  const client = await join();
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const events: WatchEvent[] = [];
+  const watching = (async () => {
+    for await (const event of client.watch({ signal: controller.signal })) {
+      events.push(event);
+      controller.abort(reason);
+    }
+  })();
+  const lock = await client.lock(write('a'));
+  await assert.rejects(watching, reason);
+  await lock.release();
+  await client.ping();
+  assert.equal(events.length, 1);
+  await assert.rejects(client.watch({ signal: controller.signal }).next(), reason);
+});
+
+test('a watch goes on with the next connection, and says that something was missed', async (t) => {
+  const { server } = await setUp(t);
+  const proxy = new CuttingProxy(new Random(1), server.address.port);
+  proxy.isCutting = false;
+  const client = await connected(t, `locktopus://127.0.0.1:${await proxy.listen(t)}`);
+  const events = client.watch();
+  const resumed = next(client, 'resumed');
+  proxy.cut();
+  await resumed;
+  assert.deepEqual(await events.next(), {
+    done: false,
+    value: { event: 'dropped', count: undefined },
+  });
+  await client.lock(write('a'));
+  assert.equal((await events.next()).value?.event, 'acquired');
+});
+
+test('a watch that is refused says so', async (t) => {
+  const server = await startServer(t, { limits: { maxWatches: 1 } });
+  const client = await connected(t, `locktopus://127.0.0.1:${server.address.port}`);
+  const first = client.watch({ path: ['a'] });
+  const same = client.watch({ path: ['a'] });
+  await assert.rejects(client.watch({ path: ['b'] }).next(), { code: 'too_many_watches' });
+  await client.lock(write('a'));
+  assert.equal((await first.next()).value?.event, 'acquired');
+  assert.equal((await same.next()).value?.event, 'acquired');
+});
+
+test('a reader that is slow is told how many events it missed', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const events = client.watch();
+  connection.take('watch');
+  const resources = [{ type: 'write', path: ['a'] }];
+  const event = { action: 'watch', event: 'acquired', id: '1', resources, client: 'x' };
+  for (let i = 0; i < 10_007; i++) connection.say(event);
+  connection.say({ action: 'watch', dropped: 5 });
+  for (let i = 0; i < 10_000; i++) assert.equal((await events.next()).value?.event, 'acquired');
+  assert.deepEqual((await events.next()).value, { event: 'dropped', count: 12 });
+});

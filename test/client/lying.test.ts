@@ -1,0 +1,423 @@
+/**
+ * A server that breaks the protocol: wrong order, half a message, wrong types, what nobody asked for,
+ * silence, an end in the midst of a grant. None of it makes a client believe in a lock, lose a call, or
+ * crash: it leaves that connection and resumes on another.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { test } from 'node:test';
+import { connectClient } from '../../src/client/client.ts';
+import {
+  connect,
+  type DeadlockError,
+  LockLostError,
+  ProtocolError,
+  write,
+} from '../../src/client/index.ts';
+import { parseUrl } from '../../src/client/url.ts';
+import {
+  ABANDON_MS,
+  type Connection,
+  granted,
+  greeting,
+  type Message,
+  resumed,
+  ScriptedServer,
+} from './scripted.ts';
+
+/** What is said to a client that holds lock 7 by `held` and has just asked for another by `ref`. */
+const LIES: readonly [name: string, says: (ref: number, held: number) => (Message | string)[]][] = [
+  ['no JSON', () => ['{"action":']],
+  ['no object', () => ['[]']],
+  ['nothing', () => ['null']],
+  ['an action that is a number', (ref) => [{ action: 1, ref }]],
+  [
+    'a ref that is a string',
+    (ref) => [{ action: 'lock', ref: String(ref), id: '8', state: 'acquired' }],
+  ],
+  ['an id that is a number', (ref) => [{ action: 'lock', ref, id: 8, state: 'acquired' }]],
+  ['an id that is no number', (ref) => [{ action: 'lock', ref, id: '8x', state: 'acquired' }]],
+  ['a lock without an id', (ref) => [{ action: 'lock', ref, state: 'acquired' }]],
+  ['a state that is not known', (ref) => [{ action: 'lock', ref, id: '8', state: 'maybe' }]],
+  ['a lock that is released', (ref) => [{ action: 'lock', ref, id: '8', state: 'released' }]],
+  [
+    'a lock that expires before it is held',
+    (ref) => [{ action: 'lock', ref, id: '8', state: 'expired' }],
+  ],
+  ['no state', (ref) => [{ action: 'lock', ref, id: '8' }]],
+  ['an error that is a string', (ref) => [{ action: 'lock', ref, error: 'no' }]],
+  ['an error without a code', (ref) => [{ action: 'lock', ref, error: { message: 'no' } }]],
+  [
+    'a circle that is none',
+    (ref) => [
+      { action: 'lock', ref, error: { code: 'deadlock', message: 'no', cycle: [{ owner: 1 }] } },
+    ],
+  ],
+  ['the answer to something else', (ref) => [{ action: 'stats', ref }]],
+  ['the answer to a later request first', (ref) => [{ action: 'ping', ref: ref + 1 }]],
+  ['the answer to nothing', () => [{ action: 'ping', ref: 1_000_000 }]],
+  ['a grant of nothing', () => [{ action: 'lock', ref: 1_000_000, id: '8', state: 'acquired' }]],
+  ['a grant that nobody asked for', () => [{ action: 'lock', id: '8', state: 'acquired' }]],
+  [
+    'a grant of what is held already',
+    (_, held) => [{ action: 'lock', ref: held, id: '7', state: 'acquired' }],
+  ],
+  [
+    'the end of a held lock by another id',
+    (_, held) => [{ action: 'lock', ref: held, id: '6', state: 'expired' }],
+  ],
+  [
+    'a timeout of what is held',
+    (_, held) => [{ action: 'lock', ref: held, id: '7', state: 'timeout' }],
+  ],
+  [
+    'an error about what is held',
+    (_, held) => [
+      { action: 'lock', ref: held, id: '7', error: { code: 'draining', message: 'no' } },
+    ],
+  ],
+  ['a hello', () => [greeting(1)]],
+  ['a message without anything', () => [{}]],
+  ['an event that is none', () => [{ action: 'watch', event: 'nonsense' }]],
+  [
+    'an event with a number for a path',
+    () => [
+      {
+        action: 'watch',
+        event: 'acquired',
+        id: '1',
+        client: 'x',
+        resources: [{ type: 'read', path: 1 }],
+      },
+    ],
+  ],
+];
+
+for (const [name, says] of LIES) {
+  test(`it is told ${name}: it leaves, resumes, and goes on`, async (t) => {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    const { lock, ref: held } = await granted(client, connection);
+    const wait = client.lock(write('b'));
+    await null;
+    const { ref } = connection.take('lock');
+    const errors: unknown[] = [];
+    client.on('disconnected', ({ error }) => errors.push(error));
+    connection.say(...says(ref, held));
+    assert.equal(connection.isOver, true);
+    assert.ok(errors[0] instanceof ProtocolError, String(errors[0]));
+    const next = server.reconnection();
+    assert.equal(next.hello.session, 's1');
+    next.connection.say(...resumed(next.hello.ref, { ref: held, id: '7', state: 'acquired' }));
+    assert.equal(next.connection.take('lock').ref, ref, 'what has no answer is asked again');
+    next.connection.say({ action: 'lock', ref, id: '10', state: 'acquired' });
+    assert.equal((await wait).id, '10');
+    assert.equal(lock.isHeld, true);
+    assert.deepEqual(server.reported, []);
+  });
+}
+
+/** What is said to a client that wants to resume with lock 7, held by `held`. */
+const LIES_AT_RESUME: readonly [name: string, says: (ref: number, held: number) => Message[]][] = [
+  ['another session', (ref) => [greeting(ref, { session: 's2', resumed: true, locks: 0 })]],
+  ['a new session', (ref) => [greeting(ref)]],
+  ['a number of locks that is none', (ref) => [greeting(ref, { resumed: true, locks: -1 })]],
+  ['another answer', (ref) => [{ action: 'ping', ref }]],
+  ['an answer to something else', (ref) => [greeting(ref + 1)]],
+  [
+    'a lock twice',
+    (ref, held) =>
+      resumed(
+        ref,
+        { ref: held, id: '7', state: 'acquired' },
+        { ref: held, id: '7', state: 'acquired' },
+      ),
+  ],
+  [
+    'a held lock as enqueued',
+    (ref, held) => resumed(ref, { ref: held, id: '7', state: 'enqueued' }),
+  ],
+  [
+    'a held lock by another id',
+    (ref, held) => resumed(ref, { ref: held, id: '8', state: 'acquired' }),
+  ],
+  ['a lock that has ended', (ref, held) => resumed(ref, { ref: held, id: '7', state: 'expired' })],
+  ['a lock without a ref', (ref) => resumed(ref, { id: '7', state: 'acquired' })],
+  [
+    'something else in the list',
+    (ref) => [greeting(ref, { resumed: true, locks: 1 }), { action: 'ping', ref }],
+  ],
+  ['another protocol', (ref) => [greeting(ref, { protocol: 3 })]],
+  ['no time', (ref) => [greeting(ref, { abandonTimeoutMs: undefined })]],
+];
+
+for (const [name, says] of LIES_AT_RESUME) {
+  test(`it resumes and is told ${name}: it tries elsewhere, and believes for its time`, async (t) => {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    const { lock, ref } = await granted(client, connection);
+    connection.end();
+    const next = server.reconnection();
+    next.connection.say(...says(next.hello.ref, ref));
+    assert.equal(next.connection.isOver, true);
+    assert.equal(lock.isHeld, true);
+    server.clock.advance(4000);
+    assert.equal(lock.isHeld, false);
+    const last = server.reconnection();
+    assert.equal(last.hello.session, 's1');
+    last.connection.say(...resumed(last.hello.ref));
+    assert.equal(client.isConnected, true);
+  });
+}
+
+test('a lock that is listed and nobody knows is released', async (t) => {
+  const server = new ScriptedServer();
+  const { connection } = await server.join(t);
+  connection.end();
+  const next = server.reconnection();
+  next.connection.say(...resumed(next.hello.ref, { ref: 99, id: '7', state: 'acquired' }));
+  assert.equal(next.connection.take('release').id, '7');
+});
+
+test('a grant by another id than was enqueued is none', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const refused = assert.rejects(client.lock(write('a')), { code: 'missing' });
+  await null;
+  const { ref } = connection.take('lock');
+  connection.say({ action: 'lock', ref, id: '8', state: 'enqueued' });
+  connection.say({ action: 'lock', ref, id: '9', state: 'acquired' });
+  assert.equal(connection.isOver, true);
+  const next = server.reconnection();
+  next.connection.say(...resumed(next.hello.ref));
+  await refused;
+});
+
+test('an end in the midst of a grant: the list says what became of it', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const [first, second] = [client.lock(write('a')), client.lock(write('b'))];
+  await null;
+  const [one, two] = [connection.take('lock'), connection.take('lock')];
+  connection.end(new Error('cut'));
+  const next = server.reconnection();
+  next.connection.say(...resumed(next.hello.ref, { ref: one.ref, id: '7', state: 'acquired' }));
+  assert.equal((await first).id, '7');
+  assert.equal(next.connection.take('lock').ref, two.ref);
+  next.connection.say({ action: 'lock', ref: two.ref, id: '8', state: 'acquired' });
+  assert.equal((await second).id, '8');
+});
+
+test('what is cancelled without an answer is released when there is one', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const controller = new AbortController();
+  const wait = client.lock(write('a'), { signal: controller.signal });
+  await null;
+  const { ref } = connection.take('lock');
+  controller.abort(new Error('enough'));
+  await assert.rejects(wait, /enough/);
+  assert.equal(connection.heard.length, 0, 'it has no id yet');
+  connection.say({ action: 'lock', ref, id: '7', state: 'acquired' });
+  const release = connection.take('release');
+  connection.say({
+    action: 'release',
+    ref: release.ref,
+    error: { code: 'no_such_lock', message: '' },
+  });
+  assert.equal(client.isConnected, true);
+});
+
+test('what is cancelled in the queue leaves it, whatever crosses that', async (t) => {
+  for (const state of ['acquired', 'timeout', 'evicted', undefined]) {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    const controller = new AbortController();
+    const wait = client.lock(write('a'), { signal: controller.signal });
+    await null;
+    const { ref } = connection.take('lock');
+    connection.say({ action: 'lock', ref, id: '7', state: 'enqueued' });
+    controller.abort(new Error('enough'));
+    await assert.rejects(wait, /enough/);
+    const release = connection.take('release');
+    if (state !== undefined) connection.say({ action: 'lock', ref, id: '7', state });
+    const isGone = state !== undefined && state !== 'acquired';
+    const answer = isGone
+      ? { error: { code: 'no_such_lock', message: '' } }
+      : { id: '7', state: 'released' };
+    connection.say({ action: 'release', ref: release.ref, ...answer });
+    assert.equal(client.isConnected, true);
+    assert.equal(server.isKeptAlive, false);
+  }
+});
+
+test('another connection has taken the session: its locks are lost, and it is not fought for', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  connection.say({ error: { code: 'taken_over', message: 'it is another one now' } });
+  assert.ok(lock.signal.reason instanceof LockLostError);
+  assert.equal(lock.signal.reason.code, 'taken_over');
+  const next = server.reconnection();
+  assert.equal(next.hello.session, undefined);
+});
+
+test('a server that has to restart, or is not the owner, costs no lock: the next one is asked', async (t) => {
+  for (const code of ['restarting', 'not_owner']) {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    const { lock, ref } = await granted(client, connection);
+    connection.say({ error: { code, message: 'elsewhere' } });
+    assert.equal(connection.isOver, true);
+    const next = server.reconnection(25);
+    assert.notEqual(next.connection.address, connection.address);
+    next.connection.say({
+      action: 'hello',
+      ref: next.hello.ref,
+      error: { code, message: 'elsewhere' },
+    });
+    const last = server.reconnection(25);
+    assert.equal(last.connection.address, connection.address);
+    last.connection.say(...resumed(last.hello.ref, { ref, id: '7', state: 'acquired' }));
+    assert.equal(lock.isHeld, true);
+  }
+});
+
+test('a token that is right no more ends what waits, with the server’s sentence', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t, { token: 'secret' });
+  connection.end();
+  const wait = client.lock(write('a'));
+  const stats = client.stats();
+  for (let i = 0; i < 2; i++) {
+    const next = server.reconnection();
+    assert.equal(next.hello.token, 'secret');
+    const error = { code: 'unauthorized', message: 'this token is not known' };
+    next.connection.say({ action: 'hello', ref: next.hello.ref, error });
+  }
+  await assert.rejects(wait, { code: 'unauthorized', message: 'this token is not known' });
+  await assert.rejects(stats, { code: 'unauthorized' });
+});
+
+test('a deadlock has its circle', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const wait = client.lock(write('a'), { owner: 'me' });
+  await null;
+  const { ref, owner } = connection.take('lock');
+  assert.equal(owner, 'me');
+  const step = { owner: 'me', id: '7', waitsFor: '6', relation: 'same', path: ['a'] };
+  const error = { code: 'deadlock', message: '"me" waits for "me"', cycle: [step] };
+  connection.say({ action: 'lock', ref, error });
+  await assert.rejects(wait, (thrown: DeadlockError) => {
+    assert.deepEqual(thrown.cycle, [step]);
+    return true;
+  });
+});
+
+test('an abandon timeout that leaves no time to believe is refused', async () => {
+  const server = new ScriptedServer();
+  const joining = connectClient(server.environment, parseUrl('locktopus://a'), {});
+  const connection: Connection = server.connection();
+  connection.open();
+  const { ref } = connection.take('hello');
+  connection.say(greeting(ref, { abandonTimeoutMs: 0 }));
+  await assert.rejects(joining, /choose an abandonTimeoutMs of at least 100/);
+});
+
+test('half a message, and a message that never ends, are no messages', async (t) => {
+  const listener = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.write('{"action":"hello","ref":1,');
+    if (mode === 'half') socket.end();
+    else for (let i = 0; i < 17; i++) socket.write('x'.repeat(2 ** 20));
+  }).listen(0, '127.0.0.1');
+  let mode = 'half';
+  await once(listener, 'listening');
+  t.after(() => listener.close());
+  const { port } = listener.address() as { port: number };
+  const url = `locktopus://127.0.0.1:${port}`;
+  await assert.rejects(connect(url), /the connection to .* has ended/);
+  mode = 'endless';
+  await assert.rejects(connect(url), /a message does not end/);
+});
+
+test('what is asked for by code that hears of a loss goes to the next session', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const controller = new AbortController();
+  let wait: Promise<unknown> | undefined;
+  let cancelled: Promise<unknown> | undefined;
+  lock.signal.addEventListener('abort', () => {
+    wait = client.lock(write('a'));
+    cancelled = client.lock(write('b'), { signal: controller.signal });
+  });
+  connection.say({ error: { code: 'shutting_down', message: 'the server is stopping' } });
+  await null;
+  controller.abort(new Error('enough'));
+  assert.ok(wait !== undefined && cancelled !== undefined);
+  await assert.rejects(cancelled, /enough/);
+  assert.equal(connection.heard.length, 0);
+  const next = server.reconnection();
+  next.connection.say(greeting(next.hello.ref, { session: 's2' }));
+  const { ref } = next.connection.take('lock');
+  assert.equal(next.connection.heard.length, 0);
+  next.connection.say({ action: 'lock', ref, id: '8', state: 'acquired' });
+  await wait;
+});
+
+test('what is asked for by code that hears of a lock that is missing is asked once', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const wait = client.lock(write('b'));
+  await null;
+  const { ref } = connection.take('lock');
+  let more: Promise<unknown> | undefined;
+  lock.signal.addEventListener('abort', () => {
+    more = Promise.all([client.lock(write('a')), client.stats()]);
+  });
+  connection.end();
+  const next = server.reconnection();
+  next.connection.say(...resumed(next.hello.ref));
+  await null;
+  assert.deepEqual(
+    next.connection.heard.map(({ action }) => action),
+    ['lock', 'lock', 'stats'],
+  );
+  assert.equal(next.connection.take('lock').ref, ref);
+  next.connection.say({ action: 'lock', ref, id: '8', state: 'acquired' });
+  const held = await wait;
+  next.connection.say({ action: 'lock', ref, id: '8', state: 'acquired' });
+  assert.equal(next.connection.isOver, true, 'what is held is not granted again');
+  assert.equal(held.isHeld, true);
+  void more?.catch(() => {});
+});
+
+test('a client that is closed by code that hears of a loss says nothing more', async (t) => {
+  for (const lose of ['told', 'reckoned', 'gone'] as const) {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    const { lock } = await granted(client, connection);
+    let closed: Promise<void> | undefined;
+    lock.signal.addEventListener('abort', () => {
+      closed = client.close();
+    });
+    if (lose === 'told') connection.say({ error: { code: 'evicted', message: 'out' } });
+    if (lose === 'reckoned') server.clock.advance(ABANDON_MS);
+    if (lose === 'gone') {
+      connection.end();
+      const next = server.reconnection();
+      const error = { code: 'no_such_session', message: 'gone' };
+      next.connection.say({ action: 'hello', ref: next.hello.ref, error });
+      assert.equal(next.connection.heard.length, 0);
+    }
+    server.clock.advance(5000);
+    await closed;
+    assert.equal(server.hasConnection, lose === 'reckoned', 'no other one is sought');
+    assert.equal(server.clock.pendingTimers, 0);
+    await assert.rejects(client.lock(write('a')), { code: 'closed' });
+  }
+});
