@@ -122,6 +122,7 @@ test('the session of the README, typed into netcat, reads as it is printed there
 /** What each program of the README prints, `…` standing for an id. */
 const PRINTED = [
   'lock … is held\n',
+  'lock … is held\n',
   'one of four: lock … is held\n',
   'acquired enqueued\ntrue acquired\n',
 ];
@@ -134,7 +135,8 @@ for (const [i, { text, line }] of blocksOf(README, 'js').entries()) {
     const file = join(folder, 'program.mjs');
     const program = text
       .replaceAll('9009', String(address.port))
-      .replace("'locktopus'", "'../../../src/index.ts'");
+      .replace("'locktopus'", "'../../../src/index.ts'")
+      .replace("'locktopus/client'", "'../../../src/client/index.ts'");
     writeFileSync(file, program);
     const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: ROOT });
     let output = '';
