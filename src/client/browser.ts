@@ -20,9 +20,12 @@ export * from './public.ts';
 export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
   const target = parseUrl(url);
   const webSocket = options.WebSocket ?? globalWebSocket();
-  if (webSocket === undefined) throw new TypeError('there is no WebSocket here');
+  if (webSocket === undefined)
+    throw new TypeError('no global WebSocket: pass one as the option WebSocket');
   if (target.addresses.some(({ kind }) => kind !== 'websocket')) {
-    throw new TypeError(`a browser connects over WebSocket only: write ws:// or wss:// in ${url}`);
+    throw new TypeError(
+      `browsers connect over WebSocket only: use ws:// or wss:// instead of ${url}`,
+    );
   }
   const environment: Environment = {
     clock: systemClock(),

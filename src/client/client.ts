@@ -184,7 +184,9 @@ export class Client {
         action: 'evict',
         fields: 'id' in target ? { id: target.id } : { sessionId: target.sessionId },
         read({ fields: { locks } }) {
-          return isCount(locks) ? { value: locks } : new ProtocolError('evict tells no number');
+          return isCount(locks)
+            ? { value: locks }
+            : new ProtocolError('the answer to evict lacks the number of locks');
         },
       },
       options.signal,

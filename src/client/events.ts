@@ -54,7 +54,7 @@ export class Emitter {
 
   #of<Name extends keyof ClientEvents>(name: Name): Set<EventHandler<Name>> {
     const handlers: Set<EventHandler<Name>> | undefined = this.#handlers[name];
-    if (handlers === undefined) throw new TypeError(`there is no event "${String(name)}"`);
+    if (handlers === undefined) throw new TypeError(`unknown event "${String(name)}"`);
     return handlers;
   }
 }

@@ -90,15 +90,17 @@ export class Handshake {
   #judge({ resumedLocks, session, abandonTimeoutMs }: Greeting): LocktopusError | undefined {
     const before = this.#before;
     if ((resumedLocks !== undefined) !== (before !== undefined)) {
-      return new ProtocolError('the server resumed a session unasked, or began another one');
+      return new ProtocolError(
+        'the server resumed a session without being asked, or began one instead of resuming',
+      );
     }
     if (before !== undefined && before.session !== session) {
-      return new ProtocolError('the server resumed another session than was asked for');
+      return new ProtocolError('the server resumed a different session');
     }
     if (abandonTimeoutMs >= MIN_ABANDON_TIMEOUT_MS) return undefined;
     return new RefusedError(
       'bad_request',
-      `the server keeps locks for only ${abandonTimeoutMs} ms without a word, too short to believe in them: choose an abandonTimeoutMs of at least ${MIN_ABANDON_TIMEOUT_MS}`,
+      `the server's abandon timeout of ${abandonTimeoutMs} ms is too short to rely on a lock: set abandonTimeoutMs to at least ${MIN_ABANDON_TIMEOUT_MS}`,
     );
   }
 }

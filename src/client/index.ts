@@ -45,7 +45,7 @@ function environmentFor(target: Target, options: ConnectOptions): Environment {
   const needsWebSocket = target.addresses.some(({ kind }) => kind === 'websocket');
   if (needsWebSocket && webSocket === undefined) {
     throw new TypeError(
-      'this Node has no WebSocket: pass one as the option WebSocket, that of the package ws, say',
+      'no global WebSocket: pass one as the option WebSocket, for example that of the package ws',
     );
   }
   return {

@@ -85,7 +85,7 @@ export const STATS: Question<Stats> = {
 };
 
 function bad(): ProtocolError {
-  return new ProtocolError('the answer has a field of a wrong type');
+  return new ProtocolError('the answer has a missing or invalid field');
 }
 
 function pageQuestion(fields: object): Question<Page> {

@@ -55,7 +55,7 @@ export class Link {
     const { name } = this.address;
     const message =
       error === undefined
-        ? `the connection to ${name} has ended`
+        ? `the connection to ${name} was closed`
         : `the connection to ${name} failed: ${error.message || error.name}`;
     this.#break(new LocktopusError('unreachable', message, error));
   }

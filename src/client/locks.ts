@@ -89,7 +89,7 @@ export class Locks {
   /** Whether the session that is to go on can have these locks. */
   checkList(list: readonly Reply[]): ProtocolError | undefined {
     const refs = new Set(list.map(({ ref }) => ref));
-    if (refs.size !== list.length) return new ProtocolError('a lock is listed twice');
+    if (refs.size !== list.length) return new ProtocolError('the server listed a lock twice');
     for (const reply of list) {
       const entry = this.#entries.get(reply.ref ?? -1);
       const isOther = entry?.id !== undefined && entry.id !== reply.id;

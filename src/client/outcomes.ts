@@ -14,12 +14,12 @@ import { inWords } from './resources.ts';
 
 /** Why a lock is lost, where the server does not say it in its own words. */
 const LOSSES = {
-  expired: 'it was held for as long as holdMs allows',
-  evicted: 'an administrator has taken it away',
-  missing: 'it ended while the connection was away',
+  expired: 'its holdMs has passed',
+  evicted: 'an administrator took it away',
+  missing: 'it ended while the client was disconnected',
   unconfirmed:
-    'the server has not answered for so long that it could have given the lock to another',
-  'too late': 'its holdMs may be over already, for it was granted some time ago',
+    'the server has not answered for so long that it may have granted the lock to another client',
+  'too late': 'it was granted so long ago that its holdMs may have passed',
 };
 
 /** A lock is lost in a way that needs no words of the server's. */
@@ -39,7 +39,7 @@ export function lossBecause(
   code: LocktopusErrorCode,
   why: string,
 ): LockLostError {
-  const message = `the lock on ${inWords(resources)} is lost: ${why}`;
+  const message = `the lock on ${inWords(resources)} was lost: ${why}`;
   return new LockLostError(code, message, { id, resources });
 }
 
@@ -54,7 +54,7 @@ export function outOfReach(
 ): UnreachableError {
   const what = `${inWords(resources)} was not acquired within ${waitMs} ms`;
   const why = lastFailure === undefined ? '' : `: ${lastFailure.message}`;
-  return new UnreachableError(`${what}, with no server in reach${why}`, lastFailure);
+  return new UnreachableError(`${what}; no server is reachable${why}`, lastFailure);
 }
 
 export function refused(error: ReplyError): DeadlockError | RefusedError {
@@ -66,8 +66,8 @@ export function refused(error: ReplyError): DeadlockError | RefusedError {
 /** A wait has ended without a word of the server's to this request. */
 export function waitEnded({ resources }: LockTerms, code: 'evicted' | 'missing'): RefusedError {
   const why = {
-    evicted: 'an administrator has taken it out of the queue',
-    missing: 'it ended while the connection was away',
+    evicted: 'an administrator took it out of the queue',
+    missing: 'it ended while the client was disconnected',
   };
-  return new RefusedError(code, `the wait for ${inWords(resources)} is over: ${why[code]}`);
+  return new RefusedError(code, `the wait for ${inWords(resources)} ended: ${why[code]}`);
 }

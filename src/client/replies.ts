@@ -45,9 +45,10 @@ export function decodeReply(text: string): Reply | ProtocolError {
   try {
     fields = JSON.parse(text);
   } catch {
-    return new ProtocolError(`no Locktopus server answers so: ${excerpt(text)}`);
+    return new ProtocolError(`this is not a Locktopus server: it sent ${excerpt(text)}`);
   }
-  if (!isFields(fields)) return new ProtocolError(`a message is no object: ${excerpt(text)}`);
+  if (!isFields(fields))
+    return new ProtocolError(`the server sent a message that is not an object: ${excerpt(text)}`);
   const { action, ref, id, state } = fields;
   const error = fields.error === undefined ? undefined : decodeError(fields.error);
   if (
@@ -58,7 +59,7 @@ export function decodeReply(text: string): Reply | ProtocolError {
     (id !== undefined && !isId(id)) ||
     error === 'bad'
   ) {
-    return new ProtocolError(`a message has a field of a wrong type: ${excerpt(text)}`);
+    return new ProtocolError(`the server sent a message with an invalid field: ${excerpt(text)}`);
   }
   return {
     action: action as string | undefined,
@@ -88,7 +89,7 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
     fields;
   if (protocol !== PROTOCOL_VERSION) {
     return new ProtocolError(
-      `the server speaks version ${String(protocol)} of the protocol, this client ${PROTOCOL_VERSION}`,
+      `the server speaks protocol version ${String(protocol)}, this client version ${PROTOCOL_VERSION}`,
     );
   }
   if (
@@ -101,7 +102,7 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
     (resumed !== undefined && resumed !== true) ||
     (resumed === true && !isCount(locks))
   ) {
-    return new ProtocolError('the answer to hello lacks a field, or has one of a wrong type');
+    return new ProtocolError('the answer to hello has a missing or invalid field');
   }
   const resumedLocks = resumed === true ? (locks as number) : undefined;
   return { session, sessionId, namespace, version, abandonTimeoutMs, resumedLocks };
@@ -109,8 +110,10 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
 
 /** The breach that `reply` is, which may be good at another time. */
 export function outOfTurn({ action, state, error }: Reply): ProtocolError {
-  const what = error === undefined ? (state ?? 'a message') : `the error ${error.code}`;
-  return new ProtocolError(`the server sent ${what} (${action ?? 'no action'}) out of turn`);
+  const parts = [`action ${action ?? 'missing'}`];
+  if (state !== undefined) parts.push(`state ${state}`);
+  if (error !== undefined) parts.push(`error ${error.code}`);
+  return new ProtocolError(`the server sent an unexpected message: ${parts.join(', ')}`);
 }
 
 export function isFields(value: unknown): value is Fields {

@@ -47,7 +47,7 @@ export class Unanswered {
     if (head === undefined || head.request.ref !== reply.ref) return 'none';
     if (head.request.action !== reply.action) {
       return new ProtocolError(
-        `${head.request.action} was answered with ${reply.action ?? 'a message without an action'}`,
+        `the server answered ${head.request.action} with ${reply.action ?? 'a message without an action'}`,
       );
     }
     // First this, for what the answer says is believed by it.

@@ -172,13 +172,16 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
 
   silent(): void {
     this.#connector.drop(
-      new LocktopusError('unreachable', 'the server does not answer, though the connection stands'),
+      new LocktopusError(
+        'unreachable',
+        'the server has stopped answering, though the connection is open',
+      ),
     );
   }
 
   doubt(): void {
     this.#connector.drop(
-      new LocktopusError('unconfirmed', 'a lock was granted, but too late to be believed'),
+      new LocktopusError('unconfirmed', 'a lock was granted too late to be relied on'),
     );
   }
 
@@ -426,5 +429,5 @@ function unreachable(failures: readonly LocktopusError[]): LocktopusError {
   const [first] = failures;
   if (failures.length === 1 && first instanceof ProtocolError) return first;
   const reasons = failures.map(({ message }) => message).join('; ');
-  return new UnreachableError(`no lock server can be reached: ${reasons}`, failures.at(-1));
+  return new UnreachableError(`no lock server is reachable: ${reasons}`, failures.at(-1));
 }

@@ -84,7 +84,7 @@ export class SocketTransport implements Transport {
     }
     this.#partial += chunk.slice(start);
     if (this.#partial.length > MAX_LINE_LENGTH) {
-      this.#socket.destroy(new Error('a message does not end'));
+      this.#socket.destroy(new Error('the server sent a line without an end'));
     }
   }
 }

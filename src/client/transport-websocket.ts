@@ -35,7 +35,7 @@ export function openWebSocket(
   };
   socket.onmessage = ({ data }) => {
     if (typeof data === 'string') events.message(data);
-    else fail('it sent a binary message');
+    else fail('the server sent a binary message');
   };
   socket.onerror = (event) => {
     failure ??= messageIn(event);
@@ -43,7 +43,7 @@ export function openWebSocket(
   socket.onclose = ({ code, reason }) => {
     const why = [failure, code === undefined ? '' : `close code ${code}`, reason];
     const words = why.filter((word) => word !== undefined && word !== '').join(', ');
-    const hint = isOpen ? '' : '; the address, the token, the origin or a proxy may be why';
+    const hint = isOpen ? '' : '; check the address, the token, the origin and any proxy';
     events.closed(new Error(`${words}${hint}`));
   };
   const fail = (why: string): void => {

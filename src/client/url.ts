@@ -38,10 +38,10 @@ export function parseUrl(url: string): Target {
   const [, scheme = '', authority = '', path = '', query = ''] = match ?? [];
   const isWebSocket = scheme === 'ws' || scheme === 'wss';
   if (!isWebSocket && scheme !== 'locktopus' && scheme !== 'locktopuss') {
-    throw new TypeError(`${shown(url)} is not the URL of a lock server: it begins with ${SCHEMES}`);
+    throw new TypeError(`${shown(url)} is not the URL of a lock server: start it with ${SCHEMES}`);
   }
   if (authority.includes('@')) {
-    throw new TypeError('a URL has no room for a token: give it as the option token');
+    throw new TypeError('a URL cannot carry a token: pass it as the option token');
   }
   const hosts = authority.split(',').map((host) => parseHost(host, url));
   const parameters = parseQuery(query, url);
@@ -62,7 +62,9 @@ export function parseUrl(url: string): Target {
 function parseUnix(url: string): Target {
   const [, path = '', query = ''] = /^unix:(?:\/\/(?=\/))?([^?]*)(?:\?(.*))?$/.exec(url) ?? [];
   if (path === '') {
-    throw new TypeError(`${shown(url)} names no socket: write unix:/run/locktopus.sock`);
+    throw new TypeError(
+      `${shown(url)} names no socket: write unix:/run/locktopus.sock, for example`,
+    );
   }
   const name = `unix:${path}`;
   return {
@@ -81,12 +83,12 @@ function parseHost(text: string, url: string): Host {
   // The zone of an address is set off by a percent sign, which a URL writes as %25.
   const host = match?.[1]?.replace('%25', '%') ?? match?.[2];
   if (host === undefined) {
-    const hint = text.split(':').length > 2 ? '; an IPv6 address stands in brackets, as [::1]' : '';
-    throw new TypeError(`${shown(url)} has a host that is none: ${quoted(text)}${hint}`);
+    const hint = text.split(':').length > 2 ? '; write an IPv6 address in brackets, as [::1]' : '';
+    throw new TypeError(`${shown(url)} has an invalid host: ${quoted(text)}${hint}`);
   }
   const port = match?.[3] === undefined ? undefined : Number(match[3]);
   if (port !== undefined && (port < 1 || port > 65_535)) {
-    throw new TypeError(`${shown(url)} has a port that is none: ${port}`);
+    throw new TypeError(`${shown(url)} has an invalid port: ${port} is not from 1 to 65535`);
   }
   return { host, port };
 }
@@ -115,7 +117,7 @@ function namespaceIn(path: string, url: string): string | undefined {
   if (segment === '') return undefined;
   if (segment.includes('/')) {
     throw new TypeError(
-      `${shown(url)} has more than a namespace behind its host; a slash in a name is written %2F`,
+      `${shown(url)} has more than a namespace after its host: write a slash in a namespace as %2F`,
     );
   }
   return decoded(segment, url);
@@ -131,7 +133,7 @@ function parseQuery(query: string, url: string): Parameters {
     const [name = '', value = ''] = part.split('=', 2);
     if (name !== 'namespace') {
       throw new TypeError(
-        `${shown(url)} has a parameter ${quoted(name)}: only namespace is known, all else is an option`,
+        `${shown(url)} has an unknown parameter ${quoted(name)}: only namespace can stand in a URL, pass the rest as options`,
       );
     }
     namespace = decoded(value, url);
@@ -143,7 +145,7 @@ function decoded(text: string, url: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError(`${shown(url)} is not percent-encoded as URLs are`);
+    throw new TypeError(`${shown(url)} has an invalid percent-encoding`);
   }
 }
 

@@ -223,7 +223,7 @@ class Subscription implements AsyncIterableIterator<WatchEvent> {
 }
 
 function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
-  const bad = new ProtocolError('an event of a watch has a field of a wrong type');
+  const bad = new ProtocolError('a watch event has a missing or invalid field');
   const { dropped, event, id, client } = fields;
   if (dropped !== undefined) {
     return isCount(dropped) ? { event: 'dropped', count: dropped } : bad;

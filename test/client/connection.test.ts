@@ -75,7 +75,7 @@ test('WebSocket, and a token in its handshake', async (t) => {
   await useIt(t, url, { WebSocket, token: TOKEN });
   await assert.rejects(connect(url, { WebSocket }), (error) => {
     assert.ok(error instanceof UnreachableError);
-    assert.match(error.message, /401.*the address, the token, the origin or a proxy may be why/);
+    assert.match(error.message, /401.*check the address, the token, the origin and any proxy/);
     return true;
   });
 });
@@ -125,7 +125,7 @@ test('what answers and is no lock server is told as that', async (t) => {
   const { port } = listener.address() as { port: number };
   await assert.rejects(connect(`locktopus://127.0.0.1:${port}`), {
     code: 'protocol',
-    message: 'no Locktopus server answers so: "HTTP/1.1 400 Bad Request\\r"',
+    message: 'this is not a Locktopus server: it sent "HTTP/1.1 400 Bad Request\\r"',
   });
 });
 

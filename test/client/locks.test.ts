@@ -116,7 +116,7 @@ test('withLock rejects when its lock was lost under it', async (t) => {
   await assert.rejects(work, (error) => {
     assert.ok(error instanceof LockLostError);
     assert.equal(error.code, 'evicted');
-    assert.match(error.message, /write a is lost/);
+    assert.match(error.message, /write a was lost/);
     return true;
   });
 });
