@@ -1,4 +1,4 @@
-/** How long to wait before the next attempt: longer each time, and never all clients at once. */
+/** Exponential backoff with full jitter, so that clients don't all reconnect at once. */
 
 const BASE_MS = 50;
 
@@ -10,13 +10,13 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** Milliseconds to wait now, from 0 to 50 at first, then to twice that, at most to `capMs`. */
+  /** Milliseconds to wait: random, up to 50 at first and twice as many each time, at most `capMs`. */
   next(capMs: number): number {
     const ceilingMs = Math.min(capMs, BASE_MS * 2 ** Math.min(this.#attempts++, 30));
     return this.#random() * ceilingMs;
   }
 
-  /** Things went well: the next wait is short again. */
+  /** The next wait is short again. */
   reset(): void {
     this.#attempts = 0;
   }

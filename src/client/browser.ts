@@ -1,6 +1,6 @@
 /**
- * `locktopus/client` in browsers, over WebSocket: bundlers take it for this file. Nothing that is
- * reachable from here is Node's.
+ * `locktopus/client` in browsers, over WebSocket: bundlers resolve it to this file. Nothing reachable
+ * from here imports from Node.
  */
 import { type Client, connectClient } from './client.ts';
 import { type Environment, systemClock } from './environment.ts';
@@ -36,7 +36,7 @@ export async function connect(url: string, options: ClientOptions = {}): Promise
     },
     keepAlive: () => {},
     report: (error) => {
-      // As an error of any other handler would be.
+      // Reported like an error thrown by any other event handler.
       setTimeout(() => {
         throw error;
       }, 0);

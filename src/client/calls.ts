@@ -1,6 +1,6 @@
 /**
- * Requests that ask and are answered, and no more: `inspect`, `stats`, `ping`, `evict`, `watch`. One
- * that was not answered when the connection broke is asked again on the next.
+ * Requests that leave nothing behind but their answer: `inspect`, `stats`, `ping`, `evict`. One that is
+ * unanswered when the connection breaks is sent again on the next.
  */
 import type { ProtocolError } from './errors.ts';
 import { RefusedError } from './errors.ts';
@@ -10,9 +10,9 @@ import type { Request } from './requests.ts';
 export interface Question<T> {
   readonly action: string;
   readonly fields: object;
-  /** Called when the question is asked, perhaps again: what was heard before counts for nothing. */
+  /** Called when the question is sent, perhaps again: drops what was received before. */
   begin?(): void;
-  /** Takes a message of the answer: what it is worth, or that more will come. */
+  /** Takes one message of the answer. Returns the result, or that more messages follow. */
   read(reply: Reply): { readonly value: T } | 'more' | ProtocolError;
 }
 
@@ -20,7 +20,7 @@ export interface CallHost {
   readonly isReady: boolean;
   nextRef(): number;
   send(request: Request): void;
-  /** The number of calls without an answer has changed. */
+  /** The number of unanswered calls has changed. */
   changed(): void;
 }
 
@@ -75,7 +75,7 @@ export class Calls {
     });
   }
 
-  /** Asks what has no answer. */
+  /** Sends all unanswered calls. */
   sendAll(): void {
     for (const { request } of [...this.#calls]) this.#host.send(request);
   }

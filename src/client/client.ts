@@ -1,4 +1,4 @@
-/** The client: what a program says and is told. */
+/** The client, as programs use it. */
 
 import type { Environment } from './environment.ts';
 import { ClientClosedError, LockTimeoutError, ProtocolError } from './errors.ts';
@@ -22,15 +22,15 @@ import { Session } from './session.ts';
 import type { Target } from './url.ts';
 import type { WatchEvent } from './watch.ts';
 
-/** Which lock or which session is to be taken away. */
+/** The lock or the session to evict. */
 export type EvictTarget = { readonly id: string } | { readonly sessionId: string };
 
 export interface WatchOptions extends RequestOptions {
-  /** Locks that name something at or below this path. Default: all. */
+  /** Only locks with a resource at or below this path. Default: all. */
   readonly path?: Path | undefined;
 }
 
-/** A client that is connected: see `Client`. Rejects as `connect` does. */
+/** Resolves with a connected client. Rejects as `connect` does. */
 export async function connectClient(
   environment: Environment,
   target: Target,
@@ -45,49 +45,49 @@ export async function connectClient(
 }
 
 /**
- * One connection to a lock server, for all locks of a program. When it breaks, the client finds the
- * server again and goes on with its session; calls wait meanwhile.
+ * One connection to a lock server, for all locks of a program. When it breaks, the client reconnects
+ * and resumes its session; calls wait meanwhile.
  */
 export class Client {
   readonly #session: Session;
   readonly #events: Emitter;
   readonly #owners: Owners;
 
-  /** Not for callers: `connect` makes clients. */
+  /** Internal: use `connect`. */
   constructor(session: Session, events: Emitter, owners: Owners) {
     this.#session = session;
     this.#events = events;
     this.#owners = owners;
   }
 
-  /** The namespace that its locks are in. */
+  /** The namespace of its locks. */
   get namespace(): string {
     return this.#session.greeting?.namespace ?? '';
   }
 
-  /** The id by which administrators know its session; another one after that was lost. No secret. */
+  /** The id of its session for administrators; it changes when a new session begins. Not a secret. */
   get sessionId(): string {
     return this.#session.greeting?.sessionId ?? '';
   }
 
-  /** Whether there is a connection at the moment. */
+  /** Whether it is connected at the moment. */
   get isConnected(): boolean {
     return this.#session.isReady;
   }
 
   /**
-   * Acquires a lock on all of `resources` together, and waits for it if need be.
+   * Acquires a lock on all of `resources` together, waiting if necessary.
    *
-   * Rejects with a `LockTimeoutError` when `waitMs` is over, a `DeadlockError`, a `RefusedError`,
-   * an `UnreachableError` when `waitMs` is over with no server in reach, a `ClientClosedError`, or the
-   * reason of `signal`. Throws nothing.
+   * Rejects with a `LockTimeoutError` when `waitMs` has passed, an `UnreachableError` if no server could
+   * be reached in that time, a `DeadlockError`, a `RefusedError`, a `ClientClosedError`, a TypeError if
+   * an argument is invalid, or the reason of `signal`. Never throws synchronously.
    */
   async lock(resources: Resources, options: LockOptions = {}): Promise<HeldLock> {
     const owner = options.owner ?? this.#owners.current;
     return this.#session.lock(toTerms(resources, options, owner), options.signal);
   }
 
-  /** Acquires a lock if it is free now; null if it is not. Rejects as `lock` does. */
+  /** Acquires a lock if it is free now, else resolves with null. Rejects as `lock` does. */
   async tryLock(
     resources: Resources,
     options: Omit<LockOptions, 'waitMs'> = {},
@@ -101,8 +101,8 @@ export class Client {
   }
 
   /**
-   * Holds a lock while `work` runs, and releases it then, however it ends. Resolves with what `work`
-   * resolves with. Rejects as `lock` does, with what `work` throws, or with the `LockLostError` if the
+   * Holds a lock while `work` runs and releases it afterwards, even if `work` throws. Resolves with the
+   * result of `work`. Rejects as `lock` does, with what `work` throws, or with the `LockLostError` if the
    * lock was lost before `work` was done.
    */
   withLock<T>(resources: Resources, work: (lock: HeldLock) => T | PromiseLike<T>): Promise<T>;
@@ -135,8 +135,8 @@ export class Client {
   }
 
   /**
-   * Who holds and who waits, since when, and behind whom, in order of arrival. Asks for the next page
-   * by itself: `for await (const lock of client.inspect({ path: ['orders'] }))`.
+   * The locks that are held or waited for, how long, and by which client, in order of arrival. Fetches
+   * further pages as needed: `for await (const lock of client.inspect({ path: ['orders'] }))`.
    */
   inspect(options: InspectOptions = {}): AsyncIterableIterator<InspectedLock> {
     return inspect(this.#open.calls, options);
@@ -144,19 +144,19 @@ export class Client {
 
   /**
    * What happens to locks from now on, until the loop is left or `signal` aborts:
-   * `for await (const event of client.watch({ path: ['orders'] }))`. Events that were missed, by a
-   * slow reader or while the connection was away, are told as `dropped`.
+   * `for await (const event of client.watch({ path: ['orders'] }))`. Events missed by a slow reader or
+   * while disconnected are reported as one `dropped` event.
    */
   watch(options: WatchOptions = {}): AsyncIterableIterator<WatchEvent> {
     return this.#open.watches.watch(options.path ?? [], options.signal);
   }
 
-  /** Numbers of the namespace. */
+  /** Statistics of the namespace. */
   async stats(options: RequestOptions = {}): Promise<Stats> {
     return this.#open.calls.ask(STATS, options.signal);
   }
 
-  /** Asks for an answer; resolves with the milliseconds that it took. */
+  /** Resolves with the round trip time to the server, in milliseconds. */
   async ping(options: RequestOptions = {}): Promise<number> {
     const { clock, calls } = this.#open;
     let sentMs = clock.now();
@@ -175,8 +175,8 @@ export class Client {
 
   /**
    * Takes away a lock, held or awaited, or ends a session with all its locks: for administrators, who
-   * find the ids by `inspect`. Resolves with the number of locks that go. Who loses one may not have
-   * heard of it yet when the next one acquires it.
+   * find the ids with `inspect`. Resolves with the number of locks evicted. A client that loses a lock
+   * may not have heard of it yet when the next client acquires it.
    */
   async evict(target: EvictTarget, options: RequestOptions = {}): Promise<number> {
     return this.#open.calls.ask(
@@ -193,7 +193,7 @@ export class Client {
     );
   }
 
-  /** Calls `handler` at each event of that name. What it throws does not disturb the client. */
+  /** Calls `handler` at each event of that name. An error it throws does not affect the client. */
   on<Name extends keyof ClientEvents>(name: Name, handler: EventHandler<Name>): this {
     this.#events.on(name, handler);
     return this;
@@ -205,15 +205,16 @@ export class Client {
   }
 
   /**
-   * Releases everything and says goodbye. Locks that are held are lost by it; calls that wait reject
-   * with a `ClientClosedError`. Resolves when the server has heard it, or can't; never rejects. Called
-   * again, it is the same goodbye. Without it the server keeps the locks for the abandon timeout.
+   * Releases all locks and ends the session. Locks still held are lost; pending calls reject with a
+   * `ClientClosedError`. Resolves when the server has confirmed, after 5 seconds at most; at
+   * once while disconnected, and then the server keeps the locks for the abandon timeout. Never rejects.
+   * Further calls return the same promise.
    */
   close(): Promise<void> {
     return this.#session.close();
   }
 
-  /** The same, for `await using`. */
+  /** `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -1,6 +1,6 @@
 /**
- * Finds a server that serves: tries one address after the other, each once without a pause, then
- * waits a while and begins anew. Whether a server serves is decided by whoever says `hello` to it.
+ * Connects to one of several addresses: tries each once without a pause, then waits and starts over. Its
+ * user sends `hello` and decides by the answer whether to stay (`settled`) or to go on (`failed`).
  */
 import { Backoff } from './backoff.ts';
 import type { Environment, Timer } from './environment.ts';
@@ -10,23 +10,23 @@ import type { Reply } from './replies.ts';
 import type { Address } from './url.ts';
 
 export interface ConnectorEvents {
-  /** It is open; `settled` or `failed` must follow. */
+  /** The connection is open; `settled` or `failed` must be called. */
   opened(link: Link): void;
   received(reply: Reply): void;
-  /** A connection that had settled is gone. Another one is being sought already. */
+  /** A settled connection has ended. The next attempt is already scheduled. */
   disconnected(error: LocktopusError): void;
-  /** Every address has been tried, and none of them serves. */
+  /** Every address has been tried, and all failed. */
   exhausted(failures: readonly LocktopusError[]): void;
 }
 
 export interface ConnectorSettings {
   readonly addresses: readonly Address[];
   readonly token: string | undefined;
-  /** Milliseconds for an attempt, up to the answer to `hello`. */
+  /** Milliseconds for one attempt, including the answer to `hello`. */
   readonly attemptMs: number;
 }
 
-/** A connection that lives for so long, in milliseconds, was a good one: no need to be careful. */
+/** A connection that lasts so many milliseconds was stable: the next pause is short again. */
 const STABLE_MS = 5000;
 const MAX_PAUSE_MS = 5000;
 
@@ -35,7 +35,7 @@ export class Connector implements LinkEvents {
   readonly #settings: ConnectorSettings;
   readonly #events: ConnectorEvents;
   readonly #backoff: Backoff;
-  /** The address that is tried or in use. */
+  /** Of the address that is tried or in use. */
   #index = 0;
   #failures: LocktopusError[] = [];
   #link: Link | undefined;
@@ -43,7 +43,7 @@ export class Connector implements LinkEvents {
   /** Of the attempt, or of the pause before the next one. */
   #timer: Timer | undefined;
   #isStopped = false;
-  /** Milliseconds between two rounds at most. */
+  /** The longest pause between two rounds, in milliseconds. */
   maxPauseMs = MAX_PAUSE_MS;
 
   constructor(environment: Environment, settings: ConnectorSettings, events: ConnectorEvents) {
@@ -53,7 +53,7 @@ export class Connector implements LinkEvents {
     this.#backoff = new Backoff(() => environment.random());
   }
 
-  /** Tries the address whose turn it is. */
+  /** Tries the current address. */
   start(): void {
     const { addresses, token, attemptMs } = this.#settings;
     const address = addresses[this.#index % addresses.length];
@@ -71,14 +71,14 @@ export class Connector implements LinkEvents {
     }
   }
 
-  /** The server at the other end serves. */
+  /** The attempt has succeeded. */
   settled(): void {
     this.#timer?.cancel();
     this.#failures = [];
     this.#settledAtMs = this.#environment.clock.now();
   }
 
-  /** The attempt, or the connection that had settled, has come to nothing; goes on elsewhere. */
+  /** The attempt, or the settled connection, has failed; goes on with the next address. */
   failed(error: LocktopusError): void {
     if (this.#isStopped) return;
     this.#link?.drop();
@@ -99,20 +99,20 @@ export class Connector implements LinkEvents {
     this.#events.exhausted(failures);
   }
 
-  /** The connection that had settled is of no use any more; begins anew with the same address. */
+  /** Ends the settled connection and reconnects, beginning with the same address. */
   drop(error: LocktopusError): void {
     if (this.#isStopped) return;
     this.#link?.drop();
     this.#again(error);
   }
 
-  /** No more attempts; the connection is left to whoever has it. */
+  /** Makes no more attempts; the current connection stays until `endLink`. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
   }
 
-  /** Ends the connection, or the attempt, at once or when all that was sent has gone out. */
+  /** @param isGentle ends the connection when all that was sent has gone out, not at once */
   endLink(isGentle: boolean): void {
     if (isGentle) this.#link?.close();
     else this.#link?.drop();

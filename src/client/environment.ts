@@ -1,6 +1,6 @@
 /**
- * What a client needs of the world around it: time, chance, connections, and somewhere to report to.
- * All of it is handed in, so that a test can drive it.
+ * What a client needs from outside: time, randomness, connections, and where to report errors. All of
+ * it is handed in, so that a test can drive it.
  */
 import type { OpenTransport } from './transport.ts';
 
@@ -12,13 +12,13 @@ export interface Timer {
 export interface ClientClock {
   /** Milliseconds since an arbitrary origin; never goes back. */
   now(): number;
-  /** Milliseconds by the wall clock, which goes on while the machine sleeps, and may be set. */
+  /** Milliseconds by the wall clock, which advances while the machine sleeps, and may be set. */
   wallNow(): number;
   /** Calls `callback` once, `delayMs` milliseconds (>= 0, any size) from now, unless cancelled. */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/** What can be carried along a thread of work, as `AsyncLocalStorage` does. */
+/** A value that follows asynchronous calls, as in `AsyncLocalStorage`. */
 export interface Context<T> {
   get(): T | undefined;
   run<R>(value: T, work: () => R): R;
@@ -29,11 +29,11 @@ export interface Environment {
   /** A number from 0 (included) to 1 (excluded). */
   random(): number;
   readonly open: OpenTransport;
-  /** Whether the process is to live on for this client: it holds or awaits something. */
+  /** Whether the process must stay alive: the client holds or awaits something. */
   keepAlive(isBusy: boolean): void;
-  /** A handler of the caller's has thrown. Must not throw. */
+  /** An event handler of the caller has thrown. Must not throw. */
   report(error: unknown): void;
-  /** Carries the owner of nested `withLock` calls; undefined where there is no such thing. */
+  /** Carries the owner of nested `withLock` calls; undefined where the platform has no such thing. */
   readonly context: Context<unknown> | undefined;
 }
 
@@ -43,7 +43,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /**
  * The machine's own time.
  *
- * @param unref lets the process end though the timer runs, where there is such a thing
+ * @param unref lets the process end while the timer is pending, where the platform can
  */
 export function systemClock(unref: (timeout: unknown) => void = () => {}): ClientClock {
   const setTimer = (delayMs: number, callback: () => void): Timer => {

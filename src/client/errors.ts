@@ -1,13 +1,12 @@
 /**
- * What can go wrong, by class: what the caller never got (`LockTimeoutError`, `DeadlockError`,
- * `RefusedError`), what it had and has no more (`LockLostError`), and a server that is not there
- * (`UnreachableError`). Each has a stable `code`; the message is the server's own sentence where it
- * sent one.
+ * The errors of the client: a lock was not acquired (`LockTimeoutError`, `DeadlockError`,
+ * `RefusedError`), was lost (`LockLostError`), or no server could be reached (`UnreachableError`). Each
+ * has a stable `code`; the message is the server's where it sent one.
  */
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { Path, Resource } from './resources.ts';
 
-/** Codes that the server never sends: the client gives them. */
+/** Codes of the client's own. */
 export type ClientErrorCode =
   | 'timeout'
   | 'unreachable'
@@ -18,12 +17,11 @@ export type ClientErrorCode =
   | 'missing';
 
 /**
- * A code of PROTOCOL.md or one of the client's own. Servers that are newer than this client may have
- * more of them.
+ * A code from PROTOCOL.md or one of the client's own. A server newer than this client may send others.
  */
 export type LocktopusErrorCode = ErrorCode | ClientErrorCode | (string & {});
 
-/** The class of all errors that this client makes. */
+/** The base class of the client's errors. */
 export class LocktopusError extends Error {
   override readonly name: string = 'LocktopusError';
   /** Stable, for programs; the message is for people and may change. */
@@ -56,12 +54,12 @@ export interface DeadlockStep {
   readonly path: Path;
 }
 
-/** The wait would have closed a circle among owners: release what one of them holds, then retry. */
+/** The wait would have closed a cycle among owners: release what one of them holds, then retry. */
 export class DeadlockError extends LocktopusError {
   override readonly name: string = 'DeadlockError';
-  /** The first steps of the circle, from the owner that asked. */
+  /** The first steps of the cycle, from the owner that asked. */
   readonly cycle: readonly DeadlockStep[];
-  /** How many steps more it has. */
+  /** How many further steps it has. */
   readonly cycleMore: number;
 
   constructor(message: string, cycle: readonly DeadlockStep[], cycleMore: number) {
@@ -77,10 +75,10 @@ export class RefusedError extends LocktopusError {
 }
 
 /**
- * A lock that was held is lost. The reason of `lock.signal`. Its `code` says how: `expired`
- * (`holdMs` is over), `evicted`, `no_such_session`, `taken_over`, `shutting_down`, `missing` (it was
- * gone when the session was resumed), `closed` (by `client.close()`), or `unconfirmed`: the server
- * has not answered for so long that it could give the lock to another.
+ * A held lock was lost. The reason of `lock.signal`. Its `code` says why: `expired` (`holdMs` has
+ * passed), `evicted`, `no_such_session`, `taken_over`, `shutting_down`, `missing` (it was gone when the
+ * session was resumed), `closed` (by `client.close()`), or `unconfirmed` (the server has not answered
+ * for so long that it may have granted the lock to another client).
  */
 export class LockLostError extends LocktopusError {
   override readonly name: string = 'LockLostError';
@@ -99,7 +97,7 @@ export class LockLostError extends LocktopusError {
   }
 }
 
-/** No server could be reached in time. The cause is the last failure. */
+/** No server could be reached in time. Its `cause` is the last failure. */
 export class UnreachableError extends LocktopusError {
   override readonly name: string = 'UnreachableError';
 
@@ -108,7 +106,7 @@ export class UnreachableError extends LocktopusError {
   }
 }
 
-/** What answered broke the protocol: it is no Locktopus server, or one of another age. */
+/** The server broke the protocol: it is not a Locktopus server, or an incompatible version. */
 export class ProtocolError extends LocktopusError {
   override readonly name: string = 'ProtocolError';
 
@@ -117,7 +115,7 @@ export class ProtocolError extends LocktopusError {
   }
 }
 
-/** The client was closed before this could be done. */
+/** The client is closed. */
 export class ClientClosedError extends LocktopusError {
   override readonly name: string = 'ClientClosedError';
 

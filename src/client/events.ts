@@ -1,15 +1,15 @@
-/** What a client tells of itself, to handlers that can't break it. */
+/** The events of a client. A handler that throws does not affect it. */
 import type { LockLostError, LocktopusError } from './errors.ts';
 import type { HeldLock } from './held-lock.ts';
 
 export interface ClientEvents {
-  /** A session has begun, on that server. */
+  /** A new session has begun, on the server at that address. */
   connected: { readonly address: string; readonly sessionId: string };
-  /** The session goes on, with all its locks but those that were told lost. */
+  /** The session was resumed, with all its locks except those reported as lost. */
   resumed: { readonly address: string; readonly sessionId: string };
-  /** The connection is gone; another one is being sought. */
+  /** The connection has ended; the client is reconnecting. */
   disconnected: { readonly error: LocktopusError };
-  /** A lock is lost; its signal has aborted. */
+  /** A lock was lost; its signal has aborted. */
   lost: { readonly lock: HeldLock; readonly error: LockLostError };
   /** The server is about to stop: release what you hold. */
   draining: { readonly address: string };
@@ -29,7 +29,7 @@ export class Emitter {
     draining: new Set(),
   };
 
-  /** @param report hears what a handler has thrown */
+  /** @param report is called with what a handler has thrown */
   constructor(report: (error: unknown) => void) {
     this.#report = report;
   }

@@ -1,28 +1,29 @@
 /**
- * The beginning of a session on a connection: `hello`, its answer, and if the session is resumed the
- * list of its locks. Nothing of it is believed before all of it is there.
+ * The handshake on a connection: `hello`, its answer, and if a session is resumed, the list of its
+ * locks. Nothing takes effect before all of it has arrived.
  */
-import { MIN_ABANDON_TIMEOUT_MS, type Moment, momentOf } from './belief.ts';
+
 import type { ClientClock } from './environment.ts';
 import { type LocktopusError, ProtocolError, RefusedError } from './errors.ts';
 import type { Link } from './link.ts';
 import type { ClientOptions } from './options.ts';
 import { decodeGreeting, type Greeting, outOfTurn, type Reply } from './replies.ts';
+import { MIN_ABANDON_TIMEOUT_MS, type Moment, momentOf } from './trust.ts';
 
 /**
- * The client promises to be heard at least so often, in milliseconds, or within its abandon timeout if
- * that is shorter: so that one that has vanished without a word is noticed. It pings more often.
+ * The heartbeat that the client promises, in milliseconds, or its abandon timeout if that is shorter:
+ * the server notices a client that has vanished. It pings more often.
  */
 const MAX_HEARTBEAT_MS = 150_000;
-/** The same where the abandon timeout is the server's to choose, and not known yet. */
+/** The same if the server chooses the abandon timeout, which is not known yet. */
 const DEFAULT_HEARTBEAT_MS = 60_000;
 
-/** What the server has said in the end. */
+/** The result of a handshake. */
 export interface Greeted {
   readonly greeting: Greeting;
   /** When `hello` was sent. */
   readonly sentAt: Moment;
-  /** The locks of a session that goes on; undefined if it is a new one. */
+  /** The locks of a resumed session; undefined for a new one. */
   readonly list: readonly Reply[] | undefined;
 }
 
@@ -34,9 +35,9 @@ export class Handshake {
   readonly #list: Reply[] = [];
 
   /**
-   * Says `hello`.
+   * Sends `hello`.
    *
-   * @param before what the server said of the session that is to go on; undefined for a new one
+   * @param before the greeting of the session to resume; undefined for a new one
    */
   constructor(
     link: Link,
@@ -49,12 +50,12 @@ export class Handshake {
     this.#before = before;
     this.#ref = ref;
     this.#sentAt = momentOf(clock);
-    // Over WebSocket the opening of the connection has shown it.
+    // Over WebSocket the token went with the upgrade request.
     const token = link.address.kind === 'websocket' ? undefined : options.token;
     link.send({ action: 'hello', ref, token, ...settings(namespace, options, before) });
   }
 
-  /** Takes what the server says; undefined as long as there is more to come. */
+  /** Takes one message. Undefined as long as more must follow. */
   take(reply: Reply): Greeted | LocktopusError | undefined {
     return this.#greeting === undefined ? this.#answered(reply) : this.#listed(reply);
   }
@@ -86,7 +87,7 @@ export class Handshake {
     return isComplete ? { greeting, sentAt, list: this.#list } : undefined;
   }
 
-  /** What stands against the session that the server tells of. */
+  /** Why the session in the greeting can't be used, if so. */
   #judge({ resumedLocks, session, abandonTimeoutMs }: Greeting): LocktopusError | undefined {
     const before = this.#before;
     if ((resumedLocks !== undefined) !== (before !== undefined)) {

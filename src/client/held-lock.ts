@@ -1,10 +1,10 @@
-/** A lock that is held, as the caller has it, until it is released or lost. */
+/** A held lock in the hands of the caller, until it is released or lost. */
 import type { LockLostError } from './errors.ts';
 import type { Resource } from './resources.ts';
 
 declare global {
-  // For compilers that know `await using` and libraries that don't declare its symbol, as TypeScript
-  // itself would have it; for those that do it is the same symbol.
+  // Some compilers know `await using` while their library lacks its symbol. Where the library has it,
+  // this merges with that declaration.
   interface SymbolConstructor {
     readonly asyncDispose: unique symbol;
   }
@@ -13,34 +13,33 @@ declare global {
 export interface HeldLock {
   /**
    * The fencing token: decimal digits of an integer below 2^53. Of two conflicting locks the one
-   * that was acquired later has the larger id. Hand it along with each write to what the lock
-   * protects, and let that refuse a smaller one than it has seen.
+   * acquired later has the larger id. Send it along with each write to the protected resource, and
+   * have that reject an id smaller than the largest it has seen.
    */
   readonly id: string;
   readonly resources: readonly Resource[];
-  /** The thread of work that holds it, if one was named. */
+  /** The owner that holds it, if one was named. */
   readonly owner: string | undefined;
   /**
-   * Aborts, with a `LockLostError`, when the lock is lost: the server has said so, or could give it to
-   * another without this client hearing of it in time. Not when it is released. Each look at this
-   * property asks the clock, so `lock.signal.throwIfAborted()` is right even after the process was
-   * held up.
+   * Aborts with a `LockLostError` when the lock is lost: the server has said so, or might grant it to
+   * another client before this one hears of it. A release does not abort it. Reading this property
+   * checks the clock, so `lock.signal.throwIfAborted()` is right even after the process was stalled.
    */
   readonly signal: AbortSignal;
-  /** Whether it is held: neither released nor lost. Asks the clock, as `signal` does. */
+  /** Whether it is held: neither released nor lost. Checks the clock, as `signal` does. */
   readonly isHeld: boolean;
   /**
-   * Releases it. Resolves when the server has released it, or it is lost; never rejects. Called
-   * again, it is the same release.
+   * Releases it. Resolves when the server has released it, or it is lost; never rejects. Further calls
+   * return the same promise.
    */
   release(): Promise<void>;
-  /** The same, for `await using`. */
+  /** `release`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What a held lock asks of its keeper. */
+/** What a held lock needs of the session. */
 export interface Keeper {
-  /** Loses what can't be believed in any more. */
+  /** Marks locks as lost that can't be trusted any more. */
   check(): void;
   /** Resolves when it is released or lost. */
   release(): Promise<void>;
@@ -51,7 +50,7 @@ export class Holding implements HeldLock {
   readonly resources: readonly Resource[];
   readonly owner: string | undefined;
   readonly #keeper: Keeper;
-  /** Made when it is first asked for: most locks are released before. */
+  /** Made when `signal` is first read: for most locks it never is. */
   #controller: AbortController | undefined;
   #lostBy: LockLostError | undefined;
   #released: Promise<void> | undefined;
@@ -82,13 +81,13 @@ export class Holding implements HeldLock {
     return this.#lostBy === undefined && this.#released === undefined;
   }
 
-  /** Why it is lost; undefined if it isn't, or was released before. */
+  /** Why it was lost; undefined if it wasn't, or was released before. */
   get lostBy(): LockLostError | undefined {
     this.#keeper.check();
     return this.#lostBy;
   }
 
-  /** It is lost. Its keeper has seen to the rest before: this runs code of the caller's. */
+  /** Marks it as lost. Must come last, since it runs the caller's handlers. */
   lose(error: LockLostError): void {
     this.#lostBy = error;
     this.#controller?.abort(error);

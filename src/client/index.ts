@@ -29,9 +29,9 @@ const context = {
  * with a TypeError if `url` or an option can't be used.
  *
  * @param url where the server is: `locktopus://localhost/shop`, `locktopuss://…` (TLS), `unix:/path`,
- *   `ws://…`, `wss://…`; `shop` is the namespace. Default: the environment's `LOCKTOPUS_URL`, or
- *   `locktopus://localhost`. The token is by default that in `LOCKTOPUS_TOKEN`. Over WebSocket the process
- *   lives on until the client is closed; over all others, while it holds or awaits something.
+ *   `ws://…`, `wss://…`; `shop` is the namespace. Default: `LOCKTOPUS_URL` of the environment, or
+ *   `locktopus://localhost`; the token's default is `LOCKTOPUS_TOKEN`. Over WebSocket the process stays
+ *   alive until the client is closed; over the others, while it holds or awaits something.
  */
 export async function connect(url?: string, options: ConnectOptions = {}): Promise<Client> {
   const { LOCKTOPUS_URL, LOCKTOPUS_TOKEN } = process.env;
@@ -62,10 +62,10 @@ function environmentFor(target: Target, options: ConnectOptions): Environment {
   };
 }
 
-/** Days in which nothing happens: only that the process waits for it counts. */
+/** The longest interval there is: the timer is only there to keep the process alive. */
 const LONG_MS = 2 ** 31 - 1;
 
-/** One timer that keeps the process, or lets it go: everything else of a client lets it go. */
+/** One timer that keeps the process alive or not; all other timers and sockets are unreferenced. */
 function keepAlive(): (isBusy: boolean) => void {
   let timer: NodeJS.Timeout | undefined;
   return (isBusy) => {

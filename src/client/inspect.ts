@@ -1,15 +1,15 @@
-/** Who holds and who waits: what `inspect` and `stats` answer, typed. */
+/** The answers to `inspect` and `stats`, typed. */
 import type { Calls, Question } from './calls.ts';
 import { ProtocolError } from './errors.ts';
-import { decodeResources, decodeWords, type ListedResources, type Words } from './lock-words.ts';
+import { decodeLabels, decodeResources, type Labels, type ListedResources } from './lock-fields.ts';
 import type { RequestOptions } from './options.ts';
 import { type Fields, isCount, isFields, isPath, type Reply } from './replies.ts';
 import type { Path } from './resources.ts';
 
 export interface InspectOptions extends RequestOptions {
-  /** Locks that have something to do with this path: at it, above it or below it. Default: all. */
+  /** Only locks at, above or below this path. Default: all. */
   readonly path?: Path | undefined;
-  /** This lock only. */
+  /** Only this lock. */
   readonly id?: string | undefined;
 }
 
@@ -17,32 +17,32 @@ export interface InspectOptions extends RequestOptions {
 export interface Blocker {
   readonly id: string;
   readonly state: 'acquired' | 'enqueued';
-  /** Where it meets the one that waits: at the `same` path, `above` or `below` it, or in its `limit`. */
+  /** Where it blocks the waiter: at the `same` path, `above` or `below` it, or by its `limit`. */
   readonly relation: string;
   readonly path: Path;
 }
 
-/** A lock, as it is at the moment; see `inspect` in PROTOCOL.md. */
-export interface InspectedLock extends ListedResources, Words {
+/** A lock as it is at the moment; see `inspect` in PROTOCOL.md. */
+export interface InspectedLock extends ListedResources, Labels {
   readonly id: string;
   readonly state: 'acquired' | 'enqueued';
-  /** Where it is, seen from the path that was asked for. */
+  /** Where it is, relative to the requested path. */
   readonly place?: string | undefined;
   /** The address of its client. */
   readonly client: string;
   readonly sessionId: string;
-  /** Whether its client's connection is gone and has not been resumed yet. */
+  /** Whether its session has lost its connection and was not resumed yet. */
   readonly lost: boolean;
-  /** Milliseconds for which it has been held, or has been waiting. */
+  /** Milliseconds for which it has been held, or has waited. */
   readonly forMs: number;
   /** Milliseconds for which it may be held, or may wait. */
   readonly limitMs?: number | undefined;
-  /** Ten of the locks that it waits for, and whether there are more. */
+  /** Up to ten of the locks that it waits for; `waitsForMore` says whether there are others. */
   readonly waitsFor: readonly Blocker[];
   readonly waitsForMore: boolean;
 }
 
-/** Numbers of the client's namespace. */
+/** Statistics of the client's namespace. */
 export interface Stats {
   readonly namespace: string;
   readonly sessions: number;
@@ -56,10 +56,10 @@ interface Page {
   readonly next: string | undefined;
 }
 
-/** Locks in one answer. */
+/** Locks in one page. */
 const PAGE = 500;
 
-/** The locks in order of arrival, over as many requests as it takes. */
+/** The locks in order of arrival, page by page. */
 export async function* inspect(
   calls: Calls,
   options: InspectOptions,
@@ -114,15 +114,15 @@ function decodeLock(fields: Fields): InspectedLock | undefined {
   const { id, state, place, client, sessionId, lost, forMs, limitMs } = fields;
   const { waitsFor = [], waitsForMore } = fields;
   const resources = decodeResources(fields);
-  const words = decodeWords(fields);
-  if (resources === undefined || words === undefined) return undefined;
+  const labels = decodeLabels(fields);
+  if (resources === undefined || labels === undefined) return undefined;
   if (typeof id !== 'string' || !isState(state) || typeof client !== 'string') return undefined;
   if (typeof sessionId !== 'string' || !isCount(forMs)) return undefined;
   if (limitMs !== undefined && !isCount(limitMs)) return undefined;
   if (place !== undefined && typeof place !== 'string') return undefined;
   if (!Array.isArray(waitsFor) || !waitsFor.every(isBlocker)) return undefined;
   return {
-    ...{ id, state, ...resources, client, sessionId, lost: lost === true, ...words, forMs },
+    ...{ id, state, ...resources, client, sessionId, lost: lost === true, ...labels, forMs },
     ...(place === undefined ? {} : { place }),
     ...(limitMs === undefined ? {} : { limitMs }),
     ...{ waitsFor, waitsForMore: waitsForMore === true },

@@ -1,4 +1,4 @@
-/** One connection, with messages that are checked. Once it is over, nothing more is heard of it. */
+/** One connection, whose messages are validated. Once it is over it reports nothing more. */
 import { LocktopusError, ProtocolError } from './errors.ts';
 import { decodeReply, type Reply } from './replies.ts';
 import type { OpenTransport, Transport } from './transport.ts';
@@ -7,7 +7,7 @@ import type { Address } from './url.ts';
 export interface LinkEvents {
   opened(link: Link): void;
   received(link: Link, reply: Reply): void;
-  /** It is over, by no doing of this side; nothing is heard of it after that. */
+  /** It has ended without `drop` or `close`; nothing follows. */
   broken(link: Link, error: LocktopusError): void;
 }
 

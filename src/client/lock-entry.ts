@@ -1,11 +1,12 @@
-/** One lock request of the caller's, from the call to the end of the lock, as the client keeps it. */
-import { elapsedMs, type Moment, momentOf } from './belief.ts';
+/** One lock request of the caller, from the call to the end of the lock. */
+
 import type { ClientClock, Timer } from './environment.ts';
 import type { LockLostError, LocktopusError, ProtocolError } from './errors.ts';
 import type { HeldLock, Holding } from './held-lock.ts';
 import type { Reply } from './replies.ts';
 import type { Request } from './requests.ts';
 import type { Resource } from './resources.ts';
+import { elapsedMs, type Moment, momentOf } from './trust.ts';
 
 export interface LockTerms {
   readonly resources: readonly Resource[];
@@ -15,17 +16,17 @@ export interface LockTerms {
   readonly label: string | undefined;
 }
 
-/** How the caller is told. */
+/** Settles the caller's promise. */
 export interface Outcome {
   resolve(lock: HeldLock): void;
   reject(reason: unknown): void;
 }
 
 /**
- * - `asking`: the server has not answered, if it was asked at all.
- * - `queued`: it waits there.
- * - `held`: the caller has it.
- * - `leaving`: the caller has done with it, or lost it, and the server may have it still.
+ * - `asking`: not sent, or sent and not answered.
+ * - `queued`: it waits on the server.
+ * - `held`: the caller holds it.
+ * - `leaving`: the caller has released, lost or cancelled it, and the server may still have it.
  */
 export type EntryState = 'asking' | 'queued' | 'held' | 'leaving';
 
@@ -34,15 +35,15 @@ export class LockEntry implements Request {
   readonly ref: number;
   readonly terms: LockTerms;
   state: EntryState = 'asking';
-  /** Whether this session may know of it. */
+  /** Whether the server may know of it, in this session. */
   isSent = false;
   id: string | undefined;
-  /** Whether the caller awaits it, holds it, or waits to be rid of it. */
-  isOwed = true;
+  /** Whether the caller awaits it, holds it, or waits for its release. */
+  isWanted = true;
   holding: Holding | undefined;
-  /** The server held it no earlier than this. */
+  /** It was not granted before this moment. */
   heldSince: Moment | undefined;
-  /** Of the wait, then of the hold. */
+  /** For the wait, then for the hold. */
   timer: Timer | undefined;
   readonly #clock: ClientClock;
   readonly #askedAt: Moment;
@@ -66,7 +67,7 @@ export class LockEntry implements Request {
     this.#answered = answered;
   }
 
-  /** Calls `cancel` when `signal` aborts while the caller waits. */
+  /** Calls `cancel` if `signal` aborts while the caller waits. */
   listen(signal: AbortSignal, cancel: (reason: unknown) => void): void {
     const listener = (): void => cancel(signal.reason);
     signal.addEventListener('abort', listener, { once: true });
@@ -83,7 +84,7 @@ export class LockEntry implements Request {
 
   message(): object {
     const { resources, waitMs, holdMs, owner, label } = this.terms;
-    // A part of the wait may be over before the server hears of it.
+    // Part of the wait may have passed before the request is sent.
     const leftMs =
       waitMs === undefined ? undefined : Math.max(0, Math.ceil(waitMs - this.waitedMs));
     return { action: 'lock', ref: this.ref, resources, waitMs: leftMs, holdMs, owner, label };
@@ -93,33 +94,33 @@ export class LockEntry implements Request {
     return this.#answered(this, reply);
   }
 
-  /** Back to where it was before the server was asked. */
+  /** Back to the state before it was sent. */
   park(): void {
     this.state = 'asking';
     this.isSent = false;
     this.id = undefined;
   }
 
-  /** The caller has its lock. */
+  /** Resolves the caller's promise. */
   grant(holding: Holding): void {
     this.holding = holding;
     const outcome = this.#settle();
     outcome?.resolve(holding);
   }
 
-  /** The caller gets none. */
+  /** Rejects the caller's promise, if it is still pending. */
   fail(reason: unknown): void {
     this.#settle()?.reject(reason);
   }
 
-  /** Resolves when the server has it no more, or it does not matter any more. */
+  /** Resolves when the server no longer has it, or that no longer matters. */
   untilReleased(): Promise<void> {
     return new Promise((resolve) => {
       this.#released = resolve;
     });
   }
 
-  /** Tells a caller that waits for the release; no effect if none does. */
+  /** Settles `untilReleased`; no effect if it is not awaited. */
   release(): void {
     this.timer?.cancel();
     this.#released?.();
@@ -140,19 +141,19 @@ export class LockEntry implements Request {
 /** What `Locks` needs of the session that it belongs to. */
 export interface LockHost {
   readonly clock: ClientClock;
-  /** Whether requests can be sent: connected, greeted, and of one mind with the server. */
+  /** Whether requests can be sent: there is a connection, and a session on it. */
   readonly isReady: boolean;
-  /** Milliseconds for which a lock may be believed in now, and from when on that is reckoned. */
-  readonly belief: { readonly leftMs: number; readonly confirmedAt: Moment } | undefined;
-  /** Why there is no connection, if there was an attempt. */
+  /** For how many milliseconds locks may be trusted now, counted from `confirmedAt`. */
+  readonly trust: { readonly leftMs: number; readonly confirmedAt: Moment } | undefined;
+  /** Why there is no connection, if an attempt has failed. */
   readonly lastFailure: LocktopusError | undefined;
   nextRef(): number;
   send(request: Request): void;
-  /** The server granted something that can't be believed: ask anew on another connection. */
+  /** A grant arrived too late to be trusted: reconnects, so that the list of locks tells. */
   doubt(): void;
-  /** Loses what can't be believed in any more. */
+  /** Marks locks as lost that can't be trusted any more. */
   check(): void;
-  /** A lock that was held is lost. Runs code of the caller's. */
+  /** A held lock was lost. Runs the caller's handlers. */
   lockLost(holding: Holding, error: LockLostError): void;
   /** The number of locks that the caller awaits or holds has changed. */
   changed(): void;

@@ -1,40 +1,41 @@
 /**
- * All locks of one session, awaited, held or on their way out, and what the server says of them.
+ * All locks of a client, awaited, held or being released, and what the server says about them.
  *
  *     asking --> queued --> held --> leaving --> (gone)
  *        |          |         |         ^
- *        |          |         +-- lost by own reckoning
- *        +----------+-- cancelled: to be released as soon as the server can be told
+ *        |          |         +-- lost: not trusted any more
+ *        +----------+-- cancelled: to be released as soon as there is a connection
  *
- * What is granted is believed only while the session's belief lasts. What is lost never comes back: if
- * the server has kept it after all, it is released.
+ * A lock is held only while the session is trusted. A lost lock never comes back: if the server has kept
+ * it, it is released.
  */
-import { elapsedMs, holdTrustMs, type Moment } from './belief.ts';
+
 import { type LockLostError, type LocktopusErrorCode, ProtocolError } from './errors.ts';
 import { type HeldLock, Holding } from './held-lock.ts';
 import { LockEntry, type LockHost, type LockTerms } from './lock-entry.ts';
 import { lossBecause, lossOf, outOfReach, refused, timedOut, waitEnded } from './outcomes.ts';
 import { outOfTurn, type Reply, type ReplyError } from './replies.ts';
+import { elapsedMs, holdTrustMs, type Moment } from './trust.ts';
 
-/** Milliseconds for which an answer may be late, beyond the wait that the server was asked for. */
+/** Milliseconds by which the server may be late to report that a wait is over. */
 const ANSWER_SLACK_MS = 5000;
 
 export class Locks {
   readonly #host: LockHost;
   readonly #entries = new Map<number, LockEntry>();
-  /** Locks that the caller awaits, holds, or waits to be rid of. */
-  #owed = 0;
+  /** Locks that the caller awaits, holds, or waits to see released. */
+  #wanted = 0;
 
   constructor(host: LockHost) {
     this.#host = host;
   }
 
-  /** Whether the caller awaits or holds anything. */
+  /** Whether the caller awaits or holds a lock. */
   get isBusy(): boolean {
-    return this.#owed > 0;
+    return this.#wanted > 0;
   }
 
-  /** The shortest time of a hold that is awaited or goes on, in milliseconds: it wants a closer look. */
+  /** The shortest `holdMs` of a lock that is awaited or held, in milliseconds; Infinity without one. */
   get shortestHoldMs(): number {
     let shortestMs = Number.POSITIVE_INFINITY;
     for (const { terms, state } of this.#entries.values()) {
@@ -43,7 +44,7 @@ export class Locks {
     return shortestMs;
   }
 
-  /** Asks for a lock. Rejects with the reason of `signal` if that aborts before it is there. */
+  /** Requests a lock. Rejects with the reason of `signal` if that aborts first. */
   ask(terms: LockTerms, signal: AbortSignal | undefined): Promise<HeldLock> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { clock, isReady } = this.#host;
@@ -53,7 +54,7 @@ export class Locks {
         this.#answered(...answer),
       );
       this.#entries.set(ref, entry);
-      this.#owe(1);
+      this.#countWanted(1);
       if (signal !== undefined) entry.listen(signal, (reason) => this.#cancel(entry, reason));
       if (isReady) this.#sendAsk(entry);
       const { waitMs } = terms;
@@ -62,13 +63,13 @@ export class Locks {
     });
   }
 
-  /** A message that no request asked for. */
+  /** A lock has changed: a message that answers no request. */
   heard(reply: Reply): ProtocolError | undefined {
     const { ref, id, state, error } = reply;
     const entry = ref === undefined ? undefined : this.#entries.get(ref);
     if (entry === undefined || id === undefined || entry.id !== id) return outOfTurn(reply);
     if (entry.state === 'leaving') {
-      // A grant and a release can cross. Everything else is an end.
+      // A grant can cross a release. Every other state is final.
       if (state !== 'acquired') this.#gone(entry);
       return undefined;
     }
@@ -79,14 +80,14 @@ export class Locks {
     return undefined;
   }
 
-  /** A new session has begun: asks for what is awaited. */
+  /** A session has begun or was resumed: sends the requests that were not answered. */
   begin(): void {
     for (const entry of [...this.#entries.values()]) {
       if (entry.state === 'asking' && this.#host.isReady) this.#sendAsk(entry);
     }
   }
 
-  /** Whether the session that is to go on can have these locks. */
+  /** Why a resumed session can't have these locks, if so. */
   checkList(list: readonly Reply[]): ProtocolError | undefined {
     const refs = new Set(list.map(({ ref }) => ref));
     if (refs.size !== list.length) return new ProtocolError('the server listed a lock twice');
@@ -100,12 +101,11 @@ export class Locks {
   }
 
   /**
-   * The session goes on, and this is what it has. What was held and is not there is lost; what was
-   * not answered and is not there is asked for again.
+   * The session was resumed with these locks. A held lock that is not listed is lost; an unanswered
+   * request that is not listed is sent again.
    *
-   * @param since when it was last known that no other lock than those known was held
-   * @returns tells of what is lost; to be called when all else has been seen to, for it runs code of the
-   *   caller's
+   * @param since a lock that was granted meanwhile was not granted before this
+   * @returns reports the losses; must be called last, since it runs the caller's handlers
    */
   resume(list: readonly Reply[], since: Moment): () => void {
     const listed = new Map(list.map((reply) => [reply.ref, reply]));
@@ -123,9 +123,9 @@ export class Locks {
   }
 
   /**
-   * The session has ended, and all its locks with it. What is awaited waits for the next one.
+   * The session has ended, and all its locks with it. Waits go on in the next one.
    *
-   * @param refusal what ends the waits as well; undefined lets them go on
+   * @param refusal rejects the waits as well
    */
   sessionGone(code: LocktopusErrorCode, message: string, refusal?: Error): void {
     const held: LockEntry[] = [];
@@ -143,7 +143,7 @@ export class Locks {
   }
 
   /**
-   * The belief is over: what is held is lost, though the server may have it still.
+   * The session is not trusted any more: held locks are lost, though the server may still have them.
    *
    * @returns whether anything was lost
    */
@@ -151,13 +151,13 @@ export class Locks {
     const held: LockEntry[] = [];
     for (const entry of [...this.#entries.values()]) {
       if (entry.state === 'held') held.push(entry);
-      else if (entry.state === 'leaving') this.#disown(entry);
+      else if (entry.state === 'leaving') this.#detach(entry);
     }
     this.#lose(held, 'leaving', (id, terms) => lossOf(id, terms, 'unconfirmed'));
     return held.length > 0;
   }
 
-  /** Ends what is awaited. */
+  /** Rejects all waits. */
   refuseAll(error: Error): void {
     for (const entry of [...this.#entries.values()]) {
       if (entry.isAwaited) this.#cancel(entry, error);
@@ -191,7 +191,7 @@ export class Locks {
   /**
    * The server has it, held or in the queue.
    *
-   * @param since if it is held, it has been since then at most
+   * @param since if it is held, it was not granted before this
    */
   #placed(entry: LockEntry, id: string, state: 'acquired' | 'enqueued', since?: Moment): void {
     entry.id = id;
@@ -214,15 +214,15 @@ export class Locks {
   }
 
   #grant(entry: LockEntry, id: string, since?: Moment): void {
-    const { belief, clock } = this.#host;
-    if (belief === undefined || belief.leftMs <= 0) {
-      // It has been on its way for too long: the server may have given it away since.
+    const { trust, clock } = this.#host;
+    if (trust === undefined || trust.leftMs <= 0) {
+      // It arrived too late: the server may have granted it to another client since.
       entry.state = 'queued';
       this.#host.doubt();
       return;
     }
     const { resources, owner, holdMs = Number.POSITIVE_INFINITY } = entry.terms;
-    const heldSince = since ?? belief.confirmedAt;
+    const heldSince = since ?? trust.confirmedAt;
     const leftMs = holdTrustMs(holdMs) - elapsedMs(clock, heldSince);
     if (leftMs <= 0) {
       this.#cancel(entry, lossOf(id, entry.terms, 'too late'));
@@ -244,12 +244,12 @@ export class Locks {
   #limitHold(entry: LockEntry, delayMs: number): void {
     entry.timer = this.#host.clock.setTimer(delayMs, () => {
       this.#checkHold(entry);
-      // A timer can be a little early.
+      // A timer can fire slightly early.
       if (entry.state === 'held') this.#limitHold(entry, 1);
     });
   }
 
-  /** Looks whether the hold's time may be over. */
+  /** Marks locks as lost whose `holdMs` may have passed. */
   checkHolds(): void {
     for (const entry of [...this.#entries.values()]) this.#checkHold(entry);
   }
@@ -263,9 +263,9 @@ export class Locks {
   }
 
   #refused(entry: LockEntry, error: ReplyError): void {
-    // The next server, or the same one after its restart, may have it. But what holds up the drain
-    // itself must not wait for its end.
-    const mayWait = entry.terms.waitMs !== 0 && !this.#holdsUpDrain(entry);
+    // The next server, or this one after its restart, may grant it. But an owner whose lock the drain
+    // waits for must not wait for the end of the drain.
+    const mayWait = entry.terms.waitMs !== 0 && !this.#delaysDrain(entry);
     if (error.code === 'draining' && mayWait) {
       entry.park();
       return;
@@ -274,7 +274,7 @@ export class Locks {
     this.#gone(entry);
   }
 
-  #holdsUpDrain({ terms: { owner } }: LockEntry): boolean {
+  #delaysDrain({ terms: { owner } }: LockEntry): boolean {
     if (owner === undefined) return false;
     for (const { state, terms } of this.#entries.values()) {
       if (state === 'held' && terms.owner === owner) return true;
@@ -307,7 +307,7 @@ export class Locks {
     return released;
   }
 
-  /** @param entry is gone with the answer; undefined for a lock that nobody knows */
+  /** @param entry is removed with the answer; undefined for a lock that this client doesn't know */
   #sendRelease(id: string, entry: LockEntry | undefined): void {
     const ref = this.#host.nextRef();
     this.#host.send({
@@ -326,7 +326,7 @@ export class Locks {
   #limitWait(entry: LockEntry, delayMs: number): void {
     entry.timer = this.#host.clock.setTimer(delayMs, () => {
       const isLate = entry.waitedMs >= (entry.terms.waitMs ?? 0) + ANSWER_SLACK_MS;
-      // As long as it can, the server says so itself.
+      // While connected, the server reports it.
       if (this.#host.isReady && !isLate) this.#limitWait(entry, ANSWER_SLACK_MS);
       else this.#waitIsOver(entry);
     });
@@ -338,19 +338,19 @@ export class Locks {
     this.#cancel(entry, isWaiting ? timedOut(entry.terms) : outOfReach(entry.terms, lastFailure));
   }
 
-  /** The caller does not wait any more: out of the queue, and if it is granted yet, released. */
+  /** The caller stops waiting: the request leaves the queue, and if granted nevertheless is released. */
   #cancel(entry: LockEntry, reason: unknown): void {
     entry.fail(reason);
     if (!entry.isSent) {
       this.#gone(entry);
       return;
     }
-    this.#disown(entry);
+    this.#detach(entry);
     entry.state = 'leaving';
     if (this.#host.isReady && entry.id !== undefined) this.#sendRelease(entry.id, entry);
   }
 
-  /** Marks all as lost, and only then runs code of the caller's. */
+  /** Marks all as lost, and only then runs the caller's handlers. */
   #lose(
     entries: readonly LockEntry[],
     to: 'gone' | 'leaving',
@@ -359,7 +359,7 @@ export class Locks {
     for (const entry of entries) {
       entry.state = 'leaving';
       if (to === 'gone') this.#gone(entry);
-      else this.#disown(entry);
+      else this.#detach(entry);
     }
     for (const { id = '', terms, holding } of entries) {
       const error = errorFor(id, terms);
@@ -370,19 +370,19 @@ export class Locks {
 
   #gone(entry: LockEntry): void {
     this.#entries.delete(entry.ref);
-    this.#disown(entry);
+    this.#detach(entry);
   }
 
-  /** Whatever becomes of it, the caller has heard all of it. */
-  #disown(entry: LockEntry): void {
+  /** The caller has no more interest in it, whatever the server still says. */
+  #detach(entry: LockEntry): void {
     entry.release();
-    if (!entry.isOwed) return;
-    entry.isOwed = false;
-    this.#owe(-1);
+    if (!entry.isWanted) return;
+    entry.isWanted = false;
+    this.#countWanted(-1);
   }
 
-  #owe(change: 1 | -1): void {
-    this.#owed += change;
+  #countWanted(change: 1 | -1): void {
+    this.#wanted += change;
     this.#host.changed();
   }
 }

@@ -1,4 +1,4 @@
-/** How a lock request, or a lock, can end other than well: the errors that its caller gets. */
+/** The errors with which a lock request fails or a lock is lost. */
 import {
   DeadlockError,
   LockLostError,
@@ -10,9 +10,9 @@ import {
 } from './errors.ts';
 import type { LockTerms } from './lock-entry.ts';
 import type { ReplyError } from './replies.ts';
-import { inWords } from './resources.ts';
+import { describe } from './resources.ts';
 
-/** Why a lock is lost, where the server does not say it in its own words. */
+/** Why a lock was lost, where the server sends no message. */
 const LOSSES = {
   expired: 'its holdMs has passed',
   evicted: 'an administrator took it away',
@@ -22,7 +22,7 @@ const LOSSES = {
   'too late': 'it was granted so long ago that its holdMs may have passed',
 };
 
-/** A lock is lost in a way that needs no words of the server's. */
+/** A lock was lost for one of these reasons. */
 export function lossOf(
   id: string,
   { resources }: LockTerms,
@@ -32,19 +32,19 @@ export function lossOf(
   return lossBecause(id, { resources }, code, LOSSES[kind]);
 }
 
-/** A lock is lost, and `why` says how that came. */
+/** A lock was lost; `why` completes the message. */
 export function lossBecause(
   id: string,
   { resources }: Pick<LockTerms, 'resources'>,
   code: LocktopusErrorCode,
   why: string,
 ): LockLostError {
-  const message = `the lock on ${inWords(resources)} was lost: ${why}`;
+  const message = `the lock on ${describe(resources)} was lost: ${why}`;
   return new LockLostError(code, message, { id, resources });
 }
 
 export function timedOut({ resources, waitMs }: LockTerms): LockTimeoutError {
-  return new LockTimeoutError(`${inWords(resources)} was not acquired within ${waitMs} ms`);
+  return new LockTimeoutError(`${describe(resources)} was not acquired within ${waitMs} ms`);
 }
 
 /** @param lastFailure why there is no connection, if that is known */
@@ -52,7 +52,7 @@ export function outOfReach(
   { resources, waitMs }: LockTerms,
   lastFailure: LocktopusError | undefined,
 ): UnreachableError {
-  const what = `${inWords(resources)} was not acquired within ${waitMs} ms`;
+  const what = `${describe(resources)} was not acquired within ${waitMs} ms`;
   const why = lastFailure === undefined ? '' : `: ${lastFailure.message}`;
   return new UnreachableError(`${what}; no server is reachable${why}`, lastFailure);
 }
@@ -63,11 +63,11 @@ export function refused(error: ReplyError): DeadlockError | RefusedError {
   return new RefusedError(code, message);
 }
 
-/** A wait has ended without a word of the server's to this request. */
+/** A wait has ended without an error from the server. */
 export function waitEnded({ resources }: LockTerms, code: 'evicted' | 'missing'): RefusedError {
   const why = {
     evicted: 'an administrator took it out of the queue',
     missing: 'it ended while the client was disconnected',
   };
-  return new RefusedError(code, `the wait for ${inWords(resources)} ended: ${why[code]}`);
+  return new RefusedError(code, `the wait for ${describe(resources)} ended: ${why[code]}`);
 }

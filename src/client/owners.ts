@@ -1,7 +1,7 @@
 /**
- * Which thread of work asks for a lock. `withLock` calls that are nested share an owner, so that two
- * code paths that wait for each other are noticed; those that run side by side don't, for one of them
- * may go on while the other waits.
+ * Which thread of work asks for a lock. Nested `withLock` calls share an owner, so that the server can
+ * detect a deadlock between two code paths. Calls that run concurrently don't, since one can proceed
+ * while the other waits.
  */
 import type { Context } from './environment.ts';
 
@@ -9,7 +9,7 @@ import type { Context } from './environment.ts';
 export class Frame {
   readonly owner: string;
   readonly #outer: Frame | undefined;
-  /** Whether one that is nested in it runs. */
+  /** Whether a call nested in it is running. */
   #hasInner = false;
   #isOver = false;
 
@@ -19,7 +19,7 @@ export class Frame {
     if (outer !== undefined) outer.#hasInner = true;
   }
 
-  /** Whether what is asked for now, by code that runs in it, is the next step of its work. */
+  /** Whether a request made now by code inside it is the next step of its work. */
   get isCurrent(): boolean {
     return !this.#isOver && !this.#hasInner;
   }
@@ -30,7 +30,7 @@ export class Frame {
   }
 }
 
-/** Owners so far in this process: their names are good for all clients. */
+/** Numbers the owners of this process, for all of its clients. */
 let count = 0;
 
 export class Owners {
@@ -40,12 +40,12 @@ export class Owners {
     this.#context = context;
   }
 
-  /** The owner of what is asked for here; undefined outside of all `withLock` calls. */
+  /** The owner of a request made here; undefined outside of all `withLock` calls. */
   get current(): string | undefined {
     return this.#frame?.owner;
   }
 
-  /** A `withLock` call begins; undefined if there is nothing to name its owner by. */
+  /** A `withLock` call begins; undefined if it has no owner and none can be carried along. */
   enter(owner: string | undefined): Frame | undefined {
     if (owner !== undefined) return new Frame(owner, undefined);
     if (this.#context === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** What both entries have in common: all but `connect`. */
+/** What both entry points export, besides `connect`. */
 export type { Client, EvictTarget, WatchOptions } from './client.ts';
 export {
   ClientClosedError,

@@ -1,6 +1,6 @@
 /**
- * What comes from the server, checked: past this nothing is of another shape than it says. Fields
- * that are not known are ignored, as the protocol wants it; known ones of a wrong type are a breach.
+ * Validates what arrives from the server; past this, types hold. Unknown fields are ignored, as the
+ * protocol requires; known ones of a wrong type are a breach of it.
  */
 import { type DeadlockStep, ProtocolError } from './errors.ts';
 
@@ -10,7 +10,7 @@ export interface ReplyError {
   readonly code: string;
   readonly message: string;
   readonly cycle: readonly DeadlockStep[];
-  /** Steps of the circle that are not told. */
+  /** Further steps of the cycle, which are not listed. */
   readonly cycleMore: number;
 }
 
@@ -18,12 +18,12 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Reply {
   readonly action: string | undefined;
-  /** This client's refs are integers. */
+  /** This client's own refs are integers. */
   readonly ref: number | undefined;
   readonly id: string | undefined;
   readonly state: LockState | undefined;
   readonly error: ReplyError | undefined;
-  /** All there is, for actions that have more. */
+  /** All fields, for actions that have more. */
   readonly fields: Fields;
 }
 
@@ -36,10 +36,10 @@ const STATES: ReadonlySet<unknown> = new Set([
   'released',
 ] satisfies LockState[]);
 
-/** Characters of a bad message that are repeated to a person. */
+/** Characters of an invalid message that are shown in an error. */
 const EXCERPT_LENGTH = 60;
 
-/** @param text one message as it came */
+/** @param text one message as it arrived */
 export function decodeReply(text: string): Reply | ProtocolError {
   let fields: unknown;
   try {
@@ -71,14 +71,14 @@ export function decodeReply(text: string): Reply | ProtocolError {
   };
 }
 
-/** What the reply to `hello` says of the session. */
+/** The reply to `hello`. */
 export interface Greeting {
   readonly session: string;
   readonly sessionId: string;
   readonly namespace: string;
   readonly version: string;
   readonly abandonTimeoutMs: number;
-  /** The number of locks that are listed after it; undefined if the session is new. */
+  /** The number of locks listed after it; undefined if the session is new. */
   readonly resumedLocks: number | undefined;
 }
 
@@ -108,7 +108,7 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
   return { session, sessionId, namespace, version, abandonTimeoutMs, resumedLocks };
 }
 
-/** The breach that `reply` is, which may be good at another time. */
+/** `reply` is valid, but not at this time. */
 export function outOfTurn({ action, state, error }: Reply): ProtocolError {
   const parts = [`action ${action ?? 'missing'}`];
   if (state !== undefined) parts.push(`state ${state}`);
@@ -141,7 +141,7 @@ function isStep(value: unknown): value is DeadlockStep {
   if (!isFields(value)) return false;
   const { owner, session, id, waitsFor, relation, path } = value;
   return (
-    [owner, id, waitsFor, relation].every((word) => typeof word === 'string') &&
+    [owner, id, waitsFor, relation].every((text) => typeof text === 'string') &&
     isOptional(session, 'string') &&
     isPath(path)
   );
@@ -151,7 +151,7 @@ function isOptional(value: unknown, type: 'string' | 'number'): boolean {
   return value === undefined || typeof value === type;
 }
 
-/** Decimal digits, as many as a number below 2^53 has. */
+/** Decimal digits, at most as many as a number below 2^53 has. */
 function isId(text: unknown): boolean {
   return typeof text === 'string' && /^\d{1,16}$/.test(text);
 }

@@ -1,14 +1,15 @@
-/** Requests on one connection, from their sending to the end of their answer. */
-import type { Moment } from './belief.ts';
+/** The unanswered requests of one connection. */
+
 import { ProtocolError } from './errors.ts';
 import type { Reply } from './replies.ts';
+import type { Moment } from './trust.ts';
 
 export interface Request {
   readonly ref: number;
   readonly action: string;
-  /** What is to be sent, now. */
+  /** The message to send, made when it is sent. */
   message(): object;
-  /** A message of its answer. Whether there will be more, or why that was none. */
+  /** Takes one message of its answer. Returns whether more follow, or why it is invalid. */
   answered(reply: Reply): 'done' | 'more' | ProtocolError;
 }
 
@@ -18,8 +19,8 @@ interface Sent {
 }
 
 /**
- * The server answers in the order in which it is asked, so every answer belongs to the oldest request
- * without one; what carries another ref was not asked for, or is a breach.
+ * The server answers requests in order, so an answer belongs to the oldest unanswered request. A message
+ * with another ref is unsolicited, or a breach of the protocol.
  */
 export class Unanswered {
   #queue: Sent[] = [];
@@ -28,7 +29,7 @@ export class Unanswered {
     return this.#queue.length;
   }
 
-  /** When the oldest of them was sent. */
+  /** When the oldest was sent. */
   get oldestAt(): Moment | undefined {
     return this.#queue[0]?.sentAt;
   }
@@ -40,7 +41,7 @@ export class Unanswered {
   /**
    * Hands `reply` to the request that it answers.
    *
-   * @returns when that was sent; undefined if it answers none
+   * @param confirm is called with when that request was sent, before the request takes the reply
    */
   answer(reply: Reply, confirm: (sentAt: Moment) => void): 'answer' | 'none' | ProtocolError {
     const head = this.#queue[0];
@@ -50,16 +51,16 @@ export class Unanswered {
         `the server answered ${head.request.action} with ${reply.action ?? 'a message without an action'}`,
       );
     }
-    // First this, for what the answer says is believed by it.
+    // First, since a grant in the answer relies on it.
     confirm(head.sentAt);
-    // Now, for an answer can lead to requests.
+    // Before `answered`, which can send requests.
     this.#queue.shift();
     const result = head.request.answered(reply);
     if (result === 'more') this.#queue.unshift(head);
     return result instanceof ProtocolError ? result : 'answer';
   }
 
-  /** The connection is gone, and their answers with it. */
+  /** The connection has ended: there will be no answers. */
   clear(): void {
     this.#queue = [];
   }

@@ -1,12 +1,12 @@
 /**
- * A client's session: begun on whichever server serves, kept alive, resumed when a connection breaks,
- * and begun anew when it is gone, after all that it held has been told lost.
+ * A client's session: begun, kept alive, resumed when a connection breaks, and replaced by a new one when
+ * it has ended, after all locks that it held have been reported as lost.
  *
  *     seeking --> greeting --> ready --> closing --> closed
  *        ^            |          |
  *        +------------+----------+  the connection breaks
  */
-import { Belief, type Moment, marginOf, momentOf } from './belief.ts';
+
 import { Calls } from './calls.ts';
 import { Connector, type ConnectorEvents } from './connector.ts';
 import type { ClientClock, Environment } from './environment.ts';
@@ -20,21 +20,22 @@ import {
 } from './errors.ts';
 import type { Emitter } from './events.ts';
 import { type Greeted, Handshake } from './handshake.ts';
+import { Heartbeat, type HeartbeatHost, pingEveryMs } from './heartbeat.ts';
 import type { HeldLock, Holding } from './held-lock.ts';
 import type { Link } from './link.ts';
 import type { LockHost, LockTerms } from './lock-entry.ts';
 import { Locks } from './locks.ts';
 import { type ClientOptions, DEFAULT_CONNECT_TIMEOUT_MS } from './options.ts';
-import { Pulse, type PulseHost, pingEveryMs } from './pulse.ts';
 import { type Greeting, outOfTurn, type Reply, type ReplyError } from './replies.ts';
 import { type Request, Unanswered } from './requests.ts';
+import { type Moment, marginOf, momentOf, Trust } from './trust.ts';
 import type { Target } from './url.ts';
 import { Watches } from './watch.ts';
 
-/** Milliseconds for which `close` waits for the answer to its goodbye. */
+/** Milliseconds for which `close` waits for the answer to `bye`. */
 const GOODBYE_MS = 5000;
 
-/** Codes at a hello that no other try will change. */
+/** Errors of `hello` that a retry won't change. */
 const FINAL_CODES: ReadonlySet<string> = new Set([
   'unauthorized',
   'forbidden',
@@ -44,7 +45,7 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
   'unknown_action',
 ]);
 
-export class Session implements ConnectorEvents, LockHost, PulseHost {
+export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
   readonly clock: ClientClock;
   readonly locks: Locks;
   readonly calls: Calls;
@@ -54,15 +55,15 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   readonly #namespace: string | undefined;
   readonly #events: Emitter;
   readonly #connector: Connector;
-  readonly #pulse: Pulse;
+  readonly #heartbeat: Heartbeat;
   readonly #unanswered = new Unanswered();
   #state: 'seeking' | 'greeting' | 'ready' | 'closing' | 'closed' = 'seeking';
   #link: Link | undefined;
   #handshake: Handshake | undefined;
   #greeting: Greeting | undefined;
-  /** Whether the session of the greeting may still be there. */
+  /** Whether the session of the greeting may still exist on the server. */
   #isResumable = false;
-  #belief: Belief | undefined;
+  #trust: Trust | undefined;
   #lastFailure: LocktopusError | undefined;
   #refs = 0;
   #starting: { resolve(): void; reject(error: unknown): void } | undefined;
@@ -79,13 +80,13 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     this.locks = new Locks(this);
     this.calls = new Calls(this);
     this.watches = new Watches(this);
-    this.#pulse = new Pulse(this.clock, this);
+    this.#heartbeat = new Heartbeat(this.clock, this);
     const { token, connectTimeoutMs: attemptMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
     const settings = { addresses: target.addresses, token, attemptMs };
     this.#connector = new Connector(environment, settings, this);
   }
 
-  /** Begins. Resolves with the first session; rejects when no address serves, and then it is over. */
+  /** Resolves when the first session has begun. Rejects if every address fails, and stays closed. */
   start(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
@@ -108,7 +109,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   }
 
   get isReady(): boolean {
-    // The server may have ended the session, and the connection still stand.
+    // The server may have ended the session while the connection is still open.
     return this.#state === 'ready' && this.#isResumable;
   }
 
@@ -120,12 +121,12 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     return this.locks.isBusy || this.calls.isBusy || this.watches.isBusy;
   }
 
-  get belief(): Belief | undefined {
-    return this.#belief;
+  get trust(): Trust | undefined {
+    return this.#trust;
   }
 
   get trustLeftMs(): number {
-    return this.#belief?.leftMs ?? 0;
+    return this.#trust?.leftMs ?? 0;
   }
 
   get shortestHoldMs(): number {
@@ -140,7 +141,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     return this.#lastFailure;
   }
 
-  /** What the server said of the session that there is, or was last. */
+  /** The greeting of the current session, or of the last one. */
   get greeting(): Greeting | undefined {
     return this.#greeting;
   }
@@ -148,7 +149,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   lock(terms: LockTerms, signal: AbortSignal | undefined): Promise<HeldLock> {
     if (this.isClosed) return Promise.reject(new ClientClosedError());
     const lock = this.locks.ask(terms, signal);
-    if (terms.holdMs !== undefined) this.#pulse.quicken(terms.holdMs);
+    if (terms.holdMs !== undefined) this.#heartbeat.quicken(terms.holdMs);
     return lock;
   }
 
@@ -158,9 +159,9 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
 
   send(request: Request): void {
     if (!this.isReady) return;
-    // Before it goes out: never later than the server can read it.
+    // The moment is taken before the sending, so that it is before the server reads the request.
     this.#unanswered.add(request, momentOf(this.clock));
-    this.#pulse.sent();
+    this.#heartbeat.sent();
     this.#link?.send(request.message());
   }
 
@@ -186,7 +187,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   }
 
   check(): void {
-    if (this.trustLeftMs > 0 || this.#belief === undefined) return;
+    if (this.trustLeftMs > 0 || this.#trust === undefined) return;
     if (this.locks.loseAll() && this.isReady) this.silent();
   }
 
@@ -201,14 +202,14 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
 
   changed(): void {
     const { isBusy } = this;
-    if (isBusy) this.#pulse.quicken();
+    if (isBusy) this.#heartbeat.quicken();
     const isAlive = isBusy || this.#starting !== undefined || this.#state === 'closing';
     if (isAlive === this.#isAlive) return;
     this.#isAlive = isAlive;
     this.#environment.keepAlive(isAlive);
   }
 
-  /** Says goodbye, which releases everything, and waits until the server has heard it. */
+  /** Sends `bye`, which releases all locks, and waits for the answer. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -220,7 +221,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   }
 
   received(reply: Reply): void {
-    this.#pulse.heard();
+    this.#heartbeat.heard();
     const breach = this.#take(reply);
     if (breach === undefined) return;
     if (this.#state === 'ready') this.#connector.drop(breach);
@@ -236,7 +237,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     const wasReady = this.#state === 'ready';
     this.#state = 'seeking';
     this.#lastFailure = error;
-    // The locks and the calls know what to ask again.
+    // `locks` and `calls` know what to send again.
     this.#unanswered.clear();
     if (wasReady) this.#events.emit('disconnected', { error });
   }
@@ -291,7 +292,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     const { code, message } = error;
     if (!this.#isResumable || code !== 'no_such_session') return error;
     this.#gone(code, message);
-    // Handlers of the caller's have run: the client may be closed.
+    // The caller's handlers have run: the client may be closed.
     if (this.#state === 'greeting') this.#hello();
     return undefined;
   }
@@ -299,7 +300,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   #begin(greeting: Greeting, sentAt: Moment): void {
     const { abandonTimeoutMs } = greeting;
     const trustMs = abandonTimeoutMs - marginOf(abandonTimeoutMs);
-    this.#belief = new Belief(this.clock, trustMs, sentAt);
+    this.#trust = new Trust(this.clock, trustMs, sentAt);
     this.#isResumable = true;
     this.#ready(greeting);
     this.locks.begin();
@@ -307,12 +308,12 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
   }
 
   #resume(greeting: Greeting, sentAt: Moment, list: readonly Reply[]): void {
-    // What was granted while the connection was away may have been so since the last answer before.
-    const since = this.#belief?.confirmedAt ?? sentAt;
-    this.#belief?.confirm(sentAt);
+    // What was granted while disconnected may have been granted right after the last confirmed request.
+    const since = this.#trust?.confirmedAt ?? sentAt;
+    this.#trust?.confirm(sentAt);
     this.#ready(greeting);
-    const tellLosses = this.locks.resume(list, since);
-    this.#proceed('resumed', tellLosses);
+    const reportLosses = this.locks.resume(list, since);
+    this.#proceed('resumed', reportLosses);
   }
 
   #ready(greeting: Greeting): void {
@@ -325,18 +326,18 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
       pingEveryMs(abandonTimeoutMs),
     );
     this.#connector.settled();
-    this.#pulse.sent();
-    this.#pulse.start(abandonTimeoutMs);
+    this.#heartbeat.sent();
+    this.#heartbeat.start(abandonTimeoutMs);
   }
 
-  /** Goes on with all but the locks. */
-  #proceed(event: 'connected' | 'resumed', tellLosses = () => {}): void {
+  /** Goes on with everything besides the locks. */
+  #proceed(event: 'connected' | 'resumed', reportLosses = () => {}): void {
     if (!this.isReady) return;
     this.calls.sendAll();
     this.watches.begin();
     this.#starting?.resolve();
     this.changed();
-    tellLosses();
+    reportLosses();
     if (!this.isReady) return;
     const { sessionId = '' } = this.#greeting ?? {};
     this.#events.emit(event, { address: this.#address, sessionId });
@@ -348,12 +349,12 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
       if (error !== undefined) return this.#unasked(error);
       return action === 'watch' ? this.watches.heard(reply) : outOfTurn(reply);
     }
-    const answer = this.#unanswered.answer(reply, (sentAt) => this.#belief?.confirm(sentAt));
+    const answer = this.#unanswered.answer(reply, (sentAt) => this.#trust?.confirm(sentAt));
     if (answer !== 'none') return answer === 'answer' ? undefined : answer;
     return action === 'lock' ? this.locks.heard(reply) : outOfTurn(reply);
   }
 
-  /** What the server says on its own, mostly before it ends the connection. */
+  /** Unsolicited errors, which mostly precede the end of the connection. */
   #unasked({ code, message }: ReplyError): LocktopusError | undefined {
     const error = new RefusedError(code, message);
     switch (code) {
@@ -373,7 +374,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
         return undefined;
       case 'not_owner':
       case 'restarting':
-        // Another server has the session, or this one will have it again.
+        // Another server has the session, or this one will have it after its restart.
         this.#connector.failed(error);
         return undefined;
       default:
@@ -381,10 +382,10 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     }
   }
 
-  /** The session has ended, with all its locks: they are lost before another one begins. */
+  /** The session has ended: its locks are reported as lost before another one begins. */
   #gone(code: string, message: string, refusal?: RefusedError): void {
     this.#isResumable = false;
-    this.#belief = undefined;
+    this.#trust = undefined;
     this.#unanswered.clear();
     this.locks.sessionGone(code, message, refusal);
   }
@@ -403,7 +404,7 @@ export class Session implements ConnectorEvents, LockHost, PulseHost {
     this.#state = 'closing';
     const error = new ClientClosedError();
     this.#connector.stop();
-    this.#pulse.stop();
+    this.#heartbeat.stop();
     this.#starting?.reject(error);
     this.locks.sessionGone('closed', error.message, error);
     this.calls.refuseAll(error);

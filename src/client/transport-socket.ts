@@ -4,9 +4,9 @@ import { connect as connectTls } from 'node:tls';
 import type { Transport, TransportEvents } from './transport.ts';
 import type { Address } from './url.ts';
 
-/** What TLS may need to know; the names are those of `node:tls`. */
+/** Options of `node:tls`, under the same names. */
 export interface TlsOptions {
-  /** Certificates in PEM that are trusted, instead of those that Node trusts. */
+  /** Trusted certificates in PEM, instead of those that Node trusts. */
   readonly ca?: string | Uint8Array | (string | Uint8Array)[] | undefined;
   /** The client's own certificate and its key, in PEM. */
   readonly cert?: string | Uint8Array | undefined;
@@ -14,20 +14,20 @@ export interface TlsOptions {
   readonly passphrase?: string | undefined;
   /** The name that the server's certificate must have. Default: the host of the URL. */
   readonly servername?: string | undefined;
-  /** False takes any certificate: then nobody knows who answers. Default true. */
+  /** False accepts any certificate, so that any server can pose as this one. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
 }
 
-/** More characters in a line than any server sends. */
+/** In characters; longer than any line that a server sends. */
 const MAX_LINE_LENGTH = 16 * 1024 * 1024;
 const KEEP_ALIVE_MS = 30_000;
 
 export class SocketTransport implements Transport {
   readonly #socket: Socket;
   readonly #events: TransportEvents;
-  /** The beginning of a line whose end has not come. */
+  /** The beginning of a line whose end has not arrived. */
   #partial = '';
-  /** What is to be sent before the event loop goes on. */
+  /** To be sent before the event loop goes on. */
   #pending = '';
   #error: Error | undefined;
 
@@ -39,7 +39,7 @@ export class SocketTransport implements Transport {
     this.#events = events;
     const socket = openSocket(address, tls);
     this.#socket = socket;
-    // The client says for itself when the process is to stay.
+    // The client itself decides when the process must stay alive.
     socket.unref();
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
@@ -67,7 +67,7 @@ export class SocketTransport implements Transport {
     this.#socket.destroy();
   }
 
-  /** Everything that was said in one go, in one write. */
+  /** Sends everything said in one turn in one write. */
   #flush(): void {
     const text = this.#pending;
     this.#pending = '';

@@ -2,7 +2,7 @@
 import type { WebSocketConstructor } from './options.ts';
 import type { Transport, TransportEvents } from './transport.ts';
 
-/** What is used of a WebSocket; every one has it. */
+/** The parts of `WebSocket` that are used; every implementation has them. */
 interface WebSocketLike {
   onopen: (() => void) | null;
   onmessage: ((event: { readonly data: unknown }) => void) | null;
@@ -12,7 +12,7 @@ interface WebSocketLike {
   close(code?: number): void;
 }
 
-/** The subprotocol of the server, and the beginning of the offer that shows a token. */
+/** The server's subprotocol, and the prefix of the one that carries a token. */
 const SUBPROTOCOL = 'locktopus';
 const TOKEN_OFFER = 'locktopus.bearer.';
 
@@ -24,7 +24,7 @@ export function openWebSocket(
   token: string | undefined,
   events: TransportEvents,
 ): Transport {
-  // A page can't set headers, and a URL ends up in logs.
+  // A browser can't set headers, and a URL ends up in logs.
   const offers = token === undefined ? [] : [SUBPROTOCOL, TOKEN_OFFER + base64url(token)];
   const socket = new webSocket(url, offers) as WebSocketLike;
   let failure: string | undefined;
@@ -42,9 +42,9 @@ export function openWebSocket(
   };
   socket.onclose = ({ code, reason }) => {
     const why = [failure, code === undefined ? '' : `close code ${code}`, reason];
-    const words = why.filter((word) => word !== undefined && word !== '').join(', ');
+    const reasons = why.filter((text) => text !== undefined && text !== '').join(', ');
     const hint = isOpen ? '' : '; check the address, the token, the origin and any proxy';
-    events.closed(new Error(`${words}${hint}`));
+    events.closed(new Error(`${reasons}${hint}`));
   };
   const fail = (why: string): void => {
     failure = why;
@@ -54,7 +54,7 @@ export function openWebSocket(
     send: (text) => socket.send(text),
     close: () => socket.close(NORMAL),
     destroy: () => {
-      // There is no harder way; nothing more is heard of it, and an error of its end is not of interest.
+      // WebSocket has no abrupt close; from now on its events and its errors are ignored.
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.onerror = () => {};
       socket.close();
@@ -72,7 +72,7 @@ function messageIn(event: object): string | undefined {
   return 'message' in event && typeof event.message === 'string' ? event.message : undefined;
 }
 
-/** Of a token, which is printable ASCII. */
+/** @param text a token, which is printable ASCII */
 function base64url(text: string): string {
   return btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }

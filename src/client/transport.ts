@@ -1,9 +1,9 @@
 /** The seam between a client and what carries its messages: TCP, TLS, a Unix socket, WebSocket. */
 import type { Address } from './url.ts';
 
-/** A connection, open or about to be. */
+/** A connection, open or opening. */
 export interface Transport {
-  /** Sends one message. Only once it is open. */
+  /** Sends one message. Only after `opened`. */
   send(text: string): void;
   /** Ends it when what was sent has gone out. */
   close(): void;
@@ -11,7 +11,7 @@ export interface Transport {
   destroy(): void;
 }
 
-/** What is heard of a connection. None of it from inside of `OpenTransport`. */
+/** Events of a connection. None is called before `OpenTransport` has returned. */
 export interface TransportEvents {
   opened(): void;
   /** One message, whole. */
@@ -21,8 +21,7 @@ export interface TransportEvents {
 }
 
 /**
- * @param token is shown where the opening of a connection is already a request; undefined if there
- *   is none
+ * @param token is sent where opening a connection is a request of its own, as on WebSocket
  */
 export type OpenTransport = (
   address: Address,

@@ -6,10 +6,10 @@
  *     locktopus://a,b:9010,[::1]/shop       several hosts, tried one after the other
  *     unix:/run/locktopus.sock?namespace=shop
  *     ws://localhost:9009/shop              WebSocket, wss:// inside TLS
- *     wss://example.com/locks/v2?namespace=shop     at a path of its own, which ends in /v2
+ *     wss://example.com/locks/v2?namespace=shop     at another path, which ends in /v2
  */
 
-/** One place to connect to. `name` is how messages call it. */
+/** One address to connect to. `name` is for messages. */
 export type Address =
   | {
       readonly kind: 'tcp';
@@ -22,7 +22,7 @@ export type Address =
   | { readonly kind: 'websocket'; readonly url: string; readonly name: string };
 
 export interface Target {
-  /** At least one, in the order in which they are to be tried. */
+  /** At least one, in the order in which they are tried. */
   readonly addresses: readonly Address[];
   readonly namespace: string | undefined;
 }
@@ -31,7 +31,7 @@ export const DEFAULT_PORT = 9009;
 
 const SCHEMES = 'locktopus://, locktopuss://, unix:, ws:// or wss://';
 
-/** Throws a TypeError that says what is wrong with `url`. */
+/** Throws a TypeError that says why `url` is invalid. */
 export function parseUrl(url: string): Target {
   if (url.startsWith('unix:')) return parseUnix(url);
   const match = /^([a-z]+):\/\/([^/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(url);
@@ -80,7 +80,7 @@ interface Host {
 
 function parseHost(text: string, url: string): Host {
   const match = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
-  // The zone of an address is set off by a percent sign, which a URL writes as %25.
+  // A percent sign, %25 in a URL, precedes the zone of an IPv6 address.
   const host = match?.[1]?.replace('%25', '%') ?? match?.[2];
   if (host === undefined) {
     const hint = text.split(':').length > 2 ? '; write an IPv6 address in brackets, as [::1]' : '';
@@ -149,7 +149,7 @@ function decoded(text: string, url: string): string {
   }
 }
 
-/** A URL for messages, without what may be a secret in it. */
+/** The URL for messages, without the parts that may be secret. */
 function shown(url: string): string {
   return quoted(url.replace(/\?.*$/s, '?…').replace(/\/\/[^/]*@/, '//…@'));
 }

@@ -1,9 +1,9 @@
 /**
- * What is watched, as async iterators. Paths are watched on one connection, and on the next one when
- * that breaks; what happened between is told as dropped.
+ * Watches, as async iterators. When the connection breaks, the paths are watched again on the next one;
+ * what happened in between is reported as dropped.
  */
 import { ProtocolError, RefusedError } from './errors.ts';
-import { decodeResources, decodeWords, type Words } from './lock-words.ts';
+import { decodeLabels, decodeResources, type Labels } from './lock-fields.ts';
 import { isCount, type Reply } from './replies.ts';
 import type { Request } from './requests.ts';
 import type { Path, Resource } from './resources.ts';
@@ -18,18 +18,18 @@ const KINDS = [
   'abandoned',
 ] as const;
 
-/** Something has happened to a lock. */
-export interface LockEvent extends Words {
+/** A lock has changed. */
+export interface LockEvent extends Labels {
   readonly event: (typeof KINDS)[number];
   readonly id: string;
-  /** The first ten of its resources, and how many more there are. */
+  /** Up to ten of its resources; `moreResources` is the number of others. */
   readonly resources: readonly Resource[];
   readonly moreResources: number;
   /** The address of its client. */
   readonly client: string;
 }
 
-/** Events were missed: `count` of them, undefined if the connection was away. */
+/** `count` events were missed; undefined if the client was disconnected. */
 export interface DroppedEvent {
   readonly event: 'dropped';
   readonly count: number | undefined;
@@ -37,7 +37,7 @@ export interface DroppedEvent {
 
 export type WatchEvent = LockEvent | DroppedEvent;
 
-/** Events that wait for a slow reader at most; more are counted as dropped. */
+/** Events buffered for a slow reader; further ones are counted as dropped. */
 const MAX_WAITING = 10_000;
 
 export interface WatchHost {
@@ -75,7 +75,7 @@ export class Watches {
     return subscription;
   }
 
-  /** A connection is there, and watches nothing yet. */
+  /** There is a new connection, on which nothing is watched yet. */
   begin(): void {
     const paths = new Map<string, Path>();
     for (const subscription of this.#subscriptions) {
@@ -140,7 +140,7 @@ class Subscription implements AsyncIterableIterator<WatchEvent> {
   readonly path: Path;
   readonly #ended: () => void;
   #events: WatchEvent[] = [];
-  /** What came after those, and had no room. */
+  /** What came after those and was not buffered. */
   #dropped: DroppedEvent | undefined;
   #waiters: Waiter[] = [];
   #end: { readonly error: unknown } | 'returned' | undefined;
@@ -163,7 +163,7 @@ class Subscription implements AsyncIterableIterator<WatchEvent> {
     }
     if (this.#end === 'returned') return Promise.resolve(DONE);
     const { error } = this.#end;
-    // Told once: then it is over.
+    // The error is reported once; then it is over.
     this.#end = 'returned';
     return Promise.reject(error);
   }
@@ -230,15 +230,15 @@ function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
   }
   const kind = KINDS.find((known) => known === event);
   const resources = decodeResources(fields);
-  const words = decodeWords(fields);
-  if (resources === undefined || words === undefined || kind === undefined) return bad;
+  const labels = decodeLabels(fields);
+  if (resources === undefined || labels === undefined || kind === undefined) return bad;
   if (typeof id !== 'string' || typeof client !== 'string') return bad;
-  return { event: kind, id, ...resources, client, ...words };
+  return { event: kind, id, ...resources, client, ...labels };
 }
 
 /**
- * Whether an event is of interest to who watches `path`: the server doesn't say for which of several
- * paths it was sent. One whose resources are not all told is of interest to all.
+ * Whether an event concerns `path`: the server doesn't say for which of several paths it was sent. One
+ * whose resources are not all listed may concern any.
  */
 function concerns(event: WatchEvent, path: Path): boolean {
   if (event.event === 'dropped' || event.moreResources > 0) return true;

@@ -34,7 +34,7 @@ test('it compiles where only the types of a browser are known: no Buffer, no pro
   assert.equal(status, 0, stdout);
 });
 
-test('it holds a lock over WebSocket, and says what it can not do', async (t) => {
+test('it holds a lock over WebSocket, and rejects other URLs', async (t) => {
   const server = await startServer(t);
   const url = `ws://localhost:${server.address.port}/shop`;
   const client = await connect(url, { WebSocket });

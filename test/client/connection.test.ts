@@ -80,7 +80,9 @@ test('WebSocket, and a token in its handshake', async (t) => {
   });
 });
 
-test('where there is no WebSocket, that is said', { skip: 'WebSocket' in globalThis }, async () => {
+test('without a global WebSocket the error says so', {
+  skip: 'WebSocket' in globalThis,
+}, async () => {
   await assert.rejects(connect('ws://localhost/shop'), /pass one as the option WebSocket/);
 });
 
@@ -97,7 +99,7 @@ test('the environment says where the server is, and has the token', async (t) =>
   await client.close();
 });
 
-test('a server that is not there is told, with what was tried', async () => {
+test('an unreachable server is an error that lists what was tried', async () => {
   const [a, b] = [await freePort(), await freePort()];
   await assert.rejects(connect(`locktopus://127.0.0.1:${a},127.0.0.1:${b}`), (error) => {
     assert.ok(error instanceof UnreachableError);
@@ -115,7 +117,7 @@ test('the next host is tried when one is not there', async (t) => {
   assert.equal((await client.lock(write('a'))).isHeld, true);
 });
 
-test('what answers and is no lock server is told as that', async (t) => {
+test('a server that is not a lock server is an error of its own', async (t) => {
   const listener = createServer((socket) => {
     socket.on('error', () => {});
     socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
@@ -156,7 +158,7 @@ async function throughProxy(t: TestContext, options: ConnectOptions = {}) {
   return { watch, server, proxy, client, direct };
 }
 
-test('a connection that breaks costs nothing: held, awaited and asked go on', async (t) => {
+test('a connection that breaks costs no lock, no wait and no request', async (t) => {
   const { proxy, server, client, direct, watch } = await throughProxy(t);
   const held = await client.lock(write('a'));
   const other = await direct.lock(write('b'));
@@ -187,7 +189,7 @@ test('a connection that breaks costs nothing: held, awaited and asked go on', as
   assert.equal(server.counts.acquired, 0);
 });
 
-test('a lock that was taken away while the connection was away is lost', async (t) => {
+test('a lock that was evicted while disconnected is lost', async (t) => {
   const { proxy, client, direct } = await throughProxy(t);
   const [kept, taken] = [await client.lock(write('a')), await client.lock(write('b'))];
   const away = next(client, 'disconnected');
@@ -202,7 +204,7 @@ test('a lock that was taken away while the connection was away is lost', async (
   assert.equal(kept.isHeld, true);
 });
 
-test('without a server, waits wait and try-locks fail', async (t) => {
+test('without a server, waits go on and try-locks fail', async (t) => {
   const { proxy, client } = await throughProxy(t);
   proxy.isRefusing = true;
   const away = next(client, 'disconnected');
@@ -272,7 +274,7 @@ test('a nested lock does not wait for the end of a drain that it holds up', asyn
   await server.close();
 });
 
-test('close says goodbye: all is released, what waits is told, and again is the same', async (t) => {
+test('close releases all locks and rejects all waits, and can be called again', async (t) => {
   const { server, client, direct, watch } = await throughProxy(t);
   const lock = await client.lock(write('a'));
   const theirs = await direct.lock(write('b'));
@@ -303,7 +305,7 @@ test('a client without a server is closed at once', async (t) => {
   await client.close();
 });
 
-test('a handler that throws is told of, and disturbs nobody', async (t) => {
+test('an error thrown by a handler is reported and affects nothing else', async (t) => {
   const server = await startServer(t);
   const errors: unknown[] = [];
   const url = `locktopus://127.0.0.1:${server.address.port}`;
@@ -320,7 +322,7 @@ test('a handler that throws is told of, and disturbs nobody', async (t) => {
   assert.equal((await client.lock(write('a'))).isHeld, true);
 });
 
-test('a process ends when it holds and awaits nothing, and not before', async (t) => {
+test('a process ends once it holds and awaits nothing', async (t) => {
   const server = await startServer(t);
   const program = `
     import { connect, write } from ${JSON.stringify(new URL('../../src/client/index.ts', import.meta.url).href)};

@@ -105,7 +105,7 @@ test('withLock holds while it works and releases however it ends', async (t) => 
   assert.equal(server.counts.acquired, 0);
 });
 
-test('withLock rejects when its lock was lost under it', async (t) => {
+test('withLock rejects when its lock was lost meanwhile', async (t) => {
   const { join } = await setUp(t);
   const [client, admin] = [await join(), await join()];
   const work = client.withLock(write('a'), async (lock) => {
@@ -141,7 +141,7 @@ test('limited reads are a semaphore', async (t) => {
   assert.ok((await client.tryLock(limited(2, 'r'))) !== null);
 });
 
-test('a wait ends when its time is over', async (t) => {
+test('a wait ends when its waitMs has passed', async (t) => {
   const { clock, watch, join, server } = await setUp(t);
   const [first, second] = [await join(), await join()];
   await first.lock(write('a'));
@@ -156,7 +156,7 @@ test('a wait ends when its time is over', async (t) => {
   assert.equal(server.counts.enqueued, 0);
 });
 
-test('a hold ends when its time is over', async (t) => {
+test('a hold ends when its holdMs has passed', async (t) => {
   const { clock, join } = await setUp(t);
   const client = await join();
   const lock = await client.lock(write('a'), { holdMs: 10_000 });
@@ -186,7 +186,7 @@ test('a signal ends a wait, and the queue is left', async (t) => {
   await held.release();
 });
 
-test('a wait that is cancelled while it is granted leaves nothing behind', async (t) => {
+test('a wait cancelled while it is granted leaves nothing behind', async (t) => {
   const { server, join } = await setUp(t);
   const [first, second] = [await join(), await join()];
   for (let i = 0; i < 50; i++) {
@@ -233,7 +233,7 @@ test('no listener is left on a signal that outlives its calls', async (t) => {
   assert.equal(listeners, 0);
 });
 
-test('nested calls share an owner, and two paths that wait for each other are told', async (t) => {
+test('nested calls share an owner, so that a deadlock of two code paths is detected', async (t) => {
   const { watch, join } = await setUp(t);
   const client = await join();
   const outcomes = await Promise.allSettled([
@@ -260,7 +260,7 @@ test('a lock that its own work would wait for is a deadlock', async (t) => {
   await assert.rejects(work, DeadlockError);
 });
 
-test('calls side by side are different work, though the same call is around them', async (t) => {
+test('concurrent calls have different owners, even inside the same call', async (t) => {
   const { join } = await setUp(t);
   const client = await join();
   const order: string[] = [];
@@ -274,7 +274,7 @@ test('calls side by side are different work, though the same call is around them
   assert.deepEqual(order, ['first', 'second', 'third']);
 });
 
-test('what the server refuses is told with its code and its sentence', async (t) => {
+test('a refusal of the server has its code and its message', async (t) => {
   const { join } = await setUp(t, { limits: { maxLocksPerSession: 1, maxSegmentBytes: 8 } });
   const client = await join();
   const lock = await client.lock(write('a'));
@@ -289,7 +289,7 @@ test('what the server refuses is told with its code and its sentence', async (t)
   await assert.rejects(client.evict({ id: '1' }), { code: 'no_such_lock' });
 });
 
-test('mistakes of the caller are told before anything is asked', async (t) => {
+test('invalid arguments are rejected before anything is sent', async (t) => {
   const { join } = await setUp(t);
   const client = await join();
   await assert.rejects(client.lock([]), /nothing to lock/);

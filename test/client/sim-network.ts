@@ -1,7 +1,7 @@
 /**
- * A network between many clients and the conversations of a real server, by one driven clock: each way
- * of each connection has its own delays, can be held up for as long as it likes, and can lose what is on
- * it; each side hears of an end in its own time, or never.
+ * A network between many clients and the conversations of a server, on one driven clock. Each direction
+ * of each connection has its own delays, can stall, and can lose what is in flight; each side learns of
+ * an end in its own time, or never.
  */
 import type { Transport, TransportEvents } from '../../src/client/transport.ts';
 import type { Channel, Conversation } from '../../src/protocol/channel.ts';

@@ -1,6 +1,6 @@
 /**
- * A whole server's conversations, many clients, a bad network and one clock, from a seed; and a judge
- * who, after everything that happens, looks at what all clients believe.
+ * The conversations of a server, many clients, a bad network and one clock, from a seed. After every
+ * event the locks that all clients trust are compared.
  */
 import assert from 'node:assert/strict';
 import { type Client, connectClient } from '../../src/client/client.ts';
@@ -22,14 +22,14 @@ import { SimClock, SimNetwork } from './sim-network.ts';
 const TROUBLE_MS = 8000;
 const PEACE_MS = 60_000;
 
-/** Turns in which all that is ready to go on has gone on. */
+/** Microtask turns after which every promise that is settled has had its effect. */
 const MICROTASKS = 12;
 
 interface Held {
   readonly id: number;
   readonly lock: HeldLock;
   readonly resources: readonly Resource[];
-  /** Taken when it was granted: to look at `lock.signal` itself would ask the clock. */
+  /** Read when it was granted: reading `lock.signal` again would check the clock. */
   readonly signal: AbortSignal;
 }
 
@@ -62,11 +62,11 @@ export class World {
   readonly #random: Random;
   readonly #network: SimNetwork;
   readonly #host: ProtocolHost;
-  readonly #believed = new Set<Held>();
+  readonly #trusted = new Set<Held>();
   readonly #skewed: SkewedClock[] = [];
   readonly #clients: Promise<Client>[] = [];
   #isPeace = false;
-  /** What a worker has thrown. */
+  /** What a worker threw. */
   #failure: unknown;
   grants = 0;
   losses = 0;
@@ -129,26 +129,26 @@ export class World {
   async #run(untilMs: number, isEnough: () => boolean): Promise<void> {
     while (!isEnough() && this.clock.step(untilMs)) {
       for (let i = 0; i < MICROTASKS; i++) await null;
-      this.#judge();
+      this.#compare();
       if (this.#failure !== undefined) throw this.#failure;
     }
   }
 
-  /** No two clients believe in conflicting locks, and no more in limited ones than may be. */
-  #judge(): void {
-    const believed = [...this.#believed].filter(({ signal }) => !signal.aborted);
-    for (const [i, one] of believed.entries()) {
-      for (const other of believed.slice(0, i)) {
-        const words = `${JSON.stringify(one.resources)} and ${JSON.stringify(other.resources)}`;
-        assert.ok(!locksConflict(one, other), `two believe at ${this.clock.now()} ms: ${words}`);
+  /** No two clients trust conflicting locks, and no limit is exceeded. */
+  #compare(): void {
+    const trusted = [...this.#trusted].filter(({ signal }) => !signal.aborted);
+    for (const [i, one] of trusted.entries()) {
+      for (const other of trusted.slice(0, i)) {
+        const pair = `${JSON.stringify(one.resources)} and ${JSON.stringify(other.resources)}`;
+        assert.ok(!locksConflict(one, other), `conflict at ${this.clock.now()} ms: ${pair}`);
       }
     }
     const counts = new Map<string, number>();
-    for (const { resources } of believed) {
+    for (const { resources } of trusted) {
       for (const [path, limit] of limitsThatCount(resources)) {
         const count = (counts.get(path) ?? 0) + 1;
         counts.set(path, count);
-        assert.ok(count <= limit, `${count} believe in one of ${limit} at ${path}`);
+        assert.ok(count <= limit, `limit of ${limit} exceeded at ${path}: ${count}`);
       }
     }
   }
@@ -203,7 +203,7 @@ export class World {
   async #work(connecting: Promise<Client>): Promise<void> {
     const client = await connecting;
     while (!this.#isPeace) await this.#lockOnce(client);
-    // In peace everybody gets what it asks for.
+    // In peace every request succeeds.
     const lock = await client.lock({ type: 'write', path: ['a'] });
     await lock.release();
   }
@@ -230,13 +230,13 @@ export class World {
     assert.ok(!lock.signal.aborted, 'what is granted is held');
     const held = { id: Number(lock.id), lock, resources, signal: lock.signal };
     this.grants++;
-    this.#believed.add(held);
-    this.#judge();
+    this.#trusted.add(held);
+    this.#compare();
     const holdMs = random.below(random.pick([3, 30, 300]));
     for (let leftMs = holdMs; leftMs > 0 && !held.signal.aborted; leftMs -= 20) {
       await this.clock.sleep(Math.min(leftMs, 20));
     }
-    this.#believed.delete(held);
+    this.#trusted.delete(held);
     if (held.signal.aborted) this.losses++;
     const released = lock.release();
     if (random.oneIn(2)) await released;

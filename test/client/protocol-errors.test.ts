@@ -1,7 +1,7 @@
 /**
- * A server that breaks the protocol: wrong order, half a message, wrong types, what nobody asked for,
- * silence, an end in the midst of a grant. None of it makes a client believe in a lock, lose a call, or
- * crash: it leaves that connection and resumes on another.
+ * A server that breaks the protocol: wrong order, half a message, wrong types, unsolicited messages,
+ * silence, an end in the middle of a grant. None of it makes a client trust a lock, lose a call, or
+ * crash: it drops the connection and resumes on another.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -24,22 +24,25 @@ import {
   type Message,
   resumed,
   ScriptedServer,
-} from './scripted.ts';
+} from './scripted-server.ts';
 
-/** What is said to a client that holds lock 7 by `held` and has just asked for another by `ref`. */
-const LIES: readonly [name: string, says: (ref: number, held: number) => (Message | string)[]][] = [
-  ['no JSON', () => ['{"action":']],
-  ['no object', () => ['[]']],
-  ['nothing', () => ['null']],
+/** Sent to a client that holds lock 7, requested with `held`, and has just requested another with `ref`. */
+const BREACHES: readonly [
+  name: string,
+  says: (ref: number, held: number) => (Message | string)[],
+][] = [
+  ['invalid JSON', () => ['{"action":']],
+  ['an array', () => ['[]']],
+  ['null', () => ['null']],
   ['an action that is a number', (ref) => [{ action: 1, ref }]],
   [
     'a ref that is a string',
     (ref) => [{ action: 'lock', ref: String(ref), id: '8', state: 'acquired' }],
   ],
   ['an id that is a number', (ref) => [{ action: 'lock', ref, id: 8, state: 'acquired' }]],
-  ['an id that is no number', (ref) => [{ action: 'lock', ref, id: '8x', state: 'acquired' }]],
+  ['an id that is not decimal', (ref) => [{ action: 'lock', ref, id: '8x', state: 'acquired' }]],
   ['a lock without an id', (ref) => [{ action: 'lock', ref, state: 'acquired' }]],
-  ['a state that is not known', (ref) => [{ action: 'lock', ref, id: '8', state: 'maybe' }]],
+  ['an unknown state', (ref) => [{ action: 'lock', ref, id: '8', state: 'maybe' }]],
   ['a lock that is released', (ref) => [{ action: 'lock', ref, id: '8', state: 'released' }]],
   [
     'a lock that expires before it is held',
@@ -49,7 +52,7 @@ const LIES: readonly [name: string, says: (ref: number, held: number) => (Messag
   ['an error that is a string', (ref) => [{ action: 'lock', ref, error: 'no' }]],
   ['an error without a code', (ref) => [{ action: 'lock', ref, error: { message: 'no' } }]],
   [
-    'a circle that is none',
+    'an invalid cycle',
     (ref) => [
       { action: 'lock', ref, error: { code: 'deadlock', message: 'no', cycle: [{ owner: 1 }] } },
     ],
@@ -58,7 +61,7 @@ const LIES: readonly [name: string, says: (ref: number, held: number) => (Messag
   ['the answer to a later request first', (ref) => [{ action: 'ping', ref: ref + 1 }]],
   ['the answer to nothing', () => [{ action: 'ping', ref: 1_000_000 }]],
   ['a grant of nothing', () => [{ action: 'lock', ref: 1_000_000, id: '8', state: 'acquired' }]],
-  ['a grant that nobody asked for', () => [{ action: 'lock', id: '8', state: 'acquired' }]],
+  ['a grant without a ref', () => [{ action: 'lock', id: '8', state: 'acquired' }]],
   [
     'a grant of what is held already',
     (_, held) => [{ action: 'lock', ref: held, id: '7', state: 'acquired' }],
@@ -78,8 +81,8 @@ const LIES: readonly [name: string, says: (ref: number, held: number) => (Messag
     ],
   ],
   ['a hello', () => [greeting(1)]],
-  ['a message without anything', () => [{}]],
-  ['an event that is none', () => [{ action: 'watch', event: 'nonsense' }]],
+  ['an empty message', () => [{}]],
+  ['an unknown event', () => [{ action: 'watch', event: 'nonsense' }]],
   [
     'an event with a number for a path',
     () => [
@@ -94,8 +97,8 @@ const LIES: readonly [name: string, says: (ref: number, held: number) => (Messag
   ],
 ];
 
-for (const [name, says] of LIES) {
-  test(`it is told ${name}: it leaves, resumes, and goes on`, async (t) => {
+for (const [name, says] of BREACHES) {
+  test(`the server sends ${name}: the client drops the connection and resumes`, async (t) => {
     const server = new ScriptedServer();
     const { client, connection } = await server.join(t);
     const { lock, ref: held } = await granted(client, connection);
@@ -118,11 +121,14 @@ for (const [name, says] of LIES) {
   });
 }
 
-/** What is said to a client that wants to resume with lock 7, held by `held`. */
-const LIES_AT_RESUME: readonly [name: string, says: (ref: number, held: number) => Message[]][] = [
+/** Sent to a client that resumes with lock 7, requested with `held`. */
+const BREACHES_AT_RESUME: readonly [
+  name: string,
+  says: (ref: number, held: number) => Message[],
+][] = [
   ['another session', (ref) => [greeting(ref, { session: 's2', resumed: true, locks: 0 })]],
   ['a new session', (ref) => [greeting(ref)]],
-  ['a number of locks that is none', (ref) => [greeting(ref, { resumed: true, locks: -1 })]],
+  ['an invalid number of locks', (ref) => [greeting(ref, { resumed: true, locks: -1 })]],
   ['another answer', (ref) => [{ action: 'ping', ref }]],
   ['an answer to something else', (ref) => [greeting(ref + 1)]],
   [
@@ -149,11 +155,11 @@ const LIES_AT_RESUME: readonly [name: string, says: (ref: number, held: number) 
     (ref) => [greeting(ref, { resumed: true, locks: 1 }), { action: 'ping', ref }],
   ],
   ['another protocol', (ref) => [greeting(ref, { protocol: 3 })]],
-  ['no time', (ref) => [greeting(ref, { abandonTimeoutMs: undefined })]],
+  ['no abandon timeout', (ref) => [greeting(ref, { abandonTimeoutMs: undefined })]],
 ];
 
-for (const [name, says] of LIES_AT_RESUME) {
-  test(`it resumes and is told ${name}: it tries elsewhere, and believes for its time`, async (t) => {
+for (const [name, says] of BREACHES_AT_RESUME) {
+  test(`a resume is answered with ${name}: the client tries elsewhere, and no lock lasts longer`, async (t) => {
     const server = new ScriptedServer();
     const { client, connection } = await server.join(t);
     const { lock, ref } = await granted(client, connection);
@@ -171,7 +177,7 @@ for (const [name, says] of LIES_AT_RESUME) {
   });
 }
 
-test('a lock that is listed and nobody knows is released', async (t) => {
+test('a listed lock that the client does not know is released', async (t) => {
   const server = new ScriptedServer();
   const { connection } = await server.join(t);
   connection.end();
@@ -180,7 +186,7 @@ test('a lock that is listed and nobody knows is released', async (t) => {
   assert.equal(next.connection.take('release').id, '7');
 });
 
-test('a grant by another id than was enqueued is none', async (t) => {
+test('a grant with another id than was enqueued is a breach', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const refused = assert.rejects(client.lock(write('a')), { code: 'missing' });
@@ -194,7 +200,7 @@ test('a grant by another id than was enqueued is none', async (t) => {
   await refused;
 });
 
-test('an end in the midst of a grant: the list says what became of it', async (t) => {
+test('the connection ends in the middle of a grant: the list of locks decides', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const [first, second] = [client.lock(write('a')), client.lock(write('b'))];
@@ -209,7 +215,7 @@ test('an end in the midst of a grant: the list says what became of it', async (t
   assert.equal((await second).id, '8');
 });
 
-test('what is cancelled without an answer is released when there is one', async (t) => {
+test('a request cancelled before its answer is released after it', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const controller = new AbortController();
@@ -229,7 +235,7 @@ test('what is cancelled without an answer is released when there is one', async 
   assert.equal(client.isConnected, true);
 });
 
-test('what is cancelled in the queue leaves it, whatever crosses that', async (t) => {
+test('a wait that is cancelled leaves the queue, whatever crosses the release', async (t) => {
   for (const state of ['acquired', 'timeout', 'evicted', undefined]) {
     const server = new ScriptedServer();
     const { client, connection } = await server.join(t);
@@ -252,7 +258,7 @@ test('what is cancelled in the queue leaves it, whatever crosses that', async (t
   }
 });
 
-test('another connection has taken the session: its locks are lost, and it is not fought for', async (t) => {
+test('a session taken over by another connection: its locks are lost, and it is not taken back', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -263,7 +269,7 @@ test('another connection has taken the session: its locks are lost, and it is no
   assert.equal(next.hello.session, undefined);
 });
 
-test('a server that has to restart, or is not the owner, costs no lock: the next one is asked', async (t) => {
+test('a server that restarts or is not the owner costs no lock: the next address is tried', async (t) => {
   for (const code of ['restarting', 'not_owner']) {
     const server = new ScriptedServer();
     const { client, connection } = await server.join(t);
@@ -284,7 +290,7 @@ test('a server that has to restart, or is not the owner, costs no lock: the next
   }
 });
 
-test('a token that is right no more ends what waits, with the server’s sentence', async (t) => {
+test('a token that is not valid any more rejects all waits with the message of the server', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t, { token: 'secret' });
   connection.end();
@@ -300,7 +306,7 @@ test('a token that is right no more ends what waits, with the server’s sentenc
   await assert.rejects(stats, { code: 'unauthorized' });
 });
 
-test('a deadlock has its circle', async (t) => {
+test('a deadlock error has its cycle', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const wait = client.lock(write('a'), { owner: 'me' });
@@ -316,7 +322,7 @@ test('a deadlock has its circle', async (t) => {
   });
 });
 
-test('an abandon timeout that leaves no time to believe is refused', async () => {
+test('an abandon timeout too short for any trust is refused', async () => {
   const server = new ScriptedServer();
   const joining = connectClient(server.environment, parseUrl('locktopus://a'), {});
   const connection: Connection = server.connection();
@@ -326,7 +332,7 @@ test('an abandon timeout that leaves no time to believe is refused', async () =>
   await assert.rejects(joining, /set abandonTimeoutMs to at least 100/);
 });
 
-test('half a message, and a message that never ends, are no messages', async (t) => {
+test('half a message, and a message that never ends, are breaches', async (t) => {
   const listener = createServer((socket) => {
     socket.on('error', () => {});
     socket.write('{"action":"hello","ref":1,');
@@ -343,7 +349,7 @@ test('half a message, and a message that never ends, are no messages', async (t)
   await assert.rejects(connect(url), /the server sent a line without an end/);
 });
 
-test('what is asked for by code that hears of a loss goes to the next session', async (t) => {
+test('requests made in a handler of a loss go to the next session', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -368,7 +374,7 @@ test('what is asked for by code that hears of a loss goes to the next session', 
   await wait;
 });
 
-test('what is asked for by code that hears of a lock that is missing is asked once', async (t) => {
+test('requests made in a handler of a missing lock are sent once', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -396,8 +402,8 @@ test('what is asked for by code that hears of a lock that is missing is asked on
   void more?.catch(() => {});
 });
 
-test('a client that is closed by code that hears of a loss says nothing more', async (t) => {
-  for (const lose of ['told', 'reckoned', 'gone'] as const) {
+test('a client that is closed in a handler of a loss sends nothing more', async (t) => {
+  for (const lose of ['evicted', 'unconfirmed', 'no session'] as const) {
     const server = new ScriptedServer();
     const { client, connection } = await server.join(t);
     const { lock } = await granted(client, connection);
@@ -405,9 +411,9 @@ test('a client that is closed by code that hears of a loss says nothing more', a
     lock.signal.addEventListener('abort', () => {
       closed = client.close();
     });
-    if (lose === 'told') connection.say({ error: { code: 'evicted', message: 'out' } });
-    if (lose === 'reckoned') server.clock.advance(ABANDON_MS);
-    if (lose === 'gone') {
+    if (lose === 'evicted') connection.say({ error: { code: 'evicted', message: 'out' } });
+    if (lose === 'unconfirmed') server.clock.advance(ABANDON_MS);
+    if (lose === 'no session') {
       connection.end();
       const next = server.reconnection();
       const error = { code: 'no_such_session', message: 'gone' };
@@ -416,7 +422,7 @@ test('a client that is closed by code that hears of a loss says nothing more', a
     }
     server.clock.advance(5000);
     await closed;
-    assert.equal(server.hasConnection, lose === 'reckoned', 'no other one is sought');
+    assert.equal(server.hasConnection, lose === 'unconfirmed', 'no other one is sought');
     assert.equal(server.clock.pendingTimers, 0);
     await assert.rejects(client.lock(write('a')), { code: 'closed' });
   }

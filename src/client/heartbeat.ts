@@ -1,34 +1,35 @@
 /**
- * Keeps a session alive, and notices when it isn't: pings before the server could think that nobody is
- * there, looks at the clocks, and takes a connection for broken on which no answer comes.
+ * Keeps a session alive and notices when it isn't: pings well within the abandon timeout, checks the
+ * clocks, and reports a connection on which no answer arrives.
  */
-import { elapsedMs, type Moment } from './belief.ts';
-import type { ClientClock, Timer } from './environment.ts';
 
-export interface PulseHost {
+import type { ClientClock, Timer } from './environment.ts';
+import { elapsedMs, type Moment } from './trust.ts';
+
+export interface HeartbeatHost {
   readonly isReady: boolean;
   /** Whether the caller awaits or holds anything. */
   readonly isBusy: boolean;
-  /** Milliseconds for which the session may be believed in. */
+  /** Milliseconds for which the session's locks may be trusted. */
   readonly trustLeftMs: number;
-  /** Milliseconds of the shortest hold there is: its time is reckoned from answers, too. */
+  /** The shortest `holdMs` there is: when it began is only known to lie between two answers. */
   readonly shortestHoldMs: number;
-  /** When the oldest request without an answer was sent. */
+  /** When the oldest unanswered request was sent. */
   readonly oldestUnansweredAt: Moment | undefined;
   ping(): void;
-  /** Nothing has come for too long. */
+  /** No answer has arrived for too long. */
   silent(): void;
-  /** Loses what can't be believed in any more. */
+  /** Marks locks as lost that can't be trusted any more. */
   checkAll(): void;
 }
 
-/** Pings in an abandon timeout, and milliseconds between two of them at most, for what is on the way. */
+/** Pings per abandon timeout; and at least one in so many milliseconds, for the proxies in between. */
 const PINGS_PER_TIMEOUT = 5;
 const MAX_PING_MS = 15_000;
 
 /**
- * Milliseconds between two looks at the clocks while a lock is held: timers stand still while a
- * machine sleeps, so the one that was set for the end of a belief may come too late.
+ * Milliseconds between two checks of the clocks while a lock is held: timers stop while a machine
+ * sleeps, so the one for the end of the trust may fire too late.
  */
 const LOOK_MS = 1000;
 
@@ -40,21 +41,21 @@ export function pingEveryMs(abandonTimeoutMs: number): number {
   return Math.min(abandonTimeoutMs / PINGS_PER_TIMEOUT, MAX_PING_MS);
 }
 
-export class Pulse {
+export class Heartbeat {
   readonly #clock: ClientClock;
-  readonly #host: PulseHost;
+  readonly #host: HeartbeatHost;
   #pingMs = MAX_PING_MS;
   #sentMs = 0;
   #heardMs = 0;
   #timer: Timer | undefined;
   #dueMs = 0;
 
-  constructor(clock: ClientClock, host: PulseHost) {
+  constructor(clock: ClientClock, host: HeartbeatHost) {
     this.#clock = clock;
     this.#host = host;
   }
 
-  /** From now on, until it is stopped. */
+  /** Pings from now on, until it is stopped. */
   start(abandonTimeoutMs: number): void {
     this.#pingMs = pingEveryMs(abandonTimeoutMs);
     this.#arm();
@@ -73,7 +74,7 @@ export class Pulse {
     this.#heardMs = this.#clock.now();
   }
 
-  /** Something is held or awaited whose time is so short: looks more often. */
+  /** A lock with that `holdMs` is held or awaited: checks more often if it is short. */
   quicken(holdMs = Number.POSITIVE_INFINITY): void {
     if (this.#timer === undefined) return;
     const withinMs = Math.min(LOOK_MS, holdMs / PINGS_PER_TIMEOUT);
@@ -85,11 +86,11 @@ export class Pulse {
     const host = this.#host;
     host.checkAll();
     if (host.isReady) {
-      // What has come while the process was held up has yet to be read.
+      // After a stall, input that has arrived is still to be read.
       if (lateMs < this.#pingMs / 2 && this.#isSilent()) host.silent();
       else if (this.#clock.now() - this.#sentMs >= this.#everyMs()) host.ping();
     }
-    // All of this runs code of the caller's, who may have closed the client.
+    // All of this runs the caller's handlers, which may have closed the client.
     if (this.#timer !== undefined) this.#arm();
   }
 
@@ -112,8 +113,8 @@ export class Pulse {
     const everyMs = this.#everyMs();
     const pingMs = isReady ? this.#sentMs + everyMs - nowMs : everyMs;
     const lookMs = isBusy ? Math.min(LOOK_MS, everyMs) : everyMs;
-    const beliefMs = trustLeftMs > 0 ? trustLeftMs : everyMs;
-    const delayMs = Math.max(1, Math.min(pingMs, lookMs, beliefMs));
+    const trustMs = trustLeftMs > 0 ? trustLeftMs : everyMs;
+    const delayMs = Math.max(1, Math.min(pingMs, lookMs, trustMs));
     this.#dueMs = nowMs + delayMs;
     this.#timer = this.#clock.setTimer(delayMs, () => this.#tick());
   }

@@ -1,23 +1,23 @@
-/** What the server tells of locks, whosever they are: the fields that `inspect` and `watch` share. */
+/** The fields that `inspect` and `watch` share: what the server says about any client's lock. */
 import { type Fields, isCount, isFields, isPath } from './replies.ts';
 import type { Resource } from './resources.ts';
 
-/** The words that were given for people: to the session, the lock, and its owner. */
-export interface Words {
+/** Text for people: the label of the session, the label of the lock, and its owner. */
+export interface Labels {
   readonly session?: string | undefined;
   readonly label?: string | undefined;
   readonly owner?: string | undefined;
 }
 
-/** Undefined if they are of a wrong type. */
-export function decodeWords({ session, label, owner }: Fields): Words | undefined {
-  const words: Words = {
+/** Undefined if one has a wrong type. */
+export function decodeLabels({ session, label, owner }: Fields): Labels | undefined {
+  const labels: Labels = {
     ...(typeof session === 'string' ? { session } : {}),
     ...(typeof label === 'string' ? { label } : {}),
     ...(typeof owner === 'string' ? { owner } : {}),
   };
-  const isGood = [session, label, owner].every((word) => isOptionalString(word));
-  return isGood ? words : undefined;
+  const isGood = [session, label, owner].every((text) => isOptionalString(text));
+  return isGood ? labels : undefined;
 }
 
 export interface ListedResources {
@@ -25,7 +25,7 @@ export interface ListedResources {
   readonly moreResources: number;
 }
 
-/** Undefined if they are of a wrong type. */
+/** Undefined if one has a wrong type. */
 export function decodeResources(fields: Fields): ListedResources | undefined {
   const { resources, moreResources = 0 } = fields;
   if (!Array.isArray(resources) || !resources.every(isResource) || !isCount(moreResources)) {

@@ -5,7 +5,7 @@ import { type InspectedLock, read, type WatchEvent, write } from '../../src/clie
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Random } from '../support/random.ts';
 import { startServer, until } from '../support/running-server.ts';
-import { ScriptedServer } from './scripted.ts';
+import { ScriptedServer } from './scripted-server.ts';
 import { connected, next } from './support.ts';
 
 async function setUp(t: TestContext) {
@@ -20,7 +20,7 @@ async function all(locks: AsyncIterable<InspectedLock>): Promise<InspectedLock[]
   return list;
 }
 
-test('inspect tells who holds and who waits', async (t) => {
+test('inspect lists holders and waiters', async (t) => {
   const { server, join } = await setUp(t);
   const [till, shelf] = [await join('till'), await join()];
   const held = await till.lock([write('orders', 17), read('prices')], {
@@ -32,11 +32,11 @@ test('inspect tells who holds and who waits', async (t) => {
   const [first, second, ...others] = await all(shelf.inspect({ path: ['orders'] }));
   assert.deepEqual(others, []);
   assert.ok(first !== undefined && second !== undefined);
-  const { client, forMs, sessionId, ...told } = first;
+  const { client, forMs, sessionId, ...rest } = first;
   assert.match(client, /^127\.0\.0\.1:/);
   assert.ok(forMs >= 0);
   assert.equal(sessionId, till.sessionId);
-  assert.deepEqual(told, {
+  assert.deepEqual(rest, {
     ...{ id: held.id, state: 'acquired', place: 'below', lost: false },
     ...{ session: 'till', label: 'checkout', owner: 'work', limitMs: 60_000 },
     resources: held.resources,
@@ -57,7 +57,7 @@ test('inspect tells who holds and who waits', async (t) => {
   await waited;
 });
 
-test('inspect asks for page after page', async (t) => {
+test('inspect fetches page after page', async (t) => {
   const { join } = await setUp(t);
   const client = await join();
   const locks = await Promise.all(Array.from({ length: 1203 }, (_, i) => client.lock(write(i))));
@@ -71,7 +71,7 @@ test('inspect asks for page after page', async (t) => {
   assert.equal(await client.evict({ sessionId: client.sessionId }), 1203);
 });
 
-test('watch tells what happens at and below a path', async (t) => {
+test('watch reports what happens at and below a path', async (t) => {
   const { join } = await setUp(t);
   const [watcher, other] = [await join(), await join('till')];
   const orders = watcher.watch({ path: ['orders'] });
@@ -82,9 +82,9 @@ test('watch tells what happens at and below a path', async (t) => {
   const lock = await other.lock(write('orders', 17), { label: 'checkout' });
   const { value: event } = await first;
   assert.ok(event?.event === 'acquired');
-  const { client, ...told } = event;
+  const { client, ...rest } = event;
   assert.match(client, /^127\.0\.0\.1:/);
-  assert.deepEqual(told, {
+  assert.deepEqual(rest, {
     ...{ event: 'acquired', id: lock.id, resources: lock.resources, moreResources: 0 },
     ...{ session: 'till', label: 'checkout' },
   });
@@ -99,7 +99,7 @@ test('watch tells what happens at and below a path', async (t) => {
   assert.deepEqual(await prices.next(), { done: true, value: undefined });
 });
 
-test('a watch ends with its signal, and asks the server for nothing any more', async (t) => {
+test('a watch ends with its signal, on the server too', async (t) => {
   const { join } = await setUp(t);
   const client = await join();
   const controller = new AbortController();
@@ -119,7 +119,7 @@ test('a watch ends with its signal, and asks the server for nothing any more', a
   await assert.rejects(client.watch({ signal: controller.signal }).next(), reason);
 });
 
-test('a watch goes on with the next connection, and says that something was missed', async (t) => {
+test('a watch goes on with the next connection and reports that events may be missing', async (t) => {
   const { server } = await setUp(t);
   const proxy = new CuttingProxy(new Random(1), server.address.port);
   proxy.isCutting = false;
@@ -136,7 +136,7 @@ test('a watch goes on with the next connection, and says that something was miss
   assert.equal((await events.next()).value?.event, 'acquired');
 });
 
-test('a watch that is refused says so', async (t) => {
+test('a refused watch rejects', async (t) => {
   const server = await startServer(t, { limits: { maxWatches: 1 } });
   const client = await connected(t, `locktopus://127.0.0.1:${server.address.port}`);
   const first = client.watch({ path: ['a'] });
@@ -147,7 +147,7 @@ test('a watch that is refused says so', async (t) => {
   assert.equal((await same.next()).value?.event, 'acquired');
 });
 
-test('a reader that is slow is told how many events it missed', async (t) => {
+test('a slow reader learns how many events it missed', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const events = client.watch();

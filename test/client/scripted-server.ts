@@ -1,6 +1,6 @@
 /**
- * A server that says what the test has it say, true or not, to a client on a driven clock. No sockets:
- * what either side says is there at once.
+ * A server that sends what the test wants, valid or not, to a client on a driven clock. Without sockets:
+ * messages arrive at once.
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -19,7 +19,7 @@ export class Connection implements Transport {
   readonly address: string;
   readonly token: string | undefined;
   readonly #events: TransportEvents;
-  /** What the client has said and the test has not looked at. */
+  /** What the client has sent and the test has not taken. */
   readonly heard: Message[] = [];
   isOver = false;
 
@@ -127,7 +127,7 @@ export class ScriptedServer {
     const client = await joining;
     t.after(() => {
       const closed = client.close();
-      // Nobody answers its goodbye.
+      // Its `bye` is not answered.
       this.clock.advance(5000);
       return closed;
     });

@@ -1,10 +1,10 @@
-/** For how long a client believes in its locks, by clocks that the test drives. */
+/** How long a client trusts its locks, by clocks that the test drives. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LockLostError, write } from '../../src/client/index.ts';
-import { ABANDON_MS, granted, greeting, resumed, ScriptedServer } from './scripted.ts';
+import { ABANDON_MS, granted, greeting, resumed, ScriptedServer } from './scripted-server.ts';
 
-/** How long a lock is believed in after the sending of the last request that was answered. */
+/** How long a lock is trusted after the last answered request was sent. */
 const TRUST_MS = ABANDON_MS - ABANDON_MS / 10;
 const PING_MS = ABANDON_MS / 5;
 
@@ -14,7 +14,7 @@ function codeOf(signal: AbortSignal): unknown {
   return reason.code;
 }
 
-test('without an answer a lock is lost before the server could give it away', async (t) => {
+test('without an answer a lock is lost before the server can grant it to another client', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -28,7 +28,7 @@ test('without an answer a lock is lost before the server could give it away', as
   assert.equal(lock.isHeld, false);
 });
 
-test('it is the sending that counts, not the answer', async (t) => {
+test('trust counts from the sending, not from the answer', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -43,7 +43,7 @@ test('it is the sending that counts, not the answer', async (t) => {
   assert.equal(lock.isHeld, false);
 });
 
-test('pings that are answered keep a lock, for as long as it is wanted', async (t) => {
+test('answered pings keep a lock held', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -65,7 +65,7 @@ test('a machine that slept has lost its locks, whatever its monotonic clock says
   assert.equal(codeOf(signal), 'unconfirmed', 'and all of the session go');
 });
 
-test('after a sleep the loss is noticed within a second, though nobody looks', async (t) => {
+test('after a sleep the loss is noticed within a second', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -75,7 +75,7 @@ test('after a sleep the loss is noticed within a second, though nobody looks', a
   assert.equal(codeOf(signal), 'unconfirmed');
 });
 
-test('a wall clock that is set back makes nothing last longer', async (t) => {
+test('a wall clock that is set back prolongs nothing', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -85,7 +85,7 @@ test('a wall clock that is set back makes nothing last longer', async (t) => {
   assert.equal(lock.isHeld, false);
 });
 
-test('a resume restores the belief, from the sending of its hello', async (t) => {
+test('a resume restores trust, from the sending of its hello', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock, ref } = await granted(client, connection);
@@ -101,7 +101,7 @@ test('a resume restores the belief, from the sending of its hello', async (t) =>
   assert.equal(lock.isHeld, false);
 });
 
-test('a resume whose list is not complete restores nothing', async (t) => {
+test('a resume with an incomplete list restores nothing', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -112,7 +112,7 @@ test('a resume whose list is not complete restores nothing', async (t) => {
   assert.equal(codeOf(lock.signal), 'unconfirmed');
 });
 
-test('what was lost is never taken anew: if the server has it still, it is released', async (t) => {
+test('a lost lock never comes back: if the server still has it, it is released', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock, ref } = await granted(client, connection);
@@ -127,7 +127,7 @@ test('what was lost is never taken anew: if the server has it still, it is relea
   next.connection.say({ action: 'release', ref: release.ref, id: '7', state: 'released' });
 });
 
-test('a grant that comes too late is not believed, but asked for on another connection', async (t) => {
+test('a grant that arrives too late counts only after a resume', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const wait = client.lock(write('a'));
@@ -142,7 +142,7 @@ test('a grant that comes too late is not believed, but asked for on another conn
   assert.equal((await wait).isHeld, true);
 });
 
-test('a session that is gone takes its locks with it before the next one begins', async (t) => {
+test('the locks of an ended session are lost before the next session begins', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
@@ -170,14 +170,14 @@ test('a session that is gone takes its locks with it before the next one begins'
   assert.equal((await waiting).id, '9');
 });
 
-test('a hold is believed in for its time since it may have begun, less a margin', async (t) => {
+test('a hold is trusted for its holdMs, less a margin, from when it may have begun', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const wait = client.lock(write('a'), { holdMs: 1000 });
   await null;
   const { ref } = connection.take('lock');
   connection.say({ action: 'lock', ref, id: '7', state: 'enqueued' });
-  // It pings so often that little of the hold is lost to not knowing.
+  // It pings often, so that it knows closely when the hold began.
   for (let i = 0; i < 10; i++) {
     server.clock.advance(200);
     assert.equal(connection.heard.length, 1);
@@ -192,7 +192,7 @@ test('a hold is believed in for its time since it may have begun, less a margin'
   assert.equal(codeOf(signal), 'expired');
 });
 
-test('a hold that began while the connection was away may have begun when that broke', async (t) => {
+test('a hold that began while disconnected may have begun when the connection broke', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const wait = client.lock(write('a'), { holdMs: 2000 });
@@ -209,7 +209,7 @@ test('a hold that began while the connection was away may have begun when that b
   assert.equal(codeOf(signal), 'expired');
 });
 
-test('a hold that may be over when it is granted is none', async (t) => {
+test('a grant whose holdMs may have passed already is an error', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const refused = assert.rejects(client.lock(write('a'), { holdMs: 100 }), { code: 'expired' });
@@ -223,7 +223,7 @@ test('a hold that may be over when it is granted is none', async (t) => {
   assert.equal(connection.take('release').id, '7');
 });
 
-test('timers that are early end nothing late', async (t) => {
+test('early timers end nothing too late', async (t) => {
   const server = new ScriptedServer();
   const { setTimer } = server.clock;
   server.clock.setTimer = (delayMs, callback) =>
@@ -242,7 +242,7 @@ test('timers that are early end nothing late', async (t) => {
   assert.equal(codeOf(last), 'unconfirmed');
 });
 
-test('a connection on which no answer comes is left, and the session resumed', async (t) => {
+test('a connection without answers is dropped, and the session resumed', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock, ref } = await granted(client, connection);
@@ -253,7 +253,7 @@ test('a connection on which no answer comes is left, and the session resumed', a
   assert.equal(lock.isHeld, true);
 });
 
-test('the process is kept alive while something is awaited or held, and not longer', async (t) => {
+test('the process is kept alive only while something is awaited or held', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   assert.equal(server.isKeptAlive, false);
@@ -272,14 +272,14 @@ test('the process is kept alive while something is awaited or held, and not long
   assert.equal(server.isKeptAlive, false);
 });
 
-test('an idle client keeps its promise to be heard', async (t) => {
+test('an idle client keeps its promise of a heartbeat', async (t) => {
   const server = new ScriptedServer();
   const { connection } = await server.join(t);
   server.clock.advance(PING_MS);
   assert.equal(connection.heard[0]?.action, 'ping');
 });
 
-test('a release waits for its answer as long as the lock could be held, and not for ever', async (t) => {
+test('a release waits for its answer no longer than the lock could be held', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);

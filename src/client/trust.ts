@@ -1,12 +1,12 @@
 /**
- * For how long what the server said may be believed. The server keeps what a session holds for the
- * abandon timeout, counted at the earliest from the moment at which it read the session's last
- * request. That moment is not known here, but it was not before the sending of a request that was
- * answered: from there this reckons, less a margin. Not from the answer, which may have been on its
- * way for long, and not from the end of a connection, which the server may have noticed much earlier.
+ * How long a client may trust that it holds its locks. The server keeps them for the abandon timeout,
+ * counted at the earliest from when it read the session's last request. The client doesn't know that
+ * moment, but it was not before an answered request was sent: trust counts from there, less a margin.
+ * It does not count from the answer, which may have been delayed, nor from the end of the connection,
+ * which the server may have noticed much earlier.
  *
- * Two clocks are asked and the one that ran further counts: the monotonic one stands still while a
- * machine sleeps, the wall clock may be set back.
+ * Of two clocks the one that ran further counts: the monotonic clock stops while a machine sleeps, and
+ * the wall clock may be set back.
  */
 import type { ClientClock } from './environment.ts';
 
@@ -28,29 +28,29 @@ export function elapsedMs(clock: ClientClock, moment: Moment): number {
 const MAX_MARGIN_MS = 10_000;
 const MIN_MARGIN_MS = 25;
 
-/** Shorter abandon timeouts leave no time in which a lock could be believed. */
+/** In milliseconds. A shorter abandon timeout leaves no time in which a lock could be trusted. */
 export const MIN_ABANDON_TIMEOUT_MS = 100;
 
 /**
- * What is taken off a time of the server's, in milliseconds: for clocks that don't run at quite the
- * same rate, for timers that are late, and for the work that has to stop.
+ * Milliseconds to subtract from a timeout of the server: for clocks that run at different rates, for
+ * late timers, and for the work that has to stop.
  */
 export function marginOf(timeMs: number): number {
   return Math.min(Math.max(timeMs / 10, MIN_MARGIN_MS), MAX_MARGIN_MS);
 }
 
-/** Milliseconds for which a lock with that `holdMs` may be believed in. */
+/** Milliseconds for which a lock with that `holdMs` may be trusted. */
 export function holdTrustMs(holdMs: number): number {
   return holdMs - Math.min(holdMs / 10, MAX_MARGIN_MS);
 }
 
-export class Belief {
+export class Trust {
   readonly #clock: ClientClock;
   readonly #trustMs: number;
   #confirmedAt: Moment;
 
   /**
-   * @param trustMs milliseconds from the sending of a request that was answered
+   * @param trustMs milliseconds of trust after an answered request was sent
    * @param sentAt when the first such request was sent
    */
   constructor(clock: ClientClock, trustMs: number, sentAt: Moment) {
@@ -64,12 +64,12 @@ export class Belief {
     if (sentAt.monotonicMs >= this.#confirmedAt.monotonicMs) this.#confirmedAt = sentAt;
   }
 
-  /** The sending of the last request that was answered: what is heard now happened after it. */
+  /** When the last answered request was sent. Whatever the server reports now happened after it. */
   get confirmedAt(): Moment {
     return this.#confirmedAt;
   }
 
-  /** Milliseconds for which the session's locks may still be believed in; none from 0 down. */
+  /** Milliseconds for which the session's locks may still be trusted; at 0 or below they may not. */
   get leftMs(): number {
     return this.#trustMs - elapsedMs(this.#clock, this.#confirmedAt);
   }
