@@ -1,11 +1,12 @@
 /**
- * The token of an HTTP request or a WebSocket handshake, in whichever of three places it is:
+ * Extracts the token of an HTTP request or a WebSocket handshake. It can be in three places:
  *
  *     Authorization: Bearer TOKEN               programs
  *     ?token=TOKEN                              browsers, which can't set headers on a WebSocket
- *     Sec-WebSocket-Protocol: locktopus, locktopus.bearer.BASE64URL      the same, out of the URL
+ *     Sec-WebSocket-Protocol: locktopus, locktopus.bearer.BASE64URL
+ *                                               browsers, to keep the token out of the URL
  *
- * The first that is there counts. A token is never repeated in an answer or a log.
+ * Header first, then the subprotocol, then the query. A token never appears in a response or a log.
  */
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
@@ -13,29 +14,32 @@ import { type AuthFailure, WRONG_TOKEN_DELAY_MS } from '../../protocol/auth.ts';
 import { offeredSubprotocols } from '../websocket/handshake.ts';
 import { type Page, sentence } from './pages.ts';
 
-/** The only subprotocol that is ever agreed to. A browser hangs up if none of its offers is. */
+/** The only subprotocol the server accepts. A browser disconnects if none it offers is accepted. */
 const SUBPROTOCOL = 'locktopus';
-/** Begins an offer that stands for nothing but the token behind it. */
+/** Prefix of an offered subprotocol that only carries a token. */
 const TOKEN_OFFER = 'locktopus.bearer.';
 const BEARER = 'bearer ';
 
-/** What the visitor shows as its token; undefined if nothing. */
+/** The token that the request carries, unchecked; undefined if there is none. */
 export function tokenIn(request: IncomingMessage, query: URLSearchParams): string | undefined {
   return (
     bearerOf(request.headers.authorization) ?? offerOf(request) ?? query.get('token') ?? undefined
   );
 }
 
-/** The subprotocol to be agreed to, if the client has offered it. */
+/** The subprotocol to accept; undefined if the client does not offer it. */
 export function chosenSubprotocol(request: IncomingMessage): string | undefined {
   return offeredSubprotocols(request).includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
 }
 
 export function unauthorizedPage(role: AuthFailure): Page {
-  const what = role === 'no_token' ? 'This server wants a token' : 'This token is not known';
+  const what =
+    role === 'no_token'
+      ? 'Authentication required: send a token'
+      : 'Invalid token: send a valid one';
   const page = sentence(
     401,
-    `${what}. Send it as "Authorization: Bearer TOKEN", or as ?token=TOKEN where headers can't be set.`,
+    `${what} as "Authorization: Bearer TOKEN", or as ?token=TOKEN where headers can't be set.`,
     { 'WWW-Authenticate': 'Bearer' },
   );
   return role === 'no_token' ? page : { ...page, lateMs: WRONG_TOKEN_DELAY_MS };

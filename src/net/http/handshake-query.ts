@@ -1,4 +1,4 @@
-/** What the query of a WebSocket handshake says of the session to come, checked; or why it can't be. */
+/** Parses and checks the session parameters in the query of a WebSocket handshake. */
 import type { ProtocolHost } from '../../protocol/channel.ts';
 import { abandonTooLong, namespaceTooLong } from '../../protocol/fields.ts';
 import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from './pages.ts';
@@ -6,11 +6,12 @@ import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from 
 const TIMEOUT = 'abandon-timeout-ms';
 
 export interface HandshakeQuery {
-  /** Never undefined in v1. */
+  /** Always defined on the v1 path. */
   readonly namespace: string | undefined;
   readonly abandonTimeoutMs: number;
 }
 
+/** @returns the parameters, or the error page if one of them is missing or invalid */
 export function handshakeQuery(url: URL, host: ProtocolHost): HandshakeQuery | Page {
   const { limits, defaultAbandonTimeoutMs } = host;
   const namespace = url.searchParams.get('namespace') || undefined;

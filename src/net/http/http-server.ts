@@ -1,6 +1,10 @@
 /**
- * HTTP on the shared port: pages for people, and the way to WebSocket. The parsing is `node:http`'s,
- * by handing it the socket; a server of its own listens nowhere.
+ * HTTP on the shared port: serves the pages and upgrades handshakes to WebSocket. Parsing is left
+ * to a `node:http` server that never listens: it is handed sockets that the acceptor has recognized
+ * as HTTP. Checks Host and Origin, authenticates, and bounds time and memory per connection.
+ *
+ * At most one response is being produced per connection and turn; a response that closes the
+ * connection waits for those before it.
  */
 import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -49,12 +53,12 @@ export interface HttpHost extends ProtocolHost, PageHost {
   readonly originPolicy: OriginPolicy;
   /** Milliseconds (>= 1) between two pings of a WebSocket. */
   readonly pingIntervalMs: number;
-  /** A WebSocket was opened; called once for each. */
+  /** Called once for each WebSocket, after its handshake. */
   opened(channel: WebSocketChannel, connection: AcceptedConnection): void;
 }
 
-/** A request that may be looked at. */
-interface Visit {
+/** A request that has passed the checks of version, Host, Origin and capacity. */
+interface Route {
   readonly url: URL;
   readonly locality: Locality;
 }
@@ -63,7 +67,7 @@ interface Visit {
 interface HttpConnection {
   readonly accepted: AcceptedConnection;
   readonly timeout: RequestTimeout;
-  /** What its first request is answered with, if there is no room for it. */
+  /** The error that answers its first request, if the server is at its connection limit. */
   readonly full: RequestError | undefined;
 }
 
@@ -72,35 +76,37 @@ export class HttpServer {
   readonly #server: Server;
   readonly #connections = new WeakMap<Duplex, HttpConnection>();
   readonly #turns: HttpTurns;
-  readonly #answers: PendingResponses;
+  readonly #responses: PendingResponses;
 
   constructor(host: HttpHost) {
     this.#host = host;
     this.#turns = new HttpTurns(host.streams.turnQueue);
-    this.#answers = new PendingResponses(host.limits.maxUnreadBytes, host.streams.budget);
+    this.#responses = new PendingResponses(host.limits.maxUnreadBytes, host.streams.budget);
     this.#server = createServer({
       keepAlive: true,
       noDelay: true,
-      // node:http would refuse a request without Host itself, and with no word about why.
+      // node:http would reject a request without Host itself, without saying why.
       requireHostHeader: false,
-      // It would close a connection that is not used for five seconds, whatever the deadline says.
+      // The default closes idle connections after five seconds; RequestTimeout decides that here.
       keepAliveTimeout: 0,
     });
-    // Bounded in bytes alone: behind as many headers as it keeps by default, node:http drops all others
-    // without a word, and with them a second Host, an X-Forwarded-For, or that there is a body.
+    // Headers are bounded in bytes alone. Past its default count node:http silently drops headers,
+    // which could hide a second Host, an X-Forwarded-For or a Content-Length.
     this.#server.maxHeadersCount = 0;
     this.#server.on('request', (request, response) => this.#answer(request, response));
-    // Without a listener node:http asks for the body, which is not going to be read.
+    // Without this listener node:http would ask for the body, which is never read.
     this.#server.on('checkContinue', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => {
       this.#takeOver(socket, () => this.#upgrade(request, socket, head));
     });
-    // Without a listener node:http cuts these off unanswered.
+    // Without this listener node:http closes the connection without a response.
     this.#server.on('connect', (request, socket) => {
-      this.#takeOver(socket, () => this.#refuse(socket, this.#page(request)));
+      this.#takeOver(socket, () => this.#answerAndClose(socket, this.#page(request)));
     });
     this.#server.on('checkExpectation', (request, response) => {
-      this.#answer(request, response, () => sentence(417, 'Leave out the header Expect.'));
+      this.#answer(request, response, () =>
+        sentence(417, 'The Expect header is not supported: leave it out.'),
+      );
     });
     this.#server.on('clientError', (error, socket) => {
       this.#turns.take(socket, () => this.#rejectMalformed(error, socket));
@@ -108,19 +114,20 @@ export class HttpServer {
   }
 
   /**
-   * Takes over a connection whose first bytes, already read, are HTTP's.
+   * Takes over a connection that has begun with an HTTP request.
    *
-   * @param full there is no room for it: its first request is answered with this, and it ends. Probes
-   *   and metrics are answered all the same: the server is full, not broken.
+   * @param head the bytes already read
+   * @param full set if the server is at its connection limit: the first request gets this error and
+   *   the connection closes. Probes and metrics are still answered: the server is full, not broken.
    */
   accept(accepted: AcceptedConnection, head: Buffer, full?: RequestError): void {
     const { clock, limits } = this.#host;
     const { socket } = accepted;
     const timeout = new RequestTimeout(socket, clock, limits.firstMessageMs, (isIdle) => {
-      // A peer that does not read what it asked for hears nothing else, either.
-      if (this.#answers.isWaiting(socket)) socket.destroy();
+      // A peer that has not read its responses would not read this one either.
+      if (this.#responses.isWaiting(socket)) socket.destroy();
       else if (isIdle) closeGracefully(socket, clock);
-      else this.#refuse(socket, tooLate(limits));
+      else this.#answerAndClose(socket, tooLate(limits));
     });
     this.#connections.set(socket, { accepted, timeout, full });
     socket.unshift(head);
@@ -129,40 +136,39 @@ export class HttpServer {
 
   #connectionOf(socket: Duplex): HttpConnection {
     const connection = this.#connections.get(socket);
-    if (connection === undefined)
-      throw new Error('a request came on a socket that was not accepted');
+    if (connection === undefined) throw new Error('request on a socket that was not accepted');
     return connection;
   }
 
-  /** Goes on with a socket that node:http has just given up. */
+  /** Continues with a socket that node:http has just detached from. */
   #takeOver(socket: Duplex, act: () => void): void {
     readAgain(socket);
-    // One that was about to end is read to its end all the same; node:http has stopped that.
+    // A closing connection must still be drained; node:http has stopped reading it.
     if (this.#turns.isOver(socket)) socket.resume();
     else this.#turns.take(socket, act);
   }
 
-  /** @param pageOf undefined for what the request asks for */
+  /** @param pageOf makes the page; by default the one that the request asks for */
   #answer(request: IncomingMessage, response: ServerResponse, pageOf?: () => Page): void {
     const { method, socket } = request;
     this.#turns.take(socket, () => {
       this.#connectionOf(socket).timeout.requestCame();
       const page = pageOf?.() ?? this.#page(request);
       if (this.#isLast(request, page)) {
-        // What comes of its body is thrown away: while it is kept, node:http reads no further.
+        // Discard the body: node:http stops reading the socket while body bytes are buffered.
         request.resume();
-        this.#refuse(socket, page, method);
+        this.#answerAndClose(socket, page, method);
         return;
       }
       const body = method === 'HEAD' || page.body === '' ? undefined : Buffer.from(page.body);
-      if (this.#answers.add(socket, response, body?.length ?? 0)) respond(response, page, body);
+      if (this.#responses.add(socket, response, body?.length ?? 0)) respond(response, page, body);
       else socket.destroy();
     });
   }
 
   /**
-   * Whether nothing can come behind this request: a body that may break, or never end, must not make
-   * for a second answer.
+   * Whether the connection closes after this response. A request with a body is always the last: a
+   * body that is malformed or never ends must not cause a second response.
    */
   #isLast(request: IncomingMessage, { lateMs }: Page): boolean {
     if (lateMs !== undefined || this.#connectionOf(request.socket).full !== undefined) return true;
@@ -170,34 +176,34 @@ export class HttpServer {
   }
 
   #page(request: IncomingMessage): Page {
-    const visit = this.#visitOf(request);
-    if ('status' in visit) return visit;
-    const { url } = visit;
+    const route = this.#routeOf(request);
+    if ('status' in route) return route;
+    const { url } = route;
     const { method = 'GET', headers } = request;
-    // Before a page shows its token its browser asks whether it may, and shows none there.
+    // A CORS preflight carries no token.
     const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS';
-    const entry = isOpen ? undefined : this.#authenticate(request, visit);
-    const page = typeof entry === 'object' ? entry : pageFor(method, url, this.#host);
+    const roleOrPage = isOpen ? undefined : this.#authenticate(request, route);
+    const page = typeof roleOrPage === 'object' ? roleOrPage : pageFor(method, url, this.#host);
     const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
     return { ...page, headers: { ...page.headers, ...cors } };
   }
 
-  /** Where a request leads, or why nothing of the kind is answered. The same for every way of HTTP. */
-  #visitOf(request: IncomingMessage): Visit | Page {
+  /** The checks that every request has to pass, upgrades too; the error page if one fails. */
+  #routeOf(request: IncomingMessage): Route | Page {
     if (!isSpoken(request)) return versionNotSpoken();
     const { headers, socket } = request;
     const target = targetOf(request);
     const isProbe = target !== undefined && PROBED_PATHS.has(target.url.pathname);
-    // A probe may name the server by whatever address it knows, and the answer says next to nothing.
+    // A probe may use any address as Host, and its response reveals nothing.
     const mistake =
       hostMistake(request) ?? (isProbe ? undefined : this.#checkOrigin(request, target));
     if (mistake !== undefined) return mistake;
-    if (target === undefined) return sentence(400, 'The target of this request is not a path.');
+    if (target === undefined) return sentence(400, 'The request target must be a path.');
     const { url } = target;
     const { full, accepted } = this.#connectionOf(socket);
     if (full !== undefined && !WATCHED_PATHS.has(url.pathname)) {
       this.#host.counters.countError(full.code);
-      return noRoom(full);
+      return serverFull(full);
     }
     return { url, locality: isProxied(headers) ? 'remote' : accepted.locality };
   }
@@ -212,8 +218,8 @@ export class HttpServer {
     return isName ? sentence(403, why) : sentence(400, 'The Host header is not a valid name.');
   }
 
-  /** What the client may do, or the page that says why it is not admitted. */
-  #authenticate(request: IncomingMessage, { url, locality }: Visit): Role | Page {
+  /** The client's role, or the page that rejects it. */
+  #authenticate(request: IncomingMessage, { url, locality }: Route): Role | Page {
     const { auth } = this.#host;
     const authentication = auth.authenticate(tokenIn(request, url.searchParams), locality);
     if (authentication.role !== 'none') return authentication.role;
@@ -224,35 +230,39 @@ export class HttpServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#turns.end(socket);
-    const visit = this.#visitOf(request);
-    if ('status' in visit) {
-      this.#refuse(socket, visit, request.method);
+    const route = this.#routeOf(request);
+    if ('status' in route) {
+      this.#answerAndClose(socket, route, request.method);
       return;
     }
-    const { url, locality } = visit;
+    const { url, locality } = route;
     const isWebSocket = url.pathname === V1_PATH || url.pathname === V2_PATH;
     if (!isWebSocket || request.method === 'OPTIONS') {
-      // A client may offer a protocol that isn't spoken here (h2c, say): it gets HTTP/1.1.
-      this.#refuse(socket, this.#page(request), request.method);
+      // An upgrade to an unsupported protocol, such as h2c, is ignored (RFC 9110, 7.8).
+      this.#answerAndClose(socket, this.#page(request), request.method);
       return;
     }
-    const entry = this.#authenticate(request, visit);
-    const converse = typeof entry === 'object' ? entry : this.#conversationFor(url, entry);
+    const roleOrPage = this.#authenticate(request, route);
+    const converse =
+      typeof roleOrPage === 'object' ? roleOrPage : this.#conversationFor(url, roleOrPage);
     if ('status' in converse) {
-      this.#refuse(socket, converse);
+      this.#answerAndClose(socket, converse);
       return;
     }
     const handshake = checkHandshake(request);
     if ('status' in handshake) {
-      this.#refuse(socket, sentence(handshake.status, handshake.message, { ...handshake.headers }));
+      this.#answerAndClose(
+        socket,
+        sentence(handshake.status, handshake.message, { ...handshake.headers }),
+      );
       return;
     }
     const { accepted, timeout } = this.#connectionOf(socket);
-    this.#answers.after(socket, () => {
+    this.#responses.after(socket, () => {
       timeout.stop();
       const noSession = url.pathname === V1_PATH ? this.#checkCapacity() : undefined;
       if (noSession !== undefined) {
-        this.#refuse(socket, noSession);
+        this.#answerAndClose(socket, noSession);
         return;
       }
       socket.write(acceptHead(handshake.accept, chosenSubprotocol(request)), 'latin1');
@@ -264,17 +274,19 @@ export class HttpServer {
   }
 
   /**
-   * Why no session may begin now, if so. With a handshake of v1 one does; at /v2 one may be resumed,
-   * which shows when it says hello.
+   * The page that rejects a v1 handshake while no session may begin. A v1 handshake always begins a
+   * session; on /v2 a hello may resume one instead, so that is checked later.
    */
   #checkCapacity(): Page | undefined {
     const { limits, registry } = this.#host;
     if (registry.isDraining) return draining();
     const code = registry.refuseSession(limits);
-    return code === undefined ? undefined : noRoom(noMoreSessions(code, limits));
+    return code === undefined ? undefined : serverFull(noMoreSessions(code, limits));
   }
 
-  /** What makes the conversation that a handshake with this path and query asks for. */
+  /**
+   * Returns the factory of the conversation for this path and query, or the page that rejects it.
+   */
   #conversationFor(url: URL, role: Role): ((channel: Channel) => Conversation) | Page {
     const host = this.#host;
     const query = handshakeQuery(url, host);
@@ -287,63 +299,63 @@ export class HttpServer {
     return (channel) => new SessionProtocol(host, channel, defaults, role);
   }
 
-  /** Answers what node:http could not parse, if the peer can still read it. */
+  /** Answers a request that node:http could not parse, if the socket is still writable. */
   #rejectMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (!socket.writable) {
       socket.destroy();
     } else if (error.code === 'HPE_HEADER_OVERFLOW') {
-      this.#refuse(socket, sentence(431, 'The head of this request is too long.'));
+      this.#answerAndClose(socket, sentence(431, 'The request head is too long.'));
     } else if (error.code === 'HPE_INVALID_EOF_STATE') {
-      this.#refuse(
+      this.#answerAndClose(
         socket,
-        sentence(400, 'This request was cut off: the input ended before it did.'),
+        sentence(400, 'Incomplete request: the connection was closed before its end.'),
       );
     } else if (isOtherVersion(error)) {
-      this.#refuse(socket, versionNotSpoken());
+      this.#answerAndClose(socket, versionNotSpoken());
     } else {
-      this.#refuse(socket, sentence(400, `This is not valid HTTP: ${error.message}.`));
+      this.#answerAndClose(socket, sentence(400, `Invalid HTTP request: ${error.message}.`));
     }
   }
 
-  /** Answers what came last on this connection, and ends it. */
-  #refuse(socket: Duplex, page: Page, method?: string): void {
+  /** Sends the last response of the connection, after any pending ones, and closes it. */
+  #answerAndClose(socket: Duplex, page: Page, method?: string): void {
     this.#turns.end(socket);
-    this.#answers.after(socket, () => {
+    this.#responses.after(socket, () => {
       this.#connectionOf(socket).timeout.stop();
       const { status, body, lateMs } = page;
-      const refuse = (): void => {
+      const send = (): void => {
         socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
         closeGracefully(socket, this.#host.clock);
       };
       if (lateMs === undefined) {
-        refuse();
+        send();
         return;
       }
       socket.pause();
-      const timer = this.#host.clock.setTimer(lateMs, refuse);
+      const timer = this.#host.clock.setTimer(lateMs, send);
       socket.on('close', () => timer.cancel());
     });
   }
 }
 
-/** Of a version that is well-formed but not spoken, and of the preface of HTTP/2. */
+/** Whether the version is well-formed but unsupported, or the input is the HTTP/2 preface. */
 function isOtherVersion({ code, message }: NodeJS.ErrnoException): boolean {
-  // A missing CR behind the version has the same code.
+  // A missing CR after the version has the same code.
   const isInvalid = code === 'HPE_INVALID_VERSION' && message.includes('Invalid HTTP version');
   return isInvalid || code === 'HPE_PAUSED_H2_UPGRADE';
 }
 
-/** What a line would be told in small letters, as a page. */
-function noRoom({ message }: RequestError): Page {
+/** The error as a page; its message, lower-case in the line protocol, becomes a sentence. */
+function serverFull({ message }: RequestError): Page {
   const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
   return sentence(503, text, { 'Retry-After': '1' });
 }
 
 function tooLate({ firstMessageMs }: Limits): Page {
-  return sentence(408, `No request was complete after ${firstMessageMs} ms.`);
+  return sentence(408, `No complete request within ${firstMessageMs} ms.`);
 }
 
-/** @param body undefined for none, as a HEAD is answered */
+/** @param body undefined to send none, as in the response to a HEAD */
 function respond(response: ServerResponse, page: Page, body: Buffer | undefined): void {
   response.writeHead(page.status, { ...headersOf(page), ...lengthOf(page) });
   response.end(body);

@@ -1,21 +1,20 @@
 /**
- * The numbers of a server in the Prometheus text format (version 0.0.4): one table, and the page that
- * is made from it. Pure: numbers in, text out. Names begin with `locktopus_`, units are seconds and
- * bytes, what only rises ends in `_total`. PROTOCOL.md, section 7, is compared with the table.
+ * The table of all metrics, and the page in the Prometheus text format (version 0.0.4) that is made
+ * from it. Pure: numbers in, text out. Names begin with `locktopus_`, units are seconds and bytes,
+ * counters end in `_total`. A test compares the table with PROTOCOL.md, section 7.
  */
-
 import { type Counters, WAIT_BUCKETS_MS, type WaitHistogram } from '../../session/counters.ts';
 import type { Statistics } from '../../session/statistics.ts';
 import { VERSION } from '../../version.ts';
 
-/** The state of a server when the page is asked for. */
+/** The state of a server when the page is requested. */
 export interface MetricsSnapshot {
   readonly counters: Counters;
-  /** Open connections, by what they speak; `other` are HTTP and those that have yet to speak. */
+  /** Open connections by protocol; `other` is HTTP, and those that have sent nothing yet. */
   readonly connections: Readonly<Record<'lines' | 'websocket' | 'other', number>>;
-  /** All connections so far. */
+  /** Connections accepted since the start. */
   readonly connectionsTotal: number;
-  /** All clients of the protocols so far. */
+  /** Connections since the start that spoke the protocol. */
   readonly clientsTotal: Readonly<Record<'lines' | 'websocket', number>>;
   readonly statistics: Statistics;
   readonly isDraining: boolean;
@@ -35,7 +34,7 @@ export type Metric = {
   | {
       readonly type: 'gauge' | 'counter';
       readonly label: string;
-      /** A number for each value of the label. These values need no escaping. */
+      /** A number for each value of the label. Label values must need no escaping. */
       readonly values: (snapshot: MetricsSnapshot) => Readonly<Record<string, number>>;
     }
   | {
@@ -188,7 +187,7 @@ export function metricsText(snapshot: MetricsSnapshot): string {
   }).join('');
 }
 
-/** What follows the name of the metric in each of its samples, and its value. */
+/** The samples of a metric: the suffix or labels that follow its name, and the value. */
 function samplesOf(metric: Metric, snapshot: MetricsSnapshot): [rest: string, value: number][] {
   if ('value' in metric) return [['', metric.value(snapshot)]];
   if ('histogram' in metric) return histogramSamples(metric.histogram(snapshot));

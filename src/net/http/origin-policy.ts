@@ -1,10 +1,10 @@
 /**
- * Who may speak HTTP to this server. Any web page can make its visitor's browser talk to a server
- * on the visitor's own machine, so:
- *  - a request that carries an `Origin` comes from a page, and the page must be allowed. `null` is
- *    an origin like any other.
- *  - on a loopback address, and everywhere when names are given, `Host` must name this server: a
- *    page whose own name was rebound to it would otherwise be taken for one of ours.
+ * Checks Host and Origin. Any web page can make its user's browser send requests to a server on the
+ * user's machine, so:
+ *  - a request that carries an `Origin` comes from a page, and that origin must be allowed. `null`
+ *    is an origin like any other.
+ *  - on a loopback address, and everywhere once host names are configured, `Host` must name this
+ *    server. Otherwise DNS rebinding would give a foreign page the same origin as the server.
  */
 import { isIPv4 } from 'node:net';
 
@@ -15,8 +15,8 @@ export interface OriginPolicy {
 
 /**
  * @param origins origins, as in `https://shop.example`, whose pages may connect; `*` for any
- * @param hosts names by which this server may be addressed beside `localhost`; `*` for any. A port
- *   behind one counts for nothing
+ * @param hosts names by which this server may be addressed besides `localhost`; `*` for any. Ports
+ *   are ignored
  */
 export function originPolicy(origins: readonly string[], hosts: readonly string[]): OriginPolicy {
   return {
@@ -25,20 +25,20 @@ export function originPolicy(origins: readonly string[], hosts: readonly string[
   };
 }
 
-/** What is wrong with an origin that no page could ever have, as the end of a sentence. */
+/** Why no page can have this origin, as the end of a sentence; undefined if one can. */
 export function originFault(origin: string): string | undefined {
   const stated = asStated(origin);
   if (['*', 'null', 'file://'].includes(stated)) return undefined;
   const url = URL.canParse(stated) ? new URL(stated) : undefined;
   const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
-  // Other schemes, those of browser extensions, say, are not taken apart by URL.
+  // URL gives other schemes, such as those of browser extensions, no origin.
   const usual = isWeb ? url.origin : stated;
   if (stated === usual && /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*]+$/.test(stated)) return undefined;
   const example = isWeb && stated !== usual ? usual : 'https://shop.example';
   return `must be an origin as browsers write it, such as ${example}, not ${quoted(origin)}`;
 }
 
-/** What is wrong with a name that no `Host` could ever be, as the end of a sentence. */
+/** Why no `Host` header can be this name, as the end of a sentence; undefined if one can. */
 export function hostFault(host: string): string | undefined {
   const stated = nameOf(host);
   if (stated === '*') return undefined;
@@ -47,7 +47,7 @@ export function hostFault(host: string): string | undefined {
   return `must be a name or an address as in a URL, such as shop.example or [fd00::1], not ${quoted(host)}`;
 }
 
-/** Whether a Host header is a name or an address, perhaps with a port: one that could be allowed. */
+/** Whether a Host header is a valid name or address, with or without a port. */
 export function isHostName(host: string): boolean {
   return hostFault(host) === undefined && nameOf(host) !== '*';
 }
@@ -56,9 +56,10 @@ const LOOPBACK_NAMES = ['localhost', '[::1]'];
 
 /**
  * @param origin the Origin header, if there is one
- * @param host the Host header, if there is one: no browser leaves it out
- * @param isLoopback whether the connection came by TCP where only this machine can reach the server
- * @returns a sentence that says why not and what would allow it, or undefined for a welcome
+ * @param host the Host header, if there is one; browsers always send it
+ * @param isLoopback whether the connection came by TCP to a loopback address of the server
+ * @returns undefined if the request is allowed; else a sentence that says why not and how to allow
+ *   it
  */
 export function checkOrigin(
   rules: OriginPolicy,
@@ -68,17 +69,19 @@ export function checkOrigin(
 ): string | undefined {
   const mustBeKnown = isLoopback || rules.allowedHosts.length > 0;
   if (host !== undefined && mustBeKnown && !isKnownHost(rules, nameOf(host))) {
-    return `This server is not known as ${quoted(nameOf(host))}. Start it with --allow-host ${quoted(nameOf(host))} if it should be.`;
+    const name = quoted(nameOf(host));
+    return `Host ${name} is not allowed. To allow it, start the server with --allow-host ${name}.`;
   }
   if (origin === undefined || isOwnOrigin(origin, host) || isListed(rules, origin))
     return undefined;
-  return `Pages from ${quoted(origin)} may not connect. Start the server with --allow-origin ${quoted(origin)} if they should.`;
+  const page = quoted(origin);
+  return `Origin ${page} is not allowed. To allow it, start the server with --allow-origin ${page}.`;
 }
 
 /**
- * What lets a listed page read the answer, and not only send the request (Fetch, 3.2).
+ * The headers that let a page of an allowed origin read the response (Fetch, 3.2).
  *
- * @param isPreflight whether the browser asks first what it may send
+ * @param isPreflight whether the request is a CORS preflight
  */
 export function corsHeaders(
   rules: OriginPolicy,
@@ -96,7 +99,7 @@ function isListed({ allowedOrigins }: OriginPolicy, origin: string): boolean {
   return allowedOrigins.includes('*') || allowedOrigins.includes(asStated(origin));
 }
 
-/** An origin as browsers write it: without a path and the default port, in lower case. */
+/** An origin as browsers write it: in lower case, without a trailing slash and the default port. */
 function asStated(origin: string): string {
   const stated = origin.toLowerCase().replace(/([^/])\/$/, '$1');
   for (const [scheme, port] of DEFAULT_PORTS) {
@@ -114,19 +117,19 @@ function isKnownHost({ allowedHosts }: OriginPolicy, name: string): boolean {
   return isLoopbackName(name) || allowedHosts.includes('*') || allowedHosts.includes(name);
 }
 
-/** An address can't be rebound, so every loopback one will do, as in `--host 127.0.0.2`. */
+/** An address can't be rebound, so every loopback address is allowed, as in `--host 127.0.0.2`. */
 function isLoopbackName(name: string): boolean {
   return LOOPBACK_NAMES.includes(name) || (isIPv4(name) && name.startsWith('127.'));
 }
 
-/** Whether the page was served by this very server. */
+/** Whether the page was served by this server. */
 function isOwnOrigin(origin: string, host: string | undefined): boolean {
   if (host === undefined) return false;
   const stated = asStated(origin);
   return ['http', 'https'].some((scheme) => stated === asStated(`${scheme}://${host}`));
 }
 
-/** A Host header, or what is like one, without its port, in lower case. */
+/** A Host header, or a name in the same form, without its port, in lower case. */
 function nameOf(host: string): string {
   const end = host.endsWith(']') ? -1 : host.lastIndexOf(':');
   const hasPort = end !== -1 && isDigits(host.slice(end + 1));
@@ -141,7 +144,7 @@ function isDigits(text: string): boolean {
   return true;
 }
 
-/** Text from outside, to be repeated in a sentence. */
+/** Quotes text from the client for a sentence; at most 128 characters of it. */
 function quoted(text: string): string {
   return JSON.stringify(text.length <= 128 ? text : `${text.slice(0, 128)}...`);
 }

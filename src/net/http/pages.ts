@@ -1,4 +1,7 @@
-/** What plain HTTP requests are answered: pages for people, numbers for programs. No sockets. */
+/**
+ * The pages that plain HTTP requests get, by path: text for people, numbers for programs. No
+ * sockets.
+ */
 import { plural } from '../../runtime/text.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
@@ -9,19 +12,20 @@ export interface Page {
   /** undefined where there is no body. */
   readonly contentType?: string;
   readonly body: string;
-  /** Beside those that every answer has. */
+  /** In addition to those that every response has. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Milliseconds to let pass before it is sent, and the last on its connection; at once without. */
+  /**
+   * Milliseconds to wait before it is sent; such a page closes its connection. Undefined: no wait.
+   */
   readonly lateMs?: number;
 }
 
-/** What pages tell of. */
+/** What pages read. */
 export interface PageHost {
   readonly registry: Namespaces;
   metrics(): MetricsSnapshot;
 }
 
-/** What is served where. */
 export const V1_PATH = '/v1';
 export const V2_PATH = '/v2';
 const STATS_V1_PATH = '/stats_v1';
@@ -29,33 +33,36 @@ const METRICS_PATH = '/metrics';
 const LIVE_PATH = '/livez';
 const READY_PATH = '/readyz';
 
-/** Answered without a token, and whatever Host or Origin says: a probe has neither, and no data is told. */
+/**
+ * Answered without a token, whatever Host and Origin are: probes send none, and no data is
+ * revealed.
+ */
 export const PROBED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]);
 
-/** Answered also when the server is full: that is no reason to take it for dead, nor not to look. */
+/** Answered even at the connection limit: the server is alive then, and has to be observable. */
 export const WATCHED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH, METRICS_PATH]);
 
 const ALLOW = 'GET, HEAD, OPTIONS';
 
-/** Namespaces named on the front page; the rest is counted. */
+/** Namespaces listed on the front page; the others are only counted. */
 const MAX_LISTED = 100;
 
-/** A sentence for a person, as plain text. */
+/** A page with one sentence for people, as plain text. */
 export function sentence(status: number, text: string, headers: Record<string, string> = {}): Page {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${text}\n`, headers };
 }
 
 /**
- * The answer to a request that is no WebSocket handshake.
+ * The page for a request that is not a WebSocket handshake.
  *
- * @param method as in 'GET'
- * @param url the path with its query; only those two are looked at
+ * @param method in upper case
+ * @param url only the path and the query are used
  */
 export function pageFor(method: string, url: URL, host: PageHost): Page {
   const make = PAGES.get(url.pathname);
   if (make === undefined) {
     const known = [...PAGES.keys()].join(', ');
-    return sentence(404, `There is nothing at this path. Known paths: ${known}.`);
+    return sentence(404, `Not found. Known paths: ${known}.`);
   }
   if (method === 'OPTIONS') return { status: 204, body: '', headers: { Allow: ALLOW } };
   if (method !== 'GET' && method !== 'HEAD') {
@@ -83,8 +90,8 @@ const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
 ]);
 
 /**
- * What is said of a query that can't be read to the letter. Decoding would put the same replacement
- * character for whatever is no UTF-8, and two different namespaces would be one.
+ * The error page for a query that is not valid UTF-8. `URLSearchParams` decodes all invalid bytes
+ * to the same replacement character, which could make two different namespaces one.
  */
 export function queryUnreadable({ search }: URL): Page | undefined {
   try {
@@ -95,15 +102,15 @@ export function queryUnreadable({ search }: URL): Page | undefined {
   }
 }
 
-/** What is said of a query without a namespace, for those paths that need one. */
+/** The error page for a query without the namespace that its path requires. */
 export function namespaceMissing({ pathname, searchParams }: URL): Page | undefined {
   if (searchParams.get('namespace')) return undefined;
   return sentence(400, `Add the parameter namespace: ${pathname}?namespace=NAME.`);
 }
 
-/** What is said of anything new while the server drains. */
+/** The page that rejects new sessions while the server drains. */
 export function draining(): Page {
-  return sentence(503, 'The server is about to stop: no new sessions and no new locks.');
+  return sentence(503, 'The server is stopping: it accepts no new sessions or locks.');
 }
 
 function metrics(host: PageHost): Page {
@@ -111,7 +118,7 @@ function metrics(host: PageHost): Page {
 }
 
 function needsWebSocket(url: URL): Page {
-  return sentence(400, `${url.pathname} is a WebSocket: connect to it with a WebSocket client.`);
+  return sentence(400, `${url.pathname} is a WebSocket endpoint: use a WebSocket client.`);
 }
 
 function frontPage(namespaces: Namespaces): Page {
@@ -141,19 +148,21 @@ function* namespaceLines(namespaces: Namespaces): Generator<string> {
       return;
     }
     const { acquired, enqueued } = table.size;
-    // As JSON, so that a name with line breaks can't draw a page of its own.
+    // As JSON, so that a name with line breaks can't forge lines of the page.
     yield `  ${JSON.stringify(name)}: ${acquired} held, ${enqueued} waiting, ${plural(sessions.size, 'session')}`;
   }
 }
 
-/** The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources. */
+/**
+ * The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources.
+ */
 function statsV1(url: URL, namespaces: Namespaces): Page {
   const wrong = queryUnreadable(url) ?? namespaceMissing(url);
   if (wrong !== undefined) return wrong;
   const name = url.searchParams.get('namespace') ?? '';
   const namespace = namespaces.get(name);
   if (namespace === undefined) {
-    return sentence(404, `Nobody uses a namespace ${JSON.stringify(name)} now.`);
+    return sentence(404, `The namespace ${JSON.stringify(name)} is not in use.`);
   }
   const body = `${JSON.stringify(statsV1Of(namespace))}\n`;
   return { status: 200, contentType: 'application/json', body };

@@ -1,15 +1,15 @@
 /**
- * The answers of HTTP that are on their way, by connection. Several can be, when a peer sends its
- * requests without waiting; `node:http` writes them one after the other as fast as the peer reads.
+ * Tracks the HTTP responses that are not fully sent, by connection. A peer that pipelines requests
+ * can have several; `node:http` writes them in order, as fast as the peer reads.
  *
- * What a peer that does not read can make the server keep is bounded: in bytes here, and in time by
- * the timeout of its connection (request-timeout.ts).
+ * Bounds what a peer that does not read makes the server keep: in bytes here, and in time by the
+ * timeout of its connection (request-timeout.ts).
  */
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { BufferAccount, type BufferBudget } from '../stream/buffer-budget.ts';
 
-/** What has not gone out yet on one connection. */
+/** The unsent responses of one connection. */
 interface Unread {
   last: ServerResponse;
   bytes: number;
@@ -21,17 +21,17 @@ export class PendingResponses {
   readonly #budget: BufferBudget;
   readonly #unread = new WeakMap<Duplex, Unread>();
 
-  /** @param maxUnreadBytes bytes of bodies that may wait for one peer to read them */
+  /** @param maxUnreadBytes body bytes that one connection may leave unread */
   constructor(maxUnreadBytes: number, budget: BufferBudget) {
     this.#maxUnreadBytes = maxUnreadBytes;
     this.#budget = budget;
   }
 
   /**
-   * Another answer is about to go to `socket`.
+   * Counts a response that is about to be written to `socket`.
    *
-   * @param bytes in its body
-   * @returns whether it may; otherwise too much waits for the peer already
+   * @param bytes length of its body
+   * @returns false if that exceeds a limit; the caller then closes the connection instead
    */
   add(socket: Duplex, response: ServerResponse, bytes: number): boolean {
     const unread = this.#unread.get(socket) ?? this.#begin(response);
@@ -50,14 +50,15 @@ export class PendingResponses {
     return { last, bytes: 0, account: new BufferAccount(this.#budget) };
   }
 
-  /** Whether some answer has not gone out whole. */
+  /** Whether a response is not fully sent. */
   isWaiting(socket: Duplex): boolean {
     return this.#unread.has(socket);
   }
 
   /**
-   * Goes on with a socket that node:http has given up. Requests may have come before, in the same
-   * packet, whose answers are still on their way: it keeps writing those, and nothing else may.
+   * Calls `goOn` once all responses to earlier requests are sent, unless the socket is destroyed
+   * meanwhile. Until then node:http still writes to the socket, although it has detached from its
+   * input.
    */
   after(socket: Duplex, goOn: () => void): void {
     const unread = this.#unread.get(socket);

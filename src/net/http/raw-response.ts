@@ -1,18 +1,18 @@
-/** An HTTP response put together as text, for sockets on which `node:http` no longer writes any. */
+/** Builds an HTTP response as text, for sockets that `node:http` has detached from. */
 import { Buffer } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
 
 export interface RawResponse {
   readonly status: number;
-  /** Beside Content-Length and Connection. */
+  /** In addition to Content-Length and Connection. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
 /**
- * The whole response (RFC 9112), after which the connection ends.
+ * The whole response (RFC 9112). The caller closes the connection after it.
  *
- * @param isHead whether the request was a HEAD, which is answered without the body
+ * @param isHead whether the request was a HEAD; its response has no body
  */
 export function rawResponse({ status, headers, body }: RawResponse, isHead: boolean): string {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n`;
@@ -24,7 +24,7 @@ export function rawResponse({ status, headers, body }: RawResponse, isHead: bool
   return isHead ? head : head + body;
 }
 
-/** Content-Length, where there is one: an answer 204 has neither a body nor the length of one. */
+/** The Content-Length header; none for status 204 (RFC 9110, 8.6). */
 export function lengthOf({ status, body }: Pick<RawResponse, 'status' | 'body'>) {
   return status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) };
 }

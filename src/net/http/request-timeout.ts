@@ -1,9 +1,9 @@
 /**
- * The time that HTTP requests may take on one connection: each must have a complete head within so
- * many milliseconds after the one before it, or after the connection began. One rule for slow heads,
- * for bodies without end, and for connections that are kept alive and not used.
+ * The request timeout of one HTTP connection: each request head must be complete within `timeoutMs`
+ * of the previous one, or of the start of the connection. This one rule covers slow heads, endless
+ * bodies and idle keep-alive connections.
  *
- * `node:http` has timeouts of its own, but watches over them only in a server that listens.
+ * `node:http` has timeouts of its own, but enforces them only in a server that listens.
  */
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -14,12 +14,10 @@ export class RequestTimeout {
   readonly #timeoutMs: number;
   readonly #missed: (isIdle: boolean) => void;
   #timer: Timer;
-  /** Bytes that had been read when the last request came. */
+  /** `bytesRead` of the socket at the last request. */
   #bytesRead = 0;
 
-  /**
-   * @param missed called once; `isIdle` when not a byte of a request had come
-   */
+  /** @param missed called at most once; `isIdle` if no byte has arrived since the last request */
   constructor(socket: Socket, clock: Clock, timeoutMs: number, missed: (isIdle: boolean) => void) {
     this.#socket = socket;
     this.#clock = clock;
@@ -29,14 +27,14 @@ export class RequestTimeout {
     socket.on('close', () => this.stop());
   }
 
-  /** A request has come: the time for the next one begins. */
+  /** Restarts the timeout for the next request. */
   requestCame(): void {
     this.#timer.cancel();
     this.#bytesRead = this.#socket.bytesRead;
     this.#timer = this.#start();
   }
 
-  /** No request is waited for any more. */
+  /** Ends the timeout for good. */
   stop(): void {
     this.#timer.cancel();
   }

@@ -1,11 +1,12 @@
 /**
- * One request of a connection in each turn of the event loop: a client that sends a thousand at once has
- * them all answered, and all others are served in between. What waits is what one read brought.
+ * Handles one request per connection and turn of the event loop, so that a client that pipelines a
+ * thousand requests does not delay the others. A connection is paused while requests wait, so at
+ * most those of one read do.
  */
 import type { Duplex } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
 
-interface Line {
+interface Queue {
   readonly waiting: (() => void)[];
   isPaused: boolean;
   /** The connection takes no more requests. */
@@ -14,57 +15,57 @@ interface Line {
 
 export class HttpTurns {
   readonly #turns: Pick<Turns, 'nextTurn'>;
-  readonly #lines = new WeakMap<Duplex, Line>();
+  readonly #queues = new WeakMap<Duplex, Queue>();
 
   constructor(turns: Pick<Turns, 'nextTurn'>) {
     this.#turns = turns;
   }
 
-  /** Calls `act` now, or when those before it have had a turn each; never once the line is over. */
+  /** Calls `act` now, or after those before it, one per turn; never after `end`. */
   take(socket: Duplex, act: () => void): void {
-    const line = this.#lines.get(socket);
-    if (line === undefined) {
+    const queue = this.#queues.get(socket);
+    if (queue === undefined) {
       this.#begin(socket, act);
-    } else if (!line.isOver) {
-      line.waiting.push(act);
-      line.isPaused = true;
+    } else if (!queue.isOver) {
+      queue.waiting.push(act);
+      queue.isPaused = true;
       socket.pause();
     }
   }
 
-  /** Whether nothing more of this connection is looked at. */
+  /** Whether `end` was called for this connection. */
   isOver(socket: Duplex): boolean {
-    return this.#lines.get(socket)?.isOver ?? false;
+    return this.#queues.get(socket)?.isOver ?? false;
   }
 
-  /** What waits on this connection, and what still comes, is not looked at. */
+  /** Drops the waiting requests of this connection, and ignores later ones. */
   end(socket: Duplex): void {
-    const line = this.#lines.get(socket);
-    if (line === undefined) {
-      this.#lines.set(socket, { waiting: [], isPaused: false, isOver: true });
+    const queue = this.#queues.get(socket);
+    if (queue === undefined) {
+      this.#queues.set(socket, { waiting: [], isPaused: false, isOver: true });
       return;
     }
-    line.isOver = true;
-    line.waiting.length = 0;
+    queue.isOver = true;
+    queue.waiting.length = 0;
   }
 
   #begin(socket: Duplex, act: () => void): void {
-    const line: Line = { waiting: [], isPaused: false, isOver: false };
-    this.#lines.set(socket, line);
+    const queue: Queue = { waiting: [], isPaused: false, isOver: false };
+    this.#queues.set(socket, queue);
     act();
-    this.#turns.nextTurn(() => this.#next(socket, line));
+    this.#turns.nextTurn(() => this.#next(socket, queue));
   }
 
-  #next(socket: Duplex, line: Line): void {
-    // Once it is over the socket is another's, who decides when it is read.
-    if (line.isOver || socket.destroyed) return;
-    const act = line.waiting.shift();
+  #next(socket: Duplex, queue: Queue): void {
+    // After `end` the socket belongs to another reader: it must not be resumed here.
+    if (queue.isOver || socket.destroyed) return;
+    const act = queue.waiting.shift();
     if (act !== undefined) {
       act();
-      this.#turns.nextTurn(() => this.#next(socket, line));
+      this.#turns.nextTurn(() => this.#next(socket, queue));
       return;
     }
-    this.#lines.delete(socket);
-    if (line.isPaused) socket.resume();
+    this.#queues.delete(socket);
+    if (queue.isPaused) socket.resume();
   }
 }

@@ -1,16 +1,16 @@
-/** What an HTTP request says of itself, whatever it asks for. Pure: looks at what `node:http` parsed. */
+/** Checks of an HTTP request that apply to every path. Pure: reads what `node:http` has parsed. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { type Page, sentence } from './pages.ts';
 
-/** Whom and what a request is addressed to. */
+/** The server and the path that a request is addressed to. */
 export interface Target {
-  /** Only its path and query count. */
+  /** Only its path and query are meaningful. */
   readonly url: URL;
-  /** The name of the server, perhaps with a port; undefined when an HTTP/1.0 client gave none. */
+  /** The server's name, with or without a port; undefined if an HTTP/1.0 request has none. */
   readonly host: string | undefined;
 }
 
-/** Whether the version is one that is spoken here. */
+/** Whether the server supports the HTTP version. */
 export function isSpoken({ httpVersion }: IncomingMessage): boolean {
   return httpVersion === '1.1' || httpVersion === '1.0';
 }
@@ -19,17 +19,19 @@ export function versionNotSpoken(): Page {
   return sentence(505, 'This server speaks HTTP/1.1.');
 }
 
-/** What is wrong with the Host headers of a request (RFC 9112, 3.2), if anything is. */
+/**
+ * The error page for missing or repeated Host headers (RFC 9112, 3.2); undefined if they are valid.
+ */
 export function hostMistake({ httpVersion, headersDistinct }: IncomingMessage): Page | undefined {
   const { length = 0 } = headersDistinct.host ?? [];
-  if (length > 1) return sentence(400, 'There is more than one header Host: send one.');
+  if (length > 1) return sentence(400, 'More than one Host header: send exactly one.');
   if (length === 1 || httpVersion === '1.0') return undefined;
-  return sentence(400, 'The header Host is missing.');
+  return sentence(400, 'The Host header is missing.');
 }
 
 /**
- * The target; without a URL for an authority or nonsense. An absolute one names the server, and the
- * header Host then counts for nothing (RFC 9112, 3.2.2).
+ * The target; undefined if it is an authority or invalid. If it is an absolute URL, its host
+ * replaces the Host header (RFC 9112, 3.2.2).
  */
 export function targetOf({ method, url = '', headers }: IncomingMessage): Target | undefined {
   const { host } = headers;
@@ -39,15 +41,15 @@ export function targetOf({ method, url = '', headers }: IncomingMessage): Target
   return withUrl(url, (absolute) => absolute.host);
 }
 
-/** Whether a body comes behind the head. None is ever read: nothing here asks for one. */
+/** Whether the request has a body. No request needs one, so none is ever read. */
 export function hasBody({ headers }: IncomingMessage): boolean {
   if (headers['transfer-encoding'] !== undefined) return true;
   return Number(headers['content-length'] ?? 0) !== 0;
 }
 
 /**
- * Whether a request was passed on by a proxy: then its sender is elsewhere than the connection says.
- * A client that claims it only loses by it.
+ * Whether a proxy forwarded the request; its sender then counts as remote, wherever the connection
+ * comes from. A client that forges these headers can only lose privileges.
  */
 export function isProxied(headers: IncomingHttpHeaders): boolean {
   return Object.keys(headers).some(

@@ -96,7 +96,7 @@ test('/v1 without an upgrade gets 400 and a sentence', async (t) => {
     const { status, body } = await ask(port, path);
     assert.deepEqual(
       [status, body],
-      [400, '/v1 is a WebSocket: connect to it with a WebSocket client.\n'],
+      [400, '/v1 is a WebSocket endpoint: use a WebSocket client.\n'],
     );
   }
 });
@@ -131,7 +131,7 @@ test('/stats_v1 wants a namespace, and one that is in use', async (t) => {
   const unknown = await ask(port, '/stats_v1?namespace=__proto__%0a');
   assert.deepEqual(
     [unknown.status, unknown.body],
-    [404, 'Nobody uses a namespace "__proto__\\n" now.\n'],
+    [404, 'The namespace "__proto__\\n" is not in use.\n'],
   );
   const client = await connect('namespace=a');
   assert.equal((await ask(port, '/stats_v1?namespace=a')).status, 200);
@@ -168,7 +168,7 @@ test('HTTP/1.1 without a Host gets 400 and a sentence', async (t) => {
   const { port } = await startV1(t);
   const received = await exchange(port, `GET / HTTP/1.1\r\n${CLOSE}`);
   assert.deepEqual(statuses(received), [400]);
-  assert.equal(bodyOf(received), 'The header Host is missing.\n');
+  assert.equal(bodyOf(received), 'The Host header is missing.\n');
 });
 
 test('two requests share a connection, one after the other', async (t) => {
@@ -206,7 +206,7 @@ test('what is no HTTP after all gets 400 and a sentence', async (t) => {
   ]) {
     const received = await exchange(port, nonsense);
     assert.equal(statuses(received).at(-1), 400, nonsense);
-    assert.match(received, /\r\n\r\nThis is not valid HTTP: .*\.\n$/);
+    assert.match(received, /\r\n\r\nInvalid HTTP request: .*\.\n$/);
   }
 });
 
@@ -216,7 +216,7 @@ test('a head that is too long gets 431 and a sentence', async (t) => {
   for (const head of [`GET /${long} HTTP/1.1\r\n`, `GET / HTTP/1.1\r\nX: ${long}\r\n`]) {
     const received = await exchange(port, `${head}${HOST}\r\n`);
     assert.deepEqual(statuses(received), [431]);
-    assert.equal(bodyOf(received), 'The head of this request is too long.\n');
+    assert.equal(bodyOf(received), 'The request head is too long.\n');
   }
 });
 
@@ -233,14 +233,14 @@ test('a target may be absolute; one that is no path gets 400', async (t) => {
     assert.deepEqual(statuses(received), [status], target);
   }
   const star = await exchange(port, `GET * HTTP/1.1\r\n${HOST}${CLOSE}`);
-  assert.equal(bodyOf(star), 'The target of this request is not a path.\n');
+  assert.equal(bodyOf(star), 'The request target must be a path.\n');
 });
 
 test('CONNECT is answered too: this is no proxy', async (t) => {
   const { port } = await startV1(t);
   const received = await exchange(port, `CONNECT localhost:80 HTTP/1.1\r\n${HOST}\r\n`);
   assert.deepEqual(statuses(received), [400]);
-  assert.equal(bodyOf(received), 'The target of this request is not a path.\n');
+  assert.equal(bodyOf(received), 'The request target must be a path.\n');
 });
 
 test('a request may be cut at every byte', async (t) => {
@@ -320,7 +320,7 @@ test('a HEAD with an upgrade that is not spoken is answered without a body', asy
 test('an expectation is refused with a sentence', async (t) => {
   const { port } = await startV1(t);
   const { status, body } = await ask(port, '/', { headers: { Expect: 'miracles' } });
-  assert.deepEqual([status, body], [417, 'Leave out the header Expect.\n']);
+  assert.deepEqual([status, body], [417, 'The Expect header is not supported: leave it out.\n']);
 });
 
 test('/v1 without a namespace names the parameter first, upgrade or not', async (t) => {

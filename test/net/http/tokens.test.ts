@@ -45,7 +45,7 @@ for (const path of PATHS) {
     assert.equal(answer.headers['www-authenticate'], 'Bearer');
     assert.match(
       answer.body,
-      /^This server wants a token\. Send it as "Authorization: Bearer TOKEN"/,
+      /^Authentication required: send a token as "Authorization: Bearer TOKEN"/,
     );
     const post = await ask(port, path, { method: 'POST' });
     assert.equal(post.status, 401);
@@ -207,7 +207,7 @@ test('a page is refused a second late when the token is wrong, and what follows 
   await once(socket, 'close');
   assert.deepEqual(statuses(received), [401]);
   assert.match(received, /\r\nConnection: close\r\n/);
-  assert.match(bodyOf(received), /^This token is not known\./);
+  assert.match(bodyOf(received), /^Invalid token: send a valid one as /);
   assert.equal(received.includes(WRONG), false);
   await until(() => server.counts.connections === 0);
 });

@@ -239,7 +239,7 @@ test('an HTTP head that is not complete in time is answered with 408', async (t)
   await until(() => clock.timersSet === 2);
   clock.advance(10_000);
   assert.deepEqual(statuses(await answer), [408]);
-  assert.match(bodyOf(await answer), /^No request was complete after 10000 ms\.\n$/);
+  assert.match(bodyOf(await answer), /^No complete request within 10000 ms\.\n$/);
 });
 
 test('a head that never ends has no more time for coming byte by byte', async (t) => {
