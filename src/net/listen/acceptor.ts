@@ -1,15 +1,16 @@
 /**
- * Where connections are admitted: counts them, waits for the first bytes to tell what each one speaks,
- * and hands it over. What an open connection can cost before that is bounded, in number and in time.
+ * Admits connections: counts them, detects the protocol of each by its first bytes, and hands it to
+ * the protocol's server. Bounds what a connection can cost before that, in number and in time.
  *
- * A connection beyond the limit is rejected in its own language, which takes its first bytes. Only a few
- * may be in that state at a time; the oldest gives way to a new one, one that has sent nothing first, so
- * those that do speak are heard: the probes of a full server, say. A client that sends nothing valid for
- * too long is told so too. HTTP has a timeout of its own for each request (request-timeout.ts).
+ * A connection beyond the limit gets an error in its own protocol, which takes its first bytes. At
+ * most `MAX_REJECTED` connections are in that state. For one more the oldest is cut, preferably one
+ * that has sent nothing, so that the probes of a full server are still answered. A client that
+ * sends no valid message in time gets an error too. HTTP has its own timeout per request
+ * (request-timeout.ts).
  *
- * HTTP begins with the name of a method and a space, and a line of ours, or the blanks before it, leads
- * to `{`. What can become neither is rejected as soon as that is certain, without waiting for a line
- * end, which other protocols never send.
+ * HTTP begins with a method and a space; a line begins with `{`, after optional blanks. Input that
+ * can become neither is rejected as soon as that is certain, without waiting for a line end: other
+ * protocols may never send one.
  */
 import { Buffer } from 'node:buffer';
 import { METHODS } from 'node:http';
@@ -23,12 +24,12 @@ import type { Counters } from '../../session/counters.ts';
 import { closeGracefully, cutAfterTimeout } from '../stream/graceful-close.ts';
 import type { AcceptedConnection } from './listener.ts';
 
-/** Connections beyond the limit that wait to be told so. */
+/** Connections beyond the limit that may be waiting for their error at a time. */
 export const MAX_REJECTED = 100;
 
 /** A connection of the line protocol. */
 export interface LineClient {
-  /** Nothing valid has come within `ms` milliseconds, which is all the time there was: says so and ends. */
+  /** No valid message has arrived within `ms` milliseconds: sends the error and closes. */
   firstMessageIsDue(ms: number): void;
 }
 
@@ -37,14 +38,14 @@ export interface AcceptorHost {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly auth: Pick<Auth, 'needsToken'>;
-  /** A connection is not admitted, because there are as many as are allowed. */
+  /** Called for each connection that is rejected at the connection limit. */
   full(): void;
   /**
-   * @param head what was read so far
-   * @param firstMessageTimer to be cancelled as soon as something valid has come
+   * @param head the bytes already read
+   * @param firstMessageTimer to be cancelled at the first valid message
    */
   acceptLines(connection: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient;
-  /** @param error what the first request is answered with, if there is no room for the connection */
+  /** @param error answers the first request, if the server is at its connection limit */
   acceptHttp(connection: AcceptedConnection, head: Buffer, error?: RequestError): void;
 }
 
@@ -52,7 +53,7 @@ export class Acceptor {
   readonly #host: AcceptorHost;
   readonly #admitted = new Set<Socket>();
   readonly #rejected = new Set<Socket>();
-  /** Those of the rejected whose first bytes have not come. */
+  /** Those of `#rejected` that have sent nothing yet. */
   readonly #silent = new Set<Socket>();
   #total = 0;
   #isStopped = false;
@@ -61,23 +62,23 @@ export class Acceptor {
     this.#host = host;
   }
 
-  /** Connections that were admitted and are not closed. */
+  /** Open connections that were admitted. */
   get count(): number {
     return this.#admitted.size;
   }
 
-  /** All connections that ever came. */
+  /** Connections since the start, rejected ones included. */
   get total(): number {
     return this.#total;
   }
 
-  /** Every open socket, those that are being rejected too. */
+  /** Every open socket, those being rejected included. */
   *sockets(): Generator<Socket> {
     yield* this.#admitted;
     yield* this.#rejected;
   }
 
-  /** Whatever comes from now on is cut at once. */
+  /** Cuts new connections at once from now on. */
   stop(): void {
     this.#isStopped = true;
   }
@@ -108,7 +109,7 @@ export class Acceptor {
     const { clock, limits, auth } = this.#host;
     const { socket } = connection;
     let client: LineClient | undefined;
-    // Where no token is required people type their first line; tokens are for programs.
+    // Without tokens people may type their first line, which takes longer than a program does.
     const firstMs = auth.needsToken ? limits.firstMessageMs : limits.firstLineMs;
     const firstMessageTimer = clock.setTimer(firstMs, () => {
       stop();
@@ -150,17 +151,18 @@ export class Acceptor {
   }
 }
 
-/** Keeps `socket` among `others` until it closes. */
+/** Keeps `socket` in `others` until it closes. */
 function keep(socket: Socket, others: Set<Socket>): void {
   others.add(socket);
   socket.on('close', () => others.delete(socket));
 }
 
 /**
- * Reads until the first bytes tell what the peer speaks, or that it is nothing that is spoken here. The
- * blanks before them are dropped, so what is kept meanwhile is a few bytes.
+ * Reads until the first bytes identify the protocol, or show that it is not supported. Leading
+ * blanks are dropped, so only a few bytes are kept meanwhile.
  *
- * @returns ends the reading, without a decision
+ * @param known called once, unless the peer closes without having sent anything
+ * @returns a function that stops reading without a decision
  */
 function sniff(
   socket: Socket,
@@ -189,17 +191,19 @@ function sniff(
   return stop;
 }
 
-/** What a connection speaks; 'undecided' while it could still become one or the other. */
+/** The protocol of a connection; 'undecided' while more bytes are needed to tell. */
 export type FirstBytes = 'http' | 'lines' | 'undecided' | RequestError;
 
 const TLS_HELLO =
-  'this looks like a TLS handshake, and plain text is expected here: connect without TLS, or have the server use it (--tls-cert and --tls-key)';
+  'this looks like a TLS handshake, but the server expects plain text: connect without TLS, or enable TLS on the server (--tls-cert and --tls-key)';
 const TELNET = 'this looks like telnet option negotiation: connect with nc, which sends plain text';
-const SOCKS = 'this looks like SOCKS, and the server is no proxy: connect to it directly';
+const SOCKS = 'this looks like SOCKS, but the server is not a proxy: connect to it directly';
 const PROXY = 'this looks like the PROXY protocol: turn it off in the proxy';
-const LOWER_CASE = 'the method of an HTTP request is written in capitals';
+const LOWER_CASE = 'the method of an HTTP request must be in capitals';
 
-/** How other protocols begin that end up on this port, and the sentence that answers them. */
+/**
+ * First bytes of unsupported protocols that often reach this port, and the message each one gets.
+ */
 const FOREIGN: ReadonlyMap<string, string> = new Map([
   ['\x16\x03', TLS_HELLO],
   ['\xef\xbb\xbf', 'this begins with a byte order mark (BOM): send UTF-8 without one'],
@@ -207,7 +211,7 @@ const FOREIGN: ReadonlyMap<string, string> = new Map([
   ['\xfe\xff', 'this looks like UTF-16: send UTF-8, without a byte order mark (BOM)'],
   ...['\xff\xfb', '\xff\xfc', '\xff\xfd'].map(answeredBy(TELNET)),
   ...['\x04\x01', '\x04\x02', '\x05\x01', '\x05\x02', '\x05\x03'].map(answeredBy(SOCKS)),
-  // The second version of the PROXY protocol begins with line ends, which count as blanks.
+  // Version 2 of the PROXY protocol begins with line ends, which are dropped as blanks.
   ...['PROXY ', '\0\r\nQUIT\n'].map(answeredBy(PROXY)),
   ['HTTP/', 'this looks like the answer to an HTTP request, not a request'],
   ['SSH-', 'this looks like SSH'],
@@ -223,15 +227,15 @@ function answeredBy(sentence: string): (start: string) => readonly [string, stri
   return (start) => [start, sentence];
 }
 
-/** `PRI` begins HTTP/2, which is answered in words that its clients may show. */
+/** `PRI` begins HTTP/2, which is rejected over HTTP: its clients may display that. */
 const HTTP_STARTS: readonly string[] = [...METHODS, 'PRI'].map((method) => `${method} `);
 const FOREIGN_STARTS: readonly string[] = [...FOREIGN.keys()];
 const LONGEST = Math.max(...[...HTTP_STARTS, ...FOREIGN_STARTS].map((start) => start.length));
 
-/** The answer to bytes that can become nothing that is spoken here. */
+/** The error for input that is neither supported nor recognized. */
 const UNKNOWN_PROTOCOL = unknownProtocol('this is neither HTTP nor a JSON object');
 
-/** @param bytes all that has come, without the blanks at its beginning */
+/** @param bytes everything received so far, without leading blanks */
 export function firstBytes(bytes: Buffer): FirstBytes {
   const text = bytes.toString('latin1', 0, LONGEST);
   if (text.startsWith('{')) return 'lines';
@@ -244,7 +248,7 @@ export function firstBytes(bytes: Buffer): FirstBytes {
   return isOpen ? 'undecided' : UNKNOWN_PROTOCOL;
 }
 
-/** `bytes` from the first on that is none of the blanks which may stand before a JSON text. */
+/** `bytes` without the leading whitespace that JSON allows. */
 export function withoutBlanks(bytes: Buffer): Buffer {
   const start = bytes.findIndex((byte) => !BLANKS.has(byte));
   return bytes.subarray(start === -1 ? bytes.length : start);

@@ -1,10 +1,10 @@
 /**
- * One place to listen on: a TCP port, a Unix socket, or a socket that the parent process has opened
- * already. With TLS, what comes in by TCP is unwrapped first; a Unix socket needs none.
+ * Listens on one address: a TCP port, a Unix socket, or a socket inherited from the parent process.
+ * With TLS, TCP connections are decrypted first; Unix sockets never use TLS.
  *
  *     node:net -> Listener -> Acceptor -> LineConnection, or HttpServer -> WebSocketChannel
  *
- * What the listener knows about a connection is put together here, once.
+ * The peer's name and locality are determined here, once per connection.
  */
 import type { Buffer } from 'node:buffer';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -16,11 +16,11 @@ import {
 import type { Locality } from '../../protocol/auth.ts';
 import { type TakenPath, takePath } from './unix-socket-path.ts';
 
-/** What TLS needs, in PEM. */
+/** The TLS certificate and key, in PEM. */
 export interface TlsFiles {
   readonly cert: string | Buffer;
   readonly key: string | Buffer;
-  /** Only clients with a certificate that one of these has signed may connect. */
+  /** If set, clients must present a certificate signed by one of these. */
   readonly ca?: string | Buffer | undefined;
 }
 
@@ -34,56 +34,60 @@ export type Place =
 export interface ListenerOptions {
   readonly place: Place;
   readonly tls?: TlsFiles | undefined;
-  /** Milliseconds for the handshake of TLS. */
+  /** Milliseconds that a TLS handshake may take. */
   readonly handshakeMs: number;
   /**
-   * Connections of this listener, handshakes of TLS included. For one more, the oldest handshake is cut;
-   * one or two beyond come in all the same, so that the acceptor may cut others for them.
+   * Connections of this listener, TLS handshakes included. For one more, the oldest handshake is
+   * cut. Up to two beyond the limit are accepted all the same, so that the acceptor may cut others
+   * for them.
    */
   readonly maxConnections: number;
-  /** The next number of a client that has no address. */
+  /** Returns the next number for clients of Unix sockets, which have no address. */
   readonly nextUnixClient: () => number;
 }
 
-/** A connection as it comes in, and all that the way by which it came says about the peer. */
+/** A new connection, and what its transport says about the peer. */
 export interface AcceptedConnection {
-  /** Has an `error` listener; half-open allowed. */
+  /** Has an `error` listener, and may be half-open. */
   readonly socket: Socket;
-  /** The peer as people know it: its address; on a Unix socket, where peers have none, a number. */
+  /** The peer's name for people: its address, or a number on a Unix socket. */
   readonly name: string;
-  /** Where the peer is: elsewhere, if the connection was gone before its address could be read. */
+  /** Where the peer is; 'remote' if the connection closed before its address could be read. */
   readonly locality: Locality;
-  /** Whether it came by TCP to an address that only this machine can reach. */
+  /** Whether it was accepted on a TCP address that only this machine can reach. */
   readonly isLoopback: boolean;
 }
 
-/** What the listeners of a server report to it. */
+/** Events of the listeners of a server. */
 export interface ListenerEvents {
-  /** A connection has come; what it sends is not known yet. */
+  /** A TCP or Unix connection was opened; TLS has not begun. */
   arrived(): void;
   /**
-   * A handshake of TLS failed, or took too long.
+   * A TLS handshake failed or timed out.
    *
-   * @param why undefined when the peer left or fell silent: it may only have tried whether the port is open
-   * @param client undefined when its address is gone with its connection
+   * @param why undefined if the peer closed or sent nothing more, as port scans and probes do
+   * @param client undefined if the connection closed before its address could be read
    */
   handshakeFailed(why: string | undefined, client: string | undefined): void;
   accept(connection: AcceptedConnection): void;
-  /** A connection was cut at once, or is rejected: there are as many as are allowed. */
+  /** A connection was cut at the connection limit. */
   full(): void;
-  /** A connection could not be accepted, for want of descriptors, say. The listener stays open. */
+  /**
+   * A connection could not be accepted, for example for lack of descriptors. The listener stays
+   * open.
+   */
   stuck(error: Error): void;
   /**
-   * The file of the Unix socket was gone.
+   * The file of the Unix socket was removed or replaced.
    *
-   * @param error why it could not be made again; undefined when it was
+   * @param error why the socket could not be created again; undefined if it was
    */
   pathLost(path: string, error: Error | undefined): void;
 }
 
 const MIN_TLS_VERSION = 'TLSv1.2';
 
-/** Milliseconds of silence after which TCP asks whether the peer is still there. */
+/** Milliseconds of silence before the first TCP keep-alive probe. */
 const KEEPALIVE_MS = 60_000;
 
 export class Listener {
@@ -91,19 +95,19 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
-  /** Sockets whose handshake of TLS is not done, by both ends' addresses. */
+  /** Sockets in their TLS handshake, by the addresses of both ends; oldest first. */
   readonly #handshaking = new Map<string, Socket>();
-  /** Connections that are not closed. */
+  /** Number of open connections. */
   #open = 0;
   #path: TakenPath | undefined;
   #isLocal = false;
 
-  /** @throws Error when the certificate or the key can't be used */
+  /** @throws Error if the certificate or the key can't be used */
   constructor(options: ListenerOptions, events: ListenerEvents) {
     this.#options = options;
     this.place = options.place;
     const accept = (socket: Socket): void => {
-      // First of all: a socket that fails with no listener for it would end the process.
+      // Must come first: an 'error' event without a listener would end the process.
       socket.on('error', () => socket.destroy());
       events.accept(this.#connectionOf(socket));
     };
@@ -114,13 +118,13 @@ export class Listener {
     this.#tls =
       options.tls && createSecureLayer(options.tls, options.handshakeMs, events, acceptSecured);
     this.#server = createServer({
-      // Half-open, because a peer that has sent all it had to say may still wait for the answer.
+      // A peer may close its side after its last request and still wait for the reply.
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_MS,
     });
-    // Beyond it there may be one in its handshake, and another that it is cut for.
+    // Two more: one in its handshake, and the one that it is cut for.
     this.#server.maxConnections = options.maxConnections + 2;
     this.#server.on('connection', (socket) => {
       events.arrived();
@@ -137,8 +141,8 @@ export class Listener {
   }
 
   /**
-   * Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... It
-   * is to be closed then, too.
+   * Starts to listen. Rejects with the system's error (EADDRINUSE, EACCES...); the caller must call
+   * `close` then, too.
    */
   async open(): Promise<void> {
     const { place } = this;
@@ -150,8 +154,8 @@ export class Listener {
   }
 
   /**
-   * Accepts no more connections, not even those whose handshake is under way. Resolves when the
-   * last connection is closed.
+   * Stops accepting, and cuts connections in their TLS handshake. Resolves when the last connection
+   * is closed.
    */
   close(): Promise<void> {
     for (const socket of this.#handshaking.values()) socket.destroy();
@@ -160,19 +164,19 @@ export class Listener {
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
-  /** The path of its Unix socket, if that is not there any more: removed, or replaced by others. */
+  /** The path of its Unix socket, if its file was removed or replaced; else undefined. */
   get lostPath(): string | undefined {
     const { place } = this;
     return 'path' in place && this.#path?.isOurs() === false ? place.path : undefined;
   }
 
-  /** The TCP address; undefined for a Unix socket, and when it is not open. */
+  /** The TCP address; undefined for a Unix socket, and while not open. */
   get address(): AddressInfo | undefined {
     const address = this.#server.address();
     return address === null || typeof address === 'string' ? undefined : address;
   }
 
-  /** Whether it is a Unix socket: its peers are on this machine, and no web pages. */
+  /** Whether it is a Unix socket: its peers are on this machine, and browsers can't reach it. */
   get isLocal(): boolean {
     return this.#isLocal;
   }
@@ -182,7 +186,7 @@ export class Listener {
     return isLoopbackAddress(this.address?.address);
   }
 
-  /** The place in a word, for people. */
+  /** The address, for people. */
   get name(): string {
     const { address } = this;
     if (address !== undefined) {
@@ -195,14 +199,14 @@ export class Listener {
   }
 
   /**
-   * Other certificates from now on; connections stay. Throws when they can't be used, and when
-   * that would begin or end TLS, or the wish for certificates of clients: those stay as they are.
+   * Replaces the certificates; open connections stay. Throws if they can't be used, or if that
+   * would turn TLS or client certificates on or off.
    */
   setTls(files: TlsFiles): void {
     const { tls } = this.#options;
     if (tls === undefined || (tls.ca === undefined) !== (files.ca === undefined)) {
       throw new RangeError(
-        'whether TLS is spoken, and ca wanted, is decided when listening begins',
+        'TLS and client certificates (ca) cannot be turned on or off while listening',
       );
     }
     this.#tls?.setSecureContext(contextOf(files));
@@ -240,7 +244,7 @@ export class Listener {
       this.#server.once('error', reject);
       this.#server.listen(place, () => {
         this.#server.off('error', reject);
-        // Of an inherited Unix socket not even the path is known.
+        // Only Unix sockets have no TCP address; of an inherited one not even the path is known.
         this.#isLocal = this.address === undefined;
         resolve();
       });
@@ -248,12 +252,12 @@ export class Listener {
   }
 }
 
-/** What tells one TCP connection from all others, and is the same inside TLS and below it. */
+/** Identifies a TCP connection; the same for the TLS socket and the raw socket below it. */
 function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
   return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }
 
-/** An address and a port in one word; an IPv6 address is put in brackets. */
+/** `address:port`, with an IPv6 address in brackets. */
 export function addressName(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -272,7 +276,7 @@ function createSecureLayer(
     rejectUnauthorized: files.ca !== undefined,
   });
   server.on('secureConnection', accept);
-  // node:tls leaves the connection to us.
+  // node:tls does not close the connection itself.
   server.on('tlsClientError', (error, socket) => {
     const isGone = socket.remoteAddress === undefined;
     events.handshakeFailed(reasonOf(error, socket), isGone ? undefined : remoteName(socket));
@@ -281,11 +285,11 @@ function createSecureLayer(
   return server;
 }
 
-/** Why a handshake failed, in the words of OpenSSL, if it was for what the peer said. */
+/** OpenSSL's reason for a failed handshake; undefined if the peer sent nothing wrong. */
 function reasonOf(error: Error, { authorizationError }: TLSSocket): string | undefined {
-  // Of a certificate that is not trusted node:tls says nothing but that the connection is gone.
+  // For an untrusted client certificate the error itself only says that the connection was closed.
   if (authorizationError) return String(authorizationError);
-  // The message is a line of file names with the reason in its midst.
+  // The message is OpenSSL's error line, with file names and codes around the reason.
   return 'reason' in error ? String(error.reason) : undefined;
 }
 
@@ -293,7 +297,7 @@ function remoteName({ remoteAddress = 'unknown', remotePort = 0 }: Socket): stri
   return addressName(remoteAddress, remotePort);
 }
 
-/** Whether an address is one that only its own machine has; a missing one is not. */
+/** Whether it is a loopback address; false if undefined. */
 export function isLoopbackAddress(address = ''): boolean {
   return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }

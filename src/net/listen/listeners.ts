@@ -1,4 +1,7 @@
-/** All places that the server listens on: opened together, closed together, and kept open. */
+/**
+ * All listeners of a server: opened together, all or none, and closed together. Listens again on a
+ * Unix socket whose file was removed.
+ */
 import { promises as dns } from 'node:dns';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -11,9 +14,11 @@ export interface ListenersOptions {
   readonly tcp: boolean;
   readonly tls: TlsFiles | undefined;
   readonly socket: { readonly path: string; readonly mode?: number } | undefined;
-  /** Sockets that are listening already, by descriptor, instead of all of the above. */
+  /**
+   * Descriptors of sockets that already listen. If there are any, they replace TCP and `socket`.
+   */
   readonly fds: readonly number[];
-  /** Milliseconds for the handshake of TLS. */
+  /** Milliseconds that a TLS handshake may take. */
   readonly handshakeMs: number;
   /** Connections of each listener; more are cut at once. */
   readonly maxConnections: number;
@@ -25,16 +30,16 @@ interface HostPlace {
   readonly port: number;
 }
 
-/** Milliseconds between two looks at whether the file of the Unix socket is there: a rare `lstat`. */
+/** Milliseconds between two checks that the file of the Unix socket is still there: one `lstat`. */
 const PATH_CHECK_MS = 10_000;
 
-/** Ports to be tried in turn when any will do, but it must be free at all addresses of a name. */
+/** Attempts to find a port that is free on all addresses of a host, when the port is 0. */
 const MAX_TRIES = 10;
 
-/** What the system says of an address of a name that this machine does not have, or not now. */
-const ELSEWHERE: readonly unknown[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'];
+/** Errors for an address of the host that this machine does not have, at least at the moment. */
+const NOT_AVAILABLE: readonly unknown[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'];
 
-/** The owner of a Unix socket and its group may connect. */
+/** The owner of the Unix socket and its group may connect. */
 const DEFAULT_SOCKET_MODE = 0o660;
 
 export class Listeners {
@@ -43,12 +48,12 @@ export class Listeners {
   #listeners: readonly Listener[] = [];
   #unixClients = 0;
   #isClosed = false;
-  /** When it is to be seen next whether the file of the Unix socket is there. */
+  /** Runs until the next check of the Unix socket's file. */
   #pathTimer: Timer | undefined;
   #renewal: Promise<void> | undefined;
-  /** The code of the error for which the Unix socket could not be made again, once that is told. */
+  /** The code of the last reported failure to create the Unix socket again; '' if there is none. */
   #pathTrouble: unknown = '';
-  /** Listeners that were replaced, as long as connections that came by them are open. */
+  /** Pending closes of replaced listeners: each lasts as long as it has open connections. */
   readonly #replaced = new Set<Promise<void>>();
 
   constructor(options: ListenersOptions, events: ListenerEvents) {
@@ -57,11 +62,11 @@ export class Listeners {
   }
 
   /**
-   * Opens all or none. Rejects with the system's error, with that of TLS, or with a RangeError when
-   * the options make no sense.
+   * Opens all listeners or none. Rejects with the error of the system or of TLS, or with a
+   * RangeError if the options are invalid.
    */
   async open(): Promise<void> {
-    // Node takes the empty name for all addresses of the machine, which nobody means by it.
+    // Node would listen on all addresses of the machine.
     if (this.#options.host === '') throw new RangeError('host must not be empty');
     const places = listenAddresses(this.#options);
     if (places.length === 0) throw new RangeError('there is nowhere to listen on');
@@ -79,7 +84,7 @@ export class Listeners {
     this.#watchPaths();
   }
 
-  /** Accepts no more connections. Resolves when the last connection is closed. */
+  /** Stops accepting. Resolves when the last connection is closed. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#pathTimer?.cancel();
@@ -93,24 +98,24 @@ export class Listeners {
     throw new Error('not listening by TCP');
   }
 
-  /** All of them, in words. */
+  /** All addresses, for people. */
   get addresses(): readonly string[] {
     return this.#listeners.map(({ name }) => name);
   }
 
-  /** Those that other machines may reach. */
+  /** The addresses that other machines may reach. */
   get exposedAddresses(): readonly string[] {
     return this.#listeners
       .filter((listener) => !listener.isLocal && !listener.isLoopback)
       .map(({ name }) => name);
   }
 
-  /** Other certificates from now on; connections stay. Throws when they can't be used. */
+  /** Replaces the certificates; open connections stay. Throws if they can't be used. */
   setTls(files: TlsFiles): void {
     for (const listener of this.#listeners) listener.setTls(files);
   }
 
-  /** Listens on every address of a host that this machine has, all with the same port. */
+  /** Listens on every address of the host that this machine has, all with the same port. */
   async #openHost({ host, port }: HostPlace): Promise<Listener[]> {
     const addresses = await addressesOf(host);
     for (let tries = 1; ; tries++) {
@@ -120,14 +125,14 @@ export class Listeners {
         return listeners;
       } catch (error) {
         for (const listener of listeners) listener.close();
-        // The port that was free at the first address is taken at another one.
+        // A port that the system chose for the first address may be in use on another one.
         const isWorthTrying = port === 0 && listeners.length > 0 && tries < MAX_TRIES;
         if (!isWorthTrying || codeOf(error) !== 'EADDRINUSE') throw error;
       }
     }
   }
 
-  /** @param listeners receives those that are open, also when a later one fails */
+  /** @param listeners receives each listener once it is open, so that the caller can close it */
   async #openAddresses(
     addresses: readonly string[],
     port: number,
@@ -140,7 +145,7 @@ export class Listeners {
           await this.#openListener({ host, port: listeners[0]?.address?.port ?? port }),
         );
       } catch (error) {
-        if (!ELSEWHERE.includes(codeOf(error))) throw error;
+        if (!NOT_AVAILABLE.includes(codeOf(error))) throw error;
         failure ??= error;
       }
     }
@@ -168,7 +173,7 @@ export class Listeners {
     });
   }
 
-  /** Listens anew where the file of a Unix socket is gone; connections stay with the old listener. */
+  /** Replaces listeners whose Unix socket file was removed; the old ones keep their connections. */
   async #renewLost(): Promise<void> {
     for (const listener of this.#listeners) {
       const path = listener.lostPath;
@@ -198,7 +203,7 @@ export class Listeners {
   }
 }
 
-/** Every address of a host, each once. */
+/** The distinct addresses of a host. */
 async function addressesOf(host: string): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
   const found = await dns.lookup(host, { all: true });

@@ -1,16 +1,19 @@
 /**
- * Takes the path of a Unix socket, so that of all servers that want it, even at the same moment, one
- * has it: nobody takes it from a server that lives, and what a killed one has left is replaced.
+ * Claims the path of a Unix socket. Of several servers started at once, exactly one gets it; a path
+ * is never taken from a live server, and the socket left by a killed one is replaced.
  *
- * The system can't do "remove it if it is still the dead one", so whoever wants the path needs a lock.
- * That is a folder beside it, and who has put his listening socket in there holds it. It outlives no
- * holder: a folder can be renamed to that of the lock only while that is empty or not there; a dead
- * holder is known by his socket, and is removed by a name that nobody else ever has. The move of the
- * socket from there to the path takes the path and frees the lock in one step.
+ * The system has no atomic "unlink if it is still the dead socket", so claiming needs a lock: a
+ * folder beside the path, held by the server whose listening socket is inside. The lock never
+ * outlives its holder:
+ *  - A server renames its own folder, with its socket inside, to the lock's name. That succeeds
+ *    only while the lock does not exist or is empty.
+ *  - A dead holder is recognized by its socket, and removed by a file name that is never reused.
+ *  - Renaming the socket from the lock to the path claims the path and frees the lock in one step.
  *
- * That holds among servers of this kind on one machine. What is left: a stranger who makes something at
- * the path between the last look and the move loses it; BSD says of a server with a full queue what it
- * says of a dead one; who is killed before he has the lock leaves a folder, which is in nobody's way.
+ * This holds among Locktopus servers on one machine. Known limits: another program's file, created
+ * at the path between the last check and the rename, is lost; BSD reports a server with a full
+ * backlog as dead; a server killed before it has the lock leaves a folder behind, which blocks no
+ * other.
  */
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
@@ -28,40 +31,40 @@ import { connect } from 'node:net';
 /** A path on which this process listens. */
 export interface TakenPath {
   /**
-   * Removes what is at the path, if it is still ours. To be called while we listen: until then
-   * nobody takes the path from us.
+   * Removes the socket file, if it is still ours. Must be called before listening ends: afterwards
+   * another server may claim the path.
    */
   giveBack(): void;
-  /** Whether what is at the path is still ours: others may have removed or replaced it. */
+  /** Whether the file at the path is still ours: others may have removed or replaced it. */
   isOurs(): boolean;
 }
 
-/** Random bytes in a name, and the letters that makes. */
+/** Random bytes in a name, and its length in base64url. */
 const NAME_BYTES = 3;
 const NAME_LETTERS = 4;
 
-/** What the lock is called, after the path. */
+/** The lock's name is the path with this suffix. */
 const LOCK_SUFFIX = '.lock';
 
-/** More often nobody can have been quicker: the file system does not do what others do. */
+/** Attempts to acquire the lock. More can't be due to rivals; the file system does not behave. */
 const MAX_TRIES = 1000;
 
-/** Bytes in the path of a Unix socket; the system has room for one more, which is zero. */
+/** Longest path of a Unix socket, in bytes, without the terminating zero. */
 const SYSTEM_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
-/** Bytes that the path has before it is taken, and then not any more. */
+/** Bytes by which the temporary paths are longer than the final one. */
 const SPARE_BYTES = LOCK_SUFFIX.length + '/'.length + NAME_LETTERS;
 
-/** What may be found at a path: somebody listens, or nobody any more, or it is no socket at all. */
+/** What is at a path: a socket is 'alive' if a process listens on it, else 'dead'. */
 type Found = 'nothing' | 'dead' | 'alive' | 'no socket';
 
 /**
- * Takes `path` for a socket.
+ * Claims `path` for a listening socket.
  *
- * @param mode the permissions of its file from the moment on at which others can reach it
- * @param listen begins to listen at the path that it is given; if taking fails later on, whoever has
- *   called is to stop that
- * @throws Error with the system's code, EADDRINUSE if another one has the path, and `path` as `address`
+ * @param mode the permissions of the socket file, set before others can reach it
+ * @param listen starts listening on the path that it is given. If `takePath` rejects after that,
+ *   the caller must stop it
+ * @throws Error with the system's code, EADDRINUSE if the path is in use, and `path` as `address`
  */
 export async function takePath(
   path: string,
@@ -69,7 +72,7 @@ export async function takePath(
   listen: (privatePath: string) => Promise<void>,
 ): Promise<TakenPath> {
   try {
-    // Node would cut it off without a word, and listen on something else.
+    // Node would silently truncate it and listen on another path.
     if (Buffer.byteLength(path) > SYSTEM_PATH_BYTES - SPARE_BYTES) throw pathTooLong();
     await assertFree(path);
     return await takeFree(path, mode, listen);
@@ -84,7 +87,7 @@ async function takeFree(
   listen: (privatePath: string) => Promise<void>,
 ): Promise<TakenPath> {
   const name = randomBytes(NAME_BYTES).toString('base64url');
-  // Not put together by node:path, which takes `link/..` for nothing.
+  // Not joined by node:path, which would drop `link/..` even if `link` is a symbolic link.
   const own = `${path}.${name}`;
   const lock = path + LOCK_SUFFIX;
   mkdirSync(own, { mode: 0o700 });
@@ -106,13 +109,13 @@ async function takeFree(
   }
 }
 
-/** Makes `own` the lock. Each time it tries again somebody else has come further, or should have. */
+/** Renames `own` to the lock. Retries when a rival has removed or released what was in the way. */
 async function acquire(lock: string, own: string, path: string): Promise<void> {
   for (let tries = 0; !tryToAcquire(lock, own); tries++) {
     if (tries === MAX_TRIES) throw inTheWay(lock);
     for (const name of namesIn(lock)) {
       const rival = `${lock}/${name}`;
-      switch (await look(rival)) {
+      switch (await inspect(rival)) {
         case 'alive':
           throw inUse(`another server is about to listen on ${path}`);
         case 'no socket':
@@ -136,7 +139,7 @@ function tryToAcquire(lock: string, own: string): boolean {
       case 'EEXIST':
         return false;
       case 'ENOTDIR':
-      // We have just made a folder there: it is the lock that is not ours to replace.
+      // A folder could be made there a moment ago, so it is the lock that we may not replace.
       case 'EACCES':
       case 'EPERM':
         throw inTheWay(lock);
@@ -155,7 +158,7 @@ function namesIn(lock: string): string[] {
   }
 }
 
-/** Removes a holder that is dead; another one may do so at the same time. */
+/** Removes a dead holder; a rival may do so at the same time. */
 function removeDead(rival: string, lock: string): void {
   try {
     unlinkSync(rival);
@@ -165,13 +168,13 @@ function removeDead(rival: string, lock: string): void {
 }
 
 async function assertFree(path: string): Promise<void> {
-  const found = await look(path);
+  const found = await inspect(path);
   if (found === 'alive') throw inUse(`another program listens on ${path}`);
-  if (found === 'no socket') throw inUse(`${path} is no socket`);
+  if (found === 'no socket') throw inUse(`${path} is not a socket`);
 }
 
-/** What is at `path`. A socket that does not let us connect counts as alive. */
-async function look(path: string): Promise<Found> {
+/** What is at `path`. A socket that we have no permission to connect to counts as alive. */
+async function inspect(path: string): Promise<Found> {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return 'nothing';
   if (!stats.isSocket()) return 'no socket';
@@ -189,7 +192,7 @@ async function look(path: string): Promise<Found> {
   });
 }
 
-/** Whether that very file is at `path`: its number is not given away while we listen. */
+/** Whether the file at `path` is the given one. Its inode is not reused while we listen. */
 function isFile(path: string, dev: bigint, ino: bigint): boolean {
   try {
     const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
@@ -199,7 +202,7 @@ function isFile(path: string, dev: bigint, ino: bigint): boolean {
   }
 }
 
-/** Removes something, or not: what is not there need not go, and what stays is in nobody's way. */
+/** Tries to remove something; failures are harmless. */
 function attempt(remove: () => void): void {
   try {
     remove();
@@ -208,7 +211,7 @@ function attempt(remove: () => void): void {
 
 function pathTooLong(): Error {
   const bytes = SYSTEM_PATH_BYTES - SPARE_BYTES;
-  const message = `the path of a Unix socket may have ${bytes} bytes here, ${SPARE_BYTES} less than the system takes`;
+  const message = `the path of a Unix socket may have at most ${bytes} bytes, ${SPARE_BYTES} less than the system allows`;
   return Object.assign(new Error(message), { code: 'ENAMETOOLONG' });
 }
 
@@ -217,7 +220,7 @@ function inUse(message: string): Error {
 }
 
 function inTheWay(lock: string): Error {
-  const message = `${lock} is in the way; remove it if no server is about to start`;
+  const message = `${lock} is in the way; remove it if no server is starting`;
   return Object.assign(new Error(message), { code: 'EEXIST' });
 }
 

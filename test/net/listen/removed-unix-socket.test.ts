@@ -96,7 +96,7 @@ test('a dead socket in its place is replaced, another file is not', async (t) =>
   assert.equal(await look(), undefined);
   unlinkSync(path);
   writeFileSync(path, 'mine');
-  assert.equal(await look(), `${path} is no socket`);
+  assert.equal(await look(), `${path} is not a socket`);
 });
 
 test('a folder that is gone is waited for, and what stands in the way is told once', async (t) => {

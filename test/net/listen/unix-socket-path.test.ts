@@ -140,7 +140,7 @@ test('what is in use, or is no socket, is refused without a trace', async (t) =>
   });
   await assert.rejects(onPath(t, file).listen(), {
     code: 'EADDRINUSE',
-    message: `${file} is no socket`,
+    message: `${file} is not a socket`,
   });
   assert.equal(statSync(file).size, 8);
   assert.deepEqual(readdirSync(folder), ['file', 'used']);
