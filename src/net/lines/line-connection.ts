@@ -1,4 +1,10 @@
-/** The session protocol on a raw TCP socket: one message per line, both ways. */
+/**
+ * The session protocol on a raw TCP socket: one message per line, both ways. Joins the stream layer
+ * and the `LineSplitter` to a conversation; the acceptor has already recognized the protocol.
+ *
+ * Invariant: after the socket closes, or too much output is unread, no more lines reach the
+ * conversation.
+ */
 import type { Duplex } from 'node:stream';
 import { maxFirstMessageBytes } from '../../protocol/admission.ts';
 import type { Locality } from '../../protocol/auth.ts';
@@ -30,13 +36,13 @@ export class LineConnection implements Channel, LineSink, LineClient {
   readonly #conversation: Conversation;
   readonly #firstMessageTimer: Timer;
   #maxLineBytes: number;
-  /** The first message is to show a token, and may have few bytes. */
+  /** A token is required and has not been sent; until then lines are limited to fewer bytes. */
   #isTokenDue: boolean;
 
   /**
-   * @param connection whose socket is this object's from here on
-   * @param head what was read from it so far
-   * @param firstMessageTimer runs until something valid has come; then it is cancelled
+   * @param connection this object takes over its socket
+   * @param head the bytes already read from it
+   * @param firstMessageTimer cancelled at the first valid message
    * @param converse makes the conversation that this connection carries
    */
   constructor(
@@ -119,7 +125,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
 
   lineNotUtf8(): void {
     this.#conversation.inputError(
-      new RequestError('bad_utf8', 'this line is not valid UTF-8; it was not carried out'),
+      new RequestError('bad_utf8', 'this line is not valid UTF-8 and was ignored'),
     );
   }
 
@@ -127,13 +133,13 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#conversation.inputError(messageTooLong(this.#maxLineBytes, this.#isTokenDue));
   }
 
-  /** The peer does not read: what it asked for behind that is not carried out. */
+  /** Too much output is unread: cuts the connection and drops the requests that wait. */
   #cut(): void {
     this.#splitter.stop();
     this.#socket.destroy();
   }
 
-  /** The end of the input is the end of the session; a line that was cut off is not carried out. */
+  /** The end of the input loses the session; an unfinished line is not processed. */
   #inputEnded(): void {
     if (this.#splitter.isInLine) this.#conversation.inputError(LINE_CUT_OFF);
     this.#conversation.inputEnded();

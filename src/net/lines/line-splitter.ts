@@ -1,21 +1,23 @@
 /**
- * From bytes to lines of text, cut wherever the network cut them. It knows no socket.
+ * Splits a byte stream into lines of text, whatever chunks it arrives in. Knows no socket.
  *
- * A line ends with LF; a CR before it is dropped. Blank lines are passed over. What comes after the
- * last LF is kept until the rest arrives, in one buffer that grows as the bytes come: never more
- * than the limit, however many pieces a line arrives in.
+ * A line ends with LF; a CR before it is dropped. Blank lines are skipped. Bytes after the last LF
+ * are kept until the rest arrives, in one buffer that grows with them and never exceeds the line
+ * limit.
  *
- * Nearly all that is ever sent is ASCII. Such a chunk becomes text at once, and its lines are slices
- * of that; only in others each line is looked at for itself.
+ * Nearly all input is ASCII. Such a chunk is decoded as a whole and its lines are slices of the
+ * result; in other chunks each line is validated and decoded by itself.
  */
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 
 export interface LineSink {
-  /** One line that is not blank, without its end. */
+  /** One line that is not blank, without its line end. */
   line(text: string): void;
-  /** A line whose bytes are not UTF-8; it is dropped, and the next one is read as usual. */
+  /** A line was not valid UTF-8. It is dropped; the next one is read as usual. */
   lineNotUtf8(): void;
-  /** More bytes than the limit without an end: nothing after this can be understood. Called last. */
+  /**
+   * A line exceeds the limit, so the start of the next one is unknown. No call follows this one.
+   */
   lineTooLong(): void;
 }
 
@@ -29,7 +31,7 @@ export class LineSplitter {
   #maxLineBytes: number;
   readonly #sink: LineSink;
   readonly #mayKeep: (bytes: number) => boolean;
-  /** The beginning of a line whose end has not come: the first `#partialLength` bytes. */
+  /** The unfinished line: its first `#partialLength` bytes. */
   #partial: Buffer = NO_BYTES;
   #partialLength = 0;
   #stopped = false;
@@ -37,8 +39,8 @@ export class LineSplitter {
 
   /**
    * @param maxLineBytes bytes allowed before the LF
-   * @param mayKeep whether a line that has not ended may take so many bytes; otherwise nothing more is
-   *   taken in. Called with 0 when it takes none any more
+   * @param mayKeep asked before the buffer of an unfinished line grows to `bytes`; on false the
+   *   splitter stops. Called with 0 when the buffer is freed
    */
   constructor(
     maxLineBytes: number,
@@ -51,10 +53,10 @@ export class LineSplitter {
   }
 
   /**
-   * Takes in what arrived. The sink may call `stop` and `pause` from inside.
+   * Splits the next chunk. The sink may call `stop` and `pause` meanwhile.
    *
-   * @returns how many bytes were taken in: all of them unless the sink paused; then the rest is to be
-   *   pushed again, before anything else
+   * @returns how many bytes were consumed: all of them unless the sink paused. The caller must push
+   *   the rest again before any other chunk
    */
   push(chunk: Buffer): number {
     this.#paused = false;
@@ -67,28 +69,28 @@ export class LineSplitter {
     return chunk.length;
   }
 
-  /** Whether a line has begun, with more than blanks, and has no end. */
+  /** Whether there is an unfinished line that is not blank. */
   get isInLine(): boolean {
     return this.#partial.toString('latin1', 0, this.#partialLength).trim() !== '';
   }
 
-  /** Lines may have so many bytes from the next one on, which are no fewer than before. */
+  /** Raises the limit, in bytes, from the next line on. It must not be lowered. */
   allow(maxLineBytes: number): void {
     this.#maxLineBytes = maxLineBytes;
   }
 
-  /** No line after this one until the next push. */
+  /** Emits no line after the present one until the next push. */
   pause(): void {
     this.#paused = true;
   }
 
-  /** Drops what is kept and ignores what comes. */
+  /** Drops the unfinished line and ignores later input. */
   stop(): void {
     this.#stopped = true;
     this.#forgetPartial();
   }
 
-  /** Ends the line that has begun, if `chunk` has its end; returns where the next one begins. */
+  /** Completes the unfinished line if `chunk` has its end; returns where the next line begins. */
   #completePartial(chunk: Buffer): number {
     const end = chunk.indexOf(LF);
     if (!this.#keep(end === -1 ? chunk : chunk.subarray(0, end)) || end === -1) return chunk.length;
@@ -98,10 +100,10 @@ export class LineSplitter {
     return end + 1;
   }
 
-  /** Emits all lines that end in `bytes`; returns where the one begins that doesn't. */
+  /** Emits all lines that end in `bytes`; returns where the unfinished one begins. */
   #takeAscii(bytes: Buffer): number {
     const last = bytes[bytes.length - 1] === LF ? bytes.length - 1 : bytes.lastIndexOf(LF);
-    // Without the last line's end: so a line that comes alone is the text as it is, and no slice of it.
+    // Decoded without the last LF, so that a single line is the whole text and not a slice of it.
     const text = bytes.toString('latin1', 0, last);
     let start = 0;
     while (start <= last) {
@@ -140,7 +142,7 @@ export class LineSplitter {
     if (line.charCodeAt(0) === OPENING_BRACE || line.trim() !== '') this.#sink.line(line);
   }
 
-  /** Appends to the line that has begun; false when that is too long, or too much. */
+  /** Appends to the unfinished line; false, after `stop`, if that exceeds a limit. */
   #keep(bytes: Buffer): boolean {
     const length = this.#partialLength + bytes.length;
     if (length > this.#maxLineBytes) {

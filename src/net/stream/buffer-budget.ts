@@ -1,19 +1,19 @@
 /**
- * What all connections together make the server keep: output that they do not read, and lines and
- * messages that they do not end. Each has a limit of its own, but times the number of connections that
- * may be more than the heap has. A little of each buffer is free, so that what is usual is not counted.
+ * Bounds the memory of all connection buffers together: unread output, and unfinished lines and
+ * messages. Each buffer has its own limit, but the sum of those limits may exceed the heap. The
+ * first `FREE_BYTES` of a buffer are not counted, so that usual traffic costs no accounting.
  *
- * Invariant: `kept` is the sum of what the accounts hold; so it is 0 when every connection is closed.
+ * Invariant: `kept` is the sum over all accounts, so it is 0 once every connection is closed.
  */
 
-/** Bytes of one buffer that count for nothing. */
+/** Bytes of each buffer that are not counted. */
 export const FREE_BYTES = 16 * 1024;
 
 export class BufferBudget {
   readonly #maxBytes: number;
   #kept = 0;
 
-  /** @param maxBytes bytes that all buffers together may have beyond what is free */
+  /** @param maxBytes bytes that all buffers together may have beyond their free bytes */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
@@ -22,7 +22,7 @@ export class BufferBudget {
     return this.#kept;
   }
 
-  /** Counts `bytes` more; false, and nothing is counted, when that would be too many. */
+  /** Counts `bytes` more; false, and nothing changes, if that would exceed the budget. */
   take(bytes: number): boolean {
     if (this.#kept + bytes > this.#maxBytes) return false;
     this.#kept += bytes;
@@ -34,7 +34,7 @@ export class BufferBudget {
   }
 }
 
-/** The part of the budget that one buffer takes. */
+/** One buffer's share of the budget. */
 export class BufferAccount {
   readonly #budget: BufferBudget;
   #counted = 0;
@@ -43,14 +43,16 @@ export class BufferAccount {
     this.#budget = budget;
   }
 
-  /** Whether the buffer counts at all at the moment. */
+  /** Whether the buffer is larger than its free bytes. */
   get isCounted(): boolean {
     return this.#counted > 0;
   }
 
   /**
+   * Sets the size of the buffer.
+   *
    * @param bytes that the buffer has now, or is about to have
-   * @returns whether it may; otherwise the account is as it was
+   * @returns false, and the account is unchanged, if that would exceed the budget
    */
   keep(bytes: number): boolean {
     const counted = Math.max(0, bytes - FREE_BYTES);

@@ -1,25 +1,25 @@
 /**
- * The one way in which a connection is ended without losing what was said last.
+ * Closes connections without losing the last output. All graceful closes go through this file.
  *
- * A socket that is closed over unread input sends a reset, which can overtake the last bytes that were
- * written. So what still comes is read and ignored until the peer closes its side, for a bounded time.
+ * Closing a socket that has unread input sends a reset, which can discard the last bytes written.
+ * So input is read and ignored until the peer closes its side, for at most `CLOSE_TIMEOUT_MS`.
  */
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../runtime/clock.ts';
 
-/** Milliseconds given to a peer to read what is left and to close its side, before it is cut. */
+/** Milliseconds that a peer has to read the last output and close its side, before it is cut. */
 export const CLOSE_TIMEOUT_MS = 5000;
 
-/** Sockets that will be cut; a second wish changes nothing. */
+/** Sockets whose timeout is running; later calls don't restart it. */
 const timed = new WeakSet<Duplex>();
 
 /**
- * Sends what was written to `socket` and FIN, reads and ignores what still comes, and cuts the
- * connection after `CLOSE_TIMEOUT_MS`. Called again, it does nothing more.
+ * Sends all pending output and FIN, ignores further input, and cuts the connection after
+ * `CLOSE_TIMEOUT_MS`. Idempotent.
  */
 export function closeGracefully(socket: Duplex, clock: Clock): void {
   cutAfterTimeout(socket, clock);
-  // Whatever reads it now, node:http too, would go on to parse and keep what comes.
+  // Present readers, such as node:http, would otherwise go on parsing and buffering input.
   socket.removeAllListeners('data');
   socket.on('data', () => {});
   readAgain(socket);
@@ -27,7 +27,7 @@ export function closeGracefully(socket: Duplex, clock: Clock): void {
   socket.end();
 }
 
-/** Cuts `socket` after `CLOSE_TIMEOUT_MS`, counted from the first time that this is asked for. */
+/** Cuts `socket` `CLOSE_TIMEOUT_MS` after the first call for it. */
 export function cutAfterTimeout(socket: Duplex, clock: Clock): void {
   if (timed.has(socket) || socket.closed) return;
   timed.add(socket);
@@ -37,11 +37,12 @@ export function cutAfterTimeout(socket: Duplex, clock: Clock): void {
 }
 
 /**
- * Has a socket that node:http has given up be read, paused or not. node:http reads past the stream, and
- * a pause meanwhile stops the handle below it; the stream, which still waits for the read that it began
- * before, would never begin another one, and what comes after, the end too, would not be seen.
+ * Makes a socket readable again after node:http has detached from it. node:http reads from the
+ * handle below the stream. If the socket is paused meanwhile, the handle stops while the stream
+ * still considers a read in progress, so it would never start another, and would miss all further
+ * input and the end.
  */
 export function readAgain(socket: Duplex): void {
-  // As if the read had brought nothing.
+  // Completes the pending read with no data.
   socket.push('');
 }

@@ -1,7 +1,7 @@
 /**
- * Takes in what a socket brings, chunk by chunk, for a reader that may pause in the midst of one: then
- * nothing more is read from the socket until all others have had their turn, and the rest of the
- * chunk comes first.
+ * Feeds a socket's input to a reader, chunk by chunk. The reader may pause within a chunk: the rest
+ * of the chunk is then delivered in a later turn, after other connections, and nothing more is read
+ * from the socket before that.
  */
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
@@ -11,8 +11,8 @@ import type { StreamHost } from './stream-host.ts';
 
 export interface ChunkReader {
   /**
-   * @param chunk to be changed at will, and not to be kept: its bytes are others' afterwards
-   * @returns how many bytes were taken in: all of them, unless it was paused meanwhile
+   * @param chunk may be modified, but not kept: its memory is reused after the call
+   * @returns how many bytes were consumed: all of them unless the reader was paused
    */
   push(chunk: Buffer): number;
 }
@@ -23,14 +23,14 @@ export class InputPump {
   readonly #output: OutputBuffer;
   readonly #reader: ChunkReader;
   readonly #ended: () => void;
-  /** What came is not all taken in yet. */
+  /** The rest of a chunk waits for a later turn. */
   #isPaused = false;
-  /** The peer has ended its side meanwhile. */
+  /** The peer has ended its side while paused. */
   #isAtEnd = false;
 
   /**
-   * @param output where the reader's answers go
-   * @param ended called when the peer has ended its side and all that it sent has been taken in
+   * @param output where the reader's replies go
+   * @param ended called once the peer has ended its side and all its input has been consumed
    */
   constructor(
     socket: Duplex,
@@ -45,19 +45,20 @@ export class InputPump {
     this.#reader = reader;
     this.#ended = ended;
     socket.on('end', () => {
-      // A paused socket may say so before all that came is taken in.
+      // A paused socket may emit 'end' before all its input has been consumed.
       if (this.#isPaused) this.#isAtEnd = true;
       else ended();
     });
   }
 
-  /** Takes in whatever comes from now on. */
+  /** Starts reading from the socket. */
   start(): void {
     const take = (chunk: Buffer): void => this.take(chunk);
     if (this.#host.sharedReads) readShared(this.#socket, take);
     else this.#socket.on('data', take);
   }
 
+  /** Delivers `chunk` as if it had been read from the socket. */
   take(chunk: Buffer): void {
     this.#output.answering();
     const taken = this.#reader.push(chunk);
@@ -67,7 +68,7 @@ export class InputPump {
   }
 
   #takeLater(rest: Buffer): void {
-    // Of a chunk that was just read the bytes are others' from now on; what is left of a rest is ours.
+    // A chunk just read is in reused memory and must be copied; a rest was copied before.
     const kept = this.#isPaused ? rest : Buffer.from(rest);
     this.#isPaused = true;
     this.#socket.pause();

@@ -1,31 +1,29 @@
 /**
- * What one connection has to say, gathered and written once.
+ * Gathers the output of one connection, so that many messages go out in one write.
  *
- *  - Answers, which are said while the connection's own input is taken in, wait until the loop has
- *    read all connections that had something: so first everything is read and then everything is
- *    answered. One after the other, the two stay in the processor's caches; in turns they throw each
- *    other out.
- *  - An answer that may wait does so for another turn: often there is more to say by then, and one write
- *    does for both.
- *  - News that may wait, what a connection watches, goes out with the answers: events come in crowds.
- *  - All else is news that somebody waits for, a lock that is acquired above all: it goes out at once,
- *    when whatever brought it about has been done.
+ *  - Replies, pushed while the connection's own input is processed, wait until the loop has read
+ *    all readable sockets. Reading all and then writing all keeps the code of both in the
+ *    processor's caches; alternating evicts it.
+ *  - Replies that may wait do so for one more turn: often more output follows, and one write does.
+ *  - Notifications that may wait, those of watches, go out with the replies: events come in bursts.
+ *  - Other notifications, above all that a lock is acquired, have a client waiting for them. They
+ *    go out in a microtask, once the code that causes them has finished.
  *
- * Bytes are kept as a byte string: see byte-string.ts.
+ * Output is kept as a byte string: see byte-string.ts.
  *
- * The buffer bounds what a peer that does not read can make the server hold: past `maxUnreadBytes`
- * it discards what it has and calls `overflow` once; the owner then cuts the connection. So it does
- * when all connections together would have too much (buffer-budget.ts).
+ * Bounds what a peer that does not read makes the server keep: past `maxUnreadBytes` the buffer
+ * discards its output and calls `overflow` once; the owner then cuts the connection. The same
+ * happens when all connections together exceed their budget (buffer-budget.ts).
  */
 import type { Writable } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
 import { BufferAccount, type BufferBudget, FREE_BYTES } from './buffer-budget.ts';
 
-/** More than this is not gathered, but written at once: it is enough to make a write worth it. */
+/** Past this size output is written at once: gathering more gains nothing. */
 const GATHERED_BYTES = 65_536;
 
-/** Connections that are answered together at most: where there are thousands, the first need not wait. */
-const ANSWERED_TOGETHER = 256;
+/** Connections whose replies are flushed together, at most: bounds the delay of the first one. */
+const FLUSHED_TOGETHER = 256;
 
 /** What all output buffers of a server share. */
 export interface OutputHost {
@@ -41,18 +39,18 @@ export class OutputBuffer {
   readonly #overflow: () => void;
   #pending = '';
   #isAnswering = false;
-  /** What has gathered may wait for another turn. */
+  /** All pending output may wait for another turn. */
   #mayWait = true;
-  /** It will be flushed when what is done now has been done. */
-  #isNews = false;
-  /** It will be flushed when all sockets have been read, though it is no answer. */
+  /** A flush is scheduled by `flushSoon`. */
+  #isFlushingSoon = false;
+  /** A flush of notifications is scheduled by `flushAfterReading`. */
   #isDeferred = false;
   #closed = false;
 
   /**
-   * @param target where bytes go; assumed open until `close` or `finish` is called here
-   * @param maxUnreadBytes bytes that may wait for the peer to read them
-   * @param overflow called once, when more than that would wait, or too much for all connections
+   * @param target assumed open until `close` or `finish` is called here
+   * @param maxUnreadBytes bytes that the peer may leave unread
+   * @param overflow called once, when that limit or the budget of all connections is exceeded
    */
   constructor(target: Writable, host: OutputHost, maxUnreadBytes: number, overflow: () => void) {
     this.#target = target;
@@ -62,12 +60,12 @@ export class OutputBuffer {
     this.#overflow = overflow;
   }
 
-  /** Bytes that wait for the peer to read them. */
+  /** Bytes that are not sent yet. */
   get unreadBytes(): number {
     return this.#target.writableLength + this.#pending.length;
   }
 
-  /** The connection's input is taken in: what is said until `answered` are answers. */
+  /** The connection's input is being processed: output until `answered` is replies. */
   answering(): void {
     this.#isAnswering = true;
   }
@@ -78,15 +76,15 @@ export class OutputBuffer {
   }
 
   /**
-   * Adds `bytes` (a byte string) to the next write; nothing happens once closed.
+   * Adds `bytes` (a byte string) to the next write; ignored once closed.
    *
-   * @param mayWait whether it can wait for another turn
+   * @param mayWait whether it may wait for another turn
    */
   push(bytes: string, mayWait = false): void {
     if (this.#closed) return;
     this.#pending += bytes;
     this.#mayWait &&= mayWait;
-    if (!this.#isAnswering && !this.#isNews) this.#schedule(mayWait);
+    if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
     if (this.#pending.length > GATHERED_BYTES) this.flush();
     const { unreadBytes } = this;
     if (unreadBytes > this.#maxUnreadBytes || !this.#account.keep(unreadBytes)) {
@@ -95,9 +93,9 @@ export class OutputBuffer {
     }
   }
 
-  /** Hands what has gathered to the socket. It does so by itself, too. */
+  /** Writes the pending output now. Not required: every push schedules a flush. */
   flush(): void {
-    this.#isNews = false;
+    this.#isFlushingSoon = false;
     this.#isDeferred = false;
     if (this.#pending === '') return;
     const bytes = this.#pending;
@@ -108,12 +106,12 @@ export class OutputBuffer {
     else this.#target.write(bytes, 'latin1');
   }
 
-  /** The peer has read some of what waited, or is gone. */
+  /** A write has finished or failed. */
   readonly #written = (): void => {
     this.#account.keep(this.#target.destroyed ? 0 : this.unreadBytes);
   };
 
-  /** The same, except that what may wait does so until the next turn. */
+  /** Like `flush`, except that output that may wait does so until the next turn. */
   flushUnlessItMayWait(): void {
     if (this.#mayWait && this.#pending !== '') {
       this.#mayWait = false;
@@ -123,7 +121,7 @@ export class OutputBuffer {
 
   #schedule(mayWait: boolean): void {
     if (!mayWait) {
-      this.#isNews = true;
+      this.#isFlushingSoon = true;
       this.#queue.flushSoon(this);
     } else if (!this.#isDeferred) {
       this.#isDeferred = true;
@@ -131,14 +129,14 @@ export class OutputBuffer {
     }
   }
 
-  /** Writes what has gathered; later pushes are ignored. Ending the stream is left to the owner. */
+  /** Writes the pending output and ignores later pushes. The owner ends the stream. */
   finish(): void {
     if (this.#closed) return;
     this.flush();
     this.#closed = true;
   }
 
-  /** Forgets what has gathered; later pushes are ignored. The stream is left to the owner. */
+  /** Discards the pending output and ignores later pushes. The owner ends the stream. */
   close(): void {
     this.#closed = true;
     this.#pending = '';
@@ -146,37 +144,37 @@ export class OutputBuffer {
   }
 }
 
-/** The buffers of one server that have something to write, and when each kind of it is written. */
+/** Schedules the flushes of all output buffers of a server. */
 export class FlushQueue {
   readonly #turns: Turns;
-  #withNews: OutputBuffer[] = [];
-  #withAnswers: OutputBuffer[] = [];
+  #withNotifications: OutputBuffer[] = [];
+  #withReplies: OutputBuffer[] = [];
 
   constructor(turns: Turns) {
     this.#turns = turns;
   }
 
-  /** @param output is flushed when what is done now has been done */
+  /** Flushes `output` when the code that runs now has finished. */
   flushSoon(output: OutputBuffer): void {
-    if (this.#withNews.push(output) === 1) this.#turns.soon(this.#flushNews);
+    if (this.#withNotifications.push(output) === 1) this.#turns.soon(this.#flushNotifications);
   }
 
-  /** @param output is flushed right after all sockets that have something have been read */
+  /** Flushes `output` right after all readable sockets have been read. */
   flushAfterReading(output: OutputBuffer): void {
-    const count = this.#withAnswers.push(output);
-    if (count === 1) this.#turns.nextTurn(this.#flushAnswers);
-    else if (count === ANSWERED_TOGETHER) this.#flushAnswers();
+    const count = this.#withReplies.push(output);
+    if (count === 1) this.#turns.nextTurn(this.#flushReplies);
+    else if (count === FLUSHED_TOGETHER) this.#flushReplies();
   }
 
-  readonly #flushNews = (): void => {
-    const buffers = this.#withNews;
-    this.#withNews = [];
+  readonly #flushNotifications = (): void => {
+    const buffers = this.#withNotifications;
+    this.#withNotifications = [];
     for (const output of buffers) output.flush();
   };
 
-  readonly #flushAnswers = (): void => {
-    const buffers = this.#withAnswers;
-    this.#withAnswers = [];
+  readonly #flushReplies = (): void => {
+    const buffers = this.#withReplies;
+    this.#withReplies = [];
     for (const output of buffers) output.flushUnlessItMayWait();
   };
 }

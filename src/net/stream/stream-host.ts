@@ -1,4 +1,4 @@
-/** What all connections of a server share below their protocols. */
+/** The part of a server that all its connections share, whatever their protocol. */
 import type { Clock } from '../../runtime/clock.ts';
 import { BufferBudget } from './buffer-budget.ts';
 import { FlushQueue } from './output-buffer.ts';
@@ -9,7 +9,7 @@ export interface StreamHost {
   readonly flushQueue: FlushQueue;
   readonly turnQueue: TurnQueue;
   readonly budget: BufferBudget;
-  /** Whether sockets are read into one shared buffer where Node allows it: see shared-read.ts. */
+  /** Whether to read sockets into one shared buffer where Node allows it: see shared-read.ts. */
   readonly sharedReads: boolean;
 }
 

@@ -1,24 +1,24 @@
 /**
- * Work that connections have put off because it may be costly, in one queue for all of them. Each turn of
- * the event loop takes from it for a short time only: so a thousand connections that each ask for
- * something costly delay everyone else by one such request a turn, and not by the sum of them.
+ * One queue for the costly work that connections have deferred. Each turn of the event loop spends
+ * `SLICE_MS` on it, or one job if that takes longer. So a thousand connections with costly requests
+ * delay the others by one such request per turn, not by the sum of them.
  */
 import type { Clock, Turns } from '../../runtime/clock.ts';
 
-/** Milliseconds of a turn after which what is left in the queue waits for the next one. */
+/** Milliseconds of a turn after which the rest of the queue waits for the next turn. */
 const SLICE_MS = 2;
 
 export class TurnQueue implements Pick<Turns, 'nextTurn'> {
   readonly #clock: Clock;
   #jobs: (() => void)[] = [];
-  /** Where the first job that has not run is. */
+  /** Index of the first job that has not run. */
   #at = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Calls `job` in a later turn, when those before it have run. */
+  /** Calls `job` in a later turn, after the jobs before it. */
   nextTurn(job: () => void): void {
     if (this.#jobs.push(job) === 1) this.#clock.nextTurn(() => this.#run());
   }
