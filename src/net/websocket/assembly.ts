@@ -1,7 +1,7 @@
 /**
- * Puts one message together from the fragments, and pieces of fragments, in which it comes
- * (RFC 6455, 5.4). Keeps bytes in one block, never a list of pieces; the block grows with what has
- * come, up to the limit. Text is judged piece by piece as it comes (8.1).
+ * Assembles a message from its fragments, and from pieces of fragments (RFC 6455, 5.4). Keeps the
+ * bytes in one block, never in a list of pieces; the block grows with the bytes received, up to the
+ * limit. Text is validated as it arrives (8.1).
  *
  * The receiver checks the limits before it adds anything.
  */
@@ -18,15 +18,15 @@ export class Assembly {
   /** `Opcode.text` or `Opcode.binary`, or `Opcode.continuation` between messages. */
   #opcode: number = Opcode.continuation;
   #fragments = 0;
-  /** The message is the first `#length` bytes of it. */
+  /** Its first `#length` bytes are the message so far. */
   #block = NO_BYTES;
   #length = 0;
-  /** Undefined until there is text to judge. */
+  /** Undefined until there is text to validate. */
   #judge: Utf8Judge | undefined;
 
   /**
-   * @param maxBytes the most that will be added to one message
-   * @param mayKeep whether a message may take so many bytes; called with 0 when it takes none any more
+   * @param maxBytes bytes that are added to one message, at most
+   * @param mayKeep asked before the block grows to `bytes`; called with 0 when it is freed
    */
   constructor(maxBytes: number, mayKeep: (bytes: number) => boolean) {
     this.#maxBytes = maxBytes;
@@ -58,13 +58,15 @@ export class Assembly {
     this.#fragments++;
   }
 
-  /** Makes room for so many bytes more; false when they may not be kept. */
+  /** Grows the block for `count` more bytes; false if they may not be kept. */
   reserve(count: number): boolean {
     const length = this.#length + count;
     return length <= this.#block.length || this.#grow(length);
   }
 
-  /** Copies `bytes`, for which there is room, to the end of the message; false when it is text and they are not UTF-8. */
+  /**
+   * Appends `bytes`, after `reserve`; false if the message is text and they are not valid UTF-8.
+   */
   add(bytes: Buffer): boolean {
     if (this.isText) {
       this.#judge ??= new Utf8Judge();
@@ -75,7 +77,7 @@ export class Assembly {
     return true;
   }
 
-  /** The whole message as text, or undefined when it ends inside a character; begins anew. */
+  /** Returns the message as text, undefined if it ends inside a character, and resets. */
   takeText(): string | undefined {
     const complete = this.#judge === undefined || this.#judge.acceptsEnd();
     const text = complete ? this.#block.toString('utf8', 0, this.#length) : undefined;
@@ -83,14 +85,14 @@ export class Assembly {
     return text;
   }
 
-  /** The whole message as bytes, which are the caller's; begins anew. */
+  /** Returns the message as bytes, which the caller may keep, and resets. */
   takeBinary(): Buffer {
     const bytes = this.#block.subarray(0, this.#length);
     this.reset();
     return bytes;
   }
 
-  /** Forgets the message. */
+  /** Drops the message. */
   reset(): void {
     this.#opcode = Opcode.continuation;
     this.#fragments = 0;
@@ -100,7 +102,7 @@ export class Assembly {
     this.#judge = undefined;
   }
 
-  /** Doubling keeps the copying in proportion to the message. */
+  /** Doubles the block, so that the cost of copying stays proportional to the message. */
   #grow(length: number): boolean {
     const doubled = Math.max(length, 2 * this.#block.length, MIN_CAPACITY);
     const capacity = Math.min(doubled, this.#maxBytes);

@@ -1,4 +1,8 @@
-/** A conversation over WebSocket: one message per text frame, both ways. */
+/**
+ * The channel of a conversation over WebSocket: one message per text frame, both ways. The only
+ * file here that knows conversations. Also enforces the first-message timeout, and pings the peer
+ * to detect one that is unreachable.
+ */
 import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Auth, Locality } from '../../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
@@ -11,8 +15,8 @@ import { WebSocketConnection, type WebSocketHandlers } from './connection.ts';
 import { CloseCode } from './frame.ts';
 
 /**
- * A peer that has sent nothing at all counts as gone after so many pings in a row and so many
- * milliseconds: pings may be sent faster than their answers come back.
+ * A peer that has sent no byte counts as lost once both this many pings are unanswered and this
+ * many milliseconds have passed: the ping interval may be shorter than the round trip.
  */
 const MAX_UNANSWERED_PINGS = 2;
 const MAX_SILENCE_MS = 30_000;
@@ -23,8 +27,8 @@ export interface WebSocketChannelOptions {
   readonly auth: Pick<Auth, 'needsToken'>;
   readonly streams: StreamHost;
   /**
-   * Milliseconds (>= 1) between two pings. They are sent whatever else is, so that with the answers
-   * to them neither direction is silent for longer: proxies watch each one for itself.
+   * Milliseconds (>= 1) between two pings. They are sent regardless of other traffic, so that pings
+   * and pongs keep both directions active: proxies may time out each one by itself.
    */
   readonly pingIntervalMs: number;
 }
@@ -48,15 +52,15 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   readonly #conversation: Conversation;
   #bytesSeen = 0;
   #unansweredPings = 0;
-  /** When it was seen last that bytes had come. */
+  /** When new input was last noticed. */
   #seenMs: number;
   #pingTimer: Timer;
   readonly #firstMessageTimer: Timer;
 
   /**
-   * @param connection whose socket is upgraded, the response to the handshake written
-   * @param locality where the client is, which may be behind a proxy
-   * @param head what was read after the handshake
+   * @param connection its socket is upgraded, and the handshake response is written
+   * @param locality of the client, proxies taken into account
+   * @param head the bytes already read after the handshake
    * @param converse makes the conversation that this channel carries
    */
   constructor(
@@ -75,7 +79,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     const { maxMessageBytes, maxFragments, maxUnreadBytes } = options.limits;
     const settings = { maxMessageBytes, maxFragments, maxUnreadBytes, streams };
     this.#connection = new WebSocketConnection(socket, head, settings, this);
-    // As on lines: people may type where no token is required.
+    // As in the line protocol: without tokens people may type the first message.
     const { firstMessageMs, firstLineMs } = options.limits;
     const firstMs = options.auth.needsToken ? firstMessageMs : firstLineMs;
     this.#firstMessageTimer = options.clock.setTimer(firstMs, () => {
@@ -103,7 +107,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#connection.yieldTurn();
   }
 
-  /** How much a message may have is the same before and after. */
+  /** The message size limit is the same before and after. */
   admitted(): void {
     this.#firstMessageTimer.cancel();
   }
@@ -124,7 +128,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#conversation.receive(message);
   }
 
-  /** JSON in a binary frame is as good as in a text frame, as long as it is text. */
+  /** A binary frame is treated like a text frame if it is valid UTF-8. */
   binary(message: Buffer): void {
     if (isUtf8(message)) {
       this.#conversation.receive(message.toString('utf8'));
@@ -144,7 +148,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     return clock.setTimer(pingIntervalMs, () => this.#ping());
   }
 
-  /** Also notices a peer that vanished without notice: TCP alone would take hours. */
+  /** Pings the peer, or cuts the connection if it is lost. */
   #ping(): void {
     const { bytesRead } = this.#socket;
     const now = this.#options.clock.now();

@@ -1,18 +1,18 @@
 /**
- * A WebSocket after its handshake: joins a `Receiver` to a socket, and keeps the promises about
- * control frames and closing (RFC 6455, 5.5 and 7).
+ * A WebSocket after its handshake: joins a `Receiver` to a socket, and implements control frames
+ * and closing (RFC 6455, 5.5 and 7).
  *
  *     open ----- close() ------> closing     our close frame is sent, the peer's is awaited
- *     open ----- peer's close, offence, FIN --> ending
- *     closing -- peer's close, offence, FIN --> ending     we have sent FIN
- *     any ------ reset, timeout, too much unread, destroy() --> gone
+ *     open ----- peer's close, violation, FIN --> ending
+ *     closing -- peer's close, violation, FIN --> ending     we have sent FIN
+ *     any ------ reset, timeout, too much unread, destroy() --> closed
  *
- * In `closing` and `ending` nothing more is sent and what comes is ignored, but it is still read: see
+ * In `closing` and `ending` nothing more is sent, and input is read but ignored: see
  * graceful-close.ts. Both together last at most `CLOSE_TIMEOUT_MS`.
  *
- * `ended` is called once, when no message can come any more: on leaving `open` or `closing`. It
- * comes from an event of the socket or the clock, never from within a call of the owner's. The
- * socket may stay open for a while after it; listen to its own 'close' to know when it is gone.
+ * `ended` is called once, when no more messages can follow: on leaving `open` or `closing`. It is
+ * called from an event of the socket or the clock, never within a call of the owner. The socket may
+ * stay open for a while; its own 'close' event says when it is closed.
  */
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
@@ -32,29 +32,29 @@ import {
 import { Receiver, type ReceiverLimits, type ReceiverSink } from './receiver.ts';
 
 export interface WebSocketOptions extends ReceiverLimits {
-  /** Bytes of output that may wait for the peer to read; past it the connection is cut. */
+  /** Bytes of output that the peer may leave unread; past that the connection is cut. */
   readonly maxUnreadBytes: number;
   readonly streams: StreamHost;
 }
 
 export interface EndInfo {
-  /** The peer's close code; else the one this end had for it; else `CloseCode.abnormal`. */
+  /** The peer's close code; else the one that this end sent; else `CloseCode.abnormal`. */
   readonly code: number;
-  /** The peer's reason, or a sentence on what happened. */
+  /** The peer's reason, or a sentence that says what happened. */
   readonly reason: string;
-  /** Whether close frames went both ways. */
+  /** Whether the closing handshake was completed. */
   readonly clean: boolean;
 }
 
 export interface WebSocketHandlers {
   text(message: string): void;
-  /** `message` is to be copied if it is kept: its bytes are others' afterwards. */
+  /** `message` must be copied if it is kept: its memory is reused after the call. */
   binary(message: Buffer): void;
   /** No call follows this one. */
   ended(info: EndInfo): void;
 }
 
-type State = 'open' | 'closing' | 'ending' | 'gone';
+type State = 'open' | 'closing' | 'ending' | 'closed';
 
 export class WebSocketConnection {
   readonly #socket: Duplex;
@@ -63,14 +63,14 @@ export class WebSocketConnection {
   readonly #output: OutputBuffer;
   readonly #receiver: Receiver;
   #state: State = 'open';
-  /** What `ended` is told if the socket goes now. */
+  /** What `ended` gets if the socket closes now. */
   #fate: EndInfo = { code: CloseCode.abnormal, reason: 'The connection was lost.', clean: false };
   #reported = false;
 
   /**
-   * @param socket given up by `node:http`, with the head that accepts the handshake already written;
-   *   it is this object's from here on, its 'error' events included
-   * @param head what came after the handshake: the first bytes of the first frames
+   * @param socket detached from `node:http`, with the handshake response already written; this
+   *   object takes it over, its 'error' events included
+   * @param head the bytes already read after the handshake
    */
   constructor(
     socket: Duplex,
@@ -96,60 +96,61 @@ export class WebSocketConnection {
     const ended = (): void => this.#end(this.#fate);
     const input = new InputPump(socket, streams, this.#output, this.#receiver, ended);
     if (socket.closed || socket.readableEnded) {
-      // Those events are over; the owner has this object only after its constructor has returned.
+      // Those events have passed. Deferred: the owner has no reference before the constructor
+      // returns.
       streams.clock.soon(() => (socket.closed ? this.#closed() : ended()));
       return;
     }
-    // Put back, and before anybody listens: so no handler runs until the constructor has returned.
+    // Put back before there is a reader, so that no handler runs before the constructor returns.
     if (head.length > 0) socket.unshift(head);
     input.start();
     socket.resume();
   }
 
-  /** No message after this one before all other connections have had their turn. */
+  /** Delivers no message after the present one until other connections have had their turn. */
   yieldTurn(): void {
     this.#receiver.pause();
   }
 
-  /** Bytes that wait for the peer to read them. */
+  /** Bytes that are not sent yet. */
   get unreadBytes(): number {
     return this.#output.unreadBytes;
   }
 
   /**
-   * Sends a text message (5.6). Nothing happens unless the connection is open.
+   * Sends a text message (5.6). Ignored unless open.
    *
-   * @param mayWait as `OutputBuffer.push` has it
+   * @param mayWait see `OutputBuffer.push`
    */
   sendText(text: string, mayWait?: boolean): void {
     if (this.#state === 'open') this.#output.push(encodeText(text), mayWait);
   }
 
-  /** The same for text in UTF-8, as a byte string. */
+  /** Like `sendText`, for a byte string of UTF-8. */
   sendBytes(bytes: string, mayWait?: boolean): void {
     if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.text, bytes), mayWait);
   }
 
-  /** Sends a binary message (5.6), whose bytes are copied. Nothing happens unless open. */
+  /** Sends a binary message (5.6), whose bytes are copied. Ignored unless open. */
   sendBinary(message: Buffer): void {
     if (this.#state !== 'open') return;
     this.#output.push(encodeFrame(Opcode.binary, message.toString('latin1')));
   }
 
-  /** Sends an empty ping (5.5.2), so that a peer that is no more gets noticed. */
+  /** Sends an empty ping (5.5.2). Ignored unless open. */
   ping(): void {
     if (this.#state === 'open') this.#output.push(encodeFrame(Opcode.ping, ''));
   }
 
   /**
-   * Starts the closing handshake (7.1.2), after everything sent before. No message is delivered or
-   * sent after it. Nothing happens unless the connection is open.
+   * Starts the closing handshake (7.1.2), after all output. No message is delivered or sent
+   * afterwards. Ignored unless open.
    *
    * @param code a code that may be sent: see `isValidCloseCode`
    * @param reason for people; what is over 123 bytes of UTF-8 is cut off
    */
   close(code: number, reason: string): void {
-    if (!isValidCloseCode(code)) throw new RangeError(`${code} is not a close code to send`);
+    if (!isValidCloseCode(code)) throw new RangeError(`${code} is not a valid close code`);
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#fate = { code, reason, clean: false };
@@ -157,10 +158,10 @@ export class WebSocketConnection {
     this.#output.push(encodeClose(code, reason));
   }
 
-  /** Cuts the connection at once; what the peer has not read may be lost. */
+  /** Cuts the connection at once; output that the peer has not read may be lost. */
   destroy(): void {
-    if (this.#state === 'gone') return;
-    this.#state = 'gone';
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
     this.#output.close();
     this.#socket.destroy();
   }
@@ -188,9 +189,9 @@ export class WebSocketConnection {
     };
   }
 
-  /** The conversation is over: sends what is left and FIN, then waits for the peer's. */
+  /** Sends the pending output and FIN, then waits for the peer's FIN. */
   #end(info: EndInfo): void {
-    if (this.#state === 'ending' || this.#state === 'gone') return;
+    if (this.#state === 'ending' || this.#state === 'closed') return;
     this.#state = 'ending';
     this.#output.finish();
     closeGracefully(this.#socket, this.#options.streams.clock);
@@ -199,7 +200,7 @@ export class WebSocketConnection {
 
   #overflow(): void {
     const { maxUnreadBytes } = this.#options;
-    const reason = `More than ${maxUnreadBytes} bytes waited for the peer to read them.`;
+    const reason = `The peer left more than ${maxUnreadBytes} bytes unread.`;
     this.#fate = { code: CloseCode.policyViolation, reason, clean: false };
     this.destroy();
   }
@@ -210,9 +211,9 @@ export class WebSocketConnection {
     this.#fate = { code: CloseCode.abnormal, reason, clean: false };
   }
 
-  /** The socket is no more, for whatever reason. */
+  /** The socket has closed, for whatever reason. */
   #closed(): void {
-    this.#state = 'gone';
+    this.#state = 'closed';
     this.#output.close();
     this.#receiver.stop();
     this.#report(this.#fate);

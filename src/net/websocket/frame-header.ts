@@ -1,14 +1,13 @@
 /**
- * The header of a frame that a client sends (RFC 6455, 5.2), taken a byte at a time. It judges what the
- * header says by itself; what may come in the midst of a message, and how much, is the receiver's to
- * say.
+ * Parses the header of a client's frame (RFC 6455, 5.2), one byte at a time. Validates the header
+ * by itself; the receiver checks fragmentation and message size.
  */
 import { Buffer } from 'node:buffer';
 import { MAX_CONTROL_BYTES, Opcode } from './frame.ts';
 
 /** Two bytes, eight of length, four of mask. */
 const MAX_BYTES = 14;
-/** All but the rest of the length and the mask. */
+/** The bytes before the extended length and the mask. */
 const START_BYTES = 2;
 export const MASK_BYTES = 4;
 
@@ -17,25 +16,25 @@ const NOT_SHORTEST = 'A length must be in its shortest form.';
 export class FrameHeader {
   readonly #bytes = Buffer.alloc(MAX_BYTES);
   #count = 0;
-  /** As far as is known. */
+  /** Bytes of the header, as far as known. */
   #needed = START_BYTES;
-  /** Known once it `isStarted`: whether the frame ends its message, and what it is. */
+  /** Whether the frame ends its message, and its opcode; both known once it `isStarted`. */
   isFinal = false;
   opcode = 0;
-  /** Bytes of payload; known once it `isMeasured`. Not exact past 2^53, far beyond any limit. */
+  /** Payload bytes; known once it `isMeasured`. Inexact above 2^53, far beyond any limit. */
   length = 0;
 
-  /** Whether no byte of it has come. */
+  /** Whether no byte of it has arrived. */
   get isEmpty(): boolean {
     return this.#count === 0;
   }
 
-  /** Whether its second byte has just come. */
+  /** Whether its second byte has just arrived. */
   get isStarted(): boolean {
     return this.#count === START_BYTES;
   }
 
-  /** Whether the last byte of the length has just come. */
+  /** Whether the last byte of the length has just arrived. */
   get isMeasured(): boolean {
     return this.#count === this.#needed - MASK_BYTES;
   }
@@ -44,23 +43,25 @@ export class FrameHeader {
     return this.#count === this.#needed;
   }
 
-  /** Whether it is of a control frame (5.5). */
+  /** Whether it belongs to a control frame (5.5). */
   get isControl(): boolean {
     return (this.opcode & 0x8) !== 0;
   }
 
-  /** The masking key, its first byte lowest; known once it `isComplete`. */
+  /** The masking key, little-endian; known once it `isComplete`. */
   get mask(): number {
     return this.#bytes.readUInt32LE(this.#needed - MASK_BYTES);
   }
 
-  /** Begins anew. */
+  /** Starts the next header. */
   reset(): void {
     this.#count = 0;
     this.#needed = START_BYTES;
   }
 
-  /** Takes the next byte; returns what is wrong, as a sentence, as soon as that is certain. */
+  /**
+   * Takes the next byte; returns a sentence that says what is wrong, as soon as that is certain.
+   */
   take(byte: number): string | undefined {
     this.#bytes[this.#count++] = byte;
     const fault = this.isStarted ? this.#start() : undefined;

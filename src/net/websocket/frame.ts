@@ -1,12 +1,12 @@
 /**
- * The words of RFC 6455, and the frames a server sends. Pure: values in, byte strings out (see
- * `byte-string.ts` for what a byte string is).
+ * The constants of RFC 6455, and the encoding of the frames that the server sends. Pure: values in,
+ * byte strings out (see byte-string.ts).
  *
- * Frames of ours are never masked (5.1), never fragmented, and use no extension.
+ * The server's frames are never masked (5.1), never fragmented, and use no extension.
  */
 import { toByteString } from '../../runtime/byte-string.ts';
 
-/** What a frame is (RFC 6455, 5.2). The numbers left out are reserved. */
+/** The opcodes of frames (RFC 6455, 5.2). All others are reserved. */
 export const Opcode = {
   continuation: 0x0,
   text: 0x1,
@@ -19,7 +19,7 @@ export const Opcode = {
 /** A control frame carries at most this many payload bytes (5.5). */
 export const MAX_CONTROL_BYTES = 125;
 
-/** A close reason has what is left of a control frame after the two bytes of the code. */
+/** A close reason follows the two bytes of the code. */
 const MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2;
 
 /** The close codes that this server sends or reports (RFC 6455, 7.4). */
@@ -29,7 +29,7 @@ export const CloseCode = {
   goingAway: 1001,
   /** The peer broke the framing. */
   protocolError: 1002,
-  /** The peer sent a kind of message that is not spoken here: binary, say. */
+  /** The peer sent an unsupported type of message, such as binary. */
   unsupportedData: 1003,
   /** Reported, never sent: the peer closed and gave no code. */
   noStatus: 1005,
@@ -41,19 +41,19 @@ export const CloseCode = {
   policyViolation: 1008,
   messageTooBig: 1009,
   internalError: 1011,
-  /** The v1 protocol's: the message could not be understood. */
+  /** Defined by the v1 protocol: invalid message. */
   badMessage: 3000,
   /** Another connection has resumed the session. */
   takenOver: 4000,
-  /** The client was not heard from for longer than it promised. */
+  /** The promised heartbeat did not arrive. */
   silent: 4001,
   /** An administrator has ended the session. */
   evicted: 4002,
-  /** The client may not enter. */
+  /** Missing or invalid token. */
   unauthorized: 4003,
 } as const;
 
-/** Whether a close frame may carry `code` (RFC 6455, 7.4 and the registry it set up). */
+/** Whether a close frame may carry `code` (RFC 6455, 7.4, and its IANA registry). */
 export function isValidCloseCode(code: number): boolean {
   return (
     (code >= 1000 && code <= 1003) ||
@@ -62,7 +62,7 @@ export function isValidCloseCode(code: number): boolean {
   );
 }
 
-/** The heads of short text frames, by their length: nearly all that is sent. */
+/** The headers of short text frames, by payload length: nearly all frames that are sent. */
 const TEXT_HEADS = Array.from({ length: 126 }, (_, length) =>
   String.fromCharCode(0x80 | Opcode.text, length),
 );
@@ -103,8 +103,8 @@ export function encodeText(text: string): string {
  * A close frame (5.5.1).
  *
  * @param code a code for which `isValidCloseCode` holds, or undefined for a frame with no payload
- * @param reason for people; cut to 123 bytes of UTF-8, between two characters. Not sent without a
- *   code, for there is no room for it
+ * @param reason for people; truncated to 123 bytes of UTF-8, between two characters. Not sent
+ *   without a code
  */
 export function encodeClose(code: number | undefined, reason: string): string {
   if (code === undefined) return encodeFrame(Opcode.close, '');

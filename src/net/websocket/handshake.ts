@@ -1,15 +1,14 @@
 /**
- * The opening handshake, seen from the server (RFC 6455, 4.2). Pure: looks at a request that
- * `node:http` has parsed, and says what to answer. Who may connect (Host, Origin, the path) is
- * for the owner to judge.
+ * The server side of the opening handshake (RFC 6455, 4.2). Pure: checks a request that `node:http`
+ * has parsed, and returns the response. The owner checks Host, Origin and the path.
  *
- * Header text is read with loops over character codes: it comes from anyone, and a regular
- * expression can be made to run for minutes. Every header may be missing.
+ * Headers are untrusted, so they are parsed with loops over character codes: a regular expression
+ * may backtrack for minutes. Every header may be missing.
  */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** What is looked at of a request; a `node:http` IncomingMessage is one. */
+/** The parts of a request that are read; a `node:http` IncomingMessage is one. */
 export interface HandshakeRequest {
   readonly method?: string | undefined;
   /** As in '1.1'. */
@@ -24,19 +23,19 @@ export interface Accepted {
 
 export interface RejectedHandshake {
   readonly status: number;
-  /** To be sent beside Content-Length and Connection. */
+  /** To be sent in addition to Content-Length and Connection. */
   readonly headers: Readonly<Record<string, string>>;
-  /** A sentence for a person: the body. */
+  /** A sentence for people: the body. */
   readonly message: string;
 }
 
-/** Appended to the key by every server, so that no other protocol gives this answer (1.3). */
+/** Appended to the key, so that only a WebSocket server produces the response (1.3). */
 const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** Sixteen bytes in base64: 22 characters and the padding. */
 const KEY_LENGTH = 24;
 
-/** Judges a handshake (RFC 6455, 4.2.1): either the accept value for `acceptHead`, or a refusal. */
+/** Checks a handshake (4.2.1): returns the accept value for `acceptHead`, or the error response. */
 export function checkHandshake(request: HandshakeRequest): Accepted | RejectedHandshake {
   const { headers } = request;
   if (request.method !== 'GET') {
@@ -45,30 +44,30 @@ export function checkHandshake(request: HandshakeRequest): Accepted | RejectedHa
   if (!(Number.parseFloat(request.httpVersion) >= 1.1)) {
     return error(400, 'A WebSocket is opened with HTTP/1.1 or later.');
   }
-  if (headers.host === undefined) return error(400, 'The header Host is missing.');
+  if (headers.host === undefined) return error(400, 'The Host header is missing.');
   if (!hasToken(headers.upgrade, 'websocket')) {
-    return error(400, 'This is a WebSocket endpoint: the header Upgrade must name websocket.');
+    return error(400, 'This is a WebSocket endpoint: the Upgrade header must name websocket.');
   }
   if (!hasToken(headers.connection, 'upgrade')) {
-    return error(400, 'The header Connection must name upgrade.');
+    return error(400, 'The Connection header must name upgrade.');
   }
   if (headers['sec-websocket-version'] !== '13') {
-    return error(426, 'The header Sec-WebSocket-Version must be 13.', {
+    return error(426, 'The Sec-WebSocket-Version header must be 13.', {
       Upgrade: 'websocket',
       'Sec-WebSocket-Version': '13',
     });
   }
   const key = headers['sec-websocket-key'];
   if (key === undefined || !isKey(key)) {
-    return error(400, 'The header Sec-WebSocket-Key must be 16 bytes in base64.');
+    return error(400, 'The Sec-WebSocket-Key header must be 16 bytes in base64.');
   }
   return { accept: acceptValue(key) };
 }
 
 /**
- * The response that opens the connection (4.2.2). No extension is ever agreed to.
+ * The response that opens the connection (4.2.2). No extension is ever accepted.
  *
- * @param subprotocol one that the client has offered, if one is agreed to
+ * @param subprotocol the accepted one of those that the client offers, if any
  */
 export function acceptHead(accept: string, subprotocol?: string): string {
   return (
@@ -80,7 +79,7 @@ export function acceptHead(accept: string, subprotocol?: string): string {
   );
 }
 
-/** The subprotocols that a client offers (11.3.4), as it wrote them. */
+/** The subprotocols that a client offers (11.3.4), verbatim. */
 export function offeredSubprotocols({ headers }: HandshakeRequest): string[] {
   return [...listItems(headers['sec-websocket-protocol'])];
 }
@@ -100,7 +99,7 @@ function acceptValue(key: string): string {
 }
 
 /**
- * Whether a comma list, which may be missing, has `token` in any case.
+ * Whether a comma-separated list, which may be missing, has `token`, case-insensitively.
  *
  * @param token in lower case
  */
@@ -109,7 +108,7 @@ function hasToken(list: string | undefined, token: string): boolean {
   return false;
 }
 
-/** What stands in a comma list (RFC 9110, 5.6.1), which may be missing; empty items included. */
+/** The items of a comma-separated list (RFC 9110, 5.6.1), empty ones included; none if missing. */
 function* listItems(list: string | undefined): Generator<string> {
   if (list === undefined) return;
   let start = 0;
@@ -134,7 +133,10 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** The bits of the last character that no byte needs may be anything, as decoders allow. */
+/**
+ * Whether `key` is 16 bytes in base64. Unused bits of the last character may be set, as in
+ * decoders.
+ */
 function isKey(key: string): boolean {
   if (key.length !== KEY_LENGTH || !key.endsWith('==')) return false;
   for (let i = 0; i < KEY_LENGTH - 2; i++) {

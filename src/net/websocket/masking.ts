@@ -1,12 +1,12 @@
-/** The masking of what clients send (RFC 6455, 5.3). */
+/** Removes the masking of clients' frames (RFC 6455, 5.3). */
 import type { Buffer } from 'node:buffer';
 
 /**
  * Unmasks `bytes` from `start` to `end` in place.
  *
- * @param mask the frame's masking key, its first byte lowest
+ * @param mask the frame's masking key, little-endian
  * @param taken how many bytes of the frame's payload were unmasked before these
- * @returns all of them ORed together: below 0x80 they are ASCII
+ * @returns all unmasked bytes ORed together: below 0x80 if they are ASCII
  */
 export function unmask(
   bytes: Buffer,
@@ -50,7 +50,7 @@ function rotated(mask: number, taken: number): number {
   return (mask >>> bits) | (mask << (32 - bits));
 }
 
-/** `bytes[index]`, which is in range: the compiler cannot know. */
+/** `bytes[index]`, which the caller knows to be in range. */
 function byteAt(bytes: Buffer, index: number): number {
   return bytes[index] ?? 0;
 }

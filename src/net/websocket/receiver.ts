@@ -1,16 +1,16 @@
 /**
- * Reads what a WebSocket client sends: bytes in, messages out (RFC 6455, 5 and 8.1). Knows no
- * socket and no clock; what to answer is the sink's concern.
+ * Parses the input of a WebSocket: bytes in, messages out (RFC 6455, 5 and 8.1). Knows no socket
+ * and no clock; the sink responds.
  *
- * Bytes may be cut anywhere: the events are the same for every cut, and an offence is told as soon
- * as the bytes that prove it are here. Of a frame at most its header is kept, of a message its
- * bytes, so what a peer makes the receiver hold is bounded by `maxMessageBytes`, and grows with the
- * bytes that came, not with the length that was declared.
+ * Input may be split anywhere: the events don't depend on it, and a violation is reported as soon
+ * as the bytes that prove it have arrived. Only the header of a frame and the bytes of a message
+ * are kept, so memory is bounded by `maxMessageBytes`, and grows with the bytes received, not with
+ * the declared length.
  *
  *     push -> #takeHeader, a byte at a time -> #takePayload -> #finishFrame -> the next header
  *
- * A short message that comes whole in one chunk, the usual case, is taken at once, header and all;
- * what is told is the same.
+ * A short message that arrives whole in one chunk, the usual case, is parsed at once by
+ * `#takeShort`, with the same events.
  */
 import { Buffer } from 'node:buffer';
 import { Assembly } from './assembly.ts';
@@ -20,35 +20,35 @@ import { unmask } from './masking.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 export interface ReceiverLimits {
-  /** Payload bytes in one message, over all its fragments; below 2^29, so that it fits a string. */
+  /** Payload bytes of one message, all fragments included; below 2^29, so that it fits a string. */
   readonly maxMessageBytes: number;
   /** Frames in one message, empty ones too; at least 1. */
   readonly maxFragments: number;
   /**
-   * Whether a message that has not ended may take so many bytes; otherwise nothing more is read. Called
-   * with 0 when it takes none any more. Without it, it may.
+   * Asked before the buffer of an unfinished message grows to `bytes`; on false the receiver stops.
+   * Called with 0 when the buffer is freed. Default: always true.
    */
   readonly mayKeep?: (bytes: number) => boolean;
 }
 
-/** Where the events go. Each call comes after the receiver's own state is settled. */
+/** Receives the events. Each call is made when the receiver's own state is consistent. */
 export interface ReceiverSink {
   text(message: string): void;
-  /** `message` is to be copied if it is kept: it may be a part of the chunk that brought it. */
+  /** `message` must be copied if it is kept: it may be a part of the pushed chunk. */
   binary(message: Buffer): void;
   /** `payload` is a byte string of at most 125 bytes. */
   ping(payload: string): void;
   pong(payload: string): void;
-  /** The peer closes, with a valid code or none. Nothing follows. */
+  /** The peer closes, with a valid code or none. No call follows. */
   close(code: number | undefined, reason: string): void;
-  /** The peer broke the protocol; `reason` is a sentence for a person. Nothing follows. */
+  /** The peer violated the protocol; `reason` is a sentence for people. No call follows. */
   fail(code: number, reason: string): void;
 }
 
-/** The first byte of a frame that is a text by itself, and the bit that says that a frame is masked. */
+/** The first byte of an unfragmented text frame, and the bit that marks a masked frame. */
 const WHOLE_TEXT = 0x80 | Opcode.text;
 const MASKED = 0x80;
-/** The longest payload whose length is in the second byte alone. */
+/** The longest payload whose length fits the second byte. */
 const MAX_SHORT_BYTES = 125;
 
 export class Receiver {
@@ -58,12 +58,12 @@ export class Receiver {
   #paused = false;
 
   readonly #header = new FrameHeader();
-  /** How many bytes of the frame's payload have come. */
+  /** How many bytes of the frame's payload have arrived. */
   #frameTaken = 0;
   /** The payload of a control frame so far, a byte string. */
   #control = '';
 
-  /** Outlives the control frames in its midst. */
+  /** Control frames may arrive between its fragments. */
   readonly #message: Assembly;
 
   constructor(limits: ReceiverLimits, sink: ReceiverSink) {
@@ -73,10 +73,10 @@ export class Receiver {
   }
 
   /**
-   * Takes the next bytes from the peer, any number. They are unmasked in place.
+   * Parses the next bytes, any number of them. They are unmasked in place.
    *
-   * @returns how many were taken: all of them unless the sink paused; then the rest is to be pushed
-   *   again, before anything else
+   * @returns how many were consumed: all of them unless the sink paused. The caller must push the
+   *   rest again before any other bytes
    */
   push(chunk: Buffer): number {
     this.#paused = false;
@@ -90,16 +90,16 @@ export class Receiver {
     return this.#finished ? chunk.length : at;
   }
 
-  /** Nothing more is told until the next push. */
+  /** Makes no more calls to the sink until the next push. */
   pause(): void {
     this.#paused = true;
   }
 
   /**
-   * Takes a frame that is a text by itself, short enough to need no longer length, if one begins at
-   * `at` and ends in this chunk.
+   * Parses an unfragmented text frame of at most `MAX_SHORT_BYTES`, if one begins at `at` and ends
+   * in this chunk.
    *
-   * @returns where it ends; `at` when that is not so, and nothing has been done
+   * @returns where it ends; `at` if there is none, and nothing has changed
    */
   #takeShort(chunk: Buffer, at: number): number {
     const length = (chunk[at + 1] ?? 0) - MASKED;
@@ -110,7 +110,7 @@ export class Receiver {
       return at;
     }
     const bitsSeen = unmask(chunk, start, end, chunk.readUInt32LE(at + 2), 0);
-    this.#tellText(chunk, start, end, bitsSeen);
+    this.#decodeText(chunk, start, end, bitsSeen);
     return end;
   }
 
@@ -118,31 +118,32 @@ export class Receiver {
     const header = this.#header;
     const fault = header.take(byte);
     if (fault !== undefined) {
-      this.#offence(fault);
+      this.#violation(fault);
       return;
     }
     if (!header.isControl) {
-      if (header.isStarted && !this.#judgeFragment()) return;
-      // The length is here, the payload is not: the time to refuse what is too much (10.4).
+      if (header.isStarted && !this.#checkFragment()) return;
+      // Reject a message that is too large by its declared length, before its payload arrives
+      // (10.4).
       if (header.isMeasured && !this.#beginFragment()) return;
     }
     if (header.isComplete && header.length === 0) this.#finishFrame();
   }
 
-  /** Forgets what is kept, and ignores what comes. */
+  /** Drops the unfinished message and ignores later input. */
   stop(): void {
     this.#finished = true;
     this.#message.reset();
   }
 
-  /** RFC 6455, 5.4. */
-  #judgeFragment(): boolean {
+  /** Whether the frame may follow the previous one (RFC 6455, 5.4); fails if not. */
+  #checkFragment(): boolean {
     if (this.#header.opcode === Opcode.continuation) {
-      return this.#message.begun || this.#offence('There is no message to continue.');
+      return this.#message.begun || this.#violation('There is no message to continue.');
     }
     return (
       !this.#message.begun ||
-      this.#offence('A message began before the one before it was complete.')
+      this.#violation('A new message began before the previous one was complete.')
     );
   }
 
@@ -157,7 +158,9 @@ export class Receiver {
     return true;
   }
 
-  /** Takes what `chunk` has of the frame's payload from `start` on; returns where that ends. */
+  /**
+   * Takes the part of the frame's payload that `chunk` has from `start` on; returns where it ends.
+   */
   #takePayload(chunk: Buffer, start: number): number {
     const { length, mask, isControl } = this.#header;
     const end = Math.min(chunk.length, start + length - this.#frameTaken);
@@ -172,14 +175,14 @@ export class Receiver {
       this.stop();
       return end;
     } else if (!this.#message.add(chunk.subarray(start, end))) {
-      this.#notText();
+      this.#invalidText();
       return end;
     }
     if (this.#frameTaken === length) this.#finishFrame();
     return end;
   }
 
-  /** Whether `count` bytes of payload, just come, are a message by themselves. */
+  /** Whether the `count` payload bytes just received are a whole message. */
   #isWholeMessage(count: number): boolean {
     const { isFinal, opcode, length } = this.#header;
     return isFinal && opcode !== Opcode.continuation && count === length;
@@ -189,20 +192,20 @@ export class Receiver {
     const isText = this.#message.isText;
     this.#nextFrame();
     this.#message.reset();
-    if (isText) this.#tellText(chunk, start, end, bitsSeen);
+    if (isText) this.#decodeText(chunk, start, end, bitsSeen);
     else this.#sink.binary(chunk.subarray(start, end));
   }
 
-  #tellText(chunk: Buffer, start: number, end: number, bitsSeen: number): void {
+  #decodeText(chunk: Buffer, start: number, end: number, bitsSeen: number): void {
     if (bitsSeen < 0x80) {
-      // ASCII, which Latin-1 and UTF-8 share: the former is far cheaper to read.
+      // ASCII is the same in Latin-1 and UTF-8, and Latin-1 is far cheaper to decode.
       this.#sink.text(chunk.toString('latin1', start, end));
     } else {
       this.#deliverText(decodeUtf8(chunk.subarray(start, end)));
     }
   }
 
-  /** All of a frame is here. */
+  /** The frame is complete. */
   #finishFrame(): void {
     const { isControl, isFinal, opcode } = this.#header;
     this.#nextFrame();
@@ -219,24 +222,24 @@ export class Receiver {
   }
 
   #deliverText(text: string | undefined): void {
-    if (text === undefined) this.#notText();
+    if (text === undefined) this.#invalidText();
     else this.#sink.text(text);
   }
 
-  /** A close frame's payload is nothing, or a code and a reason (5.5.1). */
+  /** A close frame's payload is empty, or a code and a reason (5.5.1). */
   #takeClose(payload: string): void {
     if (payload === '') {
       this.#close(undefined, '');
       return;
     }
     if (payload.length === 1) {
-      this.#offence('A close code has two bytes.');
+      this.#violation('A close code has two bytes.');
       return;
     }
     const code = payload.charCodeAt(0) * 256 + payload.charCodeAt(1);
     const reason = decodeUtf8(Buffer.from(payload.slice(2), 'latin1'));
-    if (!isValidCloseCode(code)) this.#offence(`The close code ${code} may not be sent.`);
-    else if (reason === undefined) this.#notText();
+    if (!isValidCloseCode(code)) this.#violation(`The close code ${code} may not be sent.`);
+    else if (reason === undefined) this.#invalidText();
     else this.#close(code, reason);
   }
 
@@ -251,7 +254,7 @@ export class Receiver {
     this.#sink.close(code, reason);
   }
 
-  /** Ends the reading; false, for the judge that found the fault to return. */
+  /** Stops and reports a violation; returns false, so that checks can return its result. */
   #fail(code: number, reason: string): false {
     this.#finished = true;
     this.#message.reset();
@@ -259,7 +262,7 @@ export class Receiver {
     return false;
   }
 
-  #offence(reason: string): false {
+  #violation(reason: string): false {
     return this.#fail(CloseCode.protocolError, reason);
   }
 
@@ -268,7 +271,7 @@ export class Receiver {
     return this.#fail(CloseCode.messageTooBig, `A message has at most ${maxMessageBytes} bytes.`);
   }
 
-  #notText(): false {
+  #invalidText(): false {
     return this.#fail(CloseCode.invalidText, 'Text must be valid UTF-8.');
   }
 }

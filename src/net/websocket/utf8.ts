@@ -1,17 +1,18 @@
 /**
- * Judging UTF-8 strictly (RFC 3629; RFC 6455, 8.1): nothing is replaced, a byte order mark is text.
+ * Strict validation of UTF-8 (RFC 3629; RFC 6455, 8.1): nothing is replaced, and a byte order mark
+ * is text.
  *
- * Node's `TextDecoder`, made fatal, throws at the first byte that no valid text could have there,
- * also when bytes come one by one; `test/net/websocket/utf8.test.ts` holds it to that. Its exceptions
- * end here.
+ * A fatal `TextDecoder` throws at the first byte that can't occur in valid text, even when bytes
+ * arrive one by one; `test/net/websocket/utf8.test.ts` checks that. Its exceptions don't leave this
+ * file.
  */
 
 const STRICT = { fatal: true, ignoreBOM: true };
 
-/** For whole texts only: once it has streamed, a decoder is slower. */
+/** For whole texts only: a decoder that has streamed once is slower. */
 const wholeDecoder = new TextDecoder('utf-8', STRICT);
 
-/** The text that `bytes` encode, or undefined when they are not UTF-8. */
+/** The text that `bytes` encode; undefined if they are not valid UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return wholeDecoder.decode(bytes);
@@ -20,7 +21,7 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Judges one text whose bytes come in pieces. Not to be asked again once it has said no. */
+/** Validates one text that arrives in pieces. Must not be used after it has returned false. */
 export class Utf8Judge {
   readonly #decoder = new TextDecoder('utf-8', STRICT);
 

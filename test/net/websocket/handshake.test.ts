@@ -128,7 +128,7 @@ test('an error has all that the response needs, and a sentence that a person can
   assert.deepEqual(check({ ...GOOD, 'sec-websocket-version': '8' }), {
     status: 426,
     headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
-    message: 'The header Sec-WebSocket-Version must be 13.',
+    message: 'The Sec-WebSocket-Version header must be 13.',
   });
 });
 
