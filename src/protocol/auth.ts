@@ -1,59 +1,61 @@
 /**
- * Who is a client, and who an administrator, who may touch the locks of others. Decided by the token
- * that was shown and by where the connection comes from; nothing else is looked at.
+ * Authentication: gives a connection its role, by the token it sent and by where it comes from, and
+ * by nothing else. An administrator may evict the locks and sessions of other clients.
  *
- *                          no token shown          token shown
- *     no tokens at all     client; admin if local  the same: it is not looked at
+ *      configured          no token sent           token sent
+ *     no tokens at all     client; admin if local  the same: the token is ignored
  *     client tokens only   no_token                client; admin by Unix socket; else wrong_token
  *     admin tokens too     no_token                client or admin; else wrong_token
  *     admin tokens only    client                  admin; else wrong_token
  *
- * Tokens are kept as digests, and all of them are compared in constant time: how long an answer
- * takes says nothing about how much of a guess was right.
+ * Tokens are kept as digests. Each is compared in constant time, and none is skipped: the time of
+ * an answer says nothing about how much of a guess was right.
  */
 import type { Buffer } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { RequestError } from './errors.ts';
 
-/** What a connection may do: nothing, what a client may, or what an administrator may as well. */
+/** What a connection may do. An admin may do all that a client may. */
 export type Role = 'none' | 'client' | 'admin';
 
-/** A role, and why it is none. */
+/** A role or, for `none`, the reason. */
 export type Authentication =
   | { readonly role: 'client' | 'admin' }
   | { readonly role: 'none'; readonly failure: AuthFailure };
 
 /**
- * Where a client is, as far as one can see: it came by a Unix socket, from a loopback address, or from
- * elsewhere. What came through a proxy is from elsewhere, wherever the proxy is.
+ * Where a connection comes from: a Unix socket, a loopback address, or elsewhere. HTTP that was
+ * forwarded by a proxy is remote, wherever the proxy runs.
  */
 export type Locality = 'unix' | 'loopback' | 'remote';
 
 /** Why a connection has no role. */
 export type AuthFailure = 'no_token' | 'wrong_token';
 
-/** A connection that shows one of these has a role; an admin token is a client token, too. */
+/** The tokens that the server accepts. An admin token is also a client token. */
 export interface Tokens {
-  /** None, and every connection is a client. */
+  /** If empty, every connection is a client. */
   readonly client: readonly string[];
-  /** None, and clients of this machine are administrators; with client tokens by Unix socket only. */
+  /**
+   * If empty, local clients are administrators; with client tokens, only those on a Unix socket.
+   */
   readonly admin: readonly string[];
 }
 
 export const MIN_TOKEN_LENGTH = 16;
 export const MAX_TOKEN_LENGTH = 256;
 
-/** Milliseconds between a wrong token and the answer: guessing must not be quick. */
+/** Milliseconds between a wrong token and the answer, which slows down guessing. */
 export const WRONG_TOKEN_DELAY_MS = 1000;
 
 /**
- * Bytes in the first line where a token is wanted: room for a hello that spells everything by escapes,
- * as with the head of an HTTP request; and little enough that connections that never end theirs cost
+ * Most bytes in the first line if a token is required. Enough for a hello that escapes every
+ * character (the head of an HTTP request has the same limit), and so few that unfinished lines cost
  * next to nothing.
  */
 export const MAX_UNAUTHENTICATED_BYTES = 16 * 1024;
 
-/** What is wrong with a token that is to be accepted, as the end of a sentence. Never the token. */
+/** What is wrong with a configured token, as the end of a sentence that never quotes the token. */
 export function tokenFault(token: string): string | undefined {
   if (token.startsWith('#')) return 'must not begin with #, as comments in a token file do';
   for (let i = 0; i < token.length; i++) {
@@ -64,12 +66,12 @@ export function tokenFault(token: string): string | undefined {
   return `must have ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH} characters, not ${token.length}`;
 }
 
-/** What a connection without a role is told in the session protocol. */
+/** The answer of the session protocol to a connection without a role. */
 export function unauthorized(failure: AuthFailure): RequestError {
-  const what = failure === 'no_token' ? 'this server wants a token' : 'this token is not known';
+  const what = failure === 'no_token' ? 'authentication required' : 'invalid token';
   return new RequestError(
     'unauthorized',
-    `${what}: begin with {"action":"hello","token":"..."}; closing the connection`,
+    `${what}: send hello with a token first, as {"action":"hello","token":"..."}; closing the connection`,
   );
 }
 
@@ -87,21 +89,21 @@ export class Auth {
     this.#admin = digestsOf(tokens.admin);
   }
 
-  /** Other tokens from now on. Who has a role keeps it. */
+  /** Replaces all tokens. Connections that have a role keep it. */
   replace(tokens: Tokens): void {
     const client = digestsOf(tokens.client);
     this.#admin = digestsOf(tokens.admin);
     this.#client = client;
   }
 
-  /** Whether there are no clients without a token. */
+  /** Whether a connection without a token has no role. */
   get needsToken(): boolean {
     return this.#client.length > 0;
   }
 
   /**
-   * @param token what was shown, if anything
-   * @param locality where it comes from
+   * @param token the token that the client sent, if any
+   * @param locality where the connection comes from
    */
   authenticate(token: string | undefined, locality: Locality): Authentication {
     const asLocal = this.#trusts(locality) ? ADMIN : CLIENT;
@@ -114,14 +116,14 @@ export class Auth {
     return isClient ? asLocal : WRONG_TOKEN;
   }
 
-  /** Why a client is no administrator, and what would make it one. */
+  /** Says that a request is for administrators, and how to become one. */
   get forbiddenMessage(): string {
-    if (this.#admin.length > 0) return 'this is for administrators: say hello with an admin token';
+    if (this.#admin.length > 0) return 'administrators only: send hello with an admin token';
     const where = this.needsToken ? 'by a Unix socket' : 'from the machine of the server';
-    return `this is for administrators: connect ${where}, not through a proxy, or start it with --admin-token-file`;
+    return `administrators only: connect ${where}, not through a proxy, or start the server with --admin-token-file`;
   }
 
-  /** Whether clients that come from there are administrators without a token for that. */
+  /** Whether connections from `locality` are administrators without an admin token. */
   #trusts(locality: Locality): boolean {
     if (this.#admin.length > 0) return false;
     return locality === 'unix' || (locality === 'loopback' && !this.needsToken);
@@ -140,7 +142,7 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token, 'utf8').digest();
 }
 
-/** Looks at all of them, found or not. */
+/** Compares with every digest, even after a match: see the top of the file. */
 function hasEqual(digests: readonly Buffer[], digest: Buffer): boolean {
   let isFound = false;
   for (const known of digests) isFound = timingSafeEqual(known, digest) || isFound;

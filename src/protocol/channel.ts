@@ -73,15 +73,15 @@ export interface Conversation {
 /** What an administrator takes away. */
 export interface Eviction {
   readonly session: Session;
-  /** The one lock that is taken; without it, the session is ended. */
+  /** The lock to take away; undefined if the session is to end. */
   readonly lock: SessionLock | undefined;
-  /** How many locks go, held and enqueued. */
+  /** How many locks this ends, held and enqueued. */
   readonly locks: number;
 }
 
-/** Hears what administrators do to others, before it is done. It must not throw or touch anything. */
+/** Hears of each eviction before it is done. It must not throw or change a lock. */
 export interface AdminObserver {
-  /** @param by the client that asked for it, as people know it: an address */
+  /** @param by the address of the administrator */
   evicted(eviction: Eviction, by: string): void;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Errors: what a client is told when it asked for something it can't have. They are values, made where
- * the fault is found and sent as they are; an exception is a bug of the server.
+ * The errors of both protocols: their codes, and the messages that several callers share. An error
+ * is a value, made where the fault is found and sent unchanged; an exception is a bug in the
+ * server.
  */
 import type { Limits } from '../runtime/limits.ts';
 
@@ -12,7 +13,7 @@ interface ErrorFacts {
   readonly tryAgain: string;
 }
 
-/** Every code that a client may be sent; each row is one of PROTOCOL.md, section 5, in the same words. */
+/** Every error code. The rows repeat the table of PROTOCOL.md, section 5, word for word. */
 export const ERROR_CODES = {
   bad_json: {
     meaning: "not a JSON object, or no LF at the end of the input's last line",
@@ -167,7 +168,7 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 
 export class RequestError {
   readonly code: ErrorCode;
-  /** A sentence that tells a person what is wrong and what to do. */
+  /** For people: what is wrong and what to do. Not part of the protocol's contract. */
   readonly message: string;
 
   constructor(code: ErrorCode, message: string) {
@@ -179,7 +180,7 @@ export class RequestError {
 export function tooManyConnections({ maxConnections }: Limits): RequestError {
   return new RequestError(
     'too_many_connections',
-    `this server has ${maxConnections} connections, as many as are allowed; try again later`,
+    `connection limit reached (${maxConnections}); try again later`,
   );
 }
 
@@ -188,25 +189,22 @@ export function noMoreSessions(
   limits: Limits,
 ): RequestError {
   if (code === 'server_full') return serverFull(limits);
-  return new RequestError(
-    code,
-    `this server has ${limits.maxSessions} sessions, as many as are allowed; try again later`,
-  );
+  return new RequestError(code, `session limit reached (${limits.maxSessions}); try again later`);
 }
 
 /**
- * @param maxBytes that a line may have now
- * @param isTokenDue whether it may have more once a token is shown
+ * @param maxBytes the present limit for a line
+ * @param isTokenDue whether the limit rises after authentication
  */
 export function messageTooLong(maxBytes: number, isTokenDue = false): RequestError {
-  const until = isTokenDue ? ' until a token is shown' : '';
+  const until = isTokenDue ? ' before authentication' : '';
   return new RequestError(
     'message_too_long',
     `a line may have at most ${maxBytes} bytes${until}; closing the connection`,
   );
 }
 
-/** Of a connection whose first message was refused for being no message at all. */
+/** For a connection whose first input is not a JSON object. */
 export function noWayToBegin({ code, message }: RequestError): RequestError {
   return new RequestError(
     code,
@@ -215,10 +213,10 @@ export function noWayToBegin({ code, message }: RequestError): RequestError {
 }
 
 /**
- * Of a connection on which no valid message has come in time.
+ * For a connection that sent no valid message in time.
  *
- * @param ms milliseconds that there were
- * @param isInLine whether a line has begun that has no end
+ * @param ms the deadline, in milliseconds after the connection was accepted
+ * @param isInLine whether an unfinished line has arrived
  */
 export function tooSlow(ms: number, isInLine = false): RequestError {
   const why = isInLine ? `${NO_LINE_FEED}; ` : '';
@@ -230,42 +228,47 @@ export function tooSlow(ms: number, isInLine = false): RequestError {
 
 const NO_LINE_FEED = 'the line has no line feed (LF) at its end';
 
-/** Of what came last, when the client has ended its side without ending the line. */
+/** For an unfinished line at the end of the input. */
 export const LINE_CUT_OFF = new RequestError(
   'bad_json',
-  `${NO_LINE_FEED}, so it may be cut off and was not carried out`,
+  `${NO_LINE_FEED}: it may be truncated and was not carried out`,
 );
 
 export function helloNotFirst(namespace: string): RequestError {
   return new RequestError(
     'hello_not_first',
-    `hello must be the first message; this session is in namespace ${JSON.stringify(namespace)} already. Open another connection`,
+    `hello must be the first message: this session is already in namespace ${JSON.stringify(namespace)}; open another connection`,
   );
 }
 
-/** Of a request behind a `hello` that was refused: it would run in a session that was not asked for. */
+/**
+ * For a request behind a refused `hello`: it would run in a session that the client did not ask
+ * for.
+ */
 export const HELLO_REFUSED = new RequestError(
   'hello_refused',
-  'not carried out, because the hello before it was refused and no session has begun: correct the hello and send it again, or send {"action":"hello"} for the namespace of this connection',
+  'not carried out: the hello before this request was refused, so no session has begun; correct the hello and send it again, or send {"action":"hello"} for the namespace of this connection',
 );
 
-/** Of a session to be resumed. The same for all causes: it does not tell which names there have been. */
+/**
+ * For a resume. The message is the same for all causes, so it does not reveal which names existed.
+ */
 export const NO_SUCH_SESSION = new RequestError(
   'no_such_session',
-  'there is no such session: it has ended, was abandoned, or never was. Say hello without it',
+  'no such session: it has ended, was abandoned or never existed; send hello without a session',
 );
 
-/** Of a client that promised to be heard every `heartbeatMs` milliseconds. */
+/** @param heartbeatMs the interval in milliseconds that the client promised in `hello` */
 export function silent(heartbeatMs: number): RequestError {
   return new RequestError(
     'silent',
-    `nothing was heard for ${heartbeatMs} ms, which is longer than was promised`,
+    `missed heartbeat: no message within the promised ${heartbeatMs} ms`,
   );
 }
 
 export const TAKEN_OVER = new RequestError(
   'taken_over',
-  'another connection has resumed this session; this one has no part in it now',
+  'another connection has resumed this session; closing this one',
 );
 
 export const SESSION_EVICTED = new RequestError(
@@ -278,21 +281,21 @@ export const SHUTTING_DOWN = new RequestError(
   'the server is stopping; all locks are released',
 );
 
-/** What asks for something new is answered with this while the server drains. */
+/** Answers requests for new locks and sessions while the server drains. */
 export const DRAINING = new RequestError(
   'draining',
   'the server is about to stop: no new sessions and no new locks; release what you hold',
 );
 
-/** There is no memory for one more lock, session or watch. */
+/** The memory limit leaves no space for another lock, session or watch. */
 export function serverFull({ maxLockBytes }: Limits): RequestError {
   return new RequestError(
     'server_full',
-    `the server's memory limit of ${maxLockBytes} bytes for locks, sessions and watches is reached; try again later, or use fewer and shorter paths and names`,
+    `memory limit reached (${maxLockBytes} bytes for locks, sessions and watches); try again later, or use fewer and shorter paths and names`,
   );
 }
 
-/** Why there can't be one lock more. */
+/** Why a lock request fails at a limit or during a drain. */
 export function limitError(
   code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining',
   limits: Limits,
@@ -302,11 +305,11 @@ export function limitError(
   if (code === 'too_many_locks') {
     return new RequestError(
       code,
-      `this session has ${limits.maxLocksPerSession} locks, as many as are allowed; release one first`,
+      `lock limit of this session reached (${limits.maxLocksPerSession}); release a lock first`,
     );
   }
   return new RequestError(
     code,
-    `${limits.maxWaitersPerNamespace} locks wait in this namespace, as many as are allowed; try again later`,
+    `limit of waiting locks in this namespace reached (${limits.maxWaitersPerNamespace}); try again later`,
   );
 }

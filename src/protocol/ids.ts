@@ -1,15 +1,15 @@
 /**
- * Lock ids on the wire: decimal strings, for clients whose numbers are not exact to 2^53. Both
- * conversions run for every lock and every release, so they are spelled out: the engine's own, of
- * numbers beyond 2^31, take several times as long. Writing one takes 43 ns here and 130 ns by
- * `String(id)`, of some 2500 ns for a lock and its release (a loop over 100,000 ids, CPU time).
+ * Ids on the wire: decimal strings, for clients whose numbers are not exact to 2^53. Both
+ * conversions run for every lock, and the engine's own take several times as long for numbers
+ * beyond 2^31: writing an id takes 43 ns here and 130 ns by `String(id)`, of about 2500 ns for a
+ * lock and its release (a loop over 100,000 ids, CPU time).
  */
 import { RequestError } from './errors.ts';
 
 /** Digits of the largest id, 2^53 - 1. */
 const MAX_DIGITS = 16;
 const MILLION = 1e6;
-/** Three digits each. */
+/** The integers below 1000, padded to three digits. */
 const THOUSAND = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'));
 
 /** @param id a safe integer above 0 */
@@ -24,7 +24,8 @@ export function idText(id: number): string {
 }
 
 /**
- * @param field the name of the field, and what it is the id of, for the error
+ * @param field the name of the field, for the error
+ * @param of what the id stands for, for the error
  * @returns undefined for a field that was left out
  */
 export function decodeId(
@@ -37,11 +38,11 @@ export function decodeId(
   if (id > 0 && id <= Number.MAX_SAFE_INTEGER) return id;
   return new RequestError(
     'bad_request',
-    `${field} must be the id of a ${of} as the server told it: a string of decimal digits`,
+    `${field} must be a ${of} id as the server sent it: a string of decimal digits`,
   );
 }
 
-/** The number that `text` writes in the one way an id is written, or 0. */
+/** The number that `text` spells in canonical form, without leading zeros; otherwise 0. */
 function numberOf(text: string): number {
   if (text.length > MAX_DIGITS || text.charCodeAt(0) === 0x30) return 0;
   let number = 0;

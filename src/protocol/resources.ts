@@ -1,9 +1,10 @@
 /**
- * From a parsed JSON value to the resources of a lock, or to an error that names the field. Both
- * protocols ask for locks in the same words; they differ in what they do with fields they don't know.
+ * Decodes the resources of a lock from a parsed JSON value, or returns an error that names the
+ * field. Both protocols share the format; they differ in how they treat unknown fields.
  *
- * What has been parsed belongs to us alone, so the value itself becomes the lock's resources: an
- * object is made anew only if it says more or says it otherwise than a `Resource` does.
+ * Nothing else refers to the parsed value, so the value itself becomes the lock's resources. An
+ * object is replaced only if it differs from a `Resource`, by additional fields or another
+ * spelling.
  */
 import { Buffer } from 'node:buffer';
 import type { Limits } from '../runtime/limits.ts';
@@ -11,12 +12,12 @@ import type { Resource } from '../table/resource.ts';
 import { RequestError } from './errors.ts';
 import { isLongerThan, isObject, unknownField } from './fields.ts';
 
-/** `v1` ignores fields that it doesn't know, limits among them, as the Go server does. */
+/** `v1` ignores unknown fields, `limit` among them, as the Go server does. */
 export type Dialect = 'v1' | 'session';
 
 const RESOURCE_FIELDS = new Set(['type', 'path', 'limit']);
 
-/** @param value fresh from the parser; it is kept, and its elements may be replaced */
+/** @param value fresh from the parser; it is kept and may be modified */
 export function decodeResources(
   value: unknown,
   limits: Limits,
@@ -63,7 +64,10 @@ function decodeResource(
     return isAsSaid ? (value as unknown as Resource) : { type, path };
   }
   if (type === 'write') {
-    return new RequestError('bad_request', `${where}.limit goes with reads only: a write is alone`);
+    return new RequestError(
+      'bad_request',
+      `${where}.limit is for reads only: a write is exclusive`,
+    );
   }
   if (!Number.isSafeInteger(limit) || (limit as number) < 1) {
     return new RequestError('bad_request', `${where}.limit must be an integer of at least 1`);
@@ -115,7 +119,7 @@ export function decodePath(value: unknown, where: string, limits: Limits): strin
   return value;
 }
 
-/** A path that may be left out, for the whole namespace; `null` is not left out. */
+/** An optional path: undefined is the whole namespace, `null` is an error. */
 export function decodePathOrRoot(value: unknown, limits: Limits): string[] | RequestError {
   return value === undefined ? [] : decodePath(value, 'path', limits);
 }

@@ -1,7 +1,7 @@
 /**
- * What one connection watches. Events go out as they happen, unless the client is slow to read: then
- * they are counted, and the client is told how many it missed as soon as it has caught up. So a slow
- * watcher costs a bounded amount, and no other one an event.
+ * What one connection watches: the events of the locks at and below its paths, sent as they happen. While
+ * the client is slow to read, its events are dropped and counted, and the count is sent once it has caught
+ * up. So a slow watcher costs bounded memory, and costs no other watcher an event.
  */
 import { toByteString } from '../runtime/byte-string.ts';
 import type { Namespace } from '../session/namespace.ts';
@@ -10,9 +10,10 @@ import type { Path } from '../table/resource.ts';
 import type { Channel } from './channel.ts';
 import { resourceFields, wordFields } from './replies.ts';
 
-/** Unread bytes from which on a client counts as slow. */
+/** With more unread bytes than this a client counts as slow. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 
+/** The watched paths of one connection. */
 export class Watching implements Watcher {
   readonly #channel: Channel;
   readonly #namespace: Namespace;
@@ -31,7 +32,7 @@ export class Watching implements Watcher {
     return this.#namespace.watchers.has(this, path);
   }
 
-  /** @returns false if there is no memory for it */
+  /** @returns false if the memory limit is reached */
   add(path: Path): boolean {
     return this.#namespace.watchers.add(this, path);
   }
@@ -50,11 +51,11 @@ export class Watching implements Watcher {
       return;
     }
     this.onWritable();
-    // All watchers of a namespace speak the session protocol: one message does for all.
+    // All watchers of a namespace use the session protocol, so they can share one message.
     this.#channel.reply(event.message(messageOf), true);
   }
 
-  /** The client has caught up: it is told what it missed. */
+  /** The client has caught up: reports how many events it missed. */
   onWritable(): void {
     if (this.#dropped === 0) return;
     const dropped = this.#dropped;

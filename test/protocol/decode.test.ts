@@ -134,7 +134,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [{ action: 'ping', ref: 'x'.repeat(257) }, 'bad_request', /^ref must be .* 256 characters/],
   [{ action: 'ping', id: '1' }, 'bad_request', /^id is not a known field; known are action, ref$/],
   [{ action: 'evict' }, 'bad_request', /^evict needs the id of a lock or a sessionId, one/],
-  [{ action: 'evict', id: '1', sessionId: '1' }, 'bad_request', /^evict needs .* one of the two$/],
+  [{ action: 'evict', id: '1', sessionId: '1' }, 'bad_request', /^evict needs exactly one of /],
   [{ action: 'evict', id: 1 }, 'bad_request', /^id must be the id of a lock/],
   [{ action: 'evict', sessionId: 1 }, 'bad_request', /^sessionId must be the id of a session/],
   [{ action: 'evict', session: '1' }, 'bad_request', /^session is not a known field/],
@@ -160,7 +160,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
     'bad_request',
     /__proto__ is not a known field/,
   ],
-  [resource({ limit: 1 }), 'bad_request', /^resources\[0\]\.limit goes with reads only/],
+  [resource({ limit: 1 }), 'bad_request', /^resources\[0\]\.limit is for reads only/],
   [resource({ type: 'r', limit: 0 }), 'bad_request', /limit must be an integer of at least 1$/],
   [resource({ type: 'r', limit: 1.5 }), 'bad_request', /limit must be an integer/],
   [resource({ type: 'r', limit: '4' }), 'bad_request', /limit must be an integer/],
@@ -176,7 +176,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [
     { action: 'release', id: 17 },
     'bad_request',
-    /^id must be the id of a lock as the server told it: a string/,
+    /^id must be a lock id as the server sent it: a string/,
   ],
   [{ action: 'release', id: '017' }, 'bad_request', /^id must be/],
   [{ action: 'release', id: '-1' }, 'bad_request', /^id must be/],
@@ -205,7 +205,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [
     { action: 'hello', session: 'x', label: '' },
     'bad_request',
-    /^a resumed session stays as it is/,
+    /^a resumed session keeps its settings/,
   ],
   [
     { action: 'hello', session: 'x', abandonTimeoutMs: 0 },

@@ -56,7 +56,7 @@ for (const [what, message] of UNAUTHENTICATED) {
     const [refused = {}, ...rest] = await client.ended();
     assert.equal(codeOf(refused), 'unauthorized');
     assert.equal(refused.ref, 7);
-    assert.match(JSON.stringify(refused), /this server wants a token: begin with /);
+    assert.match(JSON.stringify(refused), /authentication required: send hello with a token/);
     assert.deepEqual(rest, []);
     client.socket.destroy();
     await until(() => server.counts.connections === 0);
@@ -238,7 +238,7 @@ test('before its token a client may send only a short line, whether it ends or n
     unauthenticated.sendRaw(line);
     const [refused = {}, ...rest] = await unauthenticated.ended();
     assert.equal(codeOf(refused), 'message_too_long');
-    assert.match(JSON.stringify(refused), /at most 16384 bytes until a token is shown; closing/);
+    assert.match(JSON.stringify(refused), /at most 16384 bytes before authentication; closing/);
     assert.deepEqual(rest, []);
   }
   const friend = await connect();
@@ -258,7 +258,7 @@ test('a lower limit of a line holds for unauthenticated clients too', async (t) 
   unauthenticated.sendRaw(`{${' '.repeat(100)}`);
   assert.match(
     JSON.stringify(await unauthenticated.ended()),
-    /at most 100 bytes until a token is shown/,
+    /at most 100 bytes before authentication/,
   );
 });
 

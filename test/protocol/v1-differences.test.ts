@@ -168,7 +168,7 @@ test('waiters of a namespace are limited; one too many is refused and changes no
   const secondId = await second.enqueue(read('a'));
   const end = await endOf(await connect(), JSON.stringify(lock(read('a'))));
   assert.equal(end.code, 3000);
-  assert.match(end.unread.join(), /^2 locks wait in this namespace/);
+  assert.match(end.unread.join(), /^limit of waiting locks in this namespace reached \(2\)/);
   await (await connect()).acquire(write('b'));
   await (await connect('namespace=other')).acquire(write('a'));
   await holder.release(held);

@@ -1,4 +1,4 @@
-/** `bye`: releases everything and ends the connection. */
+/** `bye`: releases all locks and ends the connection. */
 import type { Ref } from '../../session/lock-record.ts';
 import type { ActionDefinition } from '../requests.ts';
 
@@ -15,5 +15,5 @@ export const bye: ActionDefinition<ByeRequest> = {
     context.begun?.end();
     context.end('goodbye');
   },
-  help: [{ example: { action: 'bye' }, does: 'releases everything and ends the connection' }],
+  help: [{ example: { action: 'bye' }, does: 'releases all locks and ends the connection' }],
 };

@@ -1,6 +1,7 @@
 /**
- * `evict`: an administrator takes one lock, held or enqueued, or ends a whole session. Who is an
- * administrator is decided in auth.ts; here the lock or session is found, reported and taken.
+ * `evict`: an administrator takes away one lock, held or enqueued, or ends a session. auth.ts
+ * decides who is an administrator; this file finds the lock or session, reports the eviction and
+ * does it.
  */
 import type { Ref } from '../../session/lock-record.ts';
 import type { Namespace } from '../../session/namespace.ts';
@@ -9,7 +10,7 @@ import { RequestError } from '../errors.ts';
 import { decodeId } from '../ids.ts';
 import type { ActionDefinition } from '../requests.ts';
 
-/** Takes away one lock, or ends one session: one of the two ids is there. */
+/** Exactly one of `id` and `sessionId` is set. */
 export interface EvictRequest {
   readonly action: 'evict';
   readonly ref: Ref | undefined;
@@ -27,7 +28,7 @@ export const evict: ActionDefinition<EvictRequest> = {
     if ((id === undefined) === (sessionId === undefined)) {
       return new RequestError(
         'bad_request',
-        'evict needs the id of a lock or a sessionId, one of the two',
+        'evict needs exactly one of id, for a lock, and sessionId',
       );
     }
     return { action: 'evict', ref, id, sessionId };
@@ -35,7 +36,7 @@ export const evict: ActionDefinition<EvictRequest> = {
   answer(context, request) {
     const { host, channel, replies } = context;
     const { namespace } = context.session();
-    // The lock or session is looked for among all there is.
+    // The search is linear in the sessions of the namespace.
     channel.yieldTurn();
     const eviction = context.isAdmin
       ? findEviction(request, namespace)
@@ -44,7 +45,7 @@ export const evict: ActionDefinition<EvictRequest> = {
       replies.error(request, eviction);
       return;
     }
-    // The answer comes first: what this lets through may be a lock of this session.
+    // The answer comes first: the eviction may grant a lock of this session.
     replies.fields(request, evictionFields(eviction));
     host.adminObserver?.evicted(eviction, channel.client);
     carryOut(eviction);
@@ -52,12 +53,12 @@ export const evict: ActionDefinition<EvictRequest> = {
   help: [
     {
       example: { action: 'evict', id: '1795475605972001' },
-      does: 'administrators: takes a lock from its client',
+      does: 'administrators only: takes a lock away from its client',
     },
   ],
 };
 
-/** What `request` is about, if there is such a thing in that namespace. Changes nothing. */
+/** The lock or session that `request` names in that namespace. Changes nothing. */
 function findEviction(request: EvictRequest, namespace: Namespace): Eviction | RequestError {
   const { id, sessionId } = request;
   if (id !== undefined) {
@@ -70,14 +71,14 @@ function findEviction(request: EvictRequest, namespace: Namespace): Eviction | R
   return new RequestError('no_such_session', `this namespace has no session ${sessionId}`);
 }
 
-/** The answer, as fields to be put after its action and ref. */
+/** The fields of the answer after its action and ref. */
 function evictionFields({ session, lock, locks }: Eviction): object {
   return lock === undefined
     ? { sessionId: String(session.id), locks }
     : { id: String(lock.id), locks };
 }
 
-/** Does it: the victim is told, then those who get what it had. */
+/** The client that loses the lock is notified before the clients that are granted it. */
 function carryOut({ session, lock }: Eviction): void {
   if (lock === undefined) session.evict();
   else session.evictLock(lock);

@@ -1,4 +1,4 @@
-/** `hello`: begins a session, or resumes one. */
+/** `hello`: begins a session or resumes one. Authentication precedes it, in admission.ts. */
 import { helloLimits, type Limits } from '../../runtime/limits.ts';
 import type { Ref } from '../../session/lock-record.ts';
 import type { Session } from '../../session/session.ts';
@@ -16,7 +16,7 @@ import type { ActionDefinition, RequestContext } from '../requests.ts';
 export interface HelloRequest {
   readonly action: 'hello';
   readonly ref: Ref | undefined;
-  /** The name of a session to resume; then nothing else of it can be chosen but the heartbeat. */
+  /** The secret name of a session to resume: then only `heartbeatMs` may be chosen. */
   readonly session: string | undefined;
   readonly token: string | undefined;
   readonly namespace: string | undefined;
@@ -43,16 +43,16 @@ export const hello: ActionDefinition<HelloRequest> = {
     if (request.heartbeatMs !== undefined) context.expectHeartbeat(request.heartbeatMs);
     replies.fields(request, helloFields(session, request, host.limits));
     if (request.session === undefined) return;
-    // There may be ten thousand.
+    // The session may have `maxLocksPerSession` locks.
     channel.yieldTurn();
     for (const lock of session.locks) replies.lock(lock);
-    // A client that resumes may have missed that.
+    // The client may have been away when the drain was announced.
     if (host.registry.isDraining) replies.notifyError(DRAINING);
   },
   help: [
     {
       example: { action: 'hello', namespace: 'shop', abandonTimeoutMs: 5000 },
-      does: 'optional, first of all',
+      does: 'optional; must come first',
     },
   ],
 };
@@ -85,16 +85,16 @@ function decodeHello(
   if (session !== undefined && (namespace ?? abandonTimeoutMs ?? label) !== undefined) {
     return new RequestError(
       'bad_request',
-      'a resumed session stays as it is: leave out namespace, abandonTimeoutMs and label',
+      'a resumed session keeps its settings: leave out namespace, abandonTimeoutMs and label',
     );
   }
   return { action: 'hello', ref, token, session, namespace, abandonTimeoutMs, heartbeatMs, label };
 }
 
-/** The version of the session protocol; v1 is the Go server's. */
+/** The version of the session protocol; version 1 is the Go server's protocol. */
 const PROTOCOL_VERSION = 2;
 
-/** What a client must know of its session and of the server. */
+/** The fields of the answer: the session's settings and the server's limits. */
 function helloFields(session: Session, request: HelloRequest, limits: Limits): object {
   const isResumed = request.session !== undefined;
   return {

@@ -1,4 +1,4 @@
-/** `help`: a screenful for a person at a terminal, one JSON object per line. */
+/** `help`: a page for a person at a terminal, one JSON object per line. */
 import type { Ref } from '../../session/lock-record.ts';
 import { VERSION } from '../../version.ts';
 import type { ActionDefinition, HelpRow } from '../requests.ts';
@@ -15,13 +15,13 @@ const NOTES: readonly string[] = [
   'A lock is "acquired" at once, or "enqueued" and "acquired" when its turn comes.',
 ];
 
-/** @param rows what the actions say of themselves */
+/** @param rows gives the help rows of all actions, in the order of the table */
 export function helpOf(rows: () => readonly HelpRow[]): ActionDefinition<HelpRequest> {
   return {
     fields: [],
     decode: (_message, ref) => ({ action: 'help', ref }),
     answer({ channel, replies }, request) {
-      // The answer is a hundred times as long as the request.
+      // The answer is about a hundred times as long as the request.
       channel.yieldTurn();
       for (const note of NOTES) replies.fields(request, { note });
       for (const row of rows()) replies.fields(request, row);

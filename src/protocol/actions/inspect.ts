@@ -1,6 +1,6 @@
 /**
- * `inspect`: who holds, who waits, since when, and behind whom. One JSON object a lock, which a person
- * can read at a terminal, and one at the end. It changes nothing.
+ * `inspect`: the locks at, above and below a path: who holds, who waits, since when, and for which
+ * locks. The answer is one JSON object per lock, and a summary at the end. It changes nothing.
  */
 import type { Ref, SessionLock } from '../../session/lock-record.ts';
 import type { Namespace } from '../../session/namespace.ts';
@@ -17,22 +17,22 @@ export interface InspectRequest {
   readonly action: 'inspect';
   readonly ref: Ref | undefined;
   readonly path: Path;
-  /** One lock only. */
+  /** Restricts the answer to this lock. */
   readonly id: number | undefined;
-  /** Goes on after the lock with that id. */
+  /** Continues after the lock with this id; 0 begins with the first. */
   readonly after: number;
-  /** Locks in the answer at most. */
+  /** Most locks in the answer, 1 to `MAX_PAGE`. */
   readonly max: number;
 }
 
-/** Locks in one answer. */
+/** Most locks in one answer: by default, and at all. */
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
 
-/** Bytes after which an answer ends, though it could have more locks. */
+/** Characters after which an answer ends, though there are more locks. */
 const MAX_ANSWER_LENGTH = 256 * 1024;
 
-/** Steps in the table after which an answer ends in the same way; some 2 ms. */
+/** Steps in the table after which an answer ends; about 2 ms. */
 const MAX_STEPS = 65_536;
 
 export const inspect: ActionDefinition<InspectRequest> = {
@@ -53,7 +53,7 @@ export const inspect: ActionDefinition<InspectRequest> = {
   answer(context, request) {
     const { host, channel, replies } = context;
     const lines = linesOf(request, context.session().namespace, host.clock.now());
-    // It may have walked past as many locks as there are.
+    // The walk may have taken `MAX_STEPS`.
     channel.yieldTurn();
     if (lines instanceof RequestError) replies.error(request, lines);
     else for (const line of lines) replies.fields(request, line);
@@ -61,15 +61,15 @@ export const inspect: ActionDefinition<InspectRequest> = {
   help: [
     {
       example: { action: 'inspect', path: ['orders'] },
-      does: 'who holds and who waits; without a path, all',
+      does: 'who holds and who waits; without a path, everywhere',
     },
   ],
 };
 
 /**
- * The lines of the answer, as fields to be put after its action and ref.
+ * The lines of the answer: for each, the fields after its action and ref.
  *
- * @param nowMs the time by the server's clock
+ * @param nowMs the present time of the server's clock
  */
 function linesOf(
   request: InspectRequest,
@@ -107,7 +107,7 @@ function inspectPath(
   return [...lines, summary(locks, undefined)];
 }
 
-/** The last line: the numbers of this answer and, if there is more, where to go on. */
+/** The last line: counts of the locks above and, if there are more, the id to continue after. */
 function summary(locks: readonly SessionLock[], last: SessionLock | undefined): object {
   const acquired = locks.filter((lock) => lock.state === 'acquired').length;
   const next = last === undefined ? {} : { next: String(last.id) };
@@ -131,7 +131,7 @@ function describe(
     sessionId: String(session.id),
     lost: session.isLost ? true : undefined,
     ...wordFields(lock),
-    // Never more than it was: `sinceMs` is rounded up.
+    // Never too long, but it may come out negative: `sinceMs` is rounded up.
     forMs: Math.max(0, Math.floor(nowMs - sinceMs)),
     limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
     ...(lock.state === 'acquired' ? {} : waits(lock, table, budget)),

@@ -1,4 +1,6 @@
-/** `lock`: asks for resources together. */
+/**
+ * `lock`: requests an atomic set of resources. A retry with the `ref` of a live lock reports it.
+ */
 import {
   type LockRecord,
   type LockTerms,
@@ -46,19 +48,19 @@ export const lock: ActionDefinition<LockRequest> = {
   help: [
     {
       example: { action: 'lock', resources: [{ type: 'write', path: ['orders', '17'] }] },
-      does: 'alone',
+      does: 'write: exclusive',
     },
     {
       example: { action: 'lock', resources: [{ type: 'read', path: ['orders'] }] },
-      does: 'shared with reads',
+      does: 'read: shared with other reads',
     },
     {
       example: { action: 'lock', resources: [{ type: 'read', path: ['gpu'], limit: 4 }] },
-      does: 'up to 4 at a time',
+      does: 'at most 4 reads at a time',
     },
     {
       example: { action: 'lock', waitMs: 0, resources: [{ type: 'write', path: ['a'] }] },
-      does: 'now or never',
+      does: 'try-lock: fails instead of waiting',
     },
   ],
 };
@@ -76,7 +78,7 @@ function decodeTerms(message: JsonObject): LockTerms | RequestError {
   return isBare ? NO_TERMS : { waitMs, holdMs, owner, label };
 }
 
-/** Whether a deadlock has been looked for among many: not for an owner without other locks. */
+/** Whether a costly deadlock search may have run. An owner's only lock cannot close a cycle. */
 function mayHaveSearched(taken: SessionLock | LockError): boolean {
   if ('code' in taken) return taken.code === 'deadlock';
   const { owner } = taken.context;
@@ -93,17 +95,17 @@ function refuse({ host, replies }: RequestContext, request: LockRequest, error: 
   }
 }
 
-/** A `ref` that is in use: a retry of the same request hears how that stands. */
+/** Answers a request whose `ref` is in use: for a retry, with the state of its lock. */
 function repeat({ replies }: RequestContext, request: LockRequest, known: SessionLock): void {
   if (isSameRequest(known.resources, request.resources)) {
     replies.lock(known);
     return;
   }
-  const message = `this ref belongs to lock ${known.id}, which has other resources; choose another ref or release that lock first`;
+  const message = `ref is in use by lock ${known.id}, which has other resources: choose another ref or release that lock first`;
   replies.error(request, new RequestError('ref_in_use', message));
 }
 
-/** Whether both ask for the same, in the same order. */
+/** Whether both have the same resources in the same order. */
 function isSameRequest(a: readonly Resource[], b: readonly Resource[]): boolean {
   return a.length === b.length && a.every((resource, i) => isSame(resource, b[i]));
 }
@@ -118,8 +120,8 @@ function limitOf(resource: Resource): number | undefined {
 }
 
 /*
- * A deadlock in words: which owners wait for which, lock by lock and path by path. A circle may have
- * thousands of owners with long names and paths that others have sent: the first links are told.
+ * A deadlock as an error: which owner waits for which. A cycle may have thousands of owners, with
+ * long names and paths that other clients chose, so only the first links are spelled out.
  */
 
 function deadlockError(cycle: readonly Wait<LockRecord>[]): RequestError {
@@ -132,8 +134,8 @@ function deadlockError(cycle: readonly Wait<LockRecord>[]): RequestError {
 }
 
 /**
- * The fields of the error: a link for each of the first owners of the cycle, with what it waits for
- * and where the two meet, and how many links more there are.
+ * The additional fields of the error: a link for each of the first owners of the cycle, with the
+ * lock it waits for and the path where they conflict, and how many links are left out.
  */
 function cycleFields(cycle: readonly Wait<LockRecord>[]): object {
   const { listed } = firstOf(cycle);

@@ -1,4 +1,4 @@
-/** `ping`: is answered at once. */
+/** `ping`: a request without effect. Like every message, it counts as a heartbeat. */
 import type { Ref } from '../../session/lock-record.ts';
 import type { ActionDefinition } from '../requests.ts';
 
@@ -11,5 +11,5 @@ export const ping: ActionDefinition<PingRequest> = {
   fields: [],
   decode: (_message, ref) => ({ action: 'ping', ref }),
   answer: ({ replies }, request) => replies.fields(request, {}),
-  help: [{ example: { action: 'ping' }, does: 'is answered at once' }],
+  help: [{ example: { action: 'ping' }, does: 'does nothing but get an answer' }],
 };

@@ -1,4 +1,4 @@
-/** `release`: gives back a lock, held or waited for. */
+/** `release`: ends a lock of this session, held or enqueued. */
 import type { Ref, SessionLock } from '../../session/lock-record.ts';
 import type { Session } from '../../session/session.ts';
 import { RequestError } from '../errors.ts';
@@ -8,7 +8,7 @@ import type { ActionDefinition } from '../requests.ts';
 export interface ReleaseRequest {
   readonly action: 'release';
   readonly ref: Ref | undefined;
-  /** Left out for the only lock of the session. */
+  /** May be left out if the session has only one lock. */
   readonly id: number | undefined;
 }
 
@@ -25,19 +25,19 @@ export const release: ActionDefinition<ReleaseRequest> = {
       context.replies.error(request, lock);
       return;
     }
-    // The answer comes first: what this release lets through may be another lock of this session.
+    // The answer comes first: the release may grant another lock of this session.
     context.replies.state(request, lock.id, 'released');
     session.release(lock);
   },
   help: [
     {
       example: { action: 'release' },
-      does: 'the lock, held or waited for; add its "id" if there are several',
+      does: 'releases the lock, held or enqueued; add its "id" if there are several',
     },
   ],
 };
 
-/** The lock that a release means: the one with that `id` or, without an id, the only one. */
+/** The lock with that `id` or, without an id, the only lock of the session. */
 function findLock(session: Session, id: number | undefined): SessionLock | RequestError {
   if (id !== undefined) {
     const lock = session.locks.get(id);
@@ -53,6 +53,6 @@ function findLock(session: Session, id: number | undefined): SessionLock | Reque
   if (only !== undefined) return only;
   return new RequestError(
     'id_needed',
-    `this session has ${count} locks; say which one by its "id"`,
+    `this session has ${count} locks: add the "id" of the one to release`,
   );
 }

@@ -1,4 +1,4 @@
-/** `stats`: the numbers of the namespace. */
+/** `stats`: how many sessions, locks, resources and paths the namespace has. */
 import type { Ref } from '../../session/lock-record.ts';
 import type { Namespace } from '../../session/namespace.ts';
 import type { ActionDefinition } from '../requests.ts';

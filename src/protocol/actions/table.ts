@@ -1,6 +1,6 @@
 /**
- * The table of actions, in the order in which they are listed to people. A new action is a file, a row
- * here, and its section in PROTOCOL.md.
+ * The table of actions, in the order in which `help` and error messages list them. A new action is
+ * one file, one row here, and its section in PROTOCOL.md.
  */
 import type { Limits } from '../../runtime/limits.ts';
 import type { Ref } from '../../session/lock-record.ts';
@@ -35,12 +35,12 @@ export const ACTIONS = {
 
 export type Action = keyof typeof ACTIONS;
 
-/** The requests there are, by their action. */
+/** The type of request of each action. */
 type Requests = {
   [A in Action]: (typeof ACTIONS)[A] extends ActionDefinition<infer R> ? R : never;
 };
 
-/** What a client can ask, once decoded. */
+/** Any decoded request. */
 export type Request = Requests[Action];
 
 export const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
@@ -57,7 +57,7 @@ const KNOWN_FIELDS: ReadonlyMap<Action, ReadonlySet<string>> = new Map(
   ACTION_NAMES.map((name) => [name, new Set([...COMMON_FIELDS, ...ACTIONS[name].fields])]),
 );
 
-/** The request that `message` is, whose action and ref have been read, or what is wrong with it. */
+/** Decodes the fields of `message` beside its action and ref, or returns the first error. */
 export function decodeAs(
   action: Action,
   message: JsonObject,
@@ -68,7 +68,7 @@ export function decodeAs(
   return unknownField(message, known, '') ?? ACTIONS[action].decode(message, ref, limits);
 }
 
-/** Does what is asked, and answers. */
+/** Carries out `request` and answers it. */
 export function answer<A extends Action>(
   context: RequestContext,
   request: Requests[A] & { readonly action: A },

@@ -28,7 +28,7 @@ export const watch: ActionDefinition<WatchRequest> = {
     const { path } = request;
     const { maxWatches } = host.limits;
     if (watching.count >= maxWatches && !watching.has(path)) {
-      const message = `this connection watches ${maxWatches} paths, as many as are allowed; unwatch one first`;
+      const message = `watch limit of this connection reached (${maxWatches}); unwatch a path first`;
       replies.error(request, new RequestError('too_many_watches', message));
       return;
     }
@@ -38,7 +38,7 @@ export const watch: ActionDefinition<WatchRequest> = {
   help: [
     {
       example: { action: 'watch', path: ['orders'] },
-      does: 'says what happens to locks there; "unwatch" ends it',
+      does: 'reports what happens to locks there; "unwatch" stops it',
     },
   ],
 };

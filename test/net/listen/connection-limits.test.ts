@@ -39,7 +39,7 @@ test('as many connections as allowed are served, one more is told so in its own 
   assert.deepEqual(await codes(third), ['too_many_connections']);
   const page = await exchange(port, GET);
   assert.deepEqual(statuses(page), [503]);
-  assert.match(bodyOf(page), /^This server has 2 connections, as many as are allowed; try again/);
+  assert.match(bodyOf(page), /^Connection limit reached \(2\); try again later/);
   assert.equal(bodyOf(await exchange(port, GET.replace('GET', 'HEAD'))), '');
   assert.deepEqual(statuses(await exchange(port, handshake('/v1?namespace=a'))), [503]);
   assert.equal(server.counts.connections, 2);
