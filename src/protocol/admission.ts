@@ -1,7 +1,7 @@
 /**
- * What a connection must pass before its first request is carried out: has it shown a token, if one
- * is wanted, and is there capacity for a session. It says what is to be answered; answering, and ending
- * the connection, is the conversation's.
+ * The checks before the first request of a connection: is the client authenticated, and is there
+ * capacity for a session? This file decides the answer; the conversation sends it and ends the
+ * connection.
  */
 import type { Limits } from '../runtime/limits.ts';
 import type { Request } from './actions/table.ts';
@@ -20,9 +20,9 @@ import { DRAINING, HELLO_REFUSED, noMoreSessions, type RequestError } from './er
 /** Why a first request is not carried out. */
 export interface Rejection {
   readonly error: RequestError;
-  /** A client without a token gets no second try: the connection ends with the answer. */
+  /** The connection ends with the answer, so that a token can't be tried again on it. */
   readonly isFinal: boolean;
-  /** Milliseconds until the answer is given, in which nothing else is looked at. */
+  /** Milliseconds before the answer, during which no further input is processed. */
   readonly delayMs: number;
 }
 
@@ -34,7 +34,7 @@ export class Admission {
   /** The last `hello` was refused, and none has been accepted since. */
   #isHelloRefused = false;
 
-  /** @param role what the client may do by a token that it has shown before, if it has */
+  /** @param role the role from a token checked earlier, such as in a handshake */
   constructor(host: ProtocolHost, { client, locality }: Channel, role: Role = 'none') {
     this.#host = host;
     this.#client = client;
@@ -51,14 +51,14 @@ export class Admission {
   }
 
   /**
-   * A `hello` was refused, for whatever reason. The client may have sent more behind it, which it
-   * means for the session that it asked for: that must not run in another one.
+   * A `hello` was refused, for any reason. The client may have sent requests behind it for the
+   * session that it asked for: these must not run in another session.
    */
   helloRefused(): void {
     this.#isHelloRefused = true;
   }
 
-  /** What stands against `request`, which would be the first of a session. */
+  /** Why `request`, the first of a session, must be rejected; undefined if it is accepted. */
   check(request: Request): Rejection | undefined {
     const token = request.action === 'hello' ? request.token : undefined;
     const failure = this.checkToken(token);
@@ -69,7 +69,7 @@ export class Admission {
     return this.#checkCapacity(request);
   }
 
-  /** What stands against a client that now shows `token`, or nothing more, whatever it asks for. */
+  /** Authenticates by `token` if there is one; the rejection if the client still has no role. */
   checkToken(token: string | undefined): Rejection | undefined {
     if (token !== undefined) {
       this.#authentication = this.#host.auth.authenticate(token, this.#locality);
@@ -77,7 +77,7 @@ export class Admission {
     const authentication = this.#authentication;
     if (authentication.role !== 'none') return undefined;
     const { failure } = authentication;
-    // Now, not with the answer: a client that guesses may not wait for that.
+    // Counted now, not with the answer: a client that guesses may close before the delay is over.
     this.#host.authFailed(failure, this.#client);
     const delayMs = failure === 'wrong_token' ? WRONG_TOKEN_DELAY_MS : 0;
     return { error: unauthorized(failure), isFinal: true, delayMs };
@@ -94,12 +94,12 @@ export class Admission {
   }
 }
 
-/** Whether a session begins with `request` if there is none: `hello` begins its own, `bye` none. */
+/** Whether `request` begins a default session if none has begun; `hello` begins its own. */
 export function needsSession({ action }: Request): boolean {
   return action !== 'hello' && action !== 'bye';
 }
 
-/** Bytes that the first message on lines may have: few where a token is wanted. */
+/** Most bytes in the first line: fewer if a token is required. */
 export function maxFirstMessageBytes(auth: Auth, { maxMessageBytes }: Limits): number {
   return auth.needsToken ? Math.min(maxMessageBytes, MAX_UNAUTHENTICATED_BYTES) : maxMessageBytes;
 }

@@ -2,7 +2,7 @@
  * Authentication: gives a connection its role, by the token it sent and by where it comes from, and
  * by nothing else. An administrator may evict the locks and sessions of other clients.
  *
- *      configured          no token sent           token sent
+ *                          no token sent           token sent
  *     no tokens at all     client; admin if local  the same: the token is ignored
  *     client tokens only   no_token                client; admin by Unix socket; else wrong_token
  *     admin tokens too     no_token                client or admin; else wrong_token

@@ -1,4 +1,8 @@
-/** The seam between what is said and what carries it: lines on TCP, or WebSocket messages. */
+/**
+ * The contracts between a conversation and its transport, lines on TCP or WebSocket messages: what
+ * the transport offers (`Channel`), what it calls (`Conversation`), and what all conversations
+ * share.
+ */
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespaces } from '../session/namespace.ts';
 import type { Session } from '../session/session.ts';
@@ -6,7 +10,7 @@ import type { SessionHost } from '../session/session-host.ts';
 import type { Auth, AuthFailure, Locality } from './auth.ts';
 import type { RequestError } from './errors.ts';
 
-/** Why a conversation is over, from the server's side. WebSocket has a close code for each. */
+/** Why the server ends a conversation. Each has a WebSocket close code. */
 export type EndReason =
   | 'goodbye'
   | 'bad_input'
@@ -17,38 +21,36 @@ export type EndReason =
   | 'shutting_down';
 
 /**
- * What a conversation needs of its transport. Messages are byte strings (see byte-string.ts) of UTF-8;
- * they arrive whole and in order. What is sent after `end` is ignored.
+ * What a conversation needs of its transport. Messages are byte strings (see byte-string.ts) of
+ * UTF-8, delivered whole and in order. Messages sent after `end` are ignored.
  */
 export interface Channel {
-  /** The peer as people know it: an address. */
+  /** The peer's address, for people. */
   readonly client: string;
-  /** A proxy that passes bytes on looks the same as a client in its place. */
+  /** Where the connection comes from. A proxy that forwards bytes is taken for the client. */
   readonly locality: Locality;
-  /** Bytes sent that wait for the peer to read them. */
+  /** Bytes of output that the peer has not read. */
   readonly unreadBytes: number;
   /**
-   * Sends what the client has asked for: it goes out with all else that is said while what has arrived
-   * is taken in.
+   * Sends an answer. Answers are written together, once the input of this turn has been processed.
    *
-   * @param mayWait it changes nothing for the client if this goes out a turn later, with what there is
-   *   to say by then
+   * @param mayWait the message may go out a turn later, with the output of that turn
    */
   reply(message: string, mayWait?: boolean): void;
-  /** Sends news that the client waits for: it goes out at once, when what brought it about is done. */
+  /** Sends a notification: written as soon as the present callback has returned. */
   notify(message: string): void;
   /**
-   * What was just asked for was costly: all other connections get a turn before the next message of
-   * this client is received.
+   * The present request was costly: other connections get a turn before the next message of this
+   * one is received.
    */
   yieldTurn(): void;
   /**
-   * The client has sent a first message and may stay.
+   * The client has sent a valid first message: the transport stops its deadline for one.
    *
-   * @param maxMessageBytes bytes that each message may have from now on
+   * @param maxMessageBytes the limit for each message from now on
    */
   admitted(maxMessageBytes: number): void;
-  /** Ends the connection when all that was sent has gone out. Nothing is received after this. */
+  /** Ends the connection once all output has been sent. Nothing is received after this. */
   end(reason: EndReason): void;
 }
 
@@ -56,17 +58,17 @@ export interface Channel {
 export interface Conversation {
   /** One message from the client, in order of arrival. */
   receive(text: string): void;
-  /** What came, or did not come in time, is no message; it has been dropped. */
+  /** The input was not a valid message and has been dropped, or none arrived in time. */
   inputError(error: RequestError): void;
-  /** The client has ended its side: nothing comes any more. */
+  /** The client has ended its side of the connection. */
   inputEnded(): void;
-  /** The peer has read what was waiting for it. */
+  /** The peer has read all output. */
   onWritable(): void;
-  /** The connection has ended, with or without a goodbye. Called again, it does nothing. */
+  /** The connection has ended, for any reason. Further calls do nothing. */
   lost(): void;
-  /** The server drains: say so, once, and go on. */
+  /** The server drains: notifies the client once, and continues. */
   serverDraining(): void;
-  /** The server stops: say so, and end. */
+  /** The server stops: notifies the client and ends the conversation. */
   shutDown(): void;
 }
 
@@ -88,12 +90,12 @@ export interface AdminObserver {
 /** What all conversations of a server share. */
 export interface ProtocolHost extends SessionHost {
   readonly registry: Namespaces;
-  /** Makes a name for a session that cannot be guessed and was never used before. */
+  /** Makes a session name that cannot be guessed and was never used before. */
   readonly newName: () => string;
-  /** Milliseconds; for sessions that don't choose. */
+  /** Milliseconds, for sessions whose client chooses none. */
   readonly defaultAbandonTimeoutMs: number;
   readonly auth: Auth;
   readonly adminObserver: AdminObserver | undefined;
-  /** `client` is not admitted. */
+  /** Counts and logs that `client`, an address, failed to authenticate. */
   authFailed(failure: AuthFailure, client: string): void;
 }

@@ -1,6 +1,7 @@
 /**
- * From the text of one message to a typed request of the session protocol, or to an error. What all
- * requests have in common is decoded here; the fields of an action in its file.
+ * Decodes the text of one message into a typed request of the session protocol, or into an error.
+ * The common fields are decoded here, the others by the file of the action. Requests are not
+ * checked again after this.
  */
 import type { Limits } from '../runtime/limits.ts';
 import type { Ref } from '../session/lock-record.ts';
@@ -8,14 +9,14 @@ import { ACTION_NAMES, type Action, decodeAs, isAction, type Request } from './a
 import { RequestError } from './errors.ts';
 import { decodeRef, type JsonObject, parseObject, shorten } from './fields.ts';
 
-/** A refused message, with as much of its envelope as could be read, to be echoed. */
+/** An invalid message, with the part of its envelope that could be read, for the reply. */
 export interface InvalidRequest {
   readonly error: RequestError;
   readonly action: Action | undefined;
   readonly ref: Ref | undefined;
-  /** Whether it was meant to be a `hello`: the requests behind it are for the session it asks for. */
+  /** Whether it was meant as a `hello`: then the requests behind it must not run without it. */
   readonly isHello: boolean;
-  /** What a `hello` showed, whatever else is wrong with it. */
+  /** The token of a `hello` that is invalid for another reason. */
   readonly token?: string | undefined;
 }
 
@@ -43,7 +44,7 @@ export function isInvalid(decoded: Request | InvalidRequest): decoded is Invalid
   return 'error' in decoded;
 }
 
-/** Fields that no other action has. */
+/** Fields that only `hello` has. */
 const HELLO_FIELDS = ['namespace', 'session', 'token', 'abandonTimeoutMs', 'heartbeatMs'];
 
 /** Whether a message without a known action is a misspelt `hello`. */
@@ -53,7 +54,7 @@ function looksLikeHello(message: JsonObject): boolean {
   return HELLO_FIELDS.some((field) => field in message);
 }
 
-/** The request, or the first thing that is wrong with `message`. */
+/** The request, or the first error in `message`. */
 function decodeFields(
   message: JsonObject,
   action: Action | RequestError,

@@ -215,7 +215,7 @@ export function noWayToBegin({ code, message }: RequestError): RequestError {
 /**
  * For a connection that sent no valid message in time.
  *
- * @param ms the deadline, in milliseconds after the connection was accepted
+ * @param ms the deadline in milliseconds
  * @param isInLine whether an unfinished line has arrived
  */
 export function tooSlow(ms: number, isInLine = false): RequestError {

@@ -1,6 +1,6 @@
 /**
- * Reading the fields of messages from outside: each function returns the value, `undefined` where a
- * field was left out, or the error that names the field and says what it must be.
+ * Decoders for the fields of untrusted messages. Each returns the value, `undefined` for an
+ * optional field that was left out, or an error that names the field and says what it must be.
  */
 import { Buffer } from 'node:buffer';
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
@@ -14,8 +14,8 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
- * Refuses a field that isn't `known`: a misspelt `limit` must not become a lock without one, and a
- * field of a later version must not be passed over in silence.
+ * Refuses fields that aren't `known`: a misspelt `limit` must not become a lock without one, and a
+ * field of a later version must not be ignored silently.
  *
  * @param prefix put before the field's name, such as `resources[0].`
  */
@@ -35,23 +35,22 @@ export function unknownField(
 }
 
 /**
- * Characters from which on a message is costly to take apart, whatever is in it: one megabyte of JSON
- * that is nested as deeply as it goes takes 130 ms, and this some 2 ms of that. After one the client
- * yields its turn.
+ * A message of this many characters or more may be costly to parse, so its connection yields its
+ * turn. At worst, with deeply nested JSON, a megabyte takes 130 ms to parse, and this length 2 ms.
  */
 export const COSTLY_LENGTH = 16 * 1024;
 
-/** Text from outside, short enough to be repeated in a sentence. */
+/** Untrusted text, cut to 64 characters for an error message. */
 export function shorten(text: string): string {
   return text.length <= 64 ? text : `${text.slice(0, 64)}...`;
 }
 
 /**
- * The JSON object that `text` is, or an error. Also what v1 begins with.
+ * Parses `text` as a JSON object, for both protocols.
  *
- * @param limits bound what may be in it: a megabyte of brackets takes a hundred times as long to parse
- *   as one of text
- * @param example what else could be sent, for the error of something that is no object
+ * @param limits bound the number of values: a megabyte of brackets takes a hundred times as long to
+ *   parse as a megabyte of text
+ * @param example a valid message, for the error
  */
 export function parseObject(
   text: string,
@@ -78,9 +77,9 @@ function noObject(example: string): RequestError {
   return new RequestError('bad_json', `a message must be one JSON object, such as ${example}`);
 }
 
-/** The object of a resource, its path, and its fields. */
+/** An object, an array, and three fields. */
 const PARTS_PER_RESOURCE = 5;
-/** For all that a message has beside resources, and for fields that v1 ignores. */
+/** For everything but resources, with a margin for fields that v1 ignores. */
 const MAX_OTHER_PARTS = 1000;
 
 const QUOTE = 0x22;
@@ -124,7 +123,7 @@ export function decodeNamespace(value: unknown, limits: Limits): string | undefi
   return namespaceTooLong(value, limits) ?? value;
 }
 
-/** The error of a namespace with too long a name; of use to v1 as well. */
+/** The error for a namespace name that is too long; undefined if it is not. */
 export function namespaceTooLong(name: string, limits: Limits): RequestError | undefined {
   if (!isLongerThan(name, limits.maxSegmentBytes)) return undefined;
   return new RequestError(
@@ -134,9 +133,9 @@ export function namespaceTooLong(name: string, limits: Limits): RequestError | u
 }
 
 /**
- * The error of an abandon timeout that is longer than may be; of use to the query of a handshake, too.
+ * The error for an abandon timeout above the limit; undefined if it is not.
  *
- * @param field what it is called where it stands
+ * @param field the name of the field or query parameter
  */
 export function abandonTooLong(
   ms: number,
@@ -151,7 +150,7 @@ export function abandonTooLong(
   );
 }
 
-/** @param min milliseconds, the least there may be */
+/** @param min the least value in milliseconds */
 export function decodeMs(
   value: unknown,
   field: string,
@@ -174,7 +173,7 @@ export function decodeName(value: unknown, field: string): string | undefined | 
   );
 }
 
-/** Whether `text` takes more than `maxBytes` of UTF-8; looks at the text only when it might. */
+/** Whether `text` has more than `maxBytes` in UTF-8; short texts are not scanned. */
 export function isLongerThan(text: string, maxBytes: number): boolean {
   // A UTF-16 code unit takes at most three bytes.
   return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;

@@ -1,6 +1,6 @@
 /**
- * What is said to a client in the session protocol: messages are put together here, in one order of
- * fields (action, ref, id, state), the order in which a person reads them; errors are counted.
+ * Writes the messages of the session protocol. The order of fields is the same in all of them:
+ * action, ref, id, state. Counts the errors that are sent.
  */
 import { toByteString } from '../runtime/byte-string.ts';
 import type { Counters } from '../session/counters.ts';
@@ -10,16 +10,16 @@ import type { Channel } from './channel.ts';
 import type { RequestError } from './errors.ts';
 import { idText } from './ids.ts';
 
-/** What becomes of a lock, as its client is told: `released` answers a release, the others a lock. */
+/** The `state` of a message: `released` answers a release, the others belong to a lock request. */
 export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
 
-/** What is at the top of every request, and echoed by every reply to it. */
+/** The fields that every request has and every reply to it echoes. */
 export interface Envelope {
   readonly action: string;
   readonly ref: Ref | undefined;
 }
 
-/** As much as could be read of a request that is refused. */
+/** The part of a refused request's envelope that could be read. */
 export type PartialEnvelope = { readonly [K in keyof Envelope]: Envelope[K] | undefined };
 
 export class ReplyWriter {
@@ -31,25 +31,25 @@ export class ReplyWriter {
     this.#counters = counters;
   }
 
-  /** Answers `request`, which is about the lock with that id. */
+  /** Answers `request` with the state of the lock with that id. */
   state({ action, ref }: Envelope, id: number, state: ReplyState): void {
-    // One that is enqueued may soon be acquired, and then one write does for both.
+    // `acquired` may follow `enqueued` soon: then one write carries both.
     this.#channel.reply(stateMessage(action, ref, id, state), state === 'enqueued');
   }
 
-  /** Answers `request` with how `lock`, which is not released, stands. */
+  /** Reports the present state of `lock`, which is not released. */
   lock(lock: SessionLock): void {
     const state = lock.state === 'acquired' ? 'acquired' : 'enqueued';
     const message = stateMessage('lock', lock.context.ref, lock.id, state);
     this.#channel.reply(message, state === 'enqueued');
   }
 
-  /** `lock` has changed without being asked for. */
+  /** Notifies the client of a change of `lock` that it did not request. */
   lockChanged(lock: SessionLock, state: 'acquired' | 'timeout' | 'expired' | 'evicted'): void {
     this.#channel.notify(stateMessage('lock', lock.context.ref, lock.id, state));
   }
 
-  /** `lock`, which was waiting, has come to an end by an error. */
+  /** Notifies the client that `lock`, which was waiting, has ended with an error. */
   lockError(lock: SessionLock, error: RequestError): void {
     this.#counters.countError(error.code);
     const { code, message } = error;
@@ -76,7 +76,7 @@ export class ReplyWriter {
     this.#channel.reply(errorMessage(error, request, details));
   }
 
-  /** Says `error` without having been asked. */
+  /** Sends `error` without a request. */
   notifyError(error: RequestError): void {
     this.#counters.countError(error.code);
     this.#channel.notify(errorMessage(error));
@@ -85,7 +85,7 @@ export class ReplyWriter {
 
 const NO_REQUEST: PartialEnvelope = { action: undefined, ref: undefined };
 
-/** An error as a message: a byte string. Also what a connection hears that has no conversation yet. */
+/** An error as a message, a byte string; also for connections without a conversation. */
 export function errorMessage(
   { code, message }: RequestError,
   { action, ref }: PartialEnvelope = NO_REQUEST,
@@ -98,7 +98,7 @@ export function errorMessage(
 
 function stateMessage(action: string, ref: Ref | undefined, id: number, state: ReplyState): string {
   const text = `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
-  // Nothing in it but the ref comes from outside.
+  // Only a string `ref` can have characters beyond ASCII.
   return typeof ref === 'string' ? toByteString(text) : text;
 }
 
@@ -107,17 +107,17 @@ function refField(ref: Ref | undefined): string {
   return `"ref":${typeof ref === 'number' ? ref : JSON.stringify(ref)},`;
 }
 
-/* What people are told of a lock, by `inspect`, by `watch` and of a deadlock, in the same words. */
+/* Descriptions of a lock that `inspect`, `watch` and the deadlock error share. */
 
-/** Of the resources or the waits of a lock, or the links of a deadlock, so many are spelled out. */
+/** Most resources or waits of a lock, or links of a deadlock, that are spelled out. */
 const MAX_LISTED = 10;
 /**
- * A list ends after so many characters of paths, however few items it has by then: a path may have a
- * hundred thousand, and those who ask need not have sent it.
+ * A list also ends after this many characters of paths: a path may have a hundred thousand, and the
+ * client that asks need not have sent it.
  */
 const MAX_LISTED_CHARACTERS = 4096;
 
-/** The first of `items`, one at least, and whether there are more. */
+/** The first of `items`, at least one unless there are none, and whether there are more. */
 export function firstOf<T extends { readonly path: Path }>(
   items: Iterable<T>,
 ): { readonly listed: T[]; readonly hasMore: boolean } {
@@ -133,14 +133,14 @@ export function firstOf<T extends { readonly path: Path }>(
   return { listed, hasMore: false };
 }
 
-/** The first of the resources, and how many more there are. */
+/** The first resources, and how many are left out. */
 export function resourceFields(resources: readonly Resource[]): object {
   const { listed } = firstOf(resources);
   const more = resources.length - listed.length;
   return { resources: listed, moreResources: more > 0 ? more : undefined };
 }
 
-/** The words that clients gave for the session, the lock and its owner. */
+/** The names that the client chose: labels of session and lock, and the owner. */
 export function wordFields({ context: { session, terms } }: SessionLock): object {
   return { session: session.label, label: terms.label, owner: terms.owner };
 }

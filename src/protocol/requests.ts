@@ -1,6 +1,6 @@
 /**
- * What an action of the session protocol is: one file in actions/ each, and a row of their table. From
- * the table follow the requests there are, how they are decoded, and who answers them.
+ * The contract of an action of the session protocol. Each action is one file in actions/ and one
+ * row of the table there, from which the types, decoding and dispatch of requests follow.
  */
 import type { Limits } from '../runtime/limits.ts';
 import type { Ref } from '../session/lock-record.ts';
@@ -12,53 +12,53 @@ import type { JsonObject } from './fields.ts';
 import type { Envelope, ReplyWriter } from './replies.ts';
 import type { Watching } from './watching.ts';
 
-/** Something to type, and what it does. */
+/** An example of a request, and what it does. */
 export interface HelpRow {
   readonly example: object;
   readonly does: string;
 }
 
 export interface ActionDefinition<R extends Envelope> {
-  /** The fields that its requests may have beside `action` and `ref`. */
+  /** The fields that a request may have beside `action` and `ref`. */
   readonly fields: readonly string[];
   /**
-   * The request, or the first thing that is wrong with `message`: nothing past this is checked again.
+   * The request, or the first error in `message`. Nothing is checked again after this.
    *
-   * @param message has none but known fields
+   * @param message has only known fields
    */
   readonly decode: (message: JsonObject, ref: Ref | undefined, limits: Limits) => R | RequestError;
-  /** Does what is asked, and answers; the client is admitted. */
+  /** Carries out the request and answers it. The client is admitted. */
   readonly answer: (context: RequestContext, request: R) => void;
-  /** What `help` says of it. */
+  /** The rows of this action in the answer to `help`. */
   readonly help: readonly HelpRow[];
 }
 
-/** What a client may choose of the session that begins; the connection's own choice for the rest. */
+/** Settings that the client chose for a new session. The others are the connection's defaults. */
 export type SessionWishes = {
   readonly [F in Exclude<keyof SessionSettings, 'client'>]?: SessionSettings[F] | undefined;
 };
 
-/** One connection, as those who answer its requests see it. */
+/** What an action may use of the connection that sent the request. */
 export interface RequestContext {
   readonly host: ProtocolHost;
   readonly channel: Channel;
   readonly replies: ReplyWriter;
-  /** Whether the client may touch the locks of others. */
+  /** Whether the client may evict the locks of others. */
   readonly isAdmin: boolean;
   /** The session of this connection, if one has begun. */
   readonly begun: Session | undefined;
-  /** What this connection watches. */
+  /** The watched paths of this connection. */
   readonly watching: Watching;
-  /** The session of this connection; it begins now if there is none. */
+  /** The session of this connection; begins one if none has begun. */
   session(): Session;
-  /** Begins the session; only if none has begun. */
+  /** Begins the session. None may have begun. */
   begin(wishes: SessionWishes): Session;
-  /** Takes over the session of that name, if there is one; only if none has begun. */
+  /** Takes over the session of that name, if it exists. None may have begun. */
   resume(name: string): Session | undefined;
-  /** A `hello` is refused: until another one is accepted, requests behind it are not carried out. */
+  /** A `hello` is refused: requests are not carried out until another one is accepted. */
   helloRefused(): void;
-  /** From here on the client must be heard at least every `heartbeatMs` milliseconds (>= 1). */
+  /** From now on a message must arrive at least every `heartbeatMs` milliseconds (>= 1). */
   expectHeartbeat(heartbeatMs: number): void;
-  /** Ends the connection when all that was said has gone out. */
+  /** Ends the connection once all output has been sent. */
   end(reason: EndReason): void;
 }

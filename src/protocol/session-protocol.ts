@@ -1,9 +1,10 @@
 /**
- * The session protocol: many locks at a time, a `ref` on every request, and a mistake costs an
- * error reply, not the connection. Text in, text out; it knows no socket.
+ * The session protocol on one connection: admits the client, begins or resumes its session,
+ * dispatches its requests to actions/, and notifies it of changes to its locks. Text in, text out;
+ * it knows no socket.
  *
- * Every request is answered in order of arrival, before the next one is looked at. What becomes of
- * a lock later is reported when it happens. What each action does is in actions/.
+ * Invariant: requests are answered in order of arrival, each before the next one is received. An
+ * invalid request costs an error reply, not the connection, unless it is the first message.
  */
 import type { Timer } from '../runtime/clock.ts';
 import { Heartbeat } from '../session/heartbeat.ts';
@@ -35,7 +36,7 @@ import { Watching } from './watching.ts';
 /** The namespace of a client that doesn't say `hello`. */
 export const DEFAULT_NAMESPACE = 'default';
 
-/** What a session is like whose client doesn't say otherwise in its `hello`. */
+/** Settings of a session whose client chooses none in `hello`. */
 export type SessionDefaults = Pick<SessionSettings, 'namespace' | 'abandonTimeoutMs'>;
 
 export class SessionProtocol implements Conversation, Peer, RequestContext {
@@ -45,18 +46,18 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   readonly #defaults: SessionDefaults;
   readonly #admission: Admission;
   #session: Session | undefined;
-  /** Made for the first path that is watched. */
+  /** Made for the first watched path. */
   #watching: Watching | undefined;
   #heartbeat: Heartbeat | undefined;
-  /** The client has sent a JSON object, be it a good request or not. */
+  /** The client has sent a JSON object, valid as a request or not. */
   #hasSpoken = false;
-  /** The transport knows that the client may stay. */
-  #isWelcome = false;
-  /** Runs while a client that showed a wrong token waits for the answer. */
+  /** `Channel.admitted` has been called. */
+  #isAdmitted = false;
+  /** Delays the answer to a wrong token. */
   #rejecting: Timer | undefined;
   #ended = false;
 
-  /** @param role what the client may do by a token that it has shown before, if it has */
+  /** @param role the role from a token checked earlier, such as in a handshake */
   constructor(host: ProtocolHost, channel: Channel, defaults?: SessionDefaults, role?: Role) {
     this.host = host;
     this.channel = channel;
@@ -68,7 +69,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     };
   }
 
-  /* What the transport calls. */
+  /* Conversation: called by the transport. */
 
   receive(text: string): void {
     if (this.#ended) return;
@@ -82,7 +83,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
       this.#hasSpoken = true;
       this.#answer(decoded);
     }
-    if (!this.#isWelcome) this.#welcome();
+    if (!this.#isAdmitted) this.#admit();
   }
 
   inputError(error: RequestError): void {
@@ -93,7 +94,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   }
 
   inputEnded(): void {
-    // A client that showed a wrong token still gets the answer.
+    // After a wrong token `#ended` is set already, and the delayed answer is still sent.
     if (!this.#ended) this.end('goodbye');
   }
 
@@ -108,7 +109,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   }
 
   serverDraining(): void {
-    // A client that is not admitted hears nothing but that.
+    // A client without a role gets no answer but that.
     if (!this.#ended && this.#admission.isAdmitted) this.replies.notifyError(DRAINING);
   }
 
@@ -120,7 +121,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     this.#endWith('shutting_down', SHUTTING_DOWN);
   }
 
-  /* What the session calls. */
+  /* Peer: called by the session. */
 
   lockChanged(lock: SessionLock, change: LockChange): void {
     if (change === 'draining') this.replies.lockError(lock, DRAINING);
@@ -141,7 +142,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     }
   }
 
-  /* What the actions call. */
+  /* RequestContext: called by the actions. */
 
   get isAdmin(): boolean {
     return this.#admission.isAdmin;
@@ -192,7 +193,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   end(reason: EndReason): void {
     this.#ended = true;
     this.channel.end(reason);
-    // Not later, when the socket is gone: until then it could be granted what it waits for.
+    // Not only when the socket closes: until then its waiting locks could be granted.
     if (reason !== 'shutting_down') this.#leave();
   }
 
@@ -208,7 +209,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     answer(this, request);
   }
 
-  /** Says why the client can't begin, perhaps late, and perhaps as the last word. */
+  /** Answers with the rejection, after its delay, and ends the connection if it is final. */
   #reject({ error, isFinal, delayMs }: Rejection, request: PartialEnvelope): void {
     if (request.action === 'hello') this.#admission.helloRefused();
     const say = (): void => {
@@ -227,21 +228,21 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   #refuse(refused: InvalidRequest): void {
     const { error } = refused;
     this.#hasSpoken ||= ERROR_CODES[error.code].endsConnection !== 'only as the first message';
-    // What begins with something else than a JSON object is no client of ours: perhaps a web page
-    // that was made to post to this port. It gets no second try.
+    // A connection that does not begin with a JSON object may be a web page that was made to post
+    // to this port, so it gets no second try.
     if (this.#hasSpoken) this.#refuseRequest(refused);
     else this.#endWith('bad_input', error === LINE_CUT_OFF ? error : noWayToBegin(error));
   }
 
   #refuseRequest(refused: InvalidRequest): void {
     const { error, action, isHello, token } = refused;
-    // With the session the client is admitted for good.
+    // Once a session has begun, the client stays admitted.
     const rejection = this.#session === undefined ? this.#admission.checkToken(token) : undefined;
     if (rejection === undefined) {
       if (isHello) this.#admission.helloRefused();
       this.replies.error(refused, error);
     } else if (action === 'hello' && token === undefined) {
-      // Perhaps it meant to show a token; but there is no second try.
+      // The hello may have been meant to carry a token, so its own error is the more useful answer.
       const message = `${error.message}; closing the connection`;
       this.replies.error(refused, new RequestError(error.code, message));
       this.end('unauthorized');
@@ -250,9 +251,9 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     }
   }
 
-  #welcome(): void {
+  #admit(): void {
     if (this.#ended || !this.#hasSpoken) return;
-    this.#isWelcome = true;
+    this.#isAdmitted = true;
     this.channel.admitted(this.host.limits.maxMessageBytes);
   }
 

@@ -1,6 +1,6 @@
 /**
- * The v1 protocol, as the Go server speaks it and its clients expect it: one lock at a time, every
- * answer with the lock's id, and the first bad message ends the session. Text in, text out.
+ * The v1 protocol, compatible with the Go server and its clients: one lock at a time, the lock's id
+ * in every answer, and the first invalid message ends the session. Text in, text out.
  *
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
@@ -28,8 +28,8 @@ export interface V1Settings {
   readonly abandonTimeoutMs: number;
 }
 
-/** What answers say of a lock, after its id. */
-const Told = {
+/** The rest of an answer after the lock's id. */
+const States = {
   enqueued: '","action":"lock","state":"enqueued"}',
   acquired: '","action":"lock","state":"acquired"}',
   ready: '","action":"release","state":"ready"}',
@@ -46,7 +46,7 @@ export class V1Protocol implements Conversation, Peer {
     this.#host = host;
     this.#channel = channel;
     this.#session = new Session(host, { ...settings, client: channel.client }, this);
-    // Its handshake was its first message.
+    // The handshake counts as the first message.
     channel.admitted(host.limits.maxMessageBytes);
   }
 
@@ -63,20 +63,20 @@ export class V1Protocol implements Conversation, Peer {
 
   lockChanged(lock: SessionLock, change: LockChange): void {
     if (change === 'acquired') {
-      this.#channel.notify(messageAbout(lock, Told.acquired));
+      this.#channel.notify(messageAbout(lock, States.acquired));
     } else if (change === 'evicted') {
-      // v1 has no word for a lock that is taken away, and its client thinks of nothing but its lock.
+      // v1 has no message for a lost lock, and the client has only this one: its session ends.
       this.sessionEnded('evicted');
       this.#session.end('evicted');
     } else if (change === 'draining') {
       this.#channel.notify(toByteString(DRAINING.message));
       this.shutDown();
     }
-    // Nothing of v1 can time out or expire.
+    // In v1 no lock can time out or expire.
   }
 
   sessionEnded(reason: SessionEnd): void {
-    // Nor be resumed, so it is never taken over.
+    // A v1 session has no name, so it can't be resumed and is never taken over.
     if (reason === 'evicted') this.#endWith(EVICTED);
     else this.shutDown();
   }
@@ -88,7 +88,7 @@ export class V1Protocol implements Conversation, Peer {
 
   /** Nothing is watched in v1. */
   onWritable(): void {}
-  /** It has no words for that; when it holds nothing any more it ends. */
+  /** v1 has no message for this. The session ends when it holds no lock. */
   serverDraining(): void {}
 
   lost(): void {
@@ -104,7 +104,7 @@ export class V1Protocol implements Conversation, Peer {
 
   #fail(sentence: string): void {
     this.#endWith(sentence);
-    // Not later, when the socket is gone: until then it could be granted what it waits for.
+    // Not only when the socket closes: until then its waiting lock could be granted.
     this.#session.lose(this);
   }
 
@@ -114,7 +114,7 @@ export class V1Protocol implements Conversation, Peer {
     this.#channel.end('bad_input');
   }
 
-  /** Does what the message says; returns what is wrong with it, in plain words, if anything is. */
+  /** Carries out the message; returns an error as a sentence if it is invalid. */
   #handle(text: string): string | undefined {
     const usual = fastDecode(text, this.#host.limits);
     if (usual?.action === 'lock') return this.#lockAs(usual.resources);
@@ -124,7 +124,7 @@ export class V1Protocol implements Conversation, Peer {
     const { action } = message;
     if (action === 'lock') {
       const resources = decodeResources(message.resources, this.#host.limits, 'v1');
-      // In the wrong state, that is what is said, whatever else may be wrong.
+      // The error of the wrong state takes precedence.
       if (resources instanceof RequestError) return this.#cannotLock() ?? resources.message;
       return this.#lockAs(resources);
     }
@@ -143,12 +143,12 @@ export class V1Protocol implements Conversation, Peer {
     const lock = this.#session.lock(resources, NO_TERMS);
     if ('code' in lock) return this.#limitMessage(lock);
     this.#lock = lock;
-    this.#reply(lock, lock.state === 'acquired' ? Told.acquired : Told.enqueued);
+    this.#reply(lock, lock.state === 'acquired' ? States.acquired : States.enqueued);
     return undefined;
   }
 
   #limitMessage(error: LockError): string {
-    // Without terms it can't be refused for those.
+    // Without terms, neither can occur.
     if (error.code === 'timeout' || error.code === 'deadlock') throw new Error(error.code);
     return limitError(error.code, this.#host.limits).message;
   }
@@ -157,18 +157,18 @@ export class V1Protocol implements Conversation, Peer {
     const lock = this.#lock;
     if (lock === undefined) return 'cannot release: there is no lock';
     this.#lock = undefined;
-    this.#reply(lock, Told.ready);
+    this.#reply(lock, States.ready);
     this.#session.release(lock);
     return undefined;
   }
 
-  #reply(lock: SessionLock, told: string): void {
-    this.#channel.reply(messageAbout(lock, told), told === Told.enqueued);
+  #reply(lock: SessionLock, state: string): void {
+    this.#channel.reply(messageAbout(lock, state), state === States.enqueued);
   }
 }
 
 const EVICTED = 'an administrator has ended this session; its lock is released';
 
-function messageAbout(lock: SessionLock, told: string): string {
-  return `{"id":"${idText(lock.id)}${told}`;
+function messageAbout(lock: SessionLock, state: string): string {
+  return `{"id":"${idText(lock.id)}${state}`;
 }
