@@ -1,25 +1,25 @@
 /**
- * What has happened since the server started, in numbers that only rise. Plain fields of one object:
- * counting a lock is an addition and nothing else. There is none per namespace, on purpose: clients
- * choose those names, and could make as many series of numbers as they like.
+ * Counters of events since the server started. They only rise, and they are plain fields of one
+ * object, so that counting is an addition. None is per namespace: clients choose those names and
+ * could create any number of time series.
  */
 import { RELEASE_CAUSES, type ReleaseCause } from './lock-events.ts';
 
-/** Upper ends, in milliseconds, of the buckets that waiting times are counted in. */
+/** Upper bounds, in milliseconds and inclusive, of the buckets of waiting times. */
 export const WAIT_BUCKETS_MS: readonly number[] = [
   1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000,
 ];
 
-/** How long locks waited that were acquired in the end. */
+/** Waiting times of locks that were acquired after a wait. */
 export class WaitHistogram {
-  /** Locks per bucket, each in one only; the last is for what waited longer than all of them. */
+  /** Locks per bucket, not cumulative; the last bucket has no upper bound. */
   readonly counts = new Float64Array(WAIT_BUCKETS_MS.length + 1);
   count = 0;
   sumMs = 0;
 
   add(waitedMs: number): void {
     let at = 0;
-    // Beyond the last there is nothing to compare with, which ends it too.
+    // Past the last bound the comparison is with infinity, which ends the loop.
     while (waitedMs > (WAIT_BUCKETS_MS[at] ?? Number.POSITIVE_INFINITY)) at++;
     this.counts[at] = (this.counts[at] ?? 0) + 1;
     this.count++;
@@ -28,12 +28,12 @@ export class WaitHistogram {
 }
 
 export class Counters {
-  /** Locks that were asked for; a retry with the `ref` of a live lock is none. */
+  /** Lock requests, without retries by the `ref` of a live lock. */
   locksRequested = 0;
   locksAcquired = 0;
-  /** Try-locks that found something in their way: requested, and gone without having waited. */
+  /** Requests with `waitMs: 0` that failed because of a conflict. */
   locksMissed = 0;
-  /** Locks that have left, by what for. */
+  /** Ended locks, by cause. */
   readonly locksEnded = Object.fromEntries(RELEASE_CAUSES.map((cause) => [cause, 0])) as Record<
     ReleaseCause,
     number
@@ -41,7 +41,7 @@ export class Counters {
   /** Failed authentications, by reason. */
   readonly authFailures = { no_token: 0, wrong_token: 0, tls_handshake: 0 };
   readonly waits = new WaitHistogram();
-  /** Error replies by their code, for those codes that there were. */
+  /** Errors sent, by code; codes that were never sent are absent. */
   readonly errors = new Map<string, number>();
 
   countError(code: string): void {

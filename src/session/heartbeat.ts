@@ -1,4 +1,4 @@
-/** Notices that a client which promised to be heard from has fallen silent. */
+/** Detects that a client has missed the heartbeat that it promised. */
 import type { Clock, Timer } from '../runtime/clock.ts';
 
 export class Heartbeat {
@@ -9,8 +9,8 @@ export class Heartbeat {
   #timer: Timer;
 
   /**
-   * @param promiseMs milliseconds (>= 1) that the client lets pass at most between two messages
-   * @param silent called once, when it has let more pass
+   * @param promiseMs most milliseconds (>= 1) between two messages of the client
+   * @param silent called once, when no message has arrived for longer
    */
   constructor(clock: Clock, promiseMs: number, silent: () => void) {
     this.#clock = clock;
@@ -20,7 +20,7 @@ export class Heartbeat {
     this.#timer = this.#arm(promiseMs);
   }
 
-  /** The client was heard. Cheap, for it happens with every message: no timer is touched. */
+  /** A message has arrived. Called for every message, so it sets no timer. */
   heard(): void {
     this.#heardMs = this.#clock.now();
   }

@@ -1,16 +1,16 @@
 /**
- * What can happen to a lock: the one table of it. `watch` reports each event in the words of `watched`;
- * an event that ends a lock is also the cause that metrics count it by.
+ * The table of lock events. `watch` reports each event by the word in `watched`; an event that ends
+ * a lock is also the cause by which metrics count it.
  */
 
 interface LockEventFacts {
-  /** The `event` of the message to those who watch the lock. */
+  /** The `event` in the messages of `watch`. */
   readonly watched: string;
   readonly endsLock: boolean;
   readonly meaning: string;
 }
 
-/** Each row is one of PROTOCOL.md, section 4, in the same words. */
+/** The rows repeat the table of PROTOCOL.md, section 4, word for word. */
 export const LOCK_EVENTS = {
   enqueued: {
     watched: 'enqueued',
@@ -66,10 +66,10 @@ export const LOCK_EVENTS = {
 
 export type LockEvent = keyof typeof LOCK_EVENTS;
 
-/** The word for an event in the messages of `watch`. */
+/** An `event` in the messages of `watch`. */
 export type WatchedWord = (typeof LOCK_EVENTS)[LockEvent]['watched'];
 
-/** Why a lock has left: the events that end it. */
+/** Why a lock has ended: the events that end locks. */
 export type ReleaseCause = {
   [E in LockEvent]: (typeof LOCK_EVENTS)[E]['endsLock'] extends true ? E : never;
 }[LockEvent];

@@ -3,7 +3,7 @@
  *
  * Invariants:
  *  1. `#byId` has all locks, `#byRef` those with a ref.
- *  2. No two have the same ref.
+ *  2. No two locks have the same ref.
  */
 import { ChainedTable, hashOf, hashOfInteger } from '../table/chained-table.ts';
 import type { Ref, SessionLock } from './lock-record.ts';
@@ -17,7 +17,7 @@ class LocksById extends ChainedTable<number, SessionLock> {
     return lock.id;
   }
 
-  /** Ids that follow each other are spread as well as can be. */
+  /** Consecutive ids fall into different buckets, so they need no mixing. */
   protected hashOf(lock: SessionLock): number {
     return lock.id | 0;
   }
@@ -75,12 +75,12 @@ export class LockIndex implements Iterable<SessionLock> {
     return this.#byRef?.get(ref);
   }
 
-  /** Those that are in here now, in order of arrival, whatever happens to them meanwhile. */
+  /** A snapshot in order of arrival: the index may change during the iteration. */
   [Symbol.iterator](): Iterator<SessionLock> {
     return this.#byId.all().sort(byArrival).values();
   }
 
-  /** @param lock with a ref that none of the others has */
+  /** @param lock not in the index; its ref, if any, is not in use */
   add(lock: SessionLock): void {
     this.#byId.add(lock);
     if (lock.context.ref === undefined) return;
@@ -88,7 +88,7 @@ export class LockIndex implements Iterable<SessionLock> {
     this.#byRef.add(lock);
   }
 
-  /** @param lock one that is in here */
+  /** @param lock one that is in the index */
   remove(lock: SessionLock): void {
     this.#byId.delete(lock);
     if (lock.context.ref !== undefined) this.#byRef?.delete(lock);
@@ -99,7 +99,7 @@ function byArrival(a: SessionLock, b: SessionLock): number {
   return a.id - b.id;
 }
 
-/** Only locks with a ref are in the table of refs. */
+/** The ref of a lock in the table of refs: never undefined there. */
 function refOf(lock: SessionLock): Ref {
   return lock.context.ref ?? '';
 }

@@ -1,28 +1,28 @@
 /**
- * What a session remembers of a lock beside the lock itself: who asked, how it is called, how long
- * it may wait and be held, and since when it has been doing so.
+ * The session's record of a lock, beside the lock in the table: its session, ref, terms and owner,
+ * its charge for memory, and since when it has waited or been held.
  */
 
 import type { Timer } from '../runtime/clock.ts';
 import type { Lock } from '../table/lock.ts';
 import type { Session } from './session.ts';
 
-/** A client's own name for a request of its. */
+/** A client's own name for a request. */
 export type Ref = string | number;
 
-/** What a client may say about a lock beside its resources. */
+/** The optional fields of a lock request beside its resources. */
 export interface LockTerms {
-  /** Milliseconds to wait at most: 0 never waits. No end when left out. */
+  /** Most milliseconds to wait; 0 never waits, undefined waits without limit. */
   readonly waitMs?: number | undefined;
-  /** Milliseconds (>= 1) to be held at most. No end when left out. */
+  /** Most milliseconds (>= 1) to hold; undefined holds without limit. */
   readonly holdMs?: number | undefined;
-  /** The thread of work that asks, by a name of the client's. */
+  /** The client's name for the thread of work that requests the lock; for deadlock detection. */
   readonly owner?: string | undefined;
-  /** A word for people who look at the lock. */
+  /** A description of the lock, for people. */
   readonly label?: string | undefined;
 }
 
-/** What most locks say: nothing beside their resources. One for all of them. */
+/** No terms, as for most locks: one object that they share. */
 export const NO_TERMS: LockTerms = {
   waitMs: undefined,
   holdMs: undefined,
@@ -30,14 +30,14 @@ export const NO_TERMS: LockTerms = {
   label: undefined,
 };
 
-/** A thread of work of one session, known as long as it has locks. */
+/** A thread of work of one session; exists as long as it has locks. */
 export interface Owner {
   readonly name: string;
   readonly session: Session;
   readonly locks: Set<SessionLock>;
   /**
-   * Those of them that wait, made for the first: an owner may hold thousands, and whether it waits is
-   * asked for each one that is in another's way. One that has just been granted may still be in it.
+   * Its waiting locks, so that a deadlock search need not scan all its locks; made for the first. A
+   * lock that has just been granted may still be in the set.
    */
   waits: Set<SessionLock> | undefined;
 }
@@ -47,14 +47,14 @@ export class LockRecord {
   readonly ref: Ref | undefined;
   readonly terms: LockTerms;
   readonly owner: Owner | undefined;
-  /** What the lock takes, as charged to the account of memory. */
+  /** Bytes charged to the memory account for this lock. */
   readonly bytes: number;
   /**
-   * Since when, by the server's clock and in whole milliseconds, rounded up, it waits or, once it is
-   * acquired, is held.
+   * Since when the lock has been waiting or, once acquired, held: milliseconds of the server's
+   * clock, rounded up to an integer.
    */
   sinceMs: number;
-  /** Runs while it waits, or while it is held: whichever has a limit. */
+  /** The timer of `waitMs` while the lock waits, then of `holdMs`; undefined without a limit. */
   timer: Timer | undefined;
   /** The links of `LockIndex`. */
   nextById: SessionLock | null = null;
@@ -80,8 +80,8 @@ export class LockRecord {
 export type SessionLock = Lock<LockRecord>;
 
 /**
- * The order in which locks that end together are released. A lock waits for earlier ones only, so
- * that, newest first, none of them lets another one through.
+ * The order in which to release locks that end together. A lock waits only for earlier ones, so
+ * when they are released newest first, none of them is granted because of another.
  *
  * @param locks in order of arrival
  */

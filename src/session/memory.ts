@@ -1,8 +1,8 @@
 /**
- * The memory of what is kept for clients, by estimate: locks, sessions with their namespaces, and
- * watches. Little said can mean much kept: one request of a few hundred kilobytes can name a hundred
- * thousand segments, and each may become a node of the table. Rather too much than too little, as
- * measured on 64-bit engines; test/session/memory.test.ts holds each estimate to what the heap says.
+ * Accounts for the memory that clients use, by estimate: locks, sessions with their namespaces, and
+ * watches. A small request can use much memory: a few hundred kilobytes can name a hundred thousand
+ * segments, and each may become a node of the table. The estimates err on the high side for 64-bit
+ * engines; test/session/memory.test.ts compares each with the heap.
  */
 
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
@@ -10,30 +10,30 @@ import type { Path, Resource } from '../table/resource.ts';
 import type { LockTerms, Ref } from './lock-record.ts';
 import type { SessionSettings } from './session-host.ts';
 
-/** A lock in the table, its record, and its places in the indexes of its session. */
+/** A lock in the table, with its record and its links in the indexes of its session. */
 const LOCK_BYTES = 450;
-/** With what a resource has at its node beside another of the same lock. */
+/** A resource, with its share of a node that other resources of the lock use too. */
 const RESOURCE_BYTES = 260;
-/** A node of the table with a queue, the entry in it, and the segment itself, without its text. */
+/** A node of the table with a queue, an entry in it, and the segment without its text. */
 const SEGMENT_BYTES = 320;
-/** A segment whose node and entry the resource before it has made. */
+/** A segment whose node and entry already exist for the preceding resource. */
 const SHARED_SEGMENT_BYTES = 50;
 const CHARACTER_BYTES = 2;
-/** A string without its text. */
+/** A string without its characters. */
 const STRING_BYTES = 24;
-/** An owner; each lock pays for one, though several may share it. */
+/** An owner; charged to each of its locks, though they share it. */
 const OWNER_BYTES = 300;
-/** A timer with a delay that no other has. */
+/** A timer with a delay that no other timer shares. */
 const TIMER_BYTES = 650;
-/** A session with its secret name and the timer that runs once it is lost. */
+/** A session with its secret name and its abandon timer. */
 const SESSION_BYTES = 1150;
 const NAMESPACE_BYTES = 900;
-/** A node of the tree of watched paths. */
+/** A node in the tree of watched paths, without the text of its segment. */
 const WATCH_NODE_BYTES = 300;
-/** One path of one connection, beside the nodes of the path. */
+/** A watch of one path by one connection, without the nodes of the path. */
 export const WATCH_BYTES = 500;
 
-/** Bytes that a lock takes as long as it is held or waits. */
+/** Bytes of a lock as long as it is held or enqueued. */
 export function lockBytes(
   resources: readonly Resource[],
   terms: LockTerms,
@@ -61,7 +61,7 @@ export function namespaceBytes(name: string): number {
   return NAMESPACE_BYTES + stringBytes(name.length);
 }
 
-/** Bytes that a new session takes at most, with a namespace of its own. */
+/** Most bytes of a new session, with a new namespace. */
 export function maxSessionBytes({ maxSegmentBytes }: Limits): number {
   return (
     SESSION_BYTES + stringBytes(MAX_NAME_LENGTH) + NAMESPACE_BYTES + stringBytes(maxSegmentBytes)
@@ -77,7 +77,7 @@ function termsBytes({ waitMs, holdMs, owner, label }: LockTerms): number {
   let bytes = 0;
   if (owner !== undefined) bytes += OWNER_BYTES + stringBytes(owner.length);
   if (label !== undefined) bytes += stringBytes(label.length);
-  // Of the two one runs at a time.
+  // Only one of the two timers runs at a time.
   if (waitMs !== undefined || holdMs !== undefined) bytes += TIMER_BYTES;
   return bytes;
 }
@@ -86,35 +86,36 @@ function stringBytes(length: number): number {
   return STRING_BYTES + CHARACTER_BYTES * length;
 }
 
-/** How many segments the two have in common from the first on. */
+/** The length of the common prefix of the two paths. */
 function commonLength(a: Path, b: Path): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;
 }
 
-/** So many give way for one request at most: it must not hold up the others. */
-const MAX_GIVING_WAY = 1000;
+/** Most steps of reclaiming for one request, so that it does not block the others. */
+const MAX_RECLAIM_STEPS = 1000;
 
-/** What is charged and can be done without. */
+/** Memory that is charged but can be reclaimed. */
 export interface Spare {
-  /** Bytes of it, or more. */
+  /** How many bytes can be reclaimed; an upper bound. */
   readonly bytes: number;
-  /** Lets a part of it go; false when there is nothing. */
+  /** Reclaims a part of it; false if there is none. */
   giveWay(): boolean;
 }
 
 /**
- * The account of a server.
+ * The memory account of a server.
  *
- * Invariant: `charged` is the sum of the estimates of all that is kept; so it is 0 when nothing is.
+ * Invariant: `charged` is the sum of the estimates of everything that exists; it is 0 without
+ * clients.
  */
 export class MemoryAccount {
   readonly #maxBytes: number;
   readonly #spare: Spare;
   #charged = 0;
 
-  /** @param maxBytes that may be charged */
+  /** @param maxBytes the most that may be charged */
   constructor(maxBytes: number, spare: Spare) {
     this.#maxBytes = maxBytes;
     this.#spare = spare;
@@ -124,23 +125,23 @@ export class MemoryAccount {
     return this.#charged;
   }
 
-  /** Whether `bytes` more may be charged now, after others have given way if need be. */
+  /** Whether `bytes` more may be charged. Reclaims memory if that is necessary and sufficient. */
   hasRoom(bytes: number): boolean {
-    // Where that would not be enough, nothing gives way in vain.
+    // Nothing is reclaimed if it would not be enough.
     if (this.#charged + bytes - this.#spare.bytes > this.#maxBytes) return false;
     let given = 0;
     while (this.#charged + bytes > this.#maxBytes) {
-      if (given++ === MAX_GIVING_WAY || !this.#spare.giveWay()) return false;
+      if (given++ === MAX_RECLAIM_STEPS || !this.#spare.giveWay()) return false;
     }
     return true;
   }
 
-  /** @param bytes for which there was room */
+  /** @param bytes for which `hasRoom` was true */
   charge(bytes: number): void {
     this.#charged += bytes;
   }
 
-  /** @param bytes as they were charged */
+  /** @param bytes the same number as was charged */
   discharge(bytes: number): void {
     this.#charged -= bytes;
   }

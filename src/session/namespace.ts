@@ -1,10 +1,11 @@
 /**
- * Namespaces: separate lock tables by name. One is made when the first session opens it and gone
- * when the last has ended; a session that lost its connection counts until it is abandoned.
+ * Namespaces, separate lock tables by name, and the registry of all sessions. A namespace is
+ * created by its first session and removed when its last one has ended; a lost session counts until
+ * it is abandoned.
  *
- * Draining: the server is about to stop, and lets those finish who hold locks. From then on there are
- * no new sessions and no new locks, nothing waits, and every session holds at least one lock: one that
- * has released its last ends. So it is over when there is no namespace any more.
+ * Draining: the server is about to stop and lets lock holders finish. During a drain no session and
+ * no lock is new, no lock waits, and every session holds a lock: it ends with the release of its
+ * last one. So the drain is complete when no namespace is left.
  */
 
 import type { Limits } from '../runtime/limits.ts';
@@ -27,7 +28,7 @@ export class Namespace {
     this.table = new LockTable(nextId);
   }
 
-  /** The lock with that id, held or enqueued. Looks through all sessions: for people who ask. */
+  /** The lock with that id, held or enqueued. O(sessions): for the requests of operators. */
   lockById(id: number): SessionLock | undefined {
     for (const session of this.sessions) {
       const lock = session.locks.get(id);
@@ -36,38 +37,40 @@ export class Namespace {
     return undefined;
   }
 
-  /** All locks, held and enqueued, in an order in which releasing one lets none of the others through. */
+  /**
+   * All locks, held and enqueued, in the order in which releasing one grants none of the others.
+   */
   locksNewestFirst(): SessionLock[] {
     return newestFirst([...this.table.findLocks([])].map((match) => match.lock));
   }
 
-  /** The session with that id. Looks through all of them, too. */
+  /** The session with that id. O(sessions). */
   sessionById(id: number): Session | undefined {
     for (const session of this.sessions) if (session.id === id) return session;
     return undefined;
   }
 }
 
-/** All namespaces in use; tables share one counter of ids. */
+/** All namespaces in use. Their tables share one counter of ids. */
 export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
   #sessions = 0;
-  /** Sessions without a lock whose connection is gone, idle for longest first. */
+  /** Lost sessions without locks, the longest idle first. */
   readonly #idle = new Set<Session>();
-  /** Bytes of memory of those, each with a namespace of its own. */
+  /** Their memory in bytes, with a namespace for each: an upper bound of what they can free. */
   #idleBytes = 0;
-  /** The sessions that can be resumed, by their secret names. */
+  /** Sessions that can be resumed, by their secret names. */
   readonly #resumable = new Map<string, Session>();
   #isDraining = false;
-  /** What is kept for the clients of all of them. */
+  /** The account for the clients of all namespaces. */
   readonly memory: MemoryAccount;
   #whenEmpty: (() => void) | undefined;
   #lastSessionId = 0;
 
   /**
-   * @param nextId gives lock ids: rising integers, larger than any handed out before
-   * @param maxMemoryBytes that may be kept for clients, by estimate
+   * @param nextId gives lock ids: rising integers, larger than all earlier ones
+   * @param maxMemoryBytes the limit of the memory account
    */
   constructor(nextId: () => number, maxMemoryBytes: number) {
     this.#nextId = nextId;
@@ -84,14 +87,14 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     return this.#byName.size;
   }
 
-  /** Sessions in all of them. */
+  /** How many sessions all namespaces have. */
   get sessions(): number {
     return this.#sessions;
   }
 
   /**
-   * Why no session may begin now, if so. When there are as many as may be, or no memory is left, those
-   * that lost their connection and hold nothing give way: all that their clients lose is a name.
+   * Why no session may begin now; undefined if one may. At a limit, lost sessions without locks are
+   * ended to make space: their clients lose nothing but the name.
    */
   refuseSession(limits: Limits): 'too_many_sessions' | 'server_full' | undefined {
     if (this.#sessions >= limits.maxSessions) this.#endIdle();
@@ -99,7 +102,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     return this.memory.hasRoom(maxSessionBytes(limits)) ? undefined : 'server_full';
   }
 
-  /** Ends the session that is idle for longest; false if there is none. */
+  /** Ends the longest idle session; false if there is none. */
   #endIdle(): boolean {
     const [oldest] = this.#idle;
     oldest?.end();
@@ -119,7 +122,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     return this.#resumable.get(name);
   }
 
-  /** Sessions that can be resumed, open ones among them. */
+  /** How many sessions have a name, open ones included. */
   get resumableCount(): number {
     return this.#resumable.size;
   }
@@ -167,15 +170,15 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     if (this.#byName.size === 0) this.#whenEmpty?.();
   }
 
-  /** Calls `emptied` when no namespace is left: at once, or each time the last one goes. */
+  /** Calls `emptied` if there is no namespace, and whenever the last one is removed. */
   onEmpty(emptied: () => void): void {
     this.#whenEmpty = emptied;
     if (this.#byName.size === 0) emptied();
   }
 
   /**
-   * Begins to drain: takes what waits out of its queues and ends the sessions that hold nothing. The
-   * peers hear.
+   * Begins the drain: takes waiting locks out of their queues and ends the sessions without locks.
+   * Their peers are notified.
    */
   drain(): void {
     this.#isDraining = true;
@@ -189,7 +192,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     }
   }
 
-  /** Ends every session and with it every namespace; no lock is granted for what another leaves. */
+  /** Ends every session and with it every namespace. No lock is granted meanwhile. */
   endAll(): void {
     for (const namespace of [...this]) {
       for (const lock of namespace.locksNewestFirst()) lock.context.session.release(lock, 'ended');

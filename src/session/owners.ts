@@ -1,4 +1,6 @@
-/** The owners of one session's locks: threads of work by name, known as long as they have locks. */
+/**
+ * The owners of one session's locks: threads of work, by name. An owner without locks is forgotten.
+ */
 import type { Owner, SessionLock } from './lock-record.ts';
 import type { Session } from './session.ts';
 
@@ -10,7 +12,7 @@ export class Owners {
     this.#session = session;
   }
 
-  /** The owner of that name, made when there is none. */
+  /** The owner of that name, created if necessary. */
   named(name: string): Owner {
     let owner = this.#byName.get(name);
     if (owner === undefined) {
@@ -20,7 +22,7 @@ export class Owners {
     return owner;
   }
 
-  /** `lock`, which names its owner, has been entered in the table. */
+  /** `lock` has been entered in the table, and counts for its owner if it has one. */
   own(lock: SessionLock): void {
     const { owner } = lock.context;
     if (owner === undefined) return;
@@ -30,12 +32,12 @@ export class Owners {
     owner.waits.add(lock);
   }
 
-  /** `lock`, which waited, is held. */
+  /** `lock`, which was enqueued, has been granted. */
   granted(lock: SessionLock): void {
     lock.context.owner?.waits?.delete(lock);
   }
 
-  /** `lock` is no more its owner's; an owner without locks is of no interest. */
+  /** `lock` has left the table. */
   disown(lock: SessionLock): void {
     const { owner } = lock.context;
     if (owner === undefined) return;
@@ -45,7 +47,7 @@ export class Owners {
   }
 }
 
-/** How the table's search for deadlocks sees owners. */
+/** The owners, as the deadlock search of the table needs them. */
 export const OWNERS_OF_LOCKS = {
   ownerOf: (lock: SessionLock): Owner | undefined => lock.context.owner,
   locksOf: (owner: Owner): Iterable<SessionLock> => owner.locks,

@@ -1,6 +1,6 @@
 /**
- * What a session needs of others: the host that all sessions of a server share with its registry of
- * sessions, the peer that hears of its locks, and the observer.
+ * What a session depends on: the host that all sessions of a server share, the registry of
+ * sessions, the peer that it notifies, and the observer of all locks.
  */
 
 import type { Clock } from '../runtime/clock.ts';
@@ -14,48 +14,50 @@ import type { Namespace } from './namespace.ts';
 import type { Session } from './session.ts';
 
 /**
- * What a lock has become without its client asking for it: held after a wait; out of the queue
- * because it waited as long as it may, or because the server drains; released because it was held as
- * long as it may; taken away by an administrator.
+ * A change of a lock that its client did not request: granted after a wait; removed from the queue
+ * at its `waitMs` or because the server drains; released at its `holdMs`; taken away by an
+ * administrator.
  */
 export type LockChange = 'acquired' | 'timeout' | 'draining' | 'expired' | 'evicted';
 
 /**
- * Why a session has no use for its peer any more: another connection has resumed it, an administrator
- * has ended it, or the server drains and it holds nothing.
+ * Why a session is done with its peer: another connection has resumed the session, an administrator
+ * has ended it, or the server drains and the session holds nothing.
  */
 export type SessionEnd = 'taken_over' | 'evicted' | 'draining';
 
-/** The conversation with the client of a session, as the session sees it. It must not throw. */
+/** The conversation with a session's client, as the session sees it. It must not throw. */
 export interface Peer {
-  /** By then the table is whole again, and of several locks that change each is reported in turn. */
+  /**
+   * The table is consistent by then, so the peer may act. Called once for each lock that changes.
+   */
   lockChanged(lock: SessionLock, change: LockChange): void;
-  /** Nothing that the peer does reaches the session any more. */
+  /** From now on the peer has no effect on the session. */
   sessionEnded(reason: SessionEnd): void;
 }
 
-/** Hears of everything that happens to locks. It must not throw or touch any lock. */
+/** Observes all events of locks. It must not throw or change a lock. */
 export interface LockObserver {
   enqueued(lock: SessionLock): void;
   acquired(lock: SessionLock): void;
   released(lock: SessionLock, cause: ReleaseCause): void;
 }
 
-/** The sessions of a server, as one of them sees the rest: where it enters, leaves, and pays. */
+/** The registry of all sessions, as a session sees it. */
 export interface SessionRegistry {
-  /** The server is about to stop: no new locks, and a session without locks ends. Never goes back. */
+  /** The server is draining: no new locks, and a session without locks ends. Never reset. */
   readonly isDraining: boolean;
-  /** What is kept for clients is charged to this account. */
+  /** The account for the memory that clients use. */
   readonly memory: MemoryAccount;
-  /** The number of a new session: from 1, over all namespaces. */
+  /** The id of a new session: 1, 2, ..., over all namespaces. */
   nextSessionId(): number;
-  /** Enters `session` in the namespace of that name, which is made when there is none. */
+  /** Adds `session` to the namespace of that name, created if necessary. */
   join(namespace: string, session: Session): Namespace;
-  /** Takes out a session that holds and awaits nothing any more. Again, it does nothing. */
+  /** Removes `session`, which must have no locks. Further calls do nothing. */
   leave(session: Session): void;
   /**
-   * Whether `session` may be ended to make room for another one: its connection is gone, and it has no
-   * lock. The one that has been idle for longest is the first to go.
+   * Sets whether `session` may be ended to make space for another: it is lost and has no locks. The
+   * longest idle one is ended first.
    */
   setIdle(session: Session, isIdle: boolean): void;
 }
@@ -74,17 +76,17 @@ export interface SessionSettings {
   readonly namespace: string;
   /** Milliseconds (>= 0) for which the session outlives a lost connection. */
   readonly abandonTimeoutMs: number;
-  /** The client as people know it, for logs: an address. */
+  /** The client's address, for people. */
   readonly client: string;
-  /** The client's own word for itself. */
+  /** The client's name for the session, for people. */
   readonly label?: string | undefined;
-  /** The secret by which it can be resumed; none, and it can't be. */
+  /** The secret by which the session can be resumed; without it, it can't be. */
   readonly name?: string | undefined;
 }
 
-/** Why there is no lock after all. */
+/** Why a lock request failed. */
 export type LockError =
   | { readonly code: 'too_many_locks' | 'too_many_waiters' | 'server_full' | 'draining' }
-  /** It would have had to wait, and was not to. */
+  /** It conflicts, and its `waitMs` is 0. */
   | { readonly code: 'timeout'; readonly id: number }
   | { readonly code: 'deadlock'; readonly cycle: readonly Wait<LockRecord>[] };

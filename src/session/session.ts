@@ -1,7 +1,7 @@
 /**
- * A session: one client's namespace and locks. It outlives a broken connection by its abandon
- * timeout. Until then, if it has a name, another connection can resume it; after that, or when it
- * says goodbye, all its locks are released.
+ * A session: one client's locks in one namespace. It outlives a lost connection by its abandon
+ * timeout. Until then, if it has a name, another connection can resume it; after that, or on `bye`,
+ * all its locks are released.
  *
  *             resume                 abandon timeout
  *      +------------------- lost ----------------------> ended
@@ -9,11 +9,11 @@
  *     open ----- lose -------+                             |
  *      +------------------ end, evict ---------------------+    (evict: also when lost)
  *
- * Invariants: `locks` holds exactly the locks of this session that are not released; only one with
- * a name has waiting locks while it is lost; an ended one has neither locks nor timers.
+ * Invariants: `locks` has exactly the locks of this session that are not released; only a session
+ * with a name has waiting locks while it is lost; an ended session has neither locks nor timers.
  *
- * The peer hears of a lock the moment it is held, from inside the call that made it so. By then the
- * table is whole again, so the peer may act; it must not throw.
+ * The peer is notified of a grant inside the call that caused it. The table is consistent by then,
+ * so the peer may call back; it must not throw.
  */
 
 import type { Timer } from '../runtime/clock.ts';
@@ -34,17 +34,17 @@ import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type { LockError, Peer, SessionHost, SessionSettings } from './session-host.ts';
 
 export class Session {
-  /** The number by which people know it; no secret. */
+  /** Identifies the session for people; not a secret. */
   readonly id: number;
   readonly namespace: Namespace;
   readonly abandonTimeoutMs: number;
   readonly label: string | undefined;
   readonly name: string | undefined;
-  /** What the session takes without its locks, as charged to the account of memory. */
+  /** Bytes charged to the memory account for the session without its locks. */
   readonly bytes: number;
   readonly locks = new LockIndex();
   readonly #host: SessionHost;
-  /** Made when the client names the first. */
+  /** Made for the first owner. */
   #owners: Owners | undefined;
   #client: string;
   #peer: Peer | undefined;
@@ -63,12 +63,12 @@ export class Session {
     this.namespace = host.registry.join(settings.namespace, this);
   }
 
-  /** The client as people know it: the address of its last connection. */
+  /** The address of the last connection. */
   get client(): string {
     return this.#client;
   }
 
-  /** Whether its connection is gone and it has not been resumed yet. */
+  /** Whether the connection is lost and the session not yet resumed. */
   get isLost(): boolean {
     return this.#state === 'lost';
   }
@@ -80,11 +80,11 @@ export class Session {
   }
 
   /**
-   * Asks for `resources` together.
+   * Requests an atomic set of resources.
    *
-   * @param ref the client's name for the request; no lock of this session may have it already
-   * @returns the lock, acquired or enqueued (the peer hears when that one is held), or why there is
-   *   none; then nothing has changed for anybody
+   * @param ref the client's name for the request; no live lock of this session may have it
+   * @returns the lock, acquired or enqueued (then the peer is notified of the grant), or an error,
+   *   which leaves all locks unchanged
    */
   lock(resources: readonly Resource[], terms: LockTerms, ref?: Ref): SessionLock | LockError {
     const { registry, limits, observer, clock, counters } = this.#host;
@@ -100,7 +100,7 @@ export class Session {
     if (lock.state === 'enqueued') {
       const error = this.#checkWait(lock);
       if (error !== undefined) {
-        // The newest lock stands behind all others: taking it out again lets nobody through.
+        // No lock is behind the newest one, so removing it grants none.
         this.namespace.table.release(lock);
         this.#owners?.disown(lock);
         return error;
@@ -121,15 +121,16 @@ export class Session {
   /**
    * Releases one of this session's locks, or takes it out of the queue.
    *
-   * @param cause what is to be said of it to those who look on
+   * @param cause what `watch` and the metrics report
    */
   release(lock: SessionLock, cause: ReleaseCause = 'released'): void {
     this.#drop(lock, cause);
   }
 
   /**
-   * The connection of `peer` broke. What is held stays for a while, and so does what is waited for
-   * if it can be resumed. Nothing happens if `peer` has been taken over from.
+   * The connection of `peer` is lost. Held locks stay until the abandon timeout, and so do waiting
+   * locks if the session can be resumed. No effect if another connection has taken the session
+   * over.
    */
   lose(peer: Peer): void {
     if (this.#state !== 'open' || this.#peer !== peer) return;
@@ -151,7 +152,7 @@ export class Session {
     });
   }
 
-  /** Goes on with another connection, with everything as it is; the one before hears of it. */
+  /** Continues on another connection, with all locks; the previous peer is notified. */
   resume(peer: Peer, client: string): void {
     const before = this.#peer;
     this.#abandonTimer?.cancel();
@@ -163,38 +164,38 @@ export class Session {
   }
 
   /**
-   * Releases everything at once, for good.
+   * Ends the session and releases all its locks. No effect if it has ended.
    *
-   * @param cause what is to be said of its locks to those who look on
+   * @param cause what `watch` and the metrics report of its locks
    */
   end(cause: ReleaseCause = 'ended'): void {
     if (this.#state !== 'ended') this.#finish(cause);
   }
 
-  /** Takes away one of this session's locks. Its peer hears before those who get what it leaves. */
+  /** Takes away one of this session's locks. The peer is notified before any lock is granted. */
   evictLock(lock: SessionLock): void {
     this.#peer?.lockChanged(lock, 'evicted');
-    // A peer of v1 ends its session with that.
+    // A v1 peer ends its session when notified, which releases the lock.
     if (lock.state !== 'released') this.#drop(lock, 'evicted');
   }
 
-  /** Ends the session on an administrator's word, for good; its peer hears first. */
+  /** Ends the session for an administrator. The peer is notified before any lock is granted. */
   evict(): void {
     if (this.#state === 'ended') return;
     const peer = this.#peer;
-    // From here on the peer can't lose, release or resume anything.
+    // From here on calls of the peer have no effect.
     this.#state = 'ended';
     peer?.sessionEnded('evicted');
     this.#finish('evicted');
   }
 
-  /** The server drains: `lock`, which waits, leaves the queue. */
+  /** The server drains: removes `lock`, which waits, from the queue. */
   dropForDrain(lock: SessionLock): void {
     this.#peer?.lockChanged(lock, 'draining');
     this.#drop(lock, 'draining');
   }
 
-  /** The server drains and there is nothing to be waited for here: ends it, and the peer hears. */
+  /** The server drains and the session has no locks: ends it and notifies the peer. */
   endForDrain(): void {
     const peer = this.#peer;
     this.#finish('ended');
@@ -209,7 +210,7 @@ export class Session {
     this.#host.registry.leave(this);
   }
 
-  /** Why `lock`, which must wait, should not. */
+  /** Why `lock`, which is enqueued, must not wait; undefined if it may. */
   #checkWait(lock: SessionLock): LockError | undefined {
     const { table } = this.namespace;
     if (lock.context.terms.waitMs === 0) {
@@ -224,7 +225,7 @@ export class Session {
     return cycle === undefined ? undefined : { code: 'deadlock', cycle };
   }
 
-  /** `lock` leaves, whatever for; who waited for it alone gets what it left. */
+  /** Removes `lock`, for any cause, and grants the locks that waited only for it. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
     const { observer, counters, registry } = this.#host;
     counters.locksEnded[cause]++;
@@ -236,7 +237,7 @@ export class Session {
     const acquired = this.namespace.table.release(lock);
     observer?.released(lock, cause);
     this.namespace.watchers.tell(cause, lock);
-    // A peer that was just told may have released one that is still in the list.
+    // A peer that was just notified may have released a lock that is still in the list.
     for (const next of acquired) if (next.state === 'acquired') next.context.session.#grant(next);
     if (registry.isDraining && this.locks.size === 0 && this.#state !== 'ended') {
       this.endForDrain();
@@ -269,7 +270,7 @@ export class Session {
     const { waitMs } = lock.context.terms;
     if (waitMs === undefined) return;
     lock.context.timer = this.#host.clock.setTimer(waitMs, () => {
-      // Before those behind it are told that they moved up.
+      // The peer is notified before any lock behind this one is granted.
       this.#peer?.lockChanged(lock, 'timeout');
       this.#drop(lock, 'timeout');
     });

@@ -1,15 +1,15 @@
-/** Counts what there is in all namespaces at the moment: for pages, logs and the end of a drain. */
+/** Totals over all namespaces at this moment: for pages, logs and the end of a drain. */
 import type { Namespaces } from './namespace.ts';
 
 export interface Statistics {
   readonly namespaces: number;
   readonly sessions: { readonly open: number; readonly lost: number };
   readonly locks: { readonly acquired: number; readonly enqueued: number };
-  /** Paths in use, with all their beginnings. */
+  /** Paths in use, with all their prefixes. */
   readonly paths: number;
 }
 
-/** O(sessions). */
+/** Takes O(sessions). */
 export function statisticsOf(namespaces: Namespaces): Statistics {
   const sessions = { open: 0, lost: 0 };
   const locks = { acquired: 0, enqueued: 0 };
@@ -23,7 +23,7 @@ export function statisticsOf(namespaces: Namespaces): Statistics {
   return { namespaces: namespaces.size, sessions, locks, paths };
 }
 
-/** Sessions that hold locks, lost ones among them. */
+/** Sessions that hold locks, lost ones included. Takes O(locks). */
 export function countHolders(namespaces: Namespaces): number {
   let holders = 0;
   for (const { sessions } of namespaces) {

@@ -1,13 +1,13 @@
 /**
- * Who wants to hear what happens to locks at and below a path of one namespace.
+ * The watched paths of one namespace, and the delivery of lock events to their watchers.
  *
- * The watched paths are a tree. To find who watches a lock, each of its paths is walked once, as far
- * as it is in the tree: that costs what the lock has segments, and what watchers are found, however
- * many others there are. When nobody watches it costs nothing.
+ * The watched paths form a tree. To find the watchers of a lock, each of its paths is walked as far
+ * as it is in the tree: the cost is linear in the segments of the lock and in the watchers found,
+ * and independent of all others. Without watchers it is nothing.
  *
  * Invariants:
- *  1. Every node but the root is watched itself, or has a child.
- *  2. Each node and each watched path is charged to the account of memory as long as it is there.
+ *  1. Every node but the root is watched or has a child.
+ *  2. Each node and each watched path is charged to the memory account as long as it exists.
  */
 import { ChainedTable, hashOf } from '../table/chained-table.ts';
 import type { Path, Resource } from '../table/resource.ts';
@@ -15,7 +15,7 @@ import { LOCK_EVENTS, type LockEvent, type WatchedWord } from './lock-events.ts'
 import type { SessionLock } from './lock-record.ts';
 import { type MemoryAccount, WATCH_BYTES, watchNodeBytes } from './memory.ts';
 
-/** One event, the same object for each watcher. */
+/** An event; all its watchers get the same object. */
 export class WatchedEvent {
   readonly event: WatchedWord;
   readonly lock: SessionLock;
@@ -26,7 +26,7 @@ export class WatchedEvent {
     this.lock = lock;
   }
 
-  /** @param make puts the message together: called once, though all watchers send it */
+  /** @param make builds the message; called once per event, however many watchers send it */
   message(make: (event: WatchedEvent) => string): string {
     this.#message ??= make(this);
     return this.#message;
@@ -34,7 +34,7 @@ export class WatchedEvent {
 }
 
 export interface Watcher {
-  /** The lock names something at or below a path that is watched. It must not throw. */
+  /** The lock has a resource at or below a watched path. It must not throw. */
   watched(event: WatchedEvent): void;
 }
 
@@ -42,7 +42,7 @@ export interface Watcher {
 interface Subscription {
   readonly watcher: Watcher;
   readonly nodes: Set<WatchNode>;
-  /** The search that found it last. */
+  /** The number of the last search that found it. */
   foundIn: number;
 }
 
@@ -51,7 +51,7 @@ class WatchNode {
   readonly segment: string;
   children: WatchChildren | null = null;
   subscriptions: Set<Subscription> | null = null;
-  /** The search that took in its subscriptions last. */
+  /** The number of the last search that collected its subscriptions. */
   foundIn = 0;
   nextInChain: WatchNode | null = null;
 
@@ -86,7 +86,7 @@ class WatchChildren extends ChainedTable<string, WatchNode> {
 export class Watchers {
   readonly #memory: MemoryAccount;
   readonly #root = new WatchNode(null, '');
-  /** Empty for nearly every namespace: then nothing is looked at. */
+  /** Empty for nearly every namespace: then `tell` returns at once. */
   readonly #subscriptions = new Map<Watcher, Subscription>();
   #searches = 0;
 
@@ -95,9 +95,9 @@ export class Watchers {
   }
 
   /**
-   * The same path again changes nothing.
+   * Idempotent.
    *
-   * @returns whether `path` is watched now; false if there is no memory for it
+   * @returns whether `path` is watched now; false if the memory limit is reached
    */
   add(watcher: Watcher, path: Path): boolean {
     if (this.has(watcher, path)) return true;
@@ -111,7 +111,7 @@ export class Watchers {
     return true;
   }
 
-  /** Nothing changes if that path is not watched. */
+  /** No effect if `watcher` does not watch `path`. */
   remove(watcher: Watcher, path: Path): void {
     const subscription = this.#subscriptions.get(watcher);
     const node = this.#find(path);
@@ -138,6 +138,7 @@ export class Watchers {
     return this.#subscriptions.get(watcher)?.nodes.size ?? 0;
   }
 
+  /** Delivers `event` to the watchers of `lock`, once to each. */
   tell(event: LockEvent, lock: SessionLock): void {
     if (this.#subscriptions.size === 0) return;
     const found = this.#watchersOf(lock.resources);
@@ -146,7 +147,7 @@ export class Watchers {
     for (const { watcher } of found) watcher.watched(watched);
   }
 
-  /** Each once, whatever of it is watched and how often. */
+  /** The watchers of `resources`, each once. */
   #watchersOf(resources: readonly Resource[]): Subscription[] {
     const search = ++this.#searches;
     const found: Subscription[] = [];
@@ -178,7 +179,7 @@ export class Watchers {
     return node;
   }
 
-  /** What one more watch of `path` takes: nodes that are there are paid. */
+  /** Bytes of one more watch of `path`; existing nodes are charged already. */
   #bytesFor(path: Path): number {
     let bytes = WATCH_BYTES;
     let node: WatchNode | undefined = this.#root;
@@ -212,7 +213,7 @@ export class Watchers {
     this.#prune(node);
   }
 
-  /** Drops `node` if nothing hangs on it any more, and then what hung by it alone. */
+  /** Removes `node` if it is neither watched nor has a child, then its ancestors likewise. */
   #prune(node: WatchNode): void {
     let at = node;
     while (at.parent !== null && at.subscriptions === null && at.children === null) {
@@ -225,7 +226,7 @@ export class Watchers {
   }
 }
 
-/** Adds to `found` who watches `node`, unless this search has found it already. */
+/** Adds the subscriptions of `node` to `found` that this search has not found yet. */
 function collect(node: WatchNode, search: number, found: Subscription[]): void {
   if (node.subscriptions === null || node.foundIn === search) return;
   node.foundIn = search;
