@@ -1,6 +1,7 @@
 /**
- * A *byte string*: a string whose every character is one byte (0-255). Joining those is cheap, their
- * length is the number of bytes, and Node writes them without a copy of ours.
+ * Byte strings: strings whose every character stands for one byte (0-255). They are cheap to
+ * concatenate, their length is the number of bytes, and Node writes them (as latin1) without a copy
+ * of ours.
  */
 import { Buffer } from 'node:buffer';
 

@@ -1,6 +1,6 @@
 /**
- * Time and the turns of the event loop, handed in from outside. Everything that waits asks a `Clock`,
- * so that a test can drive hours in a moment and replay them exactly.
+ * Time and the turns of the event loop. All code that waits takes a `Clock` from its caller, so
+ * that a test can run hours in a moment and replay them exactly.
  */
 
 export interface Timer {
@@ -8,49 +8,48 @@ export interface Timer {
   cancel(): void;
 }
 
-/** The turns of the event loop. Jobs run in the order in which they were given. */
+/** The turns of the event loop. Jobs run in the order of the calls. */
 export interface Turns {
   /** Calls `job` when the current callback has returned, before the next event. */
   soon(job: () => void): void;
-  /** Calls `job` once every socket that has input in this turn has been read. */
+  /** Calls `job` after all sockets with input in this turn have been read. */
   nextTurn(job: () => void): void;
 }
 
 export interface Clock extends Turns {
-  /** Milliseconds since an arbitrary origin; never goes back when the wall clock is set. */
+  /** Milliseconds since an arbitrary origin; monotonic. */
   now(): number;
   /**
-   * Calls `callback` once, `delayMs` milliseconds (>= 0, any size) from now, unless cancelled: not
-   * earlier, and not before the input that had arrived by then has been read.
+   * Calls `callback` once, `delayMs` milliseconds (>= 0, no upper bound) from now, unless
+   * cancelled: never earlier, and not before the input that had arrived by then has been read.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
-  /** A connection has been accepted: others may wait behind it. For clocks that care for input. */
+  /** A connection has been accepted, so more may wait to be. For clocks that wait for input. */
   arrived?(): void;
 }
 
-/** The longest delay `setTimeout` takes; it fires at once for anything longer. */
+/** The longest delay of `setTimeout`, which fires at once for a longer one. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /*
- * When the event loop was stalled, timers run before the input that has arrived meanwhile. Whoever
- * spoke in time is to be heard before being expired, so a timer that is due still waits for two
- * things.
+ * After a stall the event loop runs timers before it reads the input that arrived meanwhile. A
+ * message that arrived in time must be processed before its client is expired, so a timer that is
+ * due still waits for two things.
  *
- * If it is late, so are the server's answers, and a client may need one before it can say what
- * counts: the handshake of WebSocket, or of TLS. So it waits as long again as it is late, up to
- * MAX_GRACE_MS.
+ * If the timer is late, so are the server's answers, and a client may need one before it can send
+ * its message: in a WebSocket or TLS handshake. So the timer waits as long again as it is late, up
+ * to MAX_GRACE_MS.
  *
- * Then it lets turns of the loop pass. In one turn a connection is accepted, in the next what it
- * sent is read: that is TURNS_OF_GRACE. But libuv accepts only one connection in a turn, so a
- * turn in which one arrived counts for nothing. Those that had arrived are as many as the queue of
- * the listening socket holds (511 in Node); past MAX_TURNS it is newcomers who arrive, and they
- * can't put the timer off for ever.
+ * Then it lets turns of the loop pass. A connection is accepted in one turn and its input is read
+ * in the next: hence TURNS_OF_GRACE. But libuv accepts only one connection per turn, so turns that
+ * accept one do not count. At most as many connections had arrived as the listen queue holds (511
+ * in Node); after MAX_TURNS all later ones are new, and must not delay the timer for ever.
  */
 const TURNS_OF_GRACE = 2;
 const MAX_TURNS = 1024;
 const MAX_GRACE_MS = 1000;
 
-/** Milliseconds that a timer may be late without anything being wrong. */
+/** Milliseconds that a timer may be late without a stall. */
 const USUAL_DELAY_MS = 20;
 
 /** Connections accepted so far in this process. */
@@ -80,7 +79,7 @@ class SystemTimer implements Timer {
   #fire(): void {
     const lateMs = performance.now() - this.#dueMs;
     if (lateMs < 0) {
-      // `setTimeout` counts whole milliseconds from the beginning of a turn: up to one too few.
+      // `setTimeout` counts integral milliseconds from the start of a turn: up to one too few.
       this.#timeout = this.#arm(-lateMs);
       return;
     }
@@ -93,8 +92,8 @@ class SystemTimer implements Timer {
   }
 
   /**
-   * @param turns to pass without a connection that arrives
-   * @param turnsAtMost to pass in any case
+   * @param turns how many turns without a new connection must pass
+   * @param turnsAtMost how many turns of any kind may pass
    */
   #waitTurns(turns: number, turnsAtMost: number): void {
     const arrivalsBefore = arrivals;
@@ -106,7 +105,7 @@ class SystemTimer implements Timer {
   }
 }
 
-/** The machine's own time. */
+/** The clock of this process. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (delayMs, callback) => new SystemTimer(delayMs, callback),

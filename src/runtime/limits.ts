@@ -1,7 +1,7 @@
 /**
- * Every bound that the server puts on what a client may ask or cost: one table. From it follow the
- * type `Limits`, the defaults, the options of the program, and what a client is told in `hello`;
- * PROTOCOL.md, section 8, and the README's options are compared with it.
+ * The table of all limits on what a client may request or cost. From it follow the type `Limits`,
+ * the defaults, the options of the program, and the `limits` in the reply to `hello`. Tests compare
+ * it with PROTOCOL.md, section 8, and with the options in README.md.
  */
 import { getHeapStatistics } from 'node:v8';
 
@@ -9,34 +9,34 @@ import { getHeapStatistics } from 'node:v8';
 export interface Limit {
   /** The field of `Limits`. */
   readonly name: string;
-  /** What is counted. */
+  /** What is counted, as in PROTOCOL.md. */
   readonly what: string;
   readonly default: number;
-  /** The most that the default may be in this process. */
+  /** The most that the default may be in the heap of this process. */
   readonly room?: () => number;
-  /** What an operator may choose, both included. */
+  /** The range that an operator may choose from, inclusive. */
   readonly min: number;
   readonly max: number;
-  /** What the value is called in the help text: a number, or milliseconds. */
+  /** The value's placeholder in the help text: a number, or milliseconds. */
   readonly unit: 'N' | 'MS';
   readonly flag: string;
-  /** What the help text says. A limit without it is set by the option of another limit. */
+  /** The help text. A limit without one shares the option of another limit. */
   readonly help?: string;
-  /** Whether a client is told, in the reply to `hello`. */
+  /** Whether the reply to `hello` has it. */
   readonly inHello: boolean;
-  /** What happens beyond it. */
+  /** What happens when it is exceeded, as in PROTOCOL.md. */
   readonly beyond: string;
 }
 
-/** Enough for anything that is counted, and less than Node takes in one Map. */
+/** Enough for every count, and less than the capacity of a Map. */
 const MAX_COUNT = 2 ** 24;
-/** Less than Node takes in one string. */
+/** Less than the longest string in Node. */
 const MAX_BYTES = 2 ** 28;
-/** With less no lock could be had. */
+/** With less, no lock could be granted. */
 const MIN_LOCK_BYTES = 64 * 1024;
-/** With less no line or answer of any length could pass. */
+/** With less, no long line or answer could pass. */
 const MIN_BUFFER_BYTES = 64 * 1024;
-/** With less no client would be quick enough. */
+/** With less, no client would be fast enough. */
 const MIN_FIRST_MESSAGE_MS = 100;
 const FIRST_MESSAGE_MS = 10_000;
 
@@ -46,7 +46,7 @@ export const LIMITS = [
     name: 'maxMessageBytes',
     what: 'bytes in one line or WebSocket message',
     default: 1024 * 1024,
-    // A hello must fit in.
+    // A hello must fit.
     min: 1024,
     max: MAX_BYTES,
     unit: 'N',
@@ -143,7 +143,7 @@ export const LIMITS = [
     name: 'maxUnreadBytes',
     what: 'bytes of output that a client has not read',
     default: 16 * 1024 * 1024,
-    // A page must go out.
+    // An HTTP page must fit.
     min: 64 * 1024,
     max: MAX_BYTES,
     unit: 'N',
@@ -243,50 +243,50 @@ export const LIMITS = [
 
 type Row = (typeof LIMITS)[number];
 
-/** Flags of limits, each the name of an option. */
+/** The names of the options that set limits. */
 export type LimitFlag = Row['flag'];
 
-/** A number for each limit, in the unit that its name ends in. */
+/** The value of each limit, in the unit at the end of its name. */
 export type Limits = { readonly [Name in Row['name']]: number };
 
-/** Characters of a `ref`, an owner or a label. No option: 256 are enough for a name. */
+/** Most characters of a `ref`, an owner or a label. Not an option: 256 suffice for a name. */
 export const MAX_NAME_LENGTH = 256;
 
-/** A value for each limit. */
+/** Builds `Limits` by choosing a value for each row. */
 export function mapLimits(choose: (limit: Limit & Row) => number): Limits {
   return Object.fromEntries(LIMITS.map((limit) => [limit.name, choose(limit)])) as Limits;
 }
 
 export const DEFAULT_LIMITS: Limits = mapLimits((limit) => limit.default);
 
-/** `DEFAULT_LIMITS` as they are in this process, whose heap may be too small for them. */
+/** The defaults for this process: `DEFAULT_LIMITS`, lowered if its heap is too small for them. */
 export function usualLimits(): Limits {
   return mapLimits(({ default: usual, room }) => Math.min(usual, room?.() ?? usual));
 }
 
-/** The limits that a client is told, in the reply to `hello`. */
+/** The limits in the reply to `hello`. */
 export function helloLimits(limits: Limits): Partial<Limits> {
-  const told = LIMITS.filter(({ inHello }) => inHello);
-  return Object.fromEntries(told.map(({ name }) => [name, limits[name]]));
+  const rows = LIMITS.filter(({ inHello }) => inHello);
+  return Object.fromEntries(rows.map(({ name }) => [name, limits[name]]));
 }
 
-/** What V8 keeps of its heap for objects that are new, which locks that are kept are not. */
+/** The part of the heap that V8 reserves for new objects, where locks don't stay. */
 const YOUNG_GENERATION_BYTES = 48 * 1024 * 1024;
 
 /**
- * The most bytes that the locks should take of a heap: half of what it has for what is kept. The rest
- * is for sessions, connections, messages on their way, and for collecting garbage in time.
+ * The most bytes that `maxLockBytes` should take of a heap: half of its old generation. The rest is
+ * for connections, messages in transit, and slack for the garbage collector.
  *
- * @param heapBytes the most that the heap may have; by default that of this process
+ * @param heapBytes the maximum size of the heap; by default that of this process
  */
 export function roomForLocks(heapBytes: number = getHeapStatistics().heap_size_limit): number {
   return Math.max(MIN_LOCK_BYTES, Math.floor((heapBytes - YOUNG_GENERATION_BYTES) / 2));
 }
 
 /**
- * The most bytes that buffers should take of a heap: half of what the locks leave.
+ * The most bytes that buffers should take of a heap: half as many as locks.
  *
- * @param heapBytes the most that the heap may have; by default that of this process
+ * @param heapBytes the maximum size of the heap; by default that of this process
  */
 export function roomForBuffers(heapBytes?: number): number {
   return Math.max(MIN_BUFFER_BYTES, Math.floor(roomForLocks(heapBytes) / 2));

@@ -1,21 +1,20 @@
 /**
- * Notices by a late tick that the event loop was blocked. A stall is reported when it is over, as the
- * process can do nothing before; and only once in a while, so that a machine that is too slow does not
- * spend its time on reporting it.
+ * Detects by a late tick that the event loop was blocked. A stall can be reported only when it is
+ * over. Reports are rate-limited, so that an overloaded machine does not spend its time on them.
  */
 
 /** A report of a stall. */
 export interface StallReport {
-  /** Milliseconds that the event loop was blocked, at least. */
+  /** Milliseconds for which the event loop was blocked: a lower bound. */
   readonly stallMs: number;
-  /** Stalls over the threshold since the last report that have no report. */
+  /** Stalls over the threshold since the last report that were not reported. */
   readonly suppressed: number;
 }
 
-/** Milliseconds between two ticks: a stall is measured too short by at most that. */
+/** Milliseconds between two ticks: a stall is underestimated by at most this. */
 export const TICK_MS = 50;
 
-/** Milliseconds for which nothing is reported after a report. */
+/** Milliseconds after a report in which further stalls are only counted. */
 export const QUIET_MS = 10_000;
 
 export class StallMeter {
@@ -30,8 +29,8 @@ export class StallMeter {
   maxMs = 0;
 
   /**
-   * @param thresholdMs milliseconds (>= 1) from which on a stall is counted and reported
-   * @param nowMs the time of a clock that never goes back, here and in `tick`
+   * @param thresholdMs the shortest stall to count and report, in milliseconds (>= 1)
+   * @param nowMs the time of a monotonic clock, the same as in `tick`
    */
   constructor(thresholdMs: number, nowMs: number, report: (report: StallReport) => void) {
     this.#thresholdMs = thresholdMs;
@@ -39,7 +38,7 @@ export class StallMeter {
     this.#report = report;
   }
 
-  /** To be called every `TICK_MS` milliseconds, as far as the event loop can. */
+  /** Must be called every `TICK_MS` milliseconds, or as soon after as the event loop allows. */
   tick(nowMs: number): void {
     const stallMs = nowMs - this.#lastTickMs - TICK_MS;
     this.#lastTickMs = nowMs;

@@ -1,6 +1,6 @@
-/** How many there are of something, in words for people. */
+/** Text for people. */
 
-/** `1 lock`, `2 locks`; `thing` is a word that takes an `s`, and perhaps more words before it. */
+/** `1 lock`, `2 locks`; the plural of `thing` must be formed by appending `s`. */
 export function plural(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }
