@@ -4,7 +4,8 @@
  * it knows no socket.
  *
  * Invariant: requests are answered in order of arrival, each before the next one is received. An
- * invalid request costs an error reply, not the connection, unless it is the first message.
+ * invalid request costs an error reply, not the connection, unless the connection has not sent a
+ * JSON object yet or needs a token.
  */
 import type { Timer } from '../runtime/clock.ts';
 import { Heartbeat } from '../session/heartbeat.ts';

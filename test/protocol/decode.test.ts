@@ -133,10 +133,10 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [{ action: 'ping', ref: 2 ** 53 }, 'bad_request', /^ref must be an integer/],
   [{ action: 'ping', ref: 'x'.repeat(257) }, 'bad_request', /^ref must be .* 256 characters/],
   [{ action: 'ping', id: '1' }, 'bad_request', /^id is not a known field; known are action, ref$/],
-  [{ action: 'evict' }, 'bad_request', /^evict needs the id of a lock or a sessionId, one/],
+  [{ action: 'evict' }, 'bad_request', /^evict needs exactly one of id/],
   [{ action: 'evict', id: '1', sessionId: '1' }, 'bad_request', /^evict needs exactly one of /],
-  [{ action: 'evict', id: 1 }, 'bad_request', /^id must be the id of a lock/],
-  [{ action: 'evict', sessionId: 1 }, 'bad_request', /^sessionId must be the id of a session/],
+  [{ action: 'evict', id: 1 }, 'bad_request', /^id must be a lock id/],
+  [{ action: 'evict', sessionId: 1 }, 'bad_request', /^sessionId must be a session id/],
   [{ action: 'evict', session: '1' }, 'bad_request', /^session is not a known field/],
   [{ action: 'hello', token: 1 }, 'bad_request', /^token must be a string of at most 256/],
   [{ action: 'lock' }, 'bad_request', /^resources must be an array of at least one resource$/],
@@ -210,7 +210,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [
     { action: 'hello', session: 'x', abandonTimeoutMs: 0 },
     'bad_request',
-    /^a resumed session stays/,
+    /^a resumed session keeps/,
   ],
   [{ ...resource({}), waitMs: -1 }, 'bad_request', /^waitMs must be an integer .* 0 or more$/],
   [{ ...resource({}), holdMs: 0 }, 'bad_request', /^holdMs must be an integer .* 1 or more$/],
@@ -226,7 +226,7 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [{ action: 'watch', path: null }, 'bad_request', /^path must be an array of strings/],
   [{ action: 'inspect', max: 0 }, 'bad_request', /^max must be an integer from 1 to 1000$/],
   [{ action: 'inspect', max: 1001 }, 'bad_request', /^max must be/],
-  [{ action: 'inspect', after: 7 }, 'bad_request', /^after must be the id of a lock/],
+  [{ action: 'inspect', after: 7 }, 'bad_request', /^after must be a lock id/],
   [{ action: 'watch', path: [1] }, 'bad_request', /^path\[0\] must be a string$/],
 ];
 

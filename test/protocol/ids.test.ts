@@ -39,7 +39,7 @@ test('what is no id, or no id as it is written, is refused', () => {
   for (const value of [...wrong, '99999999999999999', '١', 1, null, ['1'], {}, true]) {
     const error = decodeId(value, 'after');
     assert.ok(error instanceof RequestError, JSON.stringify(value));
-    assert.match(error.message, /^after must be the id of a lock/);
+    assert.match(error.message, /^after must be a lock id/);
   }
   assert.equal(decodeId(undefined, 'id'), undefined);
 });

@@ -28,7 +28,7 @@ export const evict: ActionDefinition<EvictRequest> = {
     if ((id === undefined) === (sessionId === undefined)) {
       return new RequestError(
         'bad_request',
-        'evict needs exactly one of id, for a lock, and sessionId',
+        'evict needs exactly one of id (of a lock) and sessionId',
       );
     }
     return { action: 'evict', ref, id, sessionId };

@@ -113,7 +113,7 @@ test('as many sessions as allowed begin, one more waits for room; a lost one can
   const third = await connect();
   const hello = await third.ask({ action: 'hello', ref: 1 });
   assert.deepEqual([hello.action, hello.ref], ['hello', 1]);
-  assert.match(JSON.stringify(hello.error), /"too_many_sessions".* 2 sessions/);
+  assert.match(JSON.stringify(hello.error), /"too_many_sessions".*session limit reached \(2\)/);
   const refused = await third.ask({ ...lock(write('b')), ref: 2 });
   assert.deepEqual([refused.action, refused.ref], ['lock', 2]);
   assert.match(JSON.stringify(refused.error), /hello_refused/);
