@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The executable: hands the program its arguments, environment, terminal and signals. */
+/** The executable: passes arguments, environment, terminal and signals to the program. */
 import cluster from 'node:cluster';
 import { constants } from 'node:os';
 import { inheritedFds } from '../src/cli/activation.ts';
@@ -8,16 +8,16 @@ import { crash } from '../src/cli/crash.ts';
 import { LogSink } from '../src/cli/log-sink.ts';
 import { run } from '../src/cli/serve.ts';
 
-// Before anything else can go wrong.
+// First, so that they cover all that follows.
 process.on('uncaughtException', crash);
 process.on('unhandledRejection', crash);
 process.on('exit', leaveClosedTerminals);
 
-// Whoever reads the log may go away; the locks stay.
+// The reader of the log may end; the server must not end with it.
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 
-/** Milliseconds that whoever reads the log has at the end. */
+/** Milliseconds that the log's reader has at the end, to read what is left. */
 const LAST_READING_MS = 1000;
 
 const sink = new LogSink(process.stdout);
@@ -41,7 +41,7 @@ if (typeof running === 'number') {
     await sink.flushed(LAST_READING_MS);
     process.exit(code);
   };
-  // Without anything to read again, in a terminal, it says that this was closed.
+  // Without files to reload, in a terminal, SIGHUP says that the terminal was closed.
   process.on('SIGHUP', running.reload ?? onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -1,4 +1,4 @@
-/** The package's public face: the server to be embedded, and the lock table to be used in-process. */
+/** The package's public API: the server, for embedding, and the lock table, for in-process use. */
 
 export type { TlsFiles } from './net/listen/listener.ts';
 export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/auth.ts';

@@ -1,4 +1,4 @@
-/** What whoever makes a server may say about it, and what it does when they don't. */
+/** Options of `Server`, with their defaults. */
 
 import type { TlsFiles } from './net/listen/listener.ts';
 import type { AdminObserver } from './protocol/channel.ts';
@@ -11,75 +11,84 @@ export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;
 export const DEFAULT_ABANDON_TIMEOUT_MS = 60_000;
 export const DEFAULT_STALL_THRESHOLD_MS = 500;
-/** With the time that an answer takes, less than the 20 s of silence that are promised at most. */
+/** Shorter than the 20 s of silence that the protocol allows at most, with time for an answer. */
 export const DEFAULT_PING_INTERVAL_MS = 15_000;
 
-/** How a client talks to the server. */
+/** What a client speaks: JSON lines on TCP or a Unix socket, or WebSocket messages. */
 export type ClientKind = 'lines' | 'websocket';
 
-/** Hears of clients that come and go, for logs. */
+/** Called when clients connect and disconnect; for logs. */
 export interface ClientObserver {
   connected(client: string, kind: ClientKind): void;
   disconnected(client: string): void;
 }
 
-/** Hears of those who were not let in, for logs. It may be often. */
+/** Called for failed authentication; for logs. Calls can be frequent: clients cause them. */
 export interface AuthObserver {
-  /** Somebody showed a token that is not known. */
+  /** A client sent an invalid token. */
   wrongToken(client: string): void;
-  /** The handshake of TLS failed for what a client said, whose address may be gone already. */
+  /** A TLS handshake failed. `client` is undefined if its address is no longer known. */
   handshakeFailed(why: string, client: string | undefined): void;
 }
 
 export interface ServerOptions {
-  /** What to listen on: an IP, or a name for all its addresses on this machine. Default `127.0.0.1`. */
+  /** An IP address, or a name: then all its addresses on this machine. Default `127.0.0.1`. */
   readonly host?: string;
-  /** 0 takes a free port. Default 9009. */
+  /** 0 picks a free port. Default 9009. */
   readonly port?: number;
   /** Whether to listen on `host` and `port` at all. Default true. */
   readonly tcp?: boolean;
-  /** TLS for everything that comes in by TCP. Default none. */
+  /** TLS for all TCP connections. Default none. */
   readonly tls?: TlsFiles | undefined;
-  /** A Unix socket to listen on, too, and the permissions of its file. Default none, and 0o660. */
+  /** A Unix socket to listen on as well. `mode`: permissions of its file, default 0o660. */
   readonly socket?: { readonly path: string; readonly mode?: number } | undefined;
-  /** Sockets that are listening already, by descriptor, instead of all of the above. */
+  /** Descriptors of sockets that already listen. They replace all addresses above. */
   readonly fds?: readonly number[] | undefined;
-  /** Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000, or what may be at most. */
+  /**
+   * Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000. Capped at
+   * `limits.maxAbandonTimeoutMs`.
+   */
   readonly defaultAbandonTimeoutMs?: number;
-  /** Bounds that differ from `DEFAULT_LIMITS`, or in a small heap from `roomForLocks`. */
+  /**
+   * Overrides `DEFAULT_LIMITS`. In a small heap the default of `maxLockBytes` is lower: see
+   * `roomForLocks`.
+   */
   readonly limits?: Partial<Limits>;
-  /** Origins whose web pages may connect, beside the server's own; `*` for any. Default none. */
+  /** Web origins that may connect, besides the server's own; `*` for any. Default none. */
   readonly allowedOrigins?: readonly string[];
-  /** Names by which the server may be addressed on loopback, beside `localhost`. Default none. */
+  /** Host names accepted on loopback besides `localhost`; `*` for any. Default none. */
   readonly allowedHosts?: readonly string[];
-  /** Whoever shows one of these may enter; without any, everybody may. See `MIN_TOKEN_LENGTH`. */
+  /** Tokens of clients. Without any, clients need not authenticate. See `MIN_TOKEN_LENGTH`. */
   readonly tokens?: readonly string[];
-  /** Whoever shows one of these may touch the locks of others; without any, who is local may. */
+  /**
+   * Tokens of administrators, who may evict any lock. Without any, local clients are
+   * administrators; with client tokens, only those on the Unix socket.
+   */
   readonly adminTokens?: readonly string[];
   readonly adminObserver?: AdminObserver | undefined;
   readonly authObserver?: AuthObserver | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
-  /** Hears when somebody is turned away: there are as many connections as may be. It may be often. */
+  /** Called when the connection limit rejects a connection. Calls can be frequent. */
   readonly fullObserver?: (() => void) | undefined;
-  /** Hears when somebody could not be let in, for want of descriptors, say. It may be often. */
+  /** Called when accepting fails, for example for lack of descriptors. Calls can be frequent. */
   readonly stuckObserver?: ((error: Error) => void) | undefined;
   /**
-   * Hears that the file of the Unix socket was removed or replaced: with an error why it could not be
-   * made again, or without one when it was.
+   * Called when the file of the Unix socket was removed or replaced. `error` says why it could not
+   * be created again; undefined if it was.
    */
   readonly pathObserver?: ((path: string, error: Error | undefined) => void) | undefined;
   /** Milliseconds (>= 1) between two pings of a WebSocket. Default 15,000. */
   readonly pingIntervalMs?: number;
   /**
-   * Whether sockets are read into one shared buffer, which takes a field of Node's without a documented
-   * name; see shared-read.ts. Default true.
+   * Whether all sockets are read into one shared buffer. This uses an undocumented field of Node;
+   * see shared-read.ts. Default true.
    */
   readonly sharedReads?: boolean;
-  /** Milliseconds (>= 0) from which on a stall of the event loop counts; 0 measures none. */
+  /** Milliseconds (>= 0) from which a stall of the event loop counts; 0 for never. Default 500. */
   readonly stallThresholdMs?: number;
-  /** Hears of stalls, seldom enough for a log. */
+  /** Called for stalls, rate-limited for a log. */
   readonly stallObserver?: ((report: StallReport) => void) | undefined;
-  /** For tests. */
+  /** Default the system's clock; tests bring their own. */
   readonly clock?: Clock;
 }

@@ -1,6 +1,6 @@
 /**
- * The server: one port, three kinds of guest. It wires sessions, protocols and transports together
- * and owns the sockets; what any of them means is decided elsewhere.
+ * The server: one port for JSON lines, WebSocket and HTTP. It wires sessions, protocols and network
+ * together and owns the sockets; what a message or a lock means is decided elsewhere.
  */
 import type { Buffer } from 'node:buffer';
 import cluster from 'node:cluster';
@@ -34,7 +34,7 @@ import { Counters } from './session/counters.ts';
 import { Namespaces } from './session/namespace.ts';
 import { countHolders, statisticsOf } from './session/statistics.ts';
 
-/** What `Server.counts` tells, over all namespaces. */
+/** Totals over all namespaces. */
 export interface ServerCounts {
   readonly connections: number;
   readonly namespaces: number;
@@ -43,19 +43,19 @@ export interface ServerCounts {
   readonly enqueued: number;
 }
 
-/** What a drain has come to. */
+/** The result of a drain. */
 export interface Drained {
-  /** Sessions that still held locks at the end; 0 says that everybody could finish. */
+  /** Sessions that still held locks at the end; 0 if all holders finished. */
   readonly cutOff: number;
 }
 
-/** A connection that must be told when the server drains or stops. */
+/** A connection that has to know when the server drains or stops. */
 interface Stoppable {
   serverDraining(): void;
   shutDown(): void;
 }
 
-/** Random bytes in the name of a session: more than anybody can guess. */
+/** Random bytes in the name of a session: the name is a secret, as it resumes the session. */
 const NAME_BYTES = 24;
 
 export class Server {
@@ -66,9 +66,9 @@ export class Server {
   readonly #http: HttpServer;
   readonly #host: ProtocolHost & { readonly streams: StreamHost };
   readonly #acceptor: Acceptor;
-  /** What is spoken on which socket, once it is known. */
+  /** The conversation on each socket, once its protocol is known. */
   readonly #conversations = new Map<Socket, Stoppable>();
-  /** Clients there are, and have ever been, by what they speak. */
+  /** Connected clients by kind, and all clients since the start. */
   readonly #open = { lines: 0, websocket: 0 };
   readonly #opened = { lines: 0, websocket: 0 };
   readonly #stalls: StallMeter;
@@ -119,10 +119,9 @@ export class Server {
   }
 
   /**
-   * Starts to listen. Rejects with the system's error when that can't be: EADDRINUSE, EACCES... or
-   * with that of TLS, when the certificate or the key can't be used. In a worker of node:cluster it
-   * always rejects, with the code ERR_CLUSTER_WORKER: workers share one port, and each would have
-   * locks of its own.
+   * Starts to listen. Rejects with the system's error (EADDRINUSE, EACCES...), or with that of TLS
+   * if the certificate or the key can't be used. In a worker of node:cluster it always rejects,
+   * with the code ERR_CLUSTER_WORKER: workers share one port, and each would have its own locks.
    */
   async listen(): Promise<void> {
     if (cluster.isWorker) throw clusterWorkerError();
@@ -130,27 +129,27 @@ export class Server {
     this.#meterStalls();
   }
 
-  /** Where the server listens by TCP. */
+  /** The TCP address that the server listens on. */
   get address(): AddressInfo {
     return this.#listeners.address;
   }
 
-  /** All places that the server listens on, in words. */
+  /** All addresses that the server listens on, for people to read. */
   get addresses(): readonly string[] {
     return this.#listeners.addresses;
   }
 
-  /** Other certificates from now on; connections stay. Throws when they can't be used. */
+  /** Replaces the certificates; connections stay open. Throws if they can't be used. */
   setTls(files: TlsFiles): void {
     this.#listeners.setTls(files);
   }
 
-  /** Those of them that others than this machine may reach. */
+  /** Those of `addresses` that other machines can reach. */
   get exposedAddresses(): readonly string[] {
     return this.#listeners.exposedAddresses;
   }
 
-  /** Other tokens from now on; who is connected stays. Throws a RangeError when one can't be. */
+  /** Replaces the tokens; connections stay open. Throws a RangeError for a malformed token. */
   setTokens(tokens: Tokens): void {
     this.#host.auth.replace(tokens);
   }
@@ -161,14 +160,14 @@ export class Server {
     return { connections, namespaces, sessions: sessions.open + sessions.lost, ...locks };
   }
 
-  /** The sessions that hold locks; lost ones count as others do. */
+  /** The number of sessions that hold locks, those without a connection included. */
   get holders(): number {
     return countHolders(this.#namespaces);
   }
 
   /**
-   * Stops: no new connections, a goodbye to every client, all locks released. Resolves when the
-   * last connection is closed; those that don't follow within `CLOSE_TIMEOUT_MS` are cut.
+   * Stops: accepts no more connections, says goodbye to every client, releases all locks. Resolves
+   * when the last connection is closed; those still open after `CLOSE_TIMEOUT_MS` are cut.
    */
   async close(): Promise<void> {
     this.#acceptor.stop();
@@ -182,7 +181,7 @@ export class Server {
     ];
     for (const socket of this.#acceptor.sockets()) {
       const conversation = this.#conversations.get(socket);
-      // HTTP requests are answered at once: such a socket is idle, or has only half a request.
+      // HTTP requests are answered at once, so this socket is idle or has sent half a request.
       if (conversation === undefined) socket.destroy();
       else conversation.shutDown();
     }
@@ -192,9 +191,9 @@ export class Server {
   }
 
   /**
-   * Stops, but lets those finish who hold locks: no new sessions and locks, what waits leaves the
-   * queue, whoever holds nothing any more is disconnected. Closes when no lock is held, or when the
-   * time is over. Called again, it tells of the same drain.
+   * Stops, but lets holders finish: refuses new sessions and locks, cancels waiting locks, and
+   * disconnects each session that holds no lock. Closes when no lock is held, or after `timeoutMs`.
+   * Further calls return the promise of the first.
    *
    * @param timeoutMs milliseconds (>= 0); 0 closes at once
    */
@@ -222,7 +221,7 @@ export class Server {
     });
   }
 
-  /** Real stalls are measured, whatever clock drives the rest. */
+  /** Measures in real time, whatever clock drives the rest. */
   #meterStalls(): void {
     if (this.#options.stallThresholdMs === 0) return;
     const tick = (): void => this.#stalls.tick(performance.now());

@@ -1,17 +1,17 @@
 /**
- * Sockets that systemd has opened for the program and handed over (sd_listen_fds(3)): LISTEN_FDS of
- * them, from descriptor 3 on, if LISTEN_PID names this process.
+ * Sockets that systemd opened and passed to the program (sd_listen_fds(3)): LISTEN_FDS of them,
+ * from descriptor 3 on, if LISTEN_PID is this process.
  */
 
 const FIRST_FD = 3;
 
-/** More sockets than anybody means to listen on. */
+/** A larger LISTEN_FDS is taken for a mistake. */
 const MAX_FDS = 1000;
 
 /**
- * @param pid the number of this process
- * @returns the descriptors to listen on; none when nothing was handed over, or to another process; what
- *   is wrong, in words, when that can't be told
+ * @param pid the id of this process
+ * @returns the descriptors to listen on, none if systemd passed none to this process; or a sentence
+ *   that says what is wrong with LISTEN_FDS
  */
 export function inheritedFds(
   env: Readonly<Record<string, string | undefined>>,

@@ -1,4 +1,6 @@
-/** Whether the program runs in a terminal whose end, which SIGHUP reports, should be its own. */
+/**
+ * Whether the program runs in a terminal, so that SIGHUP, which reports its end, stops the program.
+ */
 import { closeSync, constants, openSync } from 'node:fs';
 import { isatty } from 'node:tty';
 
@@ -7,24 +9,26 @@ const STANDARD_STREAMS = [0, 1, 2];
 const terminals = STANDARD_STREAMS.filter((fd) => isatty(fd));
 
 /**
- * True when the process has a controlling terminal and uses it. To be asked at start: when the
- * terminal is closed, the process has none any more.
+ * True if the process has a controlling terminal and uses it. Call it at start: once the terminal
+ * is closed, the process has none.
  *
- * A daemon, or what setsid started, has no controlling terminal. What nohup started has one, but none
- * of its streams is a terminal; that nohup ignored the signal can't be known, since Node undoes that.
+ * A daemon, or a program that setsid started, has no controlling terminal. A program that nohup
+ * started has one, but none of its streams is a terminal. That nohup ignores the signal can't be
+ * seen, since Node resets the signal's disposition.
  */
 export function hasTerminal(): boolean {
-  // Windows sends it when the console window is closed, and ends the process soon after.
+  // Windows sends SIGHUP when the console window is closed, and ends the process soon after.
   if (process.platform === 'win32') return true;
   return terminals.length > 0 && canOpenTerminal();
 }
 
 /**
- * To be called as the last thing before the process ends. Node gives its terminals back as it found
- * them, and aborts where that fails, as it does for one that is closed: it leaves out what is not open.
+ * Closes the descriptors of terminals that are gone; to be called last before the process ends. On
+ * exit Node restores the state of its terminals and aborts if that fails, as it does for a closed
+ * terminal. It skips descriptors that are not open.
  */
 export function leaveClosedTerminals(): void {
-  // A terminal that is closed is none any more.
+  // isatty is false for a terminal that was closed.
   for (const fd of terminals) if (!isatty(fd)) closeQuietly(fd);
 }
 

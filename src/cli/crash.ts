@@ -1,7 +1,8 @@
 /**
- * The end of a server that can't trust itself: an error that nobody expected, a broken invariant.
- * Some change may be half made, so there is no going on and no tidy stop: it would tell clients of
- * locks that are in doubt. One line, and the process is gone; the connections end with it.
+ * The end of a server that can't trust its state: after an unexpected error or a broken invariant.
+ * A change may be half made, so the server neither continues nor stops in order: either would
+ * report locks that are in doubt. It writes one line and ends the process, and all connections with
+ * it.
  */
 import { writeSync } from 'node:fs';
 import { VERSION } from '../version.ts';
@@ -11,13 +12,13 @@ const CRASHED = 70;
 const STDERR = 2;
 const MAX_MESSAGE_CHARS = 500;
 
-/** Says what happened and ends the process, at once. */
+/** Writes the line to standard error and ends the process at once. */
 export function crash(error: unknown): never {
   try {
-    // Not through the stream, which may write later: there is no later.
+    // Synchronous: the stream might write only after the process has ended.
     writeSync(STDERR, `${new Date().toISOString()} ${crashLine(error)}\n`);
   } catch {
-    // Nobody can be told. That it must end is none the less true.
+    // Standard error can't be written to. The process must end all the same.
   }
   process.exit(CRASHED);
 }

@@ -1,6 +1,6 @@
 /**
- * Variables of the environment that begin as those of the options do: which of them the options have,
- * which Kubernetes has set, and which are likely to be mistakes.
+ * Environment variables with the prefix of the options' variables: tells those of options from
+ * those that Kubernetes sets and from likely mistakes.
  */
 import { OPTIONS, variableOf } from './options.ts';
 
@@ -8,29 +8,33 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = variableOf('');
 
-/** Tokens have variables, too, but no options. */
+/** Tokens have variables, but no options. */
 const KNOWN: readonly string[] = [
   ...OPTIONS.map(({ flag }) => variableOf(flag)),
   ...['token', 'admin-token'].map(variableOf),
 ];
 
-/** What Kubernetes, and Docker's links, put into `…_PORT` for a Service: `tcp://10.96.0.5:9009`. */
+/** The value of `…_PORT` that Kubernetes sets for a Service, and Docker for a link. */
 const LINK = /^(tcp|udp|sctp):\/\//i;
 
-/** What else they set: `…_SERVICE_HOST`, `…_SERVICE_PORT_HTTP`, `…_PORT_9009_TCP_ADDR`. */
+/**
+ * The other variables they set: `…_SERVICE_HOST`, `…_SERVICE_PORT_HTTP`, `…_PORT_9009_TCP_ADDR`.
+ */
 const LINK_NAME =
   /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
 
 /**
- * What an option's variable holds for it; undefined when it is not set, is empty, or is set by
- * Kubernetes, which knows nothing of the option.
+ * The value of an option's variable; undefined if the variable is unset or empty, or if Kubernetes
+ * set it for a Service.
  */
 export function variableFor(flag: string, env: Environment): string | undefined {
   const value = env[variableOf(flag)] || undefined;
   return flag === 'port' && isServiceLink(value) ? undefined : value;
 }
 
-/** What is to be said of the environment: sentences without their full stop. No value is repeated. */
+/**
+ * Log lines about the environment, without their full stop. They repeat no value: it may be secret.
+ */
 export function environmentNotes(env: Environment): string[] {
   return Object.keys(env)
     .filter((name) => name.startsWith(PREFIX) && env[name] !== '')
@@ -51,7 +55,7 @@ function isServiceLink(value: string | undefined): boolean {
   return value !== undefined && LINK.test(value);
 }
 
-/** The known variable that `name` was probably meant to be, if there is one. */
+/** The known variable that `name` is probably a misspelling of, if there is one. */
 function nearest(name: string): string | undefined {
   const most = Math.floor((name.length - PREFIX.length) / 3);
   const [best] = KNOWN.map((known) => ({ known, distance: distanceOf(name, known) }))
@@ -60,7 +64,9 @@ function nearest(name: string): string | undefined {
   return best?.known;
 }
 
-/** Letters to be put in, taken out or replaced to make one word of the other (Levenshtein). */
+/**
+ * The Levenshtein distance: letters to insert, delete or replace to turn one word into the other.
+ */
 function distanceOf(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, j) => j);
   for (let i = 0; i < one.length; i++) {

@@ -1,19 +1,19 @@
 /**
- * The log on its way to whoever reads it. A reader that has stopped reading must not cost the server
- * its memory, nor keep it from ending: past a bound lines are dropped, and how many is told as soon
- * as there is room again.
+ * Writes the log to a stream whose reader may be slow or gone. That must neither use up the
+ * server's memory nor keep it from ending: past a bound the sink drops lines, and reports their
+ * number once the reader has caught up.
  */
 import type { Writable } from 'node:stream';
 import { plural } from '../runtime/text.ts';
 
-/** Bytes that may wait for the reader. */
+/** Lines are dropped while more bytes than this are unread. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
 
 export class LogSink {
   readonly #target: Writable;
   #dropped = 0;
 
-  /** @param target standard output, say; its `error` events are somebody else's */
+  /** @param target usually standard output; the caller handles its `error` events */
   constructor(target: Writable) {
     this.#target = target;
   }
@@ -29,7 +29,7 @@ export class LogSink {
     this.#target.write(note + text);
   }
 
-  /** Resolves when everything is read, or when `timeoutMs` milliseconds are over. */
+  /** Resolves when everything is written, or after `timeoutMs` milliseconds. */
   async flushed(timeoutMs: number): Promise<void> {
     if (this.#target.writableLength === 0) return;
     await new Promise<void>((resolve) => {

@@ -1,15 +1,15 @@
 /**
- * How many connections the system lets this process have. Each is an open file; when there are no
- * more of those, the system's way is to cut newcomers off without a word, and without one in the
- * log. So the server stops short of that, where it can still say why.
+ * How many connections the open-file limit allows. At the limit, new connections are dropped
+ * without an answer. So the server stops accepting before it, where it can still answer and log
+ * why.
  */
 import { MAX_REJECTED } from '../net/listen/acceptor.ts';
 import { isObject } from '../protocol/fields.ts';
 
-/** Files for everything else: the process itself, listening, files read again. */
+/** Descriptors for everything else: Node's own, listeners, files that are reloaded. */
 const FILES_OF_ITS_OWN = 64;
 
-/** How many files this process may have open; infinite if there is no limit, or none to be learnt. */
+/** The open-file limit of this process (soft); infinite if there is none, or it can't be read. */
 export function openFilesLimit(): number {
   const report: unknown = process.report.getReport();
   if (!isObject(report) || !isObject(report.userLimits)) return Number.POSITIVE_INFINITY;
@@ -17,18 +17,21 @@ export function openFilesLimit(): number {
   return isObject(limit) && typeof limit.soft === 'number' ? limit.soft : Number.POSITIVE_INFINITY;
 }
 
-/** The connections that there may be at a time with so many open files: most of them, or half. */
+/**
+ * The most connections at a time within `openFiles`: all but those reserved, and at least half.
+ */
 export function connectionsWithin(openFiles: number): number {
   return Math.max(openFiles - FILES_OF_ITS_OWN - MAX_REJECTED, Math.floor(openFiles / 2));
 }
 
-/** Fewer connections than this may be too few for anyone. */
+/** Fewer connections than this are worth a warning even if --max-connections is not set. */
 const FEW_CONNECTIONS = 1000;
 
 /**
- * Whether it is worth a line at start that there is room for fewer connections than may be: where a
- * person has chosen how many, or there are few. The default is more than most systems have room for.
+ * Whether to warn at start that the open-file limit allows only `allowed` connections: only if the
+ * operator set --max-connections, or if it allows few. The default is above the limit of most
+ * systems.
  */
-export function isWorthSaying(room: number, wanted: number, isChosen: boolean): boolean {
-  return room < wanted && (isChosen || room < FEW_CONNECTIONS);
+export function isWorthSaying(allowed: number, wanted: number, isChosen: boolean): boolean {
+  return allowed < wanted && (isChosen || allowed < FEW_CONNECTIONS);
 }

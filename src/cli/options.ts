@@ -1,4 +1,7 @@
-/** Every option of the program: its name, type, default and help text. */
+/**
+ * Every option of the program: its name, type, default and help text. The parser, the environment,
+ * the help text and the tests of the documents read this table.
+ */
 import { hostFault, originFault } from '../net/http/origin-policy.ts';
 import { LIMITS, type Limit, type LimitFlag } from '../runtime/limits.ts';
 import {
@@ -15,7 +18,7 @@ export interface Option {
   readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
   readonly min?: number;
   readonly max?: number;
-  /** What is wrong with one item of a list, worded as the end of a sentence. */
+  /** What is wrong with one item of a list, as the end of a sentence; undefined if it is valid. */
   readonly itemFault?: (item: string) => string | undefined;
   /** The placeholder of the value in the help text. */
   readonly value?: string;
@@ -25,7 +28,7 @@ export interface Option {
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
 const TCP_PORTS = 65_535;
-/** More often, and pings are most of what the server does. */
+/** At shorter intervals, pings would be most of the server's work. */
 const MIN_PING_INTERVAL_MS = 100;
 
 const LISTENING = [
@@ -194,7 +197,7 @@ export const OPTION_GROUPS: readonly (readonly [
 
 export const OPTIONS = OPTION_GROUPS.flatMap(([, options]) => options);
 
-/** The options of those limits that are counted in this unit. */
+/** The options of the limits with this unit. */
 function limitOptions(unit: Limit['unit']): FlaggedOption[] {
   return LIMITS.flatMap((limit) => {
     if (limit.unit !== unit || !('help' in limit)) return [];

@@ -1,6 +1,6 @@
-/** Rate-limits log lines of one kind: clients can cause them as often as they like. */
+/** Rate-limits log lines of one kind: clients can cause any number of them. */
 
-/** Milliseconds between two calls that are passed on. */
+/** The least milliseconds between two calls that are passed on. */
 export const INTERVAL_MS = 10_000;
 
 /**

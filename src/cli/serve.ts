@@ -1,4 +1,4 @@
-/** The program: reads what it was asked, serves, logs, and stops on a signal. */
+/** The program: reads its options, runs the server, logs, reloads files, and stops on a signal. */
 
 import { roomForLocks } from '../runtime/limits.ts';
 import { plural } from '../runtime/text.ts';
@@ -33,16 +33,16 @@ import {
 import { readTlsFiles } from './tls-files.ts';
 import { hasTokenFile, readTokens } from './tokens.ts';
 
-/** Seconds between two looks at how far a drain is. */
-const DRAIN_LOOK_S = 1;
+/** Seconds between two progress lines of a drain. */
+const DRAIN_PROGRESS_S = 1;
 
-/** The world outside the program; a test can bring its own. */
+/** The program's surroundings; a test can bring its own. */
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
-  /** Sockets that were opened for the program and are to be listened on; or what is wrong with that. */
+  /** Descriptors of inherited sockets to listen on; or a sentence that says what is wrong. */
   readonly fds?: readonly number[] | string;
-  /** Whether SIGHUP says that this terminal was closed; see `hasTerminal`. */
+  /** Whether SIGHUP means that a terminal was closed; see `hasTerminal`. */
   readonly hasTerminal: boolean;
 }
 
@@ -52,7 +52,7 @@ export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2, cutOff: 3 } as con
  * Runs the program.
  *
  * @param args the command line after the program's name
- * @returns the exit code when it is done at once, or the server that runs
+ * @returns the running server, or the exit code if there is none
  */
 export async function run(
   args: readonly string[],
@@ -75,14 +75,14 @@ export async function run(
   }
 }
 
-/** A server and what logs beside it. */
+/** A server that runs, with its log. */
 export interface RunningServer {
   /**
-   * What SIGHUP asks for: reads the files again; what can't be used is said in the log, and changes
-   * nothing. Without files it only says so. Undefined when SIGHUP is to stop the server.
+   * Handles SIGHUP: reads the files again. Files that can't be used are reported in the log, and
+   * change nothing. Without files it only logs that. Undefined if SIGHUP should stop the server.
    */
   readonly reload: (() => void) | undefined;
-  /** Lets holders of locks finish, says goodbye to everybody and stops; resolves with the exit code. */
+  /** Lets holders finish, says goodbye to all clients and stops; resolves with the exit code. */
   stop(signal: string): Promise<number>;
 }
 
@@ -140,7 +140,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   }
   for (const warning of secrets.warnings) log(warning);
   const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;
-  if (!isGuarded) for (const place of server.exposedAddresses) log(exposureWarning(place));
+  if (!isGuarded) for (const address of server.exposedAddresses) log(exposureWarning(address));
   const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
   return {
     reload: reloadOf(server, settings, log, terminal.hasTerminal),
@@ -183,21 +183,21 @@ function reloadTls(server: Server, { tls }: Settings, log: (text: string) => voi
   log('reloaded the certificate and its key');
 }
 
-/** Drains and tells, as long as it takes, what is still held. */
+/** Drains, and logs what is still held whenever that changes. */
 async function drain(
   server: Server,
   timeoutMs: number,
   log: (text: string) => void,
 ): Promise<Drained> {
-  let told = '';
-  const tell = (): void => {
+  let logged = '';
+  const logProgress = (): void => {
     const line = drainLine(server.holders, server.counts);
-    if (line !== told && server.holders > 0) log(line);
-    told = line;
+    if (line !== logged && server.holders > 0) log(line);
+    logged = line;
   };
   const drained = server.drain(timeoutMs);
-  if (timeoutMs > 0) tell();
-  const ticker = startTicker(DRAIN_LOOK_S, tell);
+  if (timeoutMs > 0) logProgress();
+  const ticker = startTicker(DRAIN_PROGRESS_S, logProgress);
   const result = await drained;
   clearInterval(ticker);
   return result;

@@ -1,6 +1,7 @@
 /**
- * Turns the command line and the environment into the settings of a server. Pure: returns the settings,
- * or a sentence for the user. A flag takes precedence over its environment variable, that over the default.
+ * Turns the command line and the environment into the settings of a server. Pure: returns the
+ * settings, or a sentence for the user. A flag takes precedence over its environment variable, and
+ * that over the default.
  */
 import { parseArgs } from 'node:util';
 import { LIMITS, type Limits, mapLimits, usualLimits } from '../runtime/limits.ts';
@@ -18,13 +19,13 @@ export interface Settings {
   readonly logLocks: boolean;
   /** Seconds between two statistics lines; 0 for none. */
   readonly statsIntervalS: number;
-  /** Milliseconds that a stop waits for held locks; 0 for none. */
+  /** Milliseconds that a stop waits for held locks; 0 for no wait. */
   readonly drainTimeoutMs: number;
-  /** Whether --max-connections was given, be it its default. */
+  /** Whether --max-connections or its variable was set, even to the default. */
   readonly isMaxConnectionsChosen: boolean;
   /** Every option that is not at its default, as `flag value`. */
   readonly chosen: readonly string[];
-  /** What is to be logged about the environment, a sentence each. */
+  /** Log lines about the environment. */
   readonly notes: readonly string[];
 }
 
@@ -66,13 +67,13 @@ export function readCommand(
   return { kind: 'serve', settings: settingsFrom(values, given, env) };
 }
 
-/** The default of an option, in this process. */
+/** The default of an option, in this process: some limits are lower in a small heap. */
 function usual({ flag, default: fallback }: (typeof OPTIONS)[number]): string {
   const limit = LIMITS.find((one) => one.flag === flag && 'room' in one);
   return limit === undefined ? fallback : String(usualLimits()[limit.name]);
 }
 
-/** The values on the command line by flag, lists joined by commas; or what is wrong with it. */
+/** The command line's values by flag, lists joined by commas; or what is wrong with it. */
 function parseLine(args: readonly string[]): Map<string, string> | string {
   const options: NonNullable<Parameters<typeof parseArgs>[0]>['options'] = {
     help: { type: 'boolean', short: 'h' },
@@ -90,7 +91,7 @@ function parseLine(args: readonly string[]): Map<string, string> | string {
     return new Map(Object.entries(values).map(([flag, value]) => [flag, String(value)]));
   } catch (error) {
     const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    // Node's own sentence explains its grammar at length.
+    // Node's own message is long, and about its grammar rather than this option.
     const [, flag] = reason.match(/^Option '(-[^\s']+).* argument is ambiguous/) ?? [];
     if (flag !== undefined)
       return `${flag} needs a value; write a value that begins with a dash as ${flag}=VALUE`;
@@ -98,16 +99,18 @@ function parseLine(args: readonly string[]): Map<string, string> | string {
   }
 }
 
-/** `--log-clients` is short for `--log-clients=true`, so that `=false` can overrule the environment. */
+/**
+ * `--log-clients` is short for `--log-clients=true`, so that `=false` can overrule the environment.
+ */
 function spelledOut(arg: string): string {
   const isSwitch = OPTIONS.some(({ flag, type }) => type === 'switch' && arg === `--${flag}`);
   return isSwitch ? `${arg}=true` : arg;
 }
 
-const ONLY_BY_TCP = ['host', 'port', 'tls-cert', 'tls-key', 'tls-ca'] as const;
+const TCP_ONLY = ['host', 'port', 'tls-cert', 'tls-key', 'tls-ca'] as const;
 
 /**
- * An option that has no effect beside the others is a mistake: the operator believes that it has one.
+ * An option that has no effect given the others is a mistake: the operator expects an effect.
  *
  * @param given the options that were set, each with the name of its flag or variable
  */
@@ -115,7 +118,7 @@ function pointlessIn(
   values: ReadonlyMap<Flag, string>,
   given: ReadonlyMap<Flag, string>,
 ): string | undefined {
-  const vain = ONLY_BY_TCP.find((flag) => given.has(flag));
+  const vain = TCP_ONLY.find((flag) => given.has(flag));
   if (vain !== undefined && asSwitch(values.get('no-tcp') ?? '')) {
     return `${given.get(vain)} has no effect with ${given.get('no-tcp')}: it is for the TCP port. Remove one of the two`;
   }

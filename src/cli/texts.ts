@@ -1,4 +1,4 @@
-/** The texts of the program: help, start-up line, log lines, and start-up errors. */
+/** The texts of the program: help, log lines, and errors at start. */
 import { addressName } from '../net/listen/listener.ts';
 import type { Eviction } from '../protocol/channel.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
@@ -65,22 +65,22 @@ function helpRow({ flag, short, type, value, default: usual, help }: Option): st
 }
 
 /** The addresses and the options that are not at their defaults. */
-export function startLine(places: readonly string[], { chosen }: Settings): string {
-  const where = places.join(' and ');
+export function startLine(addresses: readonly string[], { chosen }: Settings): string {
+  const where = addresses.join(' and ');
   const how = chosen.length === 0 ? 'all options at their defaults' : chosen.join(', ');
   return `Locktopus ${VERSION} listens on ${where} (${how})`;
 }
 
 /** For a listener that other machines can reach while clients need not authenticate. */
-export function exposureWarning(place: string): string {
-  return `warning: any client that can reach ${place} may take and inspect locks. Require a token with --token-file, or listen on 127.0.0.1`;
+export function exposureWarning(address: string): string {
+  return `warning: any client that can reach ${address} may take and inspect locks. Require a token with --token-file, or listen on 127.0.0.1`;
 }
 
-/** SIGHUP without a terminal that was closed, and without files. */
+/** SIGHUP, and there are neither files to reload nor a terminal that was closed. */
 export const HANG_UP_LINE =
   'SIGHUP ignored: there are no token or certificate files to reload. Send SIGTERM to stop the server';
 
-/** An eviction, and the administrator `by` whom it was made. */
+/** An eviction, made by the administrator `by`. */
 export function evictionLine({ session, lock, locks }: Eviction, by: string): string {
   if (lock !== undefined) return `${by} evicted ${lockName(lock)}`;
   const namespace = JSON.stringify(session.namespace.name);
@@ -106,11 +106,11 @@ export function listenFailure(
   if (error instanceof RangeError) {
     return `${error.message}. With --no-tcp, set the Unix socket with --socket.`;
   }
-  // What the system says of a Unix socket names its path as the address.
+  // In the system's error for a Unix socket, the address is its path.
   if (socket !== undefined && 'address' in error && error.address === socket.path) {
     return socketFailure(error, socket.path);
   }
-  // A name may have several addresses, of which only one can't be listened on.
+  // A name may have several addresses; the error names the one that failed.
   const where =
     'address' in error ? addressName(`${error.address}`, port) : addressName(host, port);
   switch (error.code) {
@@ -152,7 +152,7 @@ export function openFilesWarning(maxConnections: number, wanted: number): string
 
 /** The process may run out of memory before clients get `server_full`. */
 export function heapWarning(maxLockBytes: number, room: number): string {
-  return `warning: --max-lock-bytes ${maxLockBytes} is more than this process's heap has room for (${room} bytes): the process may run out of memory and lose every lock before that limit is reached. Lower it to ${room}, or enlarge the heap (node --max-old-space-size=MIB)`;
+  return `warning: --max-lock-bytes ${maxLockBytes} is more than this process's heap can hold (${room} bytes): the process may run out of memory and lose every lock before that limit is reached. Lower it to ${room}, or enlarge the heap (node --max-old-space-size=MIB)`;
 }
 
 /** A connection over the limit was rejected. */

@@ -41,7 +41,7 @@ export function readTlsFiles({ cert, key, ca }: TlsPaths): TlsFiles | string | u
   return files;
 }
 
-/** What each file must have in it, and how that begins. */
+/** What each file must contain, and the line that it begins with. */
 const PEM: Readonly<Record<keyof TlsPaths, readonly [what: string, begin: RegExp]>> = {
   cert: ['certificate', /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/],
   key: ['private key', /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/],

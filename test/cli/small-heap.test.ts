@@ -39,11 +39,11 @@ test('a server with a small heap is full before it is out of memory, and lives',
   assert.equal(await program.ended(), 3);
 });
 
-test('more than the heap has room for is served, with a warning', async (t) => {
+test('--max-lock-bytes beyond what the heap can hold is served, with a warning', async (t) => {
   const args = [...ANY_PORT, '--max-lock-bytes', '1073741824'];
   const program = new Program(t, args, SMALL_HEAP);
   await program.logged(
-    /warning: --max-lock-bytes 1073741824 is more than .* heap has room for \(33554432 bytes\): /,
+    /warning: --max-lock-bytes 1073741824 is more than .* heap can hold \(33554432 bytes\): /,
   );
 });
 
