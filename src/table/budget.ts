@@ -1,30 +1,30 @@
 /**
- * What a search may spend: a step for each entry, queue, lock or owner that it looks at, and more for
- * what it keeps. So a step is some tens of nanoseconds at most, whatever is searched.
+ * The budget of a search, in steps: one for each entry, queue, lock or owner that it visits, and
+ * more for each object that it keeps. A step takes some tens of nanoseconds at most.
  */
 
-/** To put one thing in a `Map` and hold it there, compared with looking at one. */
+/** The cost of putting one object in a `Map`, compared with visiting one. */
 const STEPS_FOR_NEW = 4;
 
 export class Budget {
   #left: number;
 
-  /** @param steps 0 or more; may be infinite */
+  /** @param steps >= 0; may be infinite */
   constructor(steps: number) {
     this.#left = steps;
   }
 
-  /** Takes one step; false if there is none left, and then the search must end. */
+  /** Takes one step. False if none is left: then the search must end. */
   take(): boolean {
     return --this.#left >= 0;
   }
 
-  /** Takes the steps for something that is kept until the search ends. */
+  /** Takes the steps for an object that is kept until the search ends. */
   takeForNew(): void {
     this.#left -= STEPS_FOR_NEW;
   }
 
-  /** Whether a step was refused: what the search has found is incomplete. */
+  /** Whether more than all steps were taken: then the search's result is incomplete. */
   get isSpent(): boolean {
     return this.#left < 0;
   }

@@ -1,34 +1,34 @@
 /**
- * A hash table whose links are fields of what is in it: one chain for each slot. A `Map` would do the
- * same with more garbage: every few deletions it moves to a new table, and the old one, once it has
- * lived long enough, keeps alive what it held, for the collector to carry around. At full speed that
- * was a fifth of the server's time.
+ * A hash table whose links are fields of its items: one chain for each slot. A `Map` would do the
+ * same with more garbage: every few deletions it moves to a new table, and the old one, once
+ * promoted to the old generation, keeps alive what it held. At full load that took a fifth of the
+ * server's time.
  *
- * Clients choose the keys, and they can compute the hash. So as soon as one chain gets long, all items
- * move to a `Map` until the table is empty again. A secret seed would not do instead: keys that collide
- * under many seeds can be found, and a run could not be replayed. `Map` has weak spots of its own: the
- * engine hashes integers, and in some versions strings that look like one, by a function without a
- * secret. So its keys are strings that begin with a letter.
+ * Clients choose the keys, and they can compute the hash. So as soon as one chain gets long, all
+ * items move to a `Map` until the table is empty again. A secret seed would not help: keys that
+ * collide under many seeds can be found, and a run could not be replayed. `Map` has a weakness of
+ * its own: the engine hashes integers, and in some versions strings that look like integers,
+ * without a secret. So the keys of the `Map` are strings that begin with a letter.
  *
- * A subclass says where an item has its key, its hash and its link.
+ * A subclass says where an item keeps its key, its hash and its link.
  *
  * Invariants:
- *  1. Each of the `size` items is in exactly one chain, that of its hash, and once; or all are in the
- *     map, if there is one, and there are no chains.
- *  2. The number of chains is 0 or a power of two, and not below that of items. It is not many times
- *     above, either, so going through all is cheap.
+ *  1. Each of the `size` items is once in the chain of its hash, and in no other; or all items are
+ *     in the map, and there are no chains.
+ *  2. The number of chains is 0 or a power of two. It is at least the number of items, and not many
+ *     times above it, so that iterating is cheap.
  *  3. No chain is longer than MAX_CHAIN_LENGTH.
- *  4. The link of an item that is in no chain is null, so that none keeps another alive.
+ *  4. The link of an item that is in no chain is null, so that no item keeps another alive.
  */
 const MIN_CHAINS = 4;
-/** Chains for one item at least, before their number is halved. */
+/** The number of chains is halved when there are more than this for each item. */
 const MAX_SPARSENESS = 8;
-/** More in one chain are no accident: with as many chains as items, that is one in 10^35. */
+/** A longer chain is an attack: with as many chains as items, its probability is 1 in 10^35. */
 export const MAX_CHAIN_LENGTH = 32;
 
 export abstract class ChainedTable<K extends string | number, T extends object> {
   #size = 0;
-  /** Made for the first item. */
+  /** Empty until the first item is added. */
   #chains: (T | null)[] = [];
   #map: Map<string, T> | null = null;
 
@@ -36,14 +36,14 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     return this.#size;
   }
 
-  /** What `item` is found by: stays the same, and different from that of any other in here. */
+  /** The key of `item`: it never changes, and no other item of the table has the same. */
   protected abstract keyOf(item: T): K;
-  /** A 32-bit integer, the same for the same key. */
+  /** The hash of its key, a 32-bit integer. */
   protected abstract hashOf(item: T): number;
   protected abstract nextOf(item: T): T | null;
   protected abstract setNext(item: T, next: T | null): void;
 
-  /** @param hash that of `key` */
+  /** @param hash the hash of `key` */
   protected find(key: K, hash: number): T | undefined {
     if (this.#map !== null) return this.#map.get(mapKey(key));
     let item = this.#chains[hash & (this.#chains.length - 1)] ?? null;
@@ -54,7 +54,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     return undefined;
   }
 
-  /** @param item one that is not in here, with a key that no other has */
+  /** @param item not in the table, with a key that is not in the table */
   add(item: T): void {
     this.#size++;
     if (this.#map !== null) {
@@ -66,7 +66,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     }
   }
 
-  /** @param item one that is in here */
+  /** @param item in the table */
   delete(item: T): void {
     this.#size--;
     if (this.#map !== null) {
@@ -94,7 +94,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
   /**
    * Makes `item` the head of its chain.
    *
-   * @returns whether the chain is no longer than it may be
+   * @returns whether the chain is within MAX_CHAIN_LENGTH
    */
   #chain(item: T): boolean {
     const slot = this.hashOf(item) & (this.#chains.length - 1);
@@ -119,7 +119,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     this.setNext(item, null);
   }
 
-  /** @param items all that belong in here */
+  /** @param items all items of the table */
   #rebuild(length: number, items: T[]): void {
     this.#chains = new Array<T | null>(length).fill(null);
     for (const item of items) {
@@ -129,7 +129,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     }
   }
 
-  /** @param items all that belong in here */
+  /** @param items all items of the table */
   #moveToMap(items: T[]): void {
     this.#chains = [];
     this.#map = new Map();
@@ -145,15 +145,15 @@ function mapKey(key: string | number): string {
 }
 
 /*
- * Anybody can compute these hashes: what a client that chooses its keys can do by that is bounded by
- * MAX_CHAIN_LENGTH.
+ * These hashes have no secret: MAX_CHAIN_LENGTH bounds the damage of keys that are chosen to
+ * collide.
  */
 
 /**
- * FNV-1a (Fowler, Noll, Vo) over the UTF-16 units of `text`, with the upper half folded into the
- * lower, from which chains are chosen.
+ * FNV-1a (Fowler, Noll, Vo) over the UTF-16 units of `text`. The upper bits are folded into the
+ * lower ones, which select the chain.
  *
- * @returns a 32-bit integer, perhaps negative
+ * @returns a 32-bit integer, may be negative
  */
 export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
@@ -162,8 +162,10 @@ export function hashOf(text: string): number {
 }
 
 /**
- * The same for a safe integer, whose bits all count: those that differ by a power of two only are
- * spread, too (the finaliser of MurmurHash3 over both halves).
+ * The hash of a safe integer: MurmurHash3's finaliser over both halves. All bits count, so values
+ * that differ by a power of two are spread as well.
+ *
+ * @returns a 32-bit integer, may be negative
  */
 export function hashOfInteger(value: number): number {
   let hash = value ^ Math.imul(Math.floor(value / 2 ** 32), 0x9e3779b1);

@@ -1,11 +1,13 @@
-/** Which entries stand in whose way at a node: rule 1 of lock-table.ts. */
+/** Which entries of a node conflict: rule 1 of lock-table.ts. */
 import type { TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
 import { Kind, type Mode, type Queue } from './queue.ts';
 
 const { IS, IX, S, X, limit } = Kind;
 
-/** The kinds of queue whose entries an entry of that kind waits for when they are ahead of it. */
+/**
+ * The kinds of queue whose entries block an entry of `kind` when they are ahead of it; a bit set.
+ */
 export function blockersOf(kind: Kind): number {
   switch (kind) {
     case IS:
@@ -22,8 +24,8 @@ export function blockersOf(kind: Kind): number {
 }
 
 /**
- * Whether the lock with that `id`, entering or waiting in `mode`, has a conflict ahead at `node`. As
- * ids rise along each queue, it is enough to look at the heads.
+ * Whether the lock `id`, entering or waiting in `mode`, has a conflicting lock ahead at `node`. As
+ * ids rise along each queue, comparing with the heads is enough.
  */
 export function mustWait<C>(node: PathNode<C>, mode: Mode, id: number): boolean {
   const blockers = blockersOf(mode);
@@ -34,9 +36,13 @@ export function mustWait<C>(node: PathNode<C>, mode: Mode, id: number): boolean 
   return false;
 }
 
-/** The kinds of queue of `node` in which the newest lock has an entry already: it is the last there. */
+/**
+ * The kinds of queue of `node` in which `lock` has an entry already; a bit set.
+ *
+ * @param lock the newest of its table, so that its entries are at the tails
+ */
 export function kindsOf<C>(lock: TableLock<C>, node: PathNode<C>): number {
-  // It comes by only once.
+  // With one resource, a lock enters each node only once.
   if (lock.resources.length === 1) return 0;
   let kinds = 0;
   for (let queue: Queue<C> | null = node; queue !== null; queue = queue.nextQueue) {

@@ -2,24 +2,25 @@
  * Finds the deadlock that a waiting lock would close.
  *
  * Locks belong to owners: threads of work that hold locks while they wait for others. An owner is
- * *stuck* when it waits, and each lock it waits for is blocked by an owner that is stuck. An owner
- * that waits for nothing can still move, and so can one of whose waits only one may end; a lock
- * without an owner is never in the way for good. So the stuck owners are the largest set in which
- * each one's every wait is blocked by another of the set. If the new lock's owner is in it, and the
- * waits among them lead back to it, the newest request has closed a circle.
+ * *stuck* when it waits, and each of its waiting locks is blocked by a stuck owner. An owner that
+ * waits for nothing can still move, and so can an owner one of whose waits may end; a lock without
+ * an owner never blocks for good. So the stuck owners are the largest set in which every wait of
+ * each owner is blocked by an owner of the set. If the new lock's owner is in it, and the waits
+ * among them lead back to it, the newest request has closed a cycle.
  *
- * Only requests are judged. An owner with several waits may get stuck without one, when the wait
- * that could still end does: that is found when one of those concerned asks for more, or never.
+ * The search runs for requests only. An owner with several waits may also get stuck without a
+ * request, when its only wait that could end does: the next request of an owner in the cycle finds
+ * that, or nothing does.
  *
- *  1. Follow the waits backwards, from what waits behind the asker's other locks. If they don't lead
- *     back to the asker there is no circle. Mostly nothing waits behind them, and that is all.
- *  2. Prove that the asker is stuck, or that it can move: stuck.ts.
- *  3. If it is stuck, the way that was found by 1 is the circle if all on it are stuck. Otherwise it
- *     is the shortest way forwards through stuck owners, if there is one.
+ *  1. Follow the waits backwards, from what waits behind the requester's other locks. If they don't
+ *     lead back to the requester, there is no cycle. Usually nothing waits there, and that is all.
+ *  2. Prove that the requester is stuck, or that it can move: stuck.ts.
+ *  3. If it is stuck, the path found by 1 is the cycle if all owners on it are stuck. Otherwise the
+ *     cycle is the shortest path forwards through stuck owners, if there is one.
  *
  * Either of 1 and 2 may be short where the other is long, so both begin with a small budget, which
- * grows until one of them is through: the cost is a few times that of the shorter one. A search that
- * `MAX_STEPS` cuts finds nothing: the bound can lose a deadlock, but never invent one.
+ * grows until one of them ends: the cost is a few times that of the shorter one. A search that
+ * `MAX_STEPS` cuts finds nothing: the bound can miss a deadlock, but never report a false one.
  */
 import { Budget } from './budget.ts';
 import { blockersOf } from './conflict.ts';
@@ -35,20 +36,21 @@ interface Link<C> {
 }
 
 /**
- * The budget of each part of a search. In the worst graphs that we know a search that spends all of
- * it takes 0.3 to 1.5 ms (p50 of `node --import tsx test/bench/deadlock.ts`), and a circle of a
- * thousand owners is found.
+ * The budget of each part of a search, in steps. In the worst graphs that we know, a search that
+ * spends all of it takes 0.3 to 1.5 ms (p50 of `node --import tsx test/bench/deadlock.ts`), and it
+ * finds a cycle of a thousand owners.
  */
 const MAX_STEPS = 16_384;
-/** The budget of the first round, and its growth from round to round. */
+/** The budget of the first round, and the factor by which it grows from round to round. */
 const FIRST_STEPS = 256;
 const GROWTH = 4;
 
 /**
- * @param lock one that is enqueued, the newest of its table, and among the waits of its owner
- * @param maxSteps each part of the search may take; infinite for a search that is never cut
- * @returns the waits that make the circle, beginning with one of that owner; each one's blocker
- *   belongs to the owner of the next one's waiter, and the last one's to the first owner
+ * @param lock enqueued, the newest of its table, and among the waits of its owner
+ * @param maxSteps the most steps of each part of the search; infinite for no bound
+ * @returns the waits of the cycle, beginning with one of the lock's owner; the blocker of each
+ *   belongs to the owner of the next one's waiter, and the last blocker to the first owner.
+ *   Undefined if there is no deadlock, or if the search was cut
  */
 export function findDeadlock<C, O>(
   lock: TableLock<C>,
@@ -76,8 +78,8 @@ export function findDeadlock<C, O>(
 }
 
 /**
- * The shortest circle through `asker`, found backwards from what waits behind its locks, whether
- * those on it can move or not; `cut` when the budget is spent.
+ * The shortest cycle through `asker`, searched backwards from what waits behind its locks, whether
+ * its owners can move or not; `cut` when the budget is spent.
  */
 function wayBack<C, O>(
   newest: TableLock<C>,
@@ -85,7 +87,7 @@ function wayBack<C, O>(
   owners: OwnerLookup<C, O>,
   budget: Budget,
 ): Link<C>[] | 'none' | 'cut' {
-  /** How each owner waits for one that is nearer to the asker. */
+  /** For each owner, its wait for an owner nearer to the asker. */
   const links = new Map<O, Link<C>>();
   const walked = new Map<Queue<C>, Entry<C>>();
   const toVisit = [asker];
@@ -103,20 +105,22 @@ function wayBack<C, O>(
   return 'none';
 }
 
-/** The shortest circle of stuck owners through `asker`, or undefined: there is none, or no budget. */
+/**
+ * The shortest cycle of stuck owners through `asker`; undefined if none, or the budget is spent.
+ */
 function wayForwards<C, O>(
   asker: O,
   stuck: StuckOwners<C, O>,
   owners: OwnerLookup<C, O>,
   budget: Budget,
 ): Link<C>[] | undefined {
-  /** How each owner is waited for by one that is nearer to the asker. */
+  /** For each owner, the wait for it of an owner nearer to the asker. */
   const links = new Map<O, Link<C>>();
   const walked = new Map<Queue<C>, Entry<C>>();
   const toVisit = [asker];
   for (const owner of toVisit) {
     if (budget.isSpent) return undefined;
-    // Not before it is visited: the asker may be found first.
+    // Proven only when visited: the search may reach the asker first.
     if (stuck.has(owner, budget) !== true) continue;
     for (const link of linksAhead(owners.waitsOf(owner), walked, budget)) {
       const next = owners.ownerOf(link.blocker.lock);
@@ -145,10 +149,10 @@ function areStuck<C, O>(
 }
 
 /**
- * What waits because of one of `locks`, as far as it is not in `walked`, which holds the foremost
- * entry seen of each queue: what waits in it for one lock also waits for all ahead of that.
+ * The waits for one of `locks` that are not in `walked`, which holds the foremost entry visited of
+ * each queue: what waits there for one lock also waits for every lock ahead of it.
  *
- * @param newest one behind which nothing can wait
+ * @param newest left out: nothing can wait behind it
  */
 function* linksFromBehind<C>(
   locks: Iterable<Lock<C>>,
@@ -157,7 +161,7 @@ function* linksFromBehind<C>(
   budget: Budget,
 ): Generator<Link<C>> {
   for (const blocker of entriesOf(locks, newest, budget)) {
-    // Which of two is in the way of the other is a matter of who is ahead: the modes are mutual.
+    // Conflict is symmetric: of two entries that conflict, the one ahead blocks the other.
     const waiting = blockersOf(blocker.queue.kind);
     let queue: Queue<C> | null = blocker.queue.node;
     for (; queue !== null; queue = queue.nextQueue) {
@@ -174,7 +178,9 @@ function* linksFromBehind<C>(
   }
 }
 
-/** What `locks` wait for, as far as it is not in `walked`: the last entry seen of each queue. */
+/**
+ * What `locks` wait for, except what `walked` covers: it has the last entry visited of each queue.
+ */
 function* linksAhead<C>(
   locks: Iterable<Lock<C>>,
   walked: Map<Queue<C>, Entry<C>>,
@@ -193,7 +199,7 @@ function* linksAhead<C>(
   }
 }
 
-/** All entries of `locks` but for those of `except`. */
+/** All entries of `locks`, without those of `except`. */
 function* entriesOf<C>(
   locks: Iterable<Lock<C>>,
   except: TableLock<C> | undefined,
@@ -211,12 +217,12 @@ function* entriesOf<C>(
   }
 }
 
-/** Whether `entry` is there, waits, and arrived after `blocker`. */
+/** Whether `entry` exists, waits, and arrived after `blocker`. */
 function isBehind<C>(entry: Entry<C> | null, blocker: Entry<C>): entry is Entry<C> {
   return entry !== null && entry.lock.id > blocker.lock.id && !entry.isReady;
 }
 
-/** The links from `asker` on, each found by the owner to which the one before leads. */
+/** The cycle of links that begins at `asker`; `next` gives the owner that a link leads to. */
 function along<C, O>(
   links: ReadonlyMap<O, Link<C>>,
   asker: O,

@@ -1,4 +1,4 @@
-/** Looking at a path: which locks hold or await it, what is above and what is below. Changes nothing. */
+/** Finds the locks at a path, above it and below it, for `inspect`. Changes nothing. */
 import type { Budget } from './budget.ts';
 import type { Lock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
@@ -6,7 +6,7 @@ import { type Entry, Kind, type Queue } from './queue.ts';
 import type { Path } from './resource.ts';
 import { isIntent } from './waits.ts';
 
-/** Where a lock stands, seen from the path that is looked at; the first that applies. */
+/** Where a lock is, seen from the path that is searched; the first that applies. */
 export type Place = 'same' | 'above' | 'below';
 
 export interface LockMatch<C> {
@@ -20,12 +20,12 @@ interface Cursor<C> {
 }
 
 /**
- * The locks with an id above `afterId` that have to do with `path`, in order of arrival.
+ * The locks with an id above `afterId` at, above or below `path`, in order of arrival.
  *
- * @param root of the trie
- * @param afterId where the last page ended; 0 for the beginning. To get there costs as much as there
- *   are locks before it or behind it, whichever are fewer.
- * @param budget is charged for each match; the caller ends a page when it is spent
+ * @param root the root of the trie
+ * @param afterId the last id of the previous page; 0 for the first page. Getting there costs a step
+ *   for each lock before it, or for each lock after it, whichever are fewer.
+ * @param budget charged for each match; the caller ends the page when it is spent
  */
 export function* findLocks<C>(
   root: PathNode<C>,
@@ -43,13 +43,13 @@ export function* findLocks<C>(
       cursor.entry = cursor.entry.next;
       if (cursor.place === 'same' || place === 'below') place = cursor.place;
     }
-    // What another resource of the same lock covers has no entries.
+    // A resource that another one of the same lock covers has no entries of its own.
     if (place === 'above' && namesPath(lock, path, budget)) place = 'same';
     yield { lock, place };
   }
 }
 
-/** Cursors into all queues that matter: reads and writes on the way, and everything at the path. */
+/** Cursors into the queues of reads and writes above `path`, and into all queues at it. */
 function cursorsFor<C>(root: PathNode<C>, path: Path, afterId: number): Cursor<C>[] {
   const cursors: Cursor<C>[] = [];
   let node = root;
@@ -63,7 +63,7 @@ function cursorsFor<C>(root: PathNode<C>, path: Path, afterId: number): Cursor<C
     node = child;
   }
   for (const queue of node.queues()) {
-    // Limited reads are in the queue of reads, too.
+    // Limited reads are in the queue of reads as well.
     if (queue.kind === Kind.limit) continue;
     const place = isIntent(queue.kind) ? 'below' : 'same';
     cursors.push({ entry: firstAfter(queue, afterId), place });
@@ -71,7 +71,7 @@ function cursorsFor<C>(root: PathNode<C>, path: Path, afterId: number): Cursor<C
   return cursors;
 }
 
-/** The first entry of a lock with an id above `afterId`; looked for from both ends at once. */
+/** The first entry of a lock with an id above `afterId`, searched from both ends at once. */
 function firstAfter<C>(queue: Queue<C>, afterId: number): Entry<C> | null {
   let front = queue.head;
   let back = queue.tail;
@@ -92,11 +92,11 @@ function earliest<C>(cursors: readonly Cursor<C>[]): Entry<C> | undefined {
 }
 
 function namesPath<C>({ resources }: Lock<C>, path: Path, budget: Budget): boolean {
-  // A single one is covered by nothing.
+  // A single resource has no other that could cover it.
   return resources.length > 1 && resources.some((r) => isSamePath(r.path, path, budget));
 }
 
-/** From the end, where paths that begin alike differ. */
+/** Compares from the end: paths with a common prefix differ there. */
 function isSamePath(a: Path, b: Path, budget: Budget): boolean {
   budget.take();
   if (a.length !== b.length) return false;

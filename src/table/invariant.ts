@@ -1,14 +1,14 @@
 /**
- * The assertions of the hot path. They stay on: a lock table that doubts itself must not go on, so
- * whoever runs a server lets the process end. `node:assert` would cost a tenth of a lock.
+ * The assertions of the hot path. They stay on in production: a server whose lock table is broken
+ * must not go on, and ends its process. `node:assert` would cost a tenth of the time of a lock.
  */
 
-/** @throws Error with `broken` when that does not hold: a bug of the table or its caller */
+/** @throws Error with the message `broken` if `holds` is false: a bug of the table or its caller */
 export function invariant(holds: boolean, broken: string): asserts holds {
   if (!holds) fail(broken);
 }
 
-/** The stack begins at whoever called `invariant`: that is the place to be told. */
+/** Throws with a stack that begins at the caller of `invariant`, the place to report. */
 function fail(broken: string): never {
   const error = new Error(broken);
   Error.captureStackTrace(error, invariant);

@@ -1,32 +1,32 @@
 /**
- * The lock table: puts conflicting locks in arrival order and says which become held.
+ * The lock table: puts conflicting locks in arrival order and reports which become held.
  *
- * It is pure and synchronous: no I/O, no timers, no clock. It calls nobody back; `release` returns
- * the locks that became held, and the caller delivers the news when the table is whole again.
+ * It is pure and synchronous: no I/O, no timers, no clock, no callbacks. `release` returns the
+ * locks that became held, and the caller notifies their holders once the table is consistent again.
  *
- * How it works. Locks stand on a trie of path segments in the modes of multi-granularity locking
- * (J. Gray et al., "Granularity of Locks and Degrees of Consistency in a Shared Data Base", 1975):
- * a write of a/b enters IX at the root and at a, and X at a/b; a read enters IS, IS, S. Two locks
- * conflict exactly when, at some node, they have entries of conflicting modes:
+ * How it works. Locks are entered in a trie of path segments in the modes of multi-granularity
+ * locking (J. Gray et al., "Granularity of Locks and Degrees of Consistency in a Shared Data Base",
+ * 1975): a write of a/b enters IX at the root and at a, and X at a/b; a read enters IS, IS, S. Two
+ * locks conflict exactly when, at some node, they have entries of conflicting modes:
  *
  *          IS  IX  S   X
  *     IS    .   .  .   x       Gray's fifth mode, SIX, conflicts with what S or IX conflicts with,
  *     IX    .   .  x   x       and with nothing else: a lock that reads a node and writes below it
  *     S     .   x  .   x       has both an S and an IX entry there. That makes the table smaller
- *     X     x   x  x   x       and spares a fifth queue at every node.
+ *     X     x   x  x   x       and saves a fifth queue at every node.
  *
  *  Rule 1. An entry is ready when no entry of a conflicting mode and another lock is ahead of it
  *          at its node. As ids rise along each queue, that is: when no *head* of a conflicting
  *          queue has a smaller id. Entries of one lock share its id and never block each other.
- *  Rule 2. A lock is acquired when all its entries are ready; `pending` counts those that aren't.
+ *  Rule 2. A lock is acquired when all its entries are ready; `pending` counts the others.
  *  Rule 3. Readiness changes only when the head of a conflicting queue leaves. Whether the entry
- *          that leaves was held or waited for makes no difference: a cancelled waiter lets those
- *          behind it through just as a released holder does.
+ *          that leaves was held or waited for makes no difference: a cancelled waiter unblocks the
+ *          entries behind it just as a released holder does.
  *  Rule 4. A limited read has one more entry, in its node's limit queue. That is ready when all
- *          ahead of it there are and fewer than its own limit are admitted.
+ *          entries ahead of it there are ready, and fewer than its own limit are admitted.
  *
  * Costs: `lock` and `release` take O(resources x depth) amortised, with no term in the number of
- * holders or waiters. Nothing outlives the lock: its entries and the nodes made for it go with it.
+ * holders or waiters. A released lock leaves nothing behind: its entries and nodes are removed.
  */
 import { Budget } from './budget.ts';
 import { blockersOf, kindsOf, mustWait } from './conflict.ts';
@@ -60,7 +60,7 @@ export class LockTable<C = void> {
 
   /**
    * @param nextId gives each lock its id: a safe integer above 0, larger at every call. Tables
-   *   that share one counter have ids that are unique among them. Counts from 1 when left out.
+   *   that share a counter have ids that are unique among them. Counts from 1 by default.
    */
   constructor(nextId: () => number = () => this.#lastId + 1) {
     this.#nextId = nextId;
@@ -80,16 +80,16 @@ export class LockTable<C = void> {
   }
 
   /**
-   * Asks for `resources` together. The lock is acquired at once when none of them conflicts with
-   * an earlier lock that is not yet released; otherwise it is enqueued, and some later `release`
-   * returns it.
+   * Requests `resources` together. The lock is acquired at once if none of them conflicts with an
+   * earlier lock that is not yet released; otherwise it is enqueued, and a later `release` returns
+   * it.
    *
    * @param resources one or more. They may overlap: a lock never conflicts with itself. The array
-   *   is kept, not copied; it must not be changed any more.
-   * @param context handed back as `lock.context`; the table never looks at it
+   *   is kept, not copied; the caller must not change it any more.
+   * @param context available as `lock.context`; the table never reads it
    */
   lock(resources: readonly Resource[], context: C): Lock<C> {
-    // What can throw comes before any change: misuse leaves the table as it was.
+    // All checks come before any change: misuse leaves the table as it was.
     invariant(resources.length > 0, 'a lock needs at least one resource');
     invariant(resources.every(hasValidLimit), 'a limit is an integer of at least 1');
     const id = this.#nextId();
@@ -115,20 +115,20 @@ export class LockTable<C = void> {
   }
 
   /**
-   * Takes `lock` out, whether it is held or waits, and returns the locks that became held by that,
-   * in arrival order.
+   * Removes `lock`, whether it is held or waits, and returns the locks that became held by that, in
+   * arrival order.
    *
-   * @param lock one that this table gave and that has not been released; anything else is a bug of
-   *   the caller and throws
+   * @param lock a lock of this table that is not yet released; anything else is a bug of the caller
+   *   and throws
    */
   release(lock: Lock<C>): Lock<C>[] {
     return this.#release(this.#own(lock));
   }
 
-  /** Refuses what this table never gave or has released. */
+  /** @throws Error unless `lock` belongs to this table and is not released */
   #own(lock: Lock<C>): TableLock<C> {
-    invariant(lock instanceof TableLock, 'the lock is not one of a table');
-    invariant(lock.entries !== null, 'the lock is released already');
+    invariant(lock instanceof TableLock, 'the lock does not come from a lock table');
+    invariant(lock.entries !== null, 'the lock is already released');
     let { node } = lock.entries.queue;
     while (node.parent !== null) node = node.parent;
     invariant(node === this.#root, 'the lock belongs to another table');
@@ -154,30 +154,29 @@ export class LockTable<C = void> {
   }
 
   /**
-   * The locks that have to do with `path`: those at it, above it and below it, in order of arrival.
+   * The locks at `path`, above it and below it, in order of arrival.
    *
-   * @param afterId leaves out the locks up to that id, to go on where an earlier page ended
-   * @param budget is charged for what is looked at; the caller stops when it is spent
+   * @param afterId the last id of the previous page: locks up to it are left out
+   * @param budget charged for each step; the caller stops when it is spent
    */
   findLocks(path: Path, afterId = 0, budget = new Budget(Infinity)): Iterable<LockMatch<C>> {
     return findLocks(this.#root, path, afterId, budget);
   }
 
   /**
-   * What keeps `lock` waiting: the conflicting locks that arrived before it; nothing if it is held.
+   * What `lock` waits for: the conflicting locks that arrived before it; none if it is held.
    *
-   * @param budget ends the list when it is spent; unlimited when left out
+   * @param budget the list ends when it is spent; unlimited by default
    */
   waitsOf(lock: Lock<C>, budget = new Budget(Infinity)): Iterable<Wait<C>> {
     return waitsOf(this.#own(lock), budget);
   }
 
   /**
-   * The cycle of waits that `lock` closes among owners of locks, if it does.
+   * The cycle of waits that `lock` closes among owners of locks; undefined if it closes none.
    *
    * @param lock enqueued, and the newest of this table
-   * @param maxSteps as in deadlock.ts, which has the default
-   * @returns as `findDeadlock` there
+   * @param maxSteps see `findDeadlock` in deadlock.ts, as for the result
    */
   findDeadlock<O>(
     lock: Lock<C>,
@@ -187,7 +186,9 @@ export class LockTable<C = void> {
     return findDeadlock(this.#own(lock), owners, maxSteps);
   }
 
-  /** Checks every invariant of the table and throws an error that names the broken one. O(size). */
+  /**
+   * Checks every invariant of the table, and throws an error that names a broken one. For tests.
+   */
   verify(): void {
     verifyTable(this.#root, this.#size);
   }
@@ -196,8 +197,8 @@ export class LockTable<C = void> {
    * Enters what a write needs, from the root down: IX above, X at its path.
    *
    * Here and in #claimRead, what an earlier resource of the same lock covers is left out. The
-   * newest lock's entries are always at the tails, so its own are found there, and `inPrecedence`
-   * guarantees that whatever covers was entered first.
+   * newest lock's entries are at the tails, so they are found there, and `inPrecedence` guarantees
+   * that a resource that covers others was entered first.
    */
   #claimWrite(lock: TableLock<C>, path: Path): void {
     let node = this.#root;
@@ -210,7 +211,7 @@ export class LockTable<C = void> {
     if ((kindsOf(lock, node) & Kind.X) === 0) this.#join(lock, node, Kind.X);
   }
 
-  /** Enters what a read needs: IS above (its own IX will do), S at its path, a place at the limit. */
+  /** Enters what a read needs: IS above (unless it has IX), S at its path, and its limit entry. */
   #claimRead(lock: TableLock<C>, { path, limit }: ReadResource): void {
     let isShared = false;
     let node = this.#root;
@@ -218,7 +219,7 @@ export class LockTable<C = void> {
     for (const segment of path) {
       if ((own & Kind.X) !== 0) return;
       isShared ||= (own & Kind.S) !== 0;
-      // All below is shared already: what may be left to do is to be counted at the limit.
+      // The lock shares all below already: only an entry in the limit queue may be missing.
       if (isShared && limit === undefined) return;
       if (!isShared && (own & (Kind.IX | Kind.IS)) === 0) this.#join(lock, node, Kind.IS);
       node = this.#descend(node, segment);
@@ -273,7 +274,7 @@ export class LockTable<C = void> {
     }
   }
 
-  /** The head of `left` has left: lets through whoever waited at that node for it alone. */
+  /** The head of `left` has left: readies the entries of that node that waited for it alone. */
   #advanceBlockedBy(left: Queue<C>, acquired: Lock<C>[]): void {
     const { node, kind } = left;
     for (let queue: Queue<C> | null = node; queue !== null; queue = queue.nextQueue) {
@@ -292,8 +293,8 @@ export class LockTable<C = void> {
   }
 
   /**
-   * An entry of `lock` is ready. It is never the lock that is leaving: what its own entries wait
-   * for is not its own (rule 1).
+   * An entry of `lock` became ready. It is never the lock that leaves: entries of one lock do not
+   * wait for each other (rule 1).
    */
   #becameReady(lock: TableLock<C>, acquired: Lock<C>[]): void {
     lock.pending--;
@@ -305,7 +306,7 @@ export class LockTable<C = void> {
     acquired.push(lock);
   }
 
-  /** Drops `node` if nothing hangs on it any more, and then what hung by it alone. */
+  /** Removes `node` if it is empty, and then each ancestor that becomes empty by that. */
   #prune(node: PathNode<C>): void {
     for (let at = node; at.isEmpty && at.parent !== null; at = at.parent) {
       at.parent.removeChild(at);

@@ -1,11 +1,13 @@
-/** A lock as its holder sees it, and the part of it that only the table touches. */
+/** A lock as callers see it, and as the table keeps it. */
 import type { Entry } from './queue.ts';
 import type { Resource } from './resource.ts';
 
 /** enqueued -> acquired -> released, or enqueued -> released. */
 export type LockState = 'enqueued' | 'acquired' | 'released';
 
-/** An atomic set of resources, held or waited for together. `C` is whatever the caller attached. */
+/**
+ * An atomic set of resources, held or waited for together. `C` is the type of the caller's data.
+ */
 export interface Lock<C = void> {
   /** Rises with arrival: of two conflicting locks, the one acquired later has the larger id. */
   readonly id: number;
@@ -14,14 +16,14 @@ export interface Lock<C = void> {
   readonly state: LockState;
 }
 
-/** What the table knows of a lock. It is small: a server has as many as its clients please. */
+/** A lock with the table's fields. Kept small: clients decide how many there are. */
 export class TableLock<C> implements Lock<C> {
   readonly id: number;
   readonly resources: readonly Resource[];
   readonly context: C;
   /** How many of its entries are not ready. */
   pending = 0;
-  /** The first of its entries, one or two a node; the others follow by `sibling`. None once released. */
+  /** The first of its entries; the others follow by `sibling`. Null once released. */
   entries: Entry<C> | null = null;
 
   constructor(id: number, resources: readonly Resource[], context: C) {

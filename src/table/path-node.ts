@@ -1,17 +1,16 @@
 /**
- * The trie of paths that somebody holds or waits for.
+ * The trie of the paths that locks hold or wait for.
  *
  * Invariants:
- *  1. Every node but the root has an entry in one of its queues, or a child: it goes, and its parent
- *     may follow, when its last entry or child goes.
- *  2. A node is the first of its queues itself; the others follow by `nextQueue`. No two are of the
- *     same kind, but an empty one may become of another (not the limit queue, which is of another
- *     class).
- *  3. A single child is kept as it is; from the second on all are in `Children`, until the last has
- *     gone.
+ *  1. Every node but the root has an entry in one of its queues, or a child. When it loses the last
+ *     of these, it is removed, and then perhaps its parent.
+ *  2. A node is itself the first of its queues; the others follow by `nextQueue`. No two are of the
+ *     same kind. An empty queue may change its kind; the limit queue, of another class, may not.
+ *  3. A single child is referenced directly. From the second on, all are in `Children`, until the
+ *     last is removed.
  *
- * Nodes of paths that are used once are made and dropped in the hot path, and most have one child or
- * one queue: so a node is small, and for the others it has what they need.
+ * The hot path makes and drops nodes for paths that are used once, and most nodes have one child or
+ * one queue. So a node is small, and allocates what further children and queues need only for them.
  */
 import { ChainedTable, hashOf } from './chained-table.ts';
 import { FurtherQueue, Kind, LimitQueue, type Mode, Queue } from './queue.ts';
@@ -20,7 +19,7 @@ export class PathNode<C> extends Queue<C> {
   readonly parent: PathNode<C> | null;
   readonly segment: string;
   #children: PathNode<C> | Children<C> | null = null;
-  /** Of its segment, and the next node with the same: kept by the parent's `Children`. */
+  /** The hash of its segment, and the link of its chain; both belong to the parent's `Children`. */
   hash = 0;
   nextInChain: PathNode<C> | null = null;
 
@@ -34,7 +33,7 @@ export class PathNode<C> extends Queue<C> {
     return this;
   }
 
-  /** Whether nothing hangs on it: it has just been made, or is to go. */
+  /** Whether it has neither entries nor children: it is new, or must be removed. */
   get isEmpty(): boolean {
     if (this.#children !== null) return false;
     let queue: Queue<C> | null = this;
@@ -48,7 +47,7 @@ export class PathNode<C> extends Queue<C> {
     return children?.segment === segment ? children : undefined;
   }
 
-  /** The child with that segment, made when there is none; then it is empty. */
+  /** The child with that segment; a new, empty one if there is none. */
   childOrNew(segment: string): PathNode<C> {
     const children = this.#children;
     if (children instanceof Children) return children.getOrMake(segment, this);
@@ -83,7 +82,7 @@ export class PathNode<C> extends Queue<C> {
     for (let queue: Queue<C> | null = this; queue !== null; queue = queue.nextQueue) yield queue;
   }
 
-  /** The node's queue for `mode`, made when there is none. */
+  /** The node's queue for `mode`; a new one if there is none. */
   queueFor(mode: Mode): Queue<C> {
     let empty: Queue<C> | undefined;
     for (let queue: Queue<C> | null = this; queue !== null; queue = queue.nextQueue) {
@@ -95,7 +94,7 @@ export class PathNode<C> extends Queue<C> {
     return empty;
   }
 
-  /** The node's queue of limited reads, made when there is none. */
+  /** The node's queue of limited reads; a new one if there is none. */
   limitQueue(): LimitQueue<C> {
     for (const queue of this.queues()) if (queue instanceof LimitQueue) return queue;
     return this.#add(new LimitQueue(this));
@@ -114,7 +113,7 @@ class Children<C> extends ChainedTable<string, PathNode<C>> {
     return this.find(segment, hashOf(segment));
   }
 
-  /** The child with that segment, made when there is none; then it is empty. */
+  /** The child with that segment; a new, empty one if there is none. */
   getOrMake(segment: string, parent: PathNode<C>): PathNode<C> {
     const hash = hashOf(segment);
     const known = this.find(segment, hash);
@@ -125,7 +124,7 @@ class Children<C> extends ChainedTable<string, PathNode<C>> {
     return child;
   }
 
-  /** @param child one that hung alone on its node until now, and has no hash yet */
+  /** @param child until now the only child of its node, and so without a hash */
   adopt(child: PathNode<C>): void {
     child.hash = hashOf(child.segment);
     this.add(child);

@@ -7,23 +7,24 @@
  *     [1] <-> [4] <-> [5] <-> [8] <-> [9] <-> [12]
  *      ready ........ ready    waiting .... waiting
  *
- * An `Entry` is one lock's claim on one node in one mode; its links are its own fields, so joining
- * and leaving are O(1) and nothing is searched or copied.
+ * An `Entry` is one lock's claim on one node in one mode. Its links are its own fields, so joining
+ * and leaving are O(1), without a search or a copy.
  *
  * Invariants:
  *  1. Ids of the entries' locks rise from head to tail: entries join at the tail only.
  *  2. `frontier` is the first entry that is not ready, or null when all are. So the ready entries
- *     are a prefix, and an entry is ready exactly when it stands before the frontier.
- *  3. The frontier only moves towards the tail: what was ready stays ready until it leaves. Each
- *     entry is therefore passed once in its life, whoever else comes and goes.
+ *     are a prefix, and an entry is ready exactly when it is before the frontier.
+ *  3. The frontier only moves towards the tail: a ready entry stays ready until it leaves. So the
+ *     frontier passes each entry once, however many other entries join and leave.
  *  4. In a limit queue, `admitted` is the number of ready entries.
  */
 import type { TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
 
 /**
- * What a queue stands for: a mode of its node (Gray et al. 1975; SIX is not one of them, it is S and IX
- * side by side), or the limited reads of exactly its path. One bit each: several are a number, too.
+ * What a queue is for: a mode of its node (Gray et al. 1975, without SIX: that is S and IX side by
+ * side), or the limited reads of exactly its path. One bit each, so that a number is a set of
+ * kinds.
  */
 export const Kind = { IS: 1, IX: 2, S: 4, X: 8, limit: 16 } as const;
 
@@ -35,7 +36,7 @@ export class Entry<C> {
   readonly queue: Queue<C>;
   prev: Entry<C> | null = null;
   next: Entry<C> | null = null;
-  /** The next entry of the same lock; they hang on `lock.entries`. */
+  /** The next entry of the same lock; the list begins at `lock.entries`. */
   readonly sibling: Entry<C> | null;
 
   constructor(lock: TableLock<C>, queue: Queue<C>) {
@@ -51,7 +52,7 @@ export class Entry<C> {
   }
 }
 
-/** An entry of a limit queue: carries the number by which it is judged. */
+/** An entry of a limit queue, with the limit of its read: an integer >= 1. */
 export class LimitEntry<C> extends Entry<C> {
   readonly limit: number;
 
@@ -75,7 +76,7 @@ export abstract class Queue<C> {
 
   abstract get node(): PathNode<C>;
 
-  /** Adds `entry`, the newest of all, at the tail. The caller says whether it is ready. */
+  /** Adds `entry`, the newest of all, at the tail. The caller decides whether it is ready. */
   append(entry: Entry<C>, ready: boolean): void {
     const { tail } = this;
     if (tail === null) this.head = entry;
@@ -85,7 +86,7 @@ export abstract class Queue<C> {
     if (!ready && this.frontier === null) this.frontier = entry;
   }
 
-  /** Takes `entry` out, wherever it stands. Whether others became ready is the caller's to find out. */
+  /** Removes `entry` from any position. The caller has to check which entries became ready. */
   unlink(entry: Entry<C>): void {
     const { prev, next } = entry;
     if (prev === null) this.head = next;
@@ -98,7 +99,7 @@ export abstract class Queue<C> {
   }
 }
 
-/** A queue beside the first one of its node. */
+/** A queue of a node that has others: the first one is the node itself. */
 export class FurtherQueue<C> extends Queue<C> {
   readonly node: PathNode<C>;
 

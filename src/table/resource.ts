@@ -1,21 +1,21 @@
-/** What a lock is asked on: the vocabulary of callers, free of any machinery. */
+/** What a lock is requested for: the types of callers, independent of how the table keeps locks. */
 
-/** The way from the root of a namespace to a node. `[]` is the root. Segments are compared exactly. */
+/** Segments from the root of a namespace to a node; `[]` is the root. They are compared exactly. */
 export type Path = readonly string[];
 
-/** A share in everything at and below `path`; excludes writes there, admits other reads. */
+/** Shared access to everything at and below `path`: excludes writes there, admits other reads. */
 export interface ReadResource {
   readonly type: 'read';
   readonly path: Path;
   /**
-   * Makes this a *limited* read: at most `limit` (an integer >= 1) limited reads of exactly this
-   * path are admitted at a time, in arrival order, each judged by its own number. Reads without a
-   * limit neither count nor wait for it.
+   * Makes this a *limited* read: it is admitted, in arrival order, while fewer than `limit` (an
+   * integer >= 1) other limited reads of exactly this path are. Reads without a limit are not
+   * counted and do not wait.
    */
   readonly limit?: number;
 }
 
-/** Everything at and below `path`, alone. */
+/** Exclusive access to everything at and below `path`. */
 export interface WriteResource {
   readonly type: 'write';
   readonly path: Path;
@@ -36,8 +36,9 @@ export interface TableSize {
 }
 
 /**
- * The resources of one lock in such an order that whatever shadows another comes first: writes before
- * reads, then shallow before deep, then the smaller limit. Mostly they are in order already.
+ * The resources of one lock, sorted so that a resource that covers another comes first: writes
+ * before reads, then shallow before deep, then the smaller limit. Usually they are in order
+ * already.
  */
 export function inPrecedence(resources: readonly Resource[]): readonly Resource[] {
   let last: Resource | undefined;

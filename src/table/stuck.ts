@@ -1,24 +1,25 @@
 /**
- * Proves which owners are stuck (see deadlock.ts), and looks at no more than the proof needs.
+ * Proves which owners are stuck (see deadlock.ts), and visits no more than the proof needs.
  *
- * It assumes that an owner is stuck and looks for what blocks each of its waits: owners that may be
- * stuck themselves, of whom the same is assumed. When one of them turns out to be able to move, the
- * waits that it blocked are looked at again. Once there is nothing left to look at, those still
- * assumed to be stuck block each other: that is the proof. An owner that can move is never assumed to
- * be stuck again, so the search ends.
+ * It assumes that an owner is stuck and searches for what blocks each of its waits: owners that may
+ * be stuck themselves, for which it assumes the same. When one of them turns out to be able to
+ * move, the waits that it blocked are checked again. Once there is nothing left to check, the
+ * owners still assumed to be stuck block each other: that is the proof. An owner that can move is
+ * never assumed to be stuck again, so the search ends.
  *
- * A queue in which something waits has a `Line`, and its `stop`: the first entry that still holds up
- * what is behind it. In a queue of a mode that is the first entry of an owner that may be stuck. In
- * a queue of limited reads it is the first entry of such an owner that has as many of them ahead as
- * its own limit allows. As owners are only ever found to be able to move, a stop only moves towards
- * the tail: each entry is passed once, however many wait behind it.
+ * A queue in which something waits has a `Line` with a `stop`: the first entry that still blocks
+ * the entries behind it. In a queue of a mode that is the first entry of an owner that may be
+ * stuck. In a limit queue it is the first entry of such an owner that has at least as many of them
+ * ahead as its own limit. Assumptions only change from stuck to able to move, so a stop only moves
+ * towards the tail: each entry is passed once, however many wait behind it.
  *
  * Invariants:
- *  1. What `#known` says can move is not stuck; of the others nothing is known yet, or assumed.
- *  2. `ahead` counts those of the watched entries that are before the stop. Those, and the stop if
- *     anything waits for it, are in the list of their owner in `#known`, once.
+ *  1. An owner that is null in `#known` can move. One with a list there is assumed to be stuck;
+ *     nothing is known of the others.
+ *  2. `ahead` counts the watched entries before the stop. Those, and the stop if anything waits for
+ *     it, are in the list of their owner in `#known`, once.
  *  3. Each wait of an owner that is assumed to be stuck is in `#toProve`, or in `waiters` of a line
- *     that holds it up.
+ *     that blocks it.
  */
 import type { Budget } from './budget.ts';
 import { blockersOf } from './conflict.ts';
@@ -28,9 +29,9 @@ import type { OwnerLookup } from './waits.ts';
 
 interface Line<C> {
   stop: Entry<C> | null;
-  /** The last entry that its owner's list has. */
+  /** The last entry of the queue that is in its owner's list. */
   watched: Entry<C> | null;
-  /** In a queue of limited reads. */
+  /** For a limit queue only: see invariant 2. */
   ahead: number;
   /** The entries that wait for the stop. */
   waiters: Entry<C>[];
@@ -39,19 +40,19 @@ interface Line<C> {
 export class StuckOwners<C, O> {
   readonly #owners: OwnerLookup<C, O>;
   /**
-   * Of those assumed to be stuck the entries by which they hold up others, null of those of which that
-   * was found to be wrong. What waits for nothing is not in here: that is as fast to see.
+   * For an owner assumed to be stuck, its entries that block others; null for one that turned out
+   * to be able to move. Owners that wait for nothing are left out: checking again is as fast.
    */
   readonly #known = new Map<O, Entry<C>[] | null>();
   readonly #lines = new Map<Queue<C>, Line<C>>();
-  /** For each wait without a proof, the first of its entries that may hold one. */
+  /** For each wait not proven to be blocked, the first of its entries that may prove it. */
   readonly #toProve: Entry<C>[] = [];
 
   constructor(owners: OwnerLookup<C, O>) {
     this.#owners = owners;
   }
 
-  /** Whether `owner` is stuck; undefined when the budget is spent, and then nothing more is known. */
+  /** Whether `owner` is stuck; undefined if the budget is spent: then the answer is unknown. */
   has(owner: O, budget: Budget): boolean | undefined {
     if (this.#watchedOf(owner, budget) === null) return budget.isSpent ? undefined : false;
     while (this.#known.get(owner) !== null && budget.take()) {
@@ -64,7 +65,7 @@ export class StuckOwners<C, O> {
     return budget.isSpent ? undefined : false;
   }
 
-  /** The list of `owner`, which is assumed to be stuck if nothing is known of it; null if it can move. */
+  /** The list of `owner`, who is assumed to be stuck unless known to be able to move; then null. */
   #watchedOf(owner: O, budget: Budget): Entry<C>[] | null {
     const known = this.#known.get(owner);
     if (known !== undefined) return known;
@@ -84,7 +85,7 @@ export class StuckOwners<C, O> {
     return watched;
   }
 
-  /** `owner` can move: what it held up is to be proven anew. */
+  /** `owner` can move: the waits that it blocked need another proof. */
   #free(owner: O, budget: Budget): void {
     const watched = this.#known.get(owner) ?? [];
     this.#known.set(owner, null);
@@ -103,8 +104,8 @@ export class StuckOwners<C, O> {
   }
 
   /**
-   * Whether the lock of `from` is held up by an owner that may be stuck, at that entry or at one
-   * that follows it; those before it no longer are. True when the budget is spent.
+   * Whether an owner that may be stuck blocks the lock of `from`, at that entry or at one that
+   * follows it; the entries before it are no longer blocked. True if the budget is spent.
    */
   #isBlocked(from: Entry<C>, budget: Budget): boolean {
     for (let entry: Entry<C> | null = from; entry !== null; entry = entry.sibling) {
@@ -133,9 +134,11 @@ export class StuckOwners<C, O> {
     return line;
   }
 
-  /** Moves the stop of `line` on, at most past `entry`, and says whether it still stops that. */
+  /**
+   * Moves the stop of `line` on, not past `entry`; returns whether the stop still blocks `entry`.
+   */
   #isStopped(line: Line<C>, entry: Entry<C>, budget: Budget): boolean {
-    // In a line of limited reads its own limit may be what stops it.
+    // In a limit queue, the entry's own limit may be what blocks it.
     const lastId = entry instanceof LimitEntry ? entry.lock.id : entry.lock.id - 1;
     for (let { stop } = line; stop !== null; stop = stop.next) {
       line.stop = stop;

@@ -1,7 +1,7 @@
 /**
  * Checks a whole table against its invariants, as they are stated in queue.ts, lock.ts,
- * path-node.ts and the rules of lock-table.ts. It trusts no shortcut that the table takes: what is
- * ready is judged here by looking at every entry, not by heads and frontiers.
+ * path-node.ts and the rules of lock-table.ts. It takes none of the table's shortcuts: it decides
+ * what is ready by comparing with every entry, not with heads and frontiers.
  */
 import { ok, strictEqual } from 'node:assert/strict';
 import { blockersOf } from './conflict.ts';
@@ -25,7 +25,7 @@ export function verifyTable<C>(root: PathNode<C>, size: TableSize): void {
     for (const child of node.children()) {
       strictEqual(child.parent, node, 'a child knows its parent');
       strictEqual(node.child(child.segment), child, 'a child is found by its segment');
-      ok(!child.isEmpty, 'a node without entries and children is gone');
+      ok(!child.isEmpty, 'a node without entries and children is removed');
       seen.paths++;
       unvisited.push(child);
     }
@@ -62,7 +62,7 @@ function verifyNode<C>(node: PathNode<C>, seen: Seen<C>): void {
     }
   }
   for (const _ of node.children()) isEmpty = false;
-  strictEqual(node.isEmpty, isEmpty, 'empty is what has neither entries nor children');
+  strictEqual(node.isEmpty, isEmpty, 'a node is empty if it has neither entries nor children');
 }
 
 function verifyQueue<C>(queue: Queue<C>, node: PathNode<C>): Entry<C>[] {
@@ -83,7 +83,11 @@ function verifyQueue<C>(queue: Queue<C>, node: PathNode<C>): Entry<C>[] {
     !readiness.includes(true, Math.max(firstWaiting, 0)) || firstWaiting === -1,
     'ready is a prefix',
   );
-  strictEqual(queue.kind === Kind.limit, queue instanceof LimitQueue, 'limited reads alone count');
+  strictEqual(
+    queue.kind === Kind.limit,
+    queue instanceof LimitQueue,
+    'only a queue of limited reads counts',
+  );
   if (queue instanceof LimitQueue) {
     const admitted = readiness.filter((ready) => ready).length;
     strictEqual(queue.admitted, admitted, 'admitted counts the ready');
@@ -119,10 +123,10 @@ function isBlocked<C>(entry: Entry<C>, node: PathNode<C>): boolean {
 function verifyLock<C>(lock: TableLock<C>, found: Set<Entry<C>>): void {
   const listed = new Set<Entry<C>>();
   for (let entry = lock.entries; entry !== null; entry = entry.sibling) {
-    ok(found.has(entry), 'every entry of a lock stands in a queue');
+    ok(found.has(entry), 'every entry of a lock is in a queue');
     listed.add(entry);
   }
-  strictEqual(listed.size, found.size, 'every entry in a queue hangs on its lock');
+  strictEqual(listed.size, found.size, 'every entry in a queue is in the list of its lock');
   const pending = [...listed].filter((entry) => !entry.isReady).length;
   strictEqual(lock.pending, pending, 'pending counts the entries that are not ready');
 }

@@ -1,6 +1,6 @@
 /**
- * What waits for what: for people who ask who is in the way, and for the search for deadlocks. It
- * only looks; it is no part of locking and releasing.
+ * Which lock waits for which: for `inspect` and for the search for deadlocks. Changes nothing, and
+ * locking and releasing do not use it.
  */
 import type { Budget } from './budget.ts';
 import { blockersOf } from './conflict.ts';
@@ -9,8 +9,8 @@ import type { PathNode } from './path-node.ts';
 import { type Entry, Kind, LimitEntry, type Queue } from './queue.ts';
 
 /**
- * How a lock stands in another's way, seen from the one that waits: at the same path, at one above
- * it, at one below it, or before it in the line of limited reads.
+ * Where a lock blocks another, seen from the one that waits: at the same path, at one above it, at
+ * one below it, or ahead of it in the queue of limited reads.
  */
 export type Relation = 'same' | 'above' | 'below' | 'limit';
 
@@ -19,7 +19,7 @@ export interface Wait<C> {
   readonly waiter: Lock<C>;
   readonly blocker: Lock<C>;
   readonly relation: Relation;
-  /** The node at which the two meet. */
+  /** The path of the node at which they conflict. */
   readonly path: readonly string[];
 }
 
@@ -32,7 +32,7 @@ export interface OwnerLookup<C, O> {
   waitsOf(owner: O): Iterable<Lock<C>>;
 }
 
-/** The queues that may hold what `entry` waits for; none when it is ready. */
+/** The queues that may hold what `entry` waits for; none if it is ready. */
 export function* queuesAhead<C>(entry: Entry<C>): Generator<Queue<C>> {
   if (entry.isReady) return;
   const blockers = blockersOf(entry.queue.kind);
@@ -42,10 +42,10 @@ export function* queuesAhead<C>(entry: Entry<C>): Generator<Queue<C>> {
 }
 
 /**
- * The locks that keep `lock` waiting, each once, in no particular order. All of them arrived before
- * it. Of limited reads those count that stand before it in a line that has not reached it.
+ * The locks that `lock` waits for, each once, in no particular order. All of them arrived before
+ * it. If it waits for its limit, these are all limited reads ahead of it in that queue.
  *
- * @param budget what may be spent: the same few locks may be ahead of each of 100,000 entries. When
+ * @param budget bounds the search: the same few locks may be ahead of each of 100,000 entries. If
  *   it is spent, locks may be missing.
  */
 export function* waitsOf<C>(lock: TableLock<C>, budget: Budget): Generator<Wait<C>> {
@@ -62,7 +62,7 @@ export function* waitsOf<C>(lock: TableLock<C>, budget: Budget): Generator<Wait<
   }
 }
 
-/** Whether `entry` is there and its lock arrived before `lock`. */
+/** Whether `entry` exists and its lock arrived before `lock`. */
 export function isAheadOf<C>(entry: Entry<C> | null, lock: TableLock<C>): entry is Entry<C> {
   return entry !== null && entry.lock.id < lock.id;
 }
@@ -78,7 +78,7 @@ function relationOf<C>(entry: Entry<C>, other: Entry<C>): Relation {
   return isIntent(other.queue.kind) ? 'below' : 'same';
 }
 
-/** Whether an entry of that kind says that its lock wants something below. */
+/** Whether an entry of that kind announces that its lock has a resource below the node. */
 export function isIntent(kind: Kind): boolean {
   return kind === Kind.IS || kind === Kind.IX;
 }

@@ -6,7 +6,7 @@ import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
 
 const FAULTS = [
-  ['invariant', /Error: the lock is released already \(at .*lock-table\.ts/],
+  ['invariant', /Error: the lock is already released \(at .*lock-table\.ts/],
   ['error', /TypeError: several lines of text \(at .*faults\.ts:\d+/],
   ['rejection', /RangeError: nobody awaits this \(at .*faults\.ts:\d+/],
 ] as const;

@@ -182,7 +182,7 @@ test('a lock that is held waits for nothing, and one that is released can not be
   const lock = table.lock([write('a')], undefined);
   assert.deepEqual([...table.waitsOf(lock)], []);
   table.release(lock);
-  assert.throws(() => table.waitsOf(lock), /released already/);
+  assert.throws(() => table.waitsOf(lock), /already released/);
 });
 
 test('a budget ends the list of waits, however few locks are in it', () => {
