@@ -1,6 +1,6 @@
 /**
- * Certificates for tests, made with `openssl` when they are wanted: committed ones would end some
- * day, and a key in a repository is a bad example.
+ * Certificates for tests, made with `openssl` on demand: committed ones would expire, and a key in
+ * a repository is a bad example.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,14 +15,14 @@ export interface Certificate {
   readonly key: Buffer;
 }
 
-/** A folder that is gone when the test ends. */
+/** A folder that is removed when the test ends. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'locktopus-'));
   t.after(() => rmSync(folder, { recursive: true }));
   return folder;
 }
 
-/** A certificate that has signed itself, for `localhost` and 127.0.0.1, valid for a day. */
+/** A self-signed certificate for `localhost` and 127.0.0.1, valid for a day. */
 export function makeCertificate(folder: string, name: string): Certificate {
   const certFile = join(folder, `${name}.crt`);
   const keyFile = join(folder, `${name}.key`);

@@ -1,8 +1,8 @@
-/** Wakes those who wait for something to change: the one way in which tests wait for events. */
+/** Wakes waiters on a change: the one way in which tests wait for events. */
 export class Changes {
   #waiting: (() => void)[] = [];
 
-  /** Something has changed. */
+  /** Reports a change. */
   notify(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -14,7 +14,7 @@ export class Changes {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Waits until it is so, looking after each change. What throws there ends the wait. */
+  /** Waits until the condition holds, checked after each change. If it throws, the wait rejects. */
   async until(isTrue: () => boolean): Promise<void> {
     while (!isTrue()) await this.next();
   }

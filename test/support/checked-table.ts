@@ -1,7 +1,7 @@
 /**
- * A lock table and its model in lockstep. Every step is done by both, the table's invariants are
- * verified after it, and the two must agree on who holds what: so every test that works on one of
- * these checks all of that besides what it is about.
+ * A lock table and its model in lockstep. Both take every step; after it the table's invariants are
+ * verified, and the two must agree on which locks are held. So every test that uses this class
+ * checks all of that, too.
  */
 import assert from 'node:assert/strict';
 import type { Lock } from '../../src/table/lock.ts';
@@ -42,7 +42,7 @@ export class CheckedTable {
     return acquired;
   }
 
-  /** To be called when all is released. */
+  /** Call it once all locks are released. */
   checkEmpty(): void {
     assert.deepEqual(this.table.size, new LockTable().size, 'nothing is left at the end');
     assert.ok(this.table.isEmpty);

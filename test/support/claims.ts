@@ -1,4 +1,4 @@
-/** What a lock really put into the table: the test's way to see that a resource costs nothing. */
+/** The entries that a lock has in the table: shows that a covered resource adds none. */
 import assert from 'node:assert/strict';
 import { type Lock, TableLock } from '../../src/table/lock.ts';
 import type { PathNode } from '../../src/table/path-node.ts';

@@ -1,4 +1,4 @@
-/** Forks workers of node:cluster that run what its arguments name, and says how each of them ended. */
+/** Forks workers of node:cluster that run the program of its arguments; prints how each ended. */
 import cluster from 'node:cluster';
 
 const [exec = '', count = '1', ...args] = process.argv.slice(2);

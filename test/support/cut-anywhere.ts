@@ -1,6 +1,7 @@
 /**
- * TCP cuts a stream of bytes anywhere. What reads one must not notice: these are the cuts that every
- * test of such a reader goes through. Pieces are copies, for a reader may write into its input.
+ * TCP may cut a stream of bytes anywhere, and the result of a reader must not depend on it. These
+ * are the cuts that the tests of readers use. Pieces are copies, as a reader may write into its
+ * input.
  */
 import { Buffer } from 'node:buffer';
 import type { Random } from './random.ts';
@@ -17,7 +18,7 @@ export function piecesOf(bytes: Buffer, size: number): Buffer[] {
   return pieces;
 }
 
-/** `bytes` cut in two, at every place where that can be done. */
+/** `bytes` cut in two, at every position. */
 export function everyCut(bytes: Buffer): [Buffer, Buffer][] {
   const cuts: [Buffer, Buffer][] = [];
   for (let at = 1; at < bytes.length; at++) {
@@ -26,7 +27,7 @@ export function everyCut(bytes: Buffer): [Buffer, Buffer][] {
   return cuts;
 }
 
-/** `bytes` in pieces of 1 to `maxSize` bytes, as `random` has it. */
+/** `bytes` in pieces of 1 to `maxSize` bytes, chosen by `random`. */
 export function randomPieces(bytes: Buffer, maxSize: number, random: Random): Buffer[] {
   const pieces: Buffer[] = [];
   let at = 0;

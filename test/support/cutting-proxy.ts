@@ -1,15 +1,15 @@
 /**
- * A proxy that is as bad as a network can be: it passes bytes on, both ways, late if that is wanted,
- * until the budget of a connection is used up. Then it breaks the connection with a reset, a FIN to
- * one side, or in the middle of a message. It can also fall silent: connections stay open, and
- * nothing that either side says arrives any more.
+ * A proxy that fails in the ways of a network. It passes bytes on in both directions, with a delay
+ * if the test asks for one, until the budget of a connection is used up. Then it breaks the
+ * connection with a reset, a FIN to one side, or in the middle of a message. It can also fall
+ * silent: connections stay open, and no more bytes arrive at either side.
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { Random } from './random.ts';
 
-/** Bytes that a connection lives for at most. */
+/** The largest budget of a connection, in bytes. */
 const MAX_LIFE_BYTES = 4000;
 
 export class CuttingProxy {
@@ -17,9 +17,9 @@ export class CuttingProxy {
   readonly #target: number;
   readonly #listener: Server;
   readonly #sockets = new Set<Socket>();
-  /** False lets every connection live. */
+  /** False keeps every connection alive. */
   isCutting = true;
-  /** True swallows whatever comes from now on, the ends of connections too. */
+  /** True drops all that arrives from now on, the ends of connections included. */
   isSilent = false;
   /** True ends every connection as it comes. */
   isRefusing = false;
@@ -36,7 +36,7 @@ export class CuttingProxy {
     );
   }
 
-  /** Listens until the test ends; the port. */
+  /** Listens until the test ends; returns the port. */
   async listen(t: TestContext): Promise<number> {
     this.#listener.listen(0, '127.0.0.1');
     await once(this.#listener, 'listening');
@@ -44,7 +44,7 @@ export class CuttingProxy {
     return (this.#listener.address() as AddressInfo).port;
   }
 
-  /** Cuts what there is and takes nothing more. */
+  /** Cuts all connections and accepts no more. */
   close(): void {
     this.#listener.close();
     this.cut();
@@ -103,7 +103,7 @@ export class CuttingProxy {
     this.cuts++;
   }
 
-  /** Does what it is given in order, each a little late. */
+  /** Runs the given actions in order, each after a delay. */
   #lane(): (work: () => void) => void {
     let waiting = 0;
     let last = Promise.resolve();
@@ -126,7 +126,9 @@ export class CuttingProxy {
     };
   }
 
-  /** One way for a connection to break. What a half-close leaves open is read by nobody. */
+  /**
+   * Breaks a connection in one way. The proxy no longer reads the side that a half-close leaves.
+   */
   #drawCut(client: Socket, server: Socket): (from: Socket, to: Socket) => void {
     const destroyBoth = (): void => {
       client.destroy();
@@ -140,11 +142,12 @@ export class CuttingProxy {
         };
       case 1:
         return (_, to) => {
-          // A FIN to the one that should have had more; the other hears when that one ends.
+          // A FIN to the receiver of what is missing; the sender notices when that side ends.
           to.end();
         };
       case 2:
-        // The client is gone at once and the server learns it later: a resume finds it there still.
+        // The client disconnects at once, the server learns it later: a resume meets the old
+        // connection.
         return () => {
           client.resetAndDestroy();
           setImmediate(() => setImmediate(() => server.destroy()));

@@ -30,7 +30,7 @@ const DEFAULTS: WebSocketOptions = {
   streams: makeStreamHost(systemClock, 512 * MIB),
 };
 
-/** For a handshake that is one to us and was none to the parser of `node:http`. */
+/** For a handshake that we accept and that the parser of `node:http` did not see as an upgrade. */
 const NO_UPGRADE = { status: 400, headers: {}, message: 'This is no HTTP upgrade.' };
 
 export interface EchoServer {
@@ -38,7 +38,7 @@ export interface EchoServer {
   readonly port: number;
 }
 
-/** What a test may watch or do; each is called with the connection, once it is there. */
+/** Hooks of a test; each is called with the connection. */
 export interface EchoHooks {
   connected?(connection: WebSocketConnection): void;
   text?(connection: WebSocketConnection, message: string): void;
@@ -51,7 +51,7 @@ function refuse(socket: Duplex, refused: RejectedHandshake, { streams }: WebSock
   closeGracefully(socket, streams.clock);
 }
 
-/** Starts an echo server; port 0 is any free one. A `text` hook replaces the echo of text. */
+/** Starts an echo server; port 0 picks a free one. A `text` hook replaces the echo of text. */
 export async function startEchoServer(
   port = 0,
   options: Partial<WebSocketOptions> = {},

@@ -1,4 +1,4 @@
-/** Embeds a server, listens with it, and says what came of it. */
+/** Embeds a server, makes it listen, and prints the result. */
 import { Server } from '../../src/index.ts';
 
 const path = process.argv[2];

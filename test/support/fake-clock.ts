@@ -7,8 +7,8 @@ interface PendingTimer {
 }
 
 /**
- * A clock that stands still until the test moves it. Timers fire in order of time, then of creation.
- * The turns of the loop are the real ones: with real sockets nothing else would do.
+ * A clock that stands still until the test moves it. Timers fire in order of time, then of
+ * creation. The turns of the loop are the real ones, since the sockets are real.
  */
 export class FakeClock implements Clock {
   #nowMs = 0;
@@ -33,22 +33,22 @@ export class FakeClock implements Clock {
     setImmediate(job);
   }
 
-  /** How many timers are waiting: zero says that nothing was forgotten. */
+  /** The number of pending timers: zero if all were cancelled or fired. */
   get pendingTimers(): number {
     return this.#pending.size;
   }
 
-  /** How many timers were ever set: tells a test that the server has got somewhere. */
+  /** The number of timers set so far: tests wait for it to see the server's progress. */
   get timersSet(): number {
     return this.#order;
   }
 
-  /** Whether a timer runs that falls due in exactly so many milliseconds: a test knows it by that. */
+  /** Whether a timer is due in exactly `ms` milliseconds, by which a test recognises it. */
   isDueIn(ms: number): boolean {
     return [...this.#pending].some(({ dueMs }) => dueMs === this.#nowMs + ms);
   }
 
-  /** Moves time on by `ms` milliseconds and fires what falls due on the way. */
+  /** Advances time by `ms` milliseconds and fires the timers that become due. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;
     for (let next = this.#nextDue(untilMs); next !== undefined; next = this.#nextDue(untilMs)) {

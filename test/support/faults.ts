@@ -1,6 +1,6 @@
 /**
- * Preloaded into the program (`--import`): the first release of a lock goes wrong, in the way that
- * the environment variable FAULT names. So a fault can be had in the midst of a real server.
+ * Preloaded into the program (`--import`): injects the fault that the environment variable FAULT
+ * names into the first release of a lock, inside a real server.
  */
 import { LockTable } from '../../src/table/lock-table.ts';
 
@@ -10,7 +10,7 @@ const { release } = prototype;
 prototype.release = function faulty(lock) {
   switch (process.env.FAULT) {
     case 'invariant':
-      // What a forgotten check would do: the table notices by itself.
+      // As if the caller forgot a check: the table notices the second release.
       release.call(this, lock);
       return release.call(this, lock);
     case 'error':

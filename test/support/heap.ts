@@ -1,4 +1,4 @@
-/** How much of the heap is in use, garbage not counted. */
+/** The size of the heap in use, without garbage. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

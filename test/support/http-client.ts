@@ -1,4 +1,4 @@
-/** Plain HTTP for tests: requests through `node:http`, and raw bytes for what that would not send. */
+/** HTTP for tests: requests by `node:http`, and raw bytes for requests that it would not send. */
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
@@ -18,7 +18,7 @@ export interface AskOptions {
   readonly host?: string;
 }
 
-/** Asks for `path` on a connection of its own. */
+/** Requests `path` on a connection of its own. */
 export async function ask(port: number, path: string, options: AskOptions = {}): Promise<Answer> {
   const { method = 'GET', headers = {}, body, host = '127.0.0.1' } = options;
   const asked = request({ port, host, path, method, headers, agent: false });
@@ -31,8 +31,8 @@ export async function ask(port: number, path: string, options: AskOptions = {}):
 }
 
 /**
- * Sends `pieces`, letting the server read between them, and returns all it says until it closes the
- * connection.
+ * Sends `pieces`, letting the server read between them, and returns all that it sends until it
+ * closes the connection.
  */
 export async function exchange(port: number, ...pieces: string[]): Promise<string> {
   const client = new RawClient(port);
@@ -46,7 +46,7 @@ export function statuses(received: string): number[] {
   return [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map((match) => Number(match[1]));
 }
 
-/** What stands after the first empty line. */
+/** The text after the first empty line. */
 export function bodyOf(received: string): string {
   return received.slice(received.indexOf('\r\n\r\n') + 4);
 }

@@ -1,6 +1,6 @@
 import { Changes } from './changes.ts';
 
-/** What has arrived and was not asked for yet: a test waits for the next, or for the end. */
+/** Items that arrived and were not read yet: a test waits for the next one, or for the end. */
 export class Inbox<T> {
   readonly #items: T[] = [];
   readonly #changes = new Changes();
@@ -11,18 +11,18 @@ export class Inbox<T> {
     this.#changes.notify();
   }
 
-  /** Nothing comes any more. */
+  /** No more items arrive. */
   end(): void {
     this.#isEnded = true;
     this.#changes.notify();
   }
 
-  /** What is there already, the oldest first. */
+  /** The items not read yet, the oldest first. */
   get items(): readonly T[] {
     return this.#items;
   }
 
-  /** The oldest item, as soon as there is one; fails when the end comes first. */
+  /** Waits for the oldest item; fails if the end comes first. */
   async next(): Promise<T> {
     for (;;) {
       const item = this.#items.shift();
@@ -32,7 +32,7 @@ export class Inbox<T> {
     }
   }
 
-  /** Waits for the end; what came before it and was not asked for. */
+  /** Waits for the end; returns the items before it that were not read. */
   async ended(): Promise<T[]> {
     await this.#changes.until(() => this.#isEnded);
     return this.#items.splice(0);

@@ -3,10 +3,10 @@ import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { Inbox } from './inbox.ts';
 
-/** A reply as it came, parsed; tests say which fields they expect. */
+/** A parsed reply; tests check the fields that they expect. */
 export type Reply = Record<string, unknown>;
 
-/** A client of the line protocol that keeps what it was sent until the test asks for it. */
+/** A client of the line protocol that keeps received lines until the test reads them. */
 export class LineClient {
   readonly socket: Socket;
   readonly #lines = new Inbox<string>();
@@ -27,7 +27,7 @@ export class LineClient {
     return LineClient.on(t, socket);
   }
 
-  /** Speaks on a socket of the test's. */
+  /** A client on a socket that the test has made. */
   static on(t: TestContext, socket: Socket): LineClient {
     t.after(() => socket.destroy());
     return new LineClient(socket);
@@ -42,13 +42,13 @@ export class LineClient {
     this.socket.write(bytes);
   }
 
-  /** Sends one message and waits for the next line, which must be its answer. */
+  /** Sends one message and waits for the next line, which must be its reply. */
   async ask(message: object): Promise<Reply> {
     this.send(message);
     return this.next();
   }
 
-  /** The next line; fails when the connection ends first. */
+  /** The next line; fails if the connection ends first. */
   nextLine(): Promise<string> {
     return this.#lines.next();
   }
@@ -57,12 +57,12 @@ export class LineClient {
     return JSON.parse(await this.nextLine());
   }
 
-  /** Waits until the server ends the connection; what came before it and was not asked for. */
+  /** Waits until the server ends the connection; returns the lines that were not read. */
   async ended(): Promise<Reply[]> {
     return (await this.#lines.ended()).map((line) => JSON.parse(line));
   }
 
-  /** What has arrived and was not asked for yet. */
+  /** The lines that have arrived and were not read yet. */
   get unread(): Reply[] {
     return this.#lines.items.map((line) => JSON.parse(line));
   }
@@ -74,7 +74,7 @@ export class LineClient {
   }
 }
 
-/** Resources in a word: `write('a', 'b')`, `read()` for the root. */
+/** Shorthands for resources: `write('a', 'b')`, `read()` for the root. */
 export function write(...path: string[]) {
   return { type: 'write', path } as const;
 }

@@ -1,4 +1,4 @@
-/** A real server on a driven clock, and clients of the line protocol: what protocol tests share. */
+/** A real server on a fake clock, and clients of the line protocol, for the protocol's tests. */
 import type { TestContext } from 'node:test';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -16,7 +16,7 @@ export async function setUp(t: TestContext, options: ServerOptions = {}) {
     ...options,
   });
   const connect = () => LineClient.connect(t, server.address.port);
-  /** A client that has said hello, and the name of its session. */
+  /** A client after its hello, and the name of its session. */
   const greet = async (hello: object = {}) => {
     const client = await connect();
     const { session } = await client.ask({ action: 'hello', ...hello });
@@ -36,7 +36,7 @@ export function codeOf(reply: Reply): unknown {
   return (reply.error as { code: unknown } | undefined)?.code;
 }
 
-/** Waits until what the server has sent `client` so far is here: all of it that nobody asked for. */
+/** Waits for all that the server has sent `client` so far; returns the lines not read yet. */
 export async function unreadOf(client: LineClient): Promise<Reply[]> {
   const ref = 'everything before this';
   client.send({ action: 'ping', ref });

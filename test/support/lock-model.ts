@@ -1,6 +1,6 @@
 /**
- * What a lock table must do, said as plainly as possible and without a thought for speed: pairs of
- * locks compared in arrival order, straight from the definitions (PROTOCOL.md, section 1).
+ * A model of a lock table, as simple as possible and regardless of speed: it compares pairs of
+ * locks in arrival order, by the definitions (PROTOCOL.md, section 1).
  */
 import type { Path, Resource } from '../../src/table/resource.ts';
 
@@ -35,7 +35,7 @@ export class LockModel {
     return new Set(held.map((lock) => lock.id));
   }
 
-  /** Whether, at every path it reads with a limit, it and all before it in that line are let in. */
+  /** Whether, at every path that it reads with a limit, it and all ahead of it are admitted. */
   #isAdmitted(lock: Alive): boolean {
     for (const path of lock.limits.keys()) {
       const line = this.#alive.filter((other) => other.limits.has(path) && other.id <= lock.id);
@@ -58,7 +58,7 @@ export function isPrefix(short: Path, long: Path): boolean {
   return short.length <= long.length && short.every((segment, i) => segment === long[i]);
 }
 
-/** Leaves out what a write of the same lock covers; of two on one path the smaller counts. */
+/** Leaves out what a write of the same lock covers. Of two limits on a path, the smaller counts. */
 export function limitsThatCount(resources: readonly Resource[]): Map<string, number> {
   const smallest = new Map<string, number>();
   for (const resource of resources) {

@@ -1,10 +1,10 @@
 /**
- * A process that listens on the Unix socket named on its command line whenever it is told to, says
- * what came of it, and stops when it is told to.
+ * A process that, on request of its parent, listens on the Unix socket of its command line, reports
+ * the result, and stops listening.
  */
 import { Server } from '../../src/server.ts';
 
-/** What a process is told, and what it answers: `listening`, `stopped`, or the code of an error. */
+/** The parent's requests and the replies: `listening`, `stopped`, or the code of an error. */
 export type Order = 'listen' | 'stop';
 
 const [path = ''] = process.argv.slice(2);

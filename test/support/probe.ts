@@ -1,6 +1,6 @@
 /**
- * To be imported before the program: on SIGUSR2 it says what the process has, garbage not counted.
- * What it keeps itself is the same at every look.
+ * Imported before the program: on SIGUSR2 it prints the resources of the process, without garbage.
+ * Its own share is constant.
  */
 import { readdirSync } from 'node:fs';
 import { heapUsed } from './heap.ts';

@@ -1,4 +1,4 @@
-/** The real program, which says on demand what its process has: memory, descriptors, handles. */
+/** The real program, which reports its memory, descriptors and handles on demand. */
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Program } from './program.ts';
@@ -32,7 +32,7 @@ export class ProbedProgram extends Program {
     return [...this.stdout.matchAll(/\d+ connections, .* waiting/g)].at(-1)?.[0];
   }
 
-  /** Waits until everybody has left and nothing was forgotten. */
+  /** Waits until all clients have left and nothing is kept for them. */
   async empty(): Promise<void> {
     await this.logged(NOTHING_LEFT, this.stdout.length);
   }

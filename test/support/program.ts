@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const BIN = fileURLToPath(new URL('../../bin/locktopus.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The real program in a process of its own; ended with the test if it still runs. */
+/** The real program in a process of its own; the end of the test kills it. */
 export class Program {
   readonly child: ChildProcess;
   readonly #closed: Promise<unknown>;
@@ -14,8 +14,8 @@ export class Program {
   stderr = '';
 
   /**
-   * @param imports modules to be loaded before it, from the repository's root
-   * @param shell what a shell does first, in the process that becomes the program
+   * @param imports modules to load first, relative to the repository's root
+   * @param shell commands that a shell runs first, in the process that becomes the program
    * @param fds descriptors that it inherits, from 3 on
    */
   constructor(
@@ -43,7 +43,7 @@ export class Program {
     });
     t.after(() => {
       this.child.kill('SIGKILL');
-      // A helper of tsx may outlive it, and would keep them open.
+      // A helper process of tsx may outlive it, and would keep them open.
       this.child.stdout?.destroy();
       this.child.stderr?.destroy();
     });
@@ -67,7 +67,7 @@ export class Program {
     }
   }
 
-  /** The port that it took. */
+  /** The port that it listens on. */
   async port(): Promise<number> {
     const [, port] = await this.logged(/listens on \S+:(\d+) /);
     return Number(port);

@@ -1,13 +1,13 @@
 /**
- * A page in the Prometheus text format 0.0.4, read by the rules of that format; fails on whatever a
- * scraper refuses or would read otherwise than it was meant.
+ * A strict parser of the Prometheus text format 0.0.4: fails on all that a scraper refuses, or
+ * reads in another way than intended.
  */
 import assert from 'node:assert/strict';
 
 export interface Family {
   readonly help: string;
   readonly type: string;
-  /** Values by the rest of the sample behind the name of the family: `{kind="lines"}`, `_count`. */
+  /** Values by the part of the sample after the family's name: `{kind="lines"}`, `_count`. */
   readonly samples: ReadonlyMap<string, number>;
 }
 

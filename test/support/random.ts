@@ -1,4 +1,4 @@
-/** A seeded generator (xorshift32, G. Marsaglia 2003): the same seed gives the same test. */
+/** A seeded generator (xorshift32, G. Marsaglia 2003): the same seed repeats the same test. */
 export class Random {
   readonly seed: number;
   #state: number;
@@ -34,9 +34,9 @@ export class Random {
 }
 
 /**
- * As `withSeeds`, for rounds that wait for something. An error that nobody caught, a crash had this
- * been a process of its own, names its seed too. With `FUZZ_SECONDS=n` in the environment it goes on
- * for that long instead of `count` rounds.
+ * As `withSeeds`, for asynchronous rounds. An uncaught error, which would end a server's process,
+ * is reported with its seed as well. `FUZZ_SECONDS=n` in the environment sets a duration instead of
+ * `count` rounds.
  *
  * @returns how many rounds were played
  */

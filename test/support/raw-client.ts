@@ -1,4 +1,4 @@
-/** A TCP client that sends what it is told, byte for byte, and keeps what it gets. */
+/** A TCP client that sends exact bytes, and keeps what it receives. */
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
@@ -11,7 +11,7 @@ export class RawClient {
   readonly socket: Socket;
   /** The peer has sent FIN. */
   finished = false;
-  /** The socket is no more. */
+  /** The socket is closed. */
   closed = false;
   #received: Buffer[] = [];
   readonly #changes = new Changes();
@@ -24,7 +24,7 @@ export class RawClient {
     this.socket.on('error', () => {}); // 'close' follows
   }
 
-  /** A client whose handshake, with `first` in the same packet, has been accepted. */
+  /** A client after its WebSocket handshake, sent with `first` in the same packet. */
   static async upgraded(port: number, first: Buffer = Buffer.alloc(0)): Promise<RawClient> {
     const client = new RawClient(port);
     client.socket.write(Buffer.concat([Buffer.from(HANDSHAKE), first]));
@@ -38,13 +38,13 @@ export class RawClient {
     return whole;
   }
 
-  /** The response head, once it is all here. */
+  /** The response head, once it is complete. */
   get head(): string | undefined {
     const end = this.received.indexOf(HEAD_END);
     return end === -1 ? undefined : this.received.toString('latin1', 0, end + HEAD_END.length);
   }
 
-  /** What came after the response head. */
+  /** The bytes after the response head. */
   get body(): Buffer {
     return this.received.subarray(this.head?.length ?? this.received.length);
   }
@@ -58,7 +58,7 @@ export class RawClient {
     return this.frames.map(({ opcode, payload }) => `${opcode}:${payload.toString('hex')}`);
   }
 
-  /** Waits until `condition` holds; rejects when the socket closes and it does not. */
+  /** Waits until `condition` holds; rejects if the socket closes before. */
   async until(condition: () => boolean): Promise<void> {
     await this.#changes.until(() => {
       const isTrue = condition();
@@ -67,7 +67,7 @@ export class RawClient {
     });
   }
 
-  /** Waits for the server's FIN, then sends ours and waits for the end. */
+  /** Waits for the server's FIN, answers it with a FIN and waits for the end. */
   async finish(): Promise<void> {
     await this.until(() => this.finished || this.closed);
     if (this.closed) return;
@@ -75,7 +75,7 @@ export class RawClient {
     await this.until(() => this.closed);
   }
 
-  /** Gives the kernel what was written before, so that the next write is another packet. */
+  /** Flushes earlier writes to the kernel, so that the next write is another packet. */
   async send(bytes: Buffer | string): Promise<void> {
     if (!this.socket.write(bytes)) await once(this.socket, 'drain');
     await new Promise((resolve) => setImmediate(resolve));
@@ -87,7 +87,7 @@ export class RawClient {
   }
 }
 
-/** The handshake of RFC 6455, 1.3, and what makes a server accept it. */
+/** The handshake of RFC 6455, 1.3, with all headers that a server requires. */
 export const HANDSHAKE = [
   'GET /chat HTTP/1.1',
   'Host: server.example.com',

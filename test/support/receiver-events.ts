@@ -1,4 +1,4 @@
-/** What a `Receiver` makes of bytes, as values to compare. */
+/** The events that a `Receiver` makes of bytes, as values to compare. */
 import assert from 'node:assert/strict';
 import type { Buffer } from 'node:buffer';
 import {
@@ -8,7 +8,9 @@ import {
 } from '../../src/net/websocket/receiver.ts';
 import { CHUNK_SIZES, piecesOf } from './cut-anywhere.ts';
 
-/** The name of the event and its arguments; binary in hexadecimal, a failure without its sentence. */
+/**
+ * The name of the event and its arguments; binary in hexadecimal, a failure without its sentence.
+ */
 export type ReceiverEvent = readonly [string, ...(string | number | undefined)[]];
 
 export const WIDE: ReceiverLimits = { maxMessageBytes: 32 * 1024 * 1024, maxFragments: 1_000_000 };
@@ -43,7 +45,7 @@ export function eventsOfAnyCut(bytes: Buffer, limits = WIDE): ReceiverEvent[] {
   return whole;
 }
 
-/** How many bytes it takes, one by one, until the receiver fails; undefined when it does not. */
+/** The number of bytes, fed one by one, until the receiver fails; undefined if it does not. */
 export function bytesUntilFailure(bytes: Buffer, limits = WIDE): number | undefined {
   const events: ReceiverEvent[] = [];
   const receiver = new Receiver(limits, recordingSink(events));

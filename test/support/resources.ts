@@ -1,4 +1,4 @@
-/** Short words for resources. The path is the arguments; without any it is the root. */
+/** Shorthands for resources. The arguments are the path; without any it is the root. */
 import type { ReadResource, WriteResource } from '../../src/table/resource.ts';
 
 export function read(...path: string[]): ReadResource {

@@ -10,7 +10,7 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   return server;
 }
 
-/** The counts of a server that everybody has left and where nothing was forgotten. */
+/** The counts of a server that all clients have left, and that keeps nothing for them. */
 export const NOTHING_LEFT: ServerCounts = {
   connections: 0,
   namespaces: 0,
@@ -19,7 +19,7 @@ export const NOTHING_LEFT: ServerCounts = {
   enqueued: 0,
 };
 
-/** Waits, one turn of the event loop at a time, until the server in this process has got there. */
+/** Waits, turn by turn of the event loop, until the server in this process fulfils a condition. */
 export async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
 }

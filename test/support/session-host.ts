@@ -1,6 +1,6 @@
 /**
- * Sessions without a server: a host on a driven clock, and peers that write down what they are told.
- * Locks go by `client/ref`.
+ * Sessions without a server: a host on a fake clock, and peers that record their notifications.
+ * Locks are named `client/ref`.
  */
 import assert from 'node:assert/strict';
 import { IdCounter } from '../../src/runtime/id-counter.ts';
@@ -32,7 +32,7 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
       released: (lock: SessionLock, cause: ReleaseCause) => events.push(`${cause} ${name(lock)}`),
     },
   };
-  /** What each client was told of locks that it had waited for. */
+  /** The notifications of each client about locks that it waited for. */
   const told: string[] = [];
   const peerOf = (client: string): Peer => ({
     lockChanged: (lock, change) =>
@@ -61,7 +61,7 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
   return { clock, namespaces, events, told, open, resume, verify, host, peerOf };
 }
 
-/** A session that remembers its first peer, so that tests can say that this one was lost. */
+/** A session that remembers its first peer, so that a test can lose that one. */
 export class TestSession extends Session {
   readonly peer: Peer;
 

@@ -1,6 +1,6 @@
 /**
- * Counts what the code of src/table, or of other rooms, executes: an honest measure of cost that is the same on every
- * run and every machine, without a clock and without a counter in the code itself.
+ * Counts the steps that the code of src/table, or of other rooms, executes: a measure of cost that
+ * is the same on every run and machine, without a clock and without a counter in the code itself.
  *
  * V8's block coverage counts how often each function and each branch and loop body ran; a step is
  * one of those counts. Steps inside the engine (a Map's lookup, a sort's moves) are not seen, calls
@@ -21,14 +21,14 @@ session.connect();
 session.post('Profiler.enable');
 session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
-/** How many steps of those rooms of src `work` takes. */
+/** The number of steps that `work` takes in those rooms of src. */
 export function countSteps(work: () => void, rooms: readonly string[] = ['table']): number {
   takeSteps(rooms);
   work();
   return takeSteps(rooms);
 }
 
-/** The steps since the last time. */
+/** The steps since the previous call. */
 function takeSteps(rooms: readonly string[]): number {
   let steps: number | undefined;
   session.post('Profiler.takePreciseCoverage', (error, { result }) => {

@@ -5,8 +5,8 @@
  *     A< (the server ends the connection)
  *     A# the connection breaks         # 1500 ms later         # the server drains
  *
- * Ids and names of sessions in a document stand for those that the server hands out: each for one of
- * them, all through the transcript. `…` stands for any text.
+ * Ids and names of sessions in a document stand for those that the server assigns: each for the
+ * same one throughout the transcript. `…` stands for any text.
  */
 import assert from 'node:assert/strict';
 
@@ -14,24 +14,24 @@ import assert from 'node:assert/strict';
 export interface TranscriptClient {
   say(message: string): void;
   hear(): Promise<string>;
-  /** Resolves when the server has ended the connection: how, in the words of the document. */
+  /** Resolves when the server has ended the connection; says how, in the document's words. */
   ended(): Promise<string>;
   /** Breaks the connection; resolves when the server has noticed. */
   break(): Promise<void>;
 }
 
-/** The stage on which a transcript is played. */
+/** What a transcript runs against. */
 export interface Stage {
   /** Called for each client when it first appears. */
   connect(): Promise<TranscriptClient>;
   /** Begins to drain. */
   drain(): void;
-  /** Lets time pass. */
+  /** Advances time. */
   advance(ms: number): void;
 }
 
 export interface Transcript {
-  /** What follows `transcript` on the block's first line: the protocol. */
+  /** The protocol: the rest of the block's first line, after `transcript`. */
   readonly kind: string;
   readonly lines: readonly string[];
   /** Where the block begins, for messages. */
@@ -86,7 +86,7 @@ export async function play(transcript: Transcript, stage: Stage): Promise<void> 
   }
 }
 
-/** Compares, with `…` in what the document says standing for anything. */
+/** Compares; `…` in the document matches any text. */
 export function assertSays(actual: string, documented: string): void {
   if (!documented.includes('…')) {
     assert.equal(actual, documented);
@@ -96,7 +96,7 @@ export function assertSays(actual: string, documented: string): void {
   assert.match(actual, new RegExp(`^${pattern.join('.*')}$`));
 }
 
-/** Which id of the server each id of the document stands for. */
+/** Maps the document's ids to the server's. */
 export class IdMap {
   readonly #actual = new Map<string, string>();
 
@@ -104,7 +104,7 @@ export class IdMap {
     return text.replace(ID, (id) => this.#actual.get(id) ?? id);
   }
 
-  /** `actual` with its ids as the document has them; ids new to both are paired in order. */
+  /** `actual` with the document's ids; ids that are new to both are paired in order. */
   toDocumented(actual: string, documented: string): string {
     const expected = documented.match(ID) ?? [];
     let at = 0;

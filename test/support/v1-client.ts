@@ -1,6 +1,6 @@
 /**
- * A v1 client on the `ws` package, for tests that compare every message to the letter, and the
- * server that goes with it: its clock stands still until the test moves it.
+ * A v1 client on the `ws` package, for tests that compare every message exactly, and a server for
+ * it on a fake clock.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -14,14 +14,14 @@ import { Watch } from './watch.ts';
 import { WsClient } from './ws-client.ts';
 
 export class V1Client extends WsClient {
-  /** @param query the parameters, percent-encoded where they must be */
+  /** @param query the parameters, percent-encoded where necessary */
   static async connect(t: TestContext, port: number, query = 'namespace=test'): Promise<V1Client> {
     const client = new V1Client(t, port, `/v1?${query}`);
     await once(client.socket, 'open');
     return client;
   }
 
-  /** Locks what must be free; the lock's id. */
+  /** Locks resources that must be free; returns the lock's id. */
   async acquire(...resources: object[]): Promise<string> {
     const frame = await this.ask(lock(...resources));
     const id = idOf(frame);
@@ -29,7 +29,7 @@ export class V1Client extends WsClient {
     return id;
   }
 
-  /** Asks for what must be taken; the lock's id. */
+  /** Requests resources that must be taken; returns the lock's id. */
   async enqueue(...resources: object[]): Promise<string> {
     const frame = await this.ask(lock(...resources));
     const id = idOf(frame);
@@ -37,7 +37,7 @@ export class V1Client extends WsClient {
     return id;
   }
 
-  /** Waits for the frame that says that the enqueued lock with that id is held. */
+  /** Waits for the frame that reports that the enqueued lock with that id is held. */
   async granted(id: string): Promise<void> {
     assert.equal(await this.next(), acquired(id));
   }
@@ -48,7 +48,7 @@ export class V1Client extends WsClient {
   }
 }
 
-/** The frames of v1, to the letter. */
+/** The exact frames of v1. */
 export function acquired(id: string): string {
   return `{"id":"${id}","action":"lock","state":"acquired"}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Graphs of owners that wait for each other: those of every day, and the worst that we know. How much
- * a search for a deadlock costs in them is counted by a test and timed by the bench.
+ * Graphs of owners that wait for each other: the usual ones, and the worst that we know. A test
+ * counts the steps that a search for a deadlock takes in them, and the bench measures its time.
  */
 import type { Lock } from '../../src/table/lock.ts';
 import { LockTable } from '../../src/table/lock-table.ts';
@@ -37,7 +37,7 @@ export class OwnerCrowd {
     return lock;
   }
 
-  /** The length of the circle that `lock`, the newest, closes: 0 if the search finds none. */
+  /** The length of the cycle that `lock`, the newest, closes; 0 if the search finds none. */
   search(lock: Lock<Owner | undefined>): number {
     return this.table.findDeadlock(lock, OWNERS)?.length ?? 0;
   }
@@ -45,11 +45,11 @@ export class OwnerCrowd {
 
 export interface WaitGraph {
   readonly sentence: string;
-  /** Of those of every day, the most steps that a search may take, whatever the number of owners. */
+  /** For usual graphs: the most steps that a search may take, whatever the number of owners. */
   readonly mostSteps: number;
-  /** The length of the circle that is found. */
+  /** The length of the cycle that the search finds. */
   readonly length: number;
-  /** Makes a graph of about `count` owners; the newest lock is the one whose search is looked at. */
+  /** Makes a graph of about `count` owners; the search is that of the newest lock. */
   build(crowd: OwnerCrowd, count: number): Lock<Owner | undefined>;
 }
 
@@ -67,7 +67,7 @@ function graph(
   return { sentence, mostSteps, length, build };
 }
 
-/** As few steps as it takes to see that the asker has no other lock for which anything waits. */
+/** The steps to see that nothing waits for another lock of the requester. */
 const FREE = 100;
 /** The steps of a round or two with small budgets. */
 const LITTLE = 3000;
@@ -188,7 +188,7 @@ export const USUAL_GRAPHS: readonly WaitGraph[] = [
 ];
 
 const DEEP = Array.from({ length: 99 }, (_, i) => `s${i}`);
-/** `count` paths of 100 segments that have nothing in common. */
+/** `count` paths of 100 segments without a common prefix. */
 const deepPaths = (count: number) =>
   Array.from({ length: count }, (_, i) => write(`r${i}`, ...DEEP));
 
@@ -200,8 +200,9 @@ function hostile(
 }
 
 /**
- * The budget of src/table/deadlock.ts is 16,384 steps for each of three parts, two of which take a
- * third of that before in smaller rounds. Each of these steps is some six of those counted here.
+ * The budget of src/table/deadlock.ts is 16,384 steps for each of three parts. Two of these first
+ * take a third of that in smaller rounds. One step of the budget is about six of the steps counted
+ * here.
  */
 const MOST_STEPS = 500_000;
 

@@ -1,13 +1,13 @@
 /**
- * Who waits for whom, and who is stuck, said as plainly as possible: pairs of locks compared, all
- * sets of owners tried. Straight from the definitions at the top of src/table/deadlock.ts and
- * src/table/waits.ts; none of the table's own structure is looked at.
+ * A model of which owners wait for which, and which are stuck, as simple as possible: it compares
+ * all pairs of locks and tries all sets of owners. It follows the definitions at the top of
+ * src/table/deadlock.ts and src/table/waits.ts, and uses none of the table's structure.
  */
 import type { Path, Resource } from '../../src/table/resource.ts';
 import type { Relation } from '../../src/table/waits.ts';
 import { isPrefix, limitsThatCount, locksConflict, type ModelLock } from './lock-model.ts';
 
-/** One way in which a lock stands in another's way. */
+/** One way in which a lock blocks another. */
 export interface Meeting {
   readonly relation: Relation;
   readonly path: Path;
@@ -23,7 +23,7 @@ export class WaitModel<L extends ModelLock> {
     this.#ownerOf = ownerOf;
   }
 
-  /** Each lock that keeps `waiter` waiting, with all the ways in which it does. */
+  /** Each lock that `waiter` waits for, with all the ways in which it blocks `waiter`. */
   waitsOf(waiter: L): Map<L, Meeting[]> {
     const waits = new Map<L, Meeting[]>();
     for (const other of this.#alive) {
@@ -34,13 +34,13 @@ export class WaitModel<L extends ModelLock> {
     return waits;
   }
 
-  /** The largest set of owners in which each one's every wait is blocked by another of the set. */
+  /** The largest set of owners in which every wait of each owner is blocked by one of the set. */
   stuck(): Set<string> {
     const waiting = this.#owners().filter((owner) => this.#waitsOfOwner(owner).length > 0);
     const union = new Set<string>();
     for (let bits = 1; bits < 2 ** waiting.length; bits++) {
       const set = new Set(waiting.filter((_, i) => bits & (1 << i)));
-      // What is left when everybody else has let go of everything.
+      // The locks left once all other owners have released theirs.
       const left = this.#alive.filter((lock) => set.has(this.#ownerOf(lock) ?? ''));
       const isStuck = [...set].every((owner) =>
         this.#waitsOfOwner(owner).every((lock) => this.#isBlocked(lock, left)),
@@ -50,7 +50,7 @@ export class WaitModel<L extends ModelLock> {
     return union;
   }
 
-  /** The fewest waits that lead from `owner` back to itself through `among`, if any do. */
+  /** The fewest waits that lead from `owner` back to itself through `among`; if none, undefined. */
   shortestCycle(owner: string, among: ReadonlySet<string>): number | undefined {
     const seen = new Set<string>();
     let at = [owner];
@@ -86,7 +86,7 @@ export class WaitModel<L extends ModelLock> {
     );
   }
 
-  /** The lines of limited reads in which `other` is ahead of `waiter`, and that hold it up. */
+  /** The limit queues in which `other` is ahead of `waiter`, and that block it. */
   #lines(waiter: L, other: L, among: readonly L[]): Meeting[] {
     const meetings: Meeting[] = [];
     for (const key of limitsThatCount(waiter.resources).keys()) {
@@ -102,7 +102,7 @@ export class WaitModel<L extends ModelLock> {
   }
 }
 
-/** All the ways in which `other` is in conflict with `waiter`, as `waiter` sees them. */
+/** All the ways in which `other` conflicts with `waiter`, seen from `waiter`. */
 function conflicts(waiter: ModelLock, other: ModelLock): Meeting[] {
   return waiter.resources.flatMap((own) =>
     other.resources.flatMap((its) => meeting(own, its) ?? []),

@@ -1,4 +1,4 @@
-/** Lets a test wait until the server itself has noticed something, such as a client that is gone. */
+/** Lets a test wait until the server has noticed an event, such as a disconnected client. */
 import type { ClientObserver } from '../../src/server-options.ts';
 import type { ReleaseCause } from '../../src/session/lock-events.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
@@ -7,7 +7,7 @@ import { Changes } from './changes.ts';
 
 export type WatchedEvent = 'connected' | 'disconnected' | 'enqueued' | 'acquired' | ReleaseCause;
 
-/** Counts what the server tells its observers; of a release, the cause is the event. */
+/** Counts the calls of the server's observers, by event; for a release, that is its cause. */
 export class Watch implements ClientObserver, LockObserver {
   readonly #seen = new Map<WatchedEvent, number>();
   readonly #changes = new Changes();
@@ -32,12 +32,12 @@ export class Watch implements ClientObserver, LockObserver {
     this.#note(cause);
   }
 
-  /** How often `event` was seen so far. */
+  /** How often `event` has occurred so far. */
   count(event: WatchedEvent): number {
     return this.#seen.get(event) ?? 0;
   }
 
-  /** Waits until `event` has been seen `count` times in all. */
+  /** Waits until `event` has occurred `count` times in total. */
   until(event: WatchedEvent, count = 1): Promise<void> {
     return this.#changes.until(() => this.count(event) >= count);
   }

@@ -1,6 +1,6 @@
 /**
- * A v1 client on a bare socket. It sends any frames, lawful or not, in one write, and is light
- * enough to have a thousand of. Pings it answers by itself.
+ * A v1 client on a bare socket. It sends any frames, valid or not, in one write, and answers pings.
+ * It is light enough for a test with a thousand of them.
  */
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ import {
   text,
 } from './websocket-frames.ts';
 
-/** A handshake that is accepted. It has a Host, unless one is among `headers`. */
+/** A valid handshake. It has a default Host, unless `headers` has one. */
 export function handshake(target: string, ...headers: string[]): string {
   const hasHost = headers.some((header) => header.startsWith('Host:'));
   return [
@@ -47,7 +47,7 @@ export class WebSocketClient {
     socket.on('close', () => this.#inbox.end());
   }
 
-  /** @param target path and query, as they go on the wire */
+  /** @param target path and query, as sent on the wire */
   static async connect(
     t: TestContext,
     port: number,
@@ -82,7 +82,7 @@ export class WebSocketClient {
     return this.#inbox.next();
   }
 
-  /** The text of the next frame; fails when it is none of text. */
+  /** The text of the next frame; fails if it is not a text frame. */
   async nextText(): Promise<string> {
     const { opcode, payload } = await this.nextFrame();
     if (opcode !== TEXT) throw new Error(`frame with opcode ${opcode}: ${payload.toString('hex')}`);

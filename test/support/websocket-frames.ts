@@ -1,4 +1,4 @@
-/** WebSocket frames as a client writes and reads them: lawful or not, as the test wants. */
+/** WebSocket frames as a client writes and reads them, valid or not. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 
@@ -11,7 +11,7 @@ export const PONG = 10;
 
 const MASK = Buffer.from('37fa213d', 'hex');
 
-/** The bytes that hexadecimal `text` spells; blanks are for the reader. */
+/** The bytes of hexadecimal `text`; blanks are ignored. */
 export function hex(text: string): Buffer {
   return Buffer.from(text.replaceAll(' ', ''), 'hex');
 }
@@ -30,7 +30,7 @@ function lengthBytes(length: number): Buffer {
   return bytes;
 }
 
-/** A masked frame whose first byte is `first`: FIN, reserved bits and opcode as they come. */
+/** A masked frame whose first byte (FIN, reserved bits, opcode) is `first`, valid or not. */
 export function frame(first: number, payload: Buffer | string = ''): Buffer {
   const bytes = Buffer.from(payload);
   return Buffer.concat([Buffer.from([first]), lengthBytes(bytes.length), MASK, masked(bytes)]);
@@ -62,7 +62,7 @@ export interface ServerFrame {
   readonly payload: Buffer;
 }
 
-/** The whole frames in what a server sent; fails on any that a server may not send. */
+/** The complete frames in a server's output; fails on frames that a server must not send. */
 export function serverFrames(bytes: Buffer): ServerFrame[] {
   const frames: ServerFrame[] = [];
   let at = 0;
@@ -90,12 +90,12 @@ export function serverFrames(bytes: Buffer): ServerFrame[] {
 
 const HEAD_END = '\r\n\r\n';
 
-/** What a server sends on a WebSocket, in whatever pieces: the head of its response, then frames. */
+/** Parses a server's output on a WebSocket, cut anywhere: the response head, then frames. */
 export class ServerStream {
   #head: string | undefined;
   #rest: Buffer = Buffer.alloc(0);
 
-  /** The head, once it is all here. */
+  /** The head, once it is complete. */
   get head(): string | undefined {
     return this.#head;
   }
@@ -105,7 +105,7 @@ export class ServerStream {
     return this.#head?.startsWith('HTTP/1.1 101 ') ?? false;
   }
 
-  /** The frames that are whole with this piece; none where the handshake was refused. */
+  /** The frames that this piece completes; none if the handshake was refused. */
   push(piece: Buffer): ServerFrame[] {
     this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
     if (this.#head === undefined) {

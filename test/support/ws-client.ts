@@ -1,14 +1,16 @@
-/** A WebSocket client that others wrote: the `ws` package. It shows whole messages and the end. */
+/**
+ * A WebSocket client on the `ws` package, a foreign implementation: whole messages, and the end.
+ */
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { WebSocket } from 'ws';
 import { Inbox } from './inbox.ts';
 
-/** The end of a connection as the client saw it. */
+/** The end of a connection as seen by the client. */
 export interface Closed {
   readonly code: number;
   readonly reason: string;
-  /** Messages that came before it and were not asked for. */
+  /** Messages that arrived before the end and were not read by the test. */
   readonly unread: readonly string[];
 }
 
@@ -30,7 +32,7 @@ export class WsClient {
     });
   }
 
-  /** @param target path and query, as they go on the wire */
+  /** @param target path and query, as sent on the wire */
   static async open(t: TestContext, port: number, target: string): Promise<WsClient> {
     const client = new WsClient(t, port, target);
     await once(client.socket, 'open');
@@ -42,7 +44,7 @@ export class WsClient {
     for (const message of messages) this.socket.send(JSON.stringify(message));
   }
 
-  /** The next message, to the letter. */
+  /** The next message, unparsed. */
   next(): Promise<string> {
     return this.#inbox.next();
   }
