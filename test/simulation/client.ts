@@ -1,11 +1,11 @@
 /**
- * A simulated client: what it was told, checked against what it asked. It keeps to the protocol's
- * promises as a real client would and knows nothing of the server but what it reads.
+ * A simulated client: checks what it receives against its requests. It relies on the protocol's
+ * promises as a real client would, and knows of the server only what it reads.
  *
  *  - Answers come in the order of requests, each with its action and ref.
  *  - A lock goes enqueued -> acquired -> released, expired or evicted, or from enqueued to timeout,
- *    released or evicted; after its end it is never heard of again.
- *  - Nothing is said about locks that it does not have.
+ *    released or evicted; after its end no message is about it.
+ *  - No message is about locks that it does not have.
  *  - After a resume, what it held is still held.
  */
 import assert from 'node:assert/strict';
@@ -17,11 +17,11 @@ import type { Wire } from './wire.ts';
 /** A lock as its client knows it. */
 export interface LockView {
   readonly id: string;
-  /** What was asked for; unknown if it was asked for without a ref and the answer got lost. */
+  /** The request; unknown if it had no ref and its reply was lost. */
   readonly request: LockRequest | undefined;
   readonly askedAtMs: number;
   state: 'enqueued' | 'acquired';
-  /** It has said `release` on this wire: whatever it hears now, it does not hold it any more. */
+  /** It has sent `release` on this wire: whatever it reads now, it no longer holds the lock. */
   isReleasing: boolean;
   belief: Belief | undefined;
 }
@@ -31,7 +31,7 @@ interface Asked<R extends Request = Request> {
   readonly atMs: number;
 }
 
-/** Errors that the server tells without having been asked: all but `draining` end the connection. */
+/** Errors that are no replies: all but `draining` end the connection. */
 const FAREWELLS: ReadonlySet<unknown> = new Set([
   'taken_over',
   'silent',
@@ -46,7 +46,7 @@ export class SimulatedClient {
   readonly #ledger: Ledger;
   readonly #nowMs: () => number;
   wire: Wire | undefined;
-  /** Neither reads nor writes. */
+  /** It neither reads nor writes. */
   isStalled = false;
   sessionName: string | undefined;
   session: SessionView | undefined;
@@ -55,12 +55,12 @@ export class SimulatedClient {
   readonly asked = new Map<number, Asked<LockRequest>>();
   /** Names of sessions that the server has called unknown. */
   readonly endedNames: string[] = [];
-  /** Said on this wire and not answered. */
+  /** Sent on this wire and not answered. */
   #unanswered: Asked[] = [];
-  /** Lines that still belong to the answer of a resume, and the ids that were in it so far. */
+  /** Lines left of the reply to a resume, and the ids that were in it so far. */
   #listing: { left: number; readonly ids: Set<string> } | undefined;
   #hasSaidBye = false;
-  /** Refs that were given to two different requests: which of them has the lock is uncertain. */
+  /** Refs of two different requests: it is uncertain which of them has the lock. */
   readonly #ambiguousRefs = new Set<number>();
   /** Ids of locks that have ended. */
   readonly #finished = new Set<string>();
@@ -72,7 +72,7 @@ export class SimulatedClient {
     this.#nowMs = nowMs;
   }
 
-  /** Goes on with a new wire. */
+  /** Continues on a new wire. */
   connect(wire: Wire): void {
     this.wire = wire;
     this.isStalled = false;
@@ -83,8 +83,8 @@ export class SimulatedClient {
   }
 
   /**
-   * On its wire another session begins. What it had in the one before is no more its concern; it may
-   * believe for a while yet that it holds that.
+   * Another session begins on its wire. It no longer deals with the locks of the previous one, but
+   * may believe for a while that it holds them.
    */
   begin(session: SessionView): void {
     assert.ok(this.wire !== undefined);
@@ -93,12 +93,12 @@ export class SimulatedClient {
     this.wire.session = session;
   }
 
-  /** Whether it waits to hear if its session is still there. */
+  /** Whether it waits to learn if its session still exists. */
   get isResuming(): boolean {
     return this.#unanswered.some(({ request }) => isResume(request)) || this.#isListing;
   }
 
-  /** Whether it waits for any answer. */
+  /** Whether it waits for any reply. */
   get isWaiting(): boolean {
     return this.#unanswered.length > 0;
   }
@@ -127,12 +127,12 @@ export class SimulatedClient {
     this.wire.write(request);
   }
 
-  /** Takes in the next message, if there is one. */
+  /** Reads the next message, if there is one. */
   read(): void {
     if (this.wire !== undefined) this.readFrom(this.wire);
   }
 
-  /** Takes in the next message of the wire that it has, or had until now. */
+  /** Reads the next message of its present wire, or of its last one. */
   readFrom(wire: Wire): void {
     if (wire.messagesToClient === 0) return;
     const reply = wire.read();
@@ -151,7 +151,7 @@ export class SimulatedClient {
     this.sessionName = undefined;
   }
 
-  /** From now on it does not hold that, whatever the server still thinks. */
+  /** From now on it does not hold that lock, even if the server has it still. */
   #giveUp(id: string | undefined): void {
     const [only] = this.locks.keys();
     const lock = this.locks.get(id ?? only ?? '');
@@ -201,7 +201,7 @@ export class SimulatedClient {
     this.#finish(id, lock?.request);
   }
 
-  /** Whether it tells what became of a lock, rather than answers a request. */
+  /** Whether a message reports the change of a lock, rather than answers a request. */
   #isNews({ id, state }: Reply): boolean {
     const lock = this.locks.get(String(id));
     if (lock === undefined || state === 'enqueued') return false;
@@ -253,7 +253,7 @@ export class SimulatedClient {
     if (listing.left === 0) this.#checkListing(listing.ids);
   }
 
-  /** What it held must be there; what else is missing has ended while it was away. */
+  /** Locks that it held must be listed; others that are missing ended while it was away. */
   #checkListing(ids: ReadonlySet<string>): void {
     for (const [id, lock] of this.locks) {
       if (ids.has(id)) continue;
@@ -264,7 +264,7 @@ export class SimulatedClient {
     }
   }
 
-  /** The session that it wanted back is gone: that must be so because it was away too long. */
+  /** The session that it wanted to resume has ended: only correct if it was away too long. */
   #notResumed(request: HelloRequest): void {
     if (request.session === undefined || request.session !== this.sessionName) return;
     for (const { id, belief } of this.locks.values()) {
@@ -279,7 +279,7 @@ export class SimulatedClient {
     assert.ok(!this.#finished.has(id), `lock ${id} has ended and is heard of again`);
     assert.ok(state === 'enqueued' || state === 'acquired', state);
     const request = asked?.request;
-    // A retry may be answered with what the first try got.
+    // A retry may be answered with the lock of the first try.
     const first = typeof request?.ref === 'number' ? this.asked.get(request.ref) : asked;
     const askedAtMs = (first ?? asked)?.atMs ?? 0;
     const lock = { id, request, askedAtMs, isReleasing: false, belief: undefined, state } as const;
@@ -307,7 +307,7 @@ export class SimulatedClient {
     const { session } = this;
     if (request === undefined || session === undefined) return;
     if (lock.isReleasing || this.#hasSaidBye) return;
-    // It was not acquired before it was asked for, so its time is not over before this.
+    // It was not acquired before it was requested, so its hold can't end before this.
     const untilMs = askedAtMs + (request.holdMs ?? Number.POSITIVE_INFINITY);
     const belief = { id: Number(lock.id), resources: request.resources, session, untilMs };
     lock.belief = belief;

@@ -1,7 +1,7 @@
 /**
- * The server's end of a connection, without a network: what a line connection uses of a socket, driven
- * by the test. It is as unkind as the real one may be: bytes that were handed over belong to others
- * afterwards, the end of the input comes while the reader has it paused, and 'close' comes later.
+ * The server's end of a connection, without a network: what a line connection uses of a socket,
+ * driven by the test. It does the worst that a real one may do: it overwrites bytes that it has
+ * handed over, ends the input while the reader has paused it, and emits 'close' later.
  */
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
@@ -20,7 +20,7 @@ export class FakeSocket {
   #isHalfClosed = false;
   #hasEmittedEnd = false;
   #isEnding = false;
-  /** Bytes that the peer does not read. */
+  /** Bytes that the peer has not read. */
   writableLength = 0;
   /** The peer reads nothing. */
   isStalled = false;
@@ -29,7 +29,7 @@ export class FakeSocket {
 
   /**
    * @param wrote is given what the server writes
-   * @param ended the server has ended its side
+   * @param ended called when the server has ended its side
    */
   constructor(clock: SimulatedClock, wrote: (bytes: Buffer) => void, ended: () => void) {
     this.#clock = clock;
@@ -37,7 +37,7 @@ export class FakeSocket {
     this.#ended = ended;
   }
 
-  /** As what the server's code takes it for: it has all that is used of it. */
+  /** Typed as the socket that the server's code expects: it has all that the code uses. */
   get asSocket(): Duplex {
     return this as unknown as Duplex;
   }
@@ -56,7 +56,7 @@ export class FakeSocket {
     this.#isPaused = true;
   }
 
-  /** Nothing is read below it: there is no read to be taken up again. */
+  /** There is no handle below it whose reading could be resumed. */
   push(): boolean {
     return true;
   }
@@ -104,7 +104,7 @@ export class FakeSocket {
     this.#clock.runSoon();
   }
 
-  /** The connection is gone. */
+  /** The connection is lost. */
   reset(): void {
     this.destroy();
     this.#clock.runSoon();
@@ -114,7 +114,7 @@ export class FakeSocket {
   drained(): void {
     this.isStalled = false;
     this.writableLength = 0;
-    // As Node has it: the end of what is written is no time to write more.
+    // As in Node: no more can be written once the output has ended.
     if (!this.#isEnding && !this.destroyed) this.#emit('drain');
     this.#clock.runSoon();
   }

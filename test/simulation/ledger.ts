@@ -1,7 +1,7 @@
 /**
- * What clients believe they hold, by what they were told, and when they stop to believe it without
- * being told: a client that has been cut off gives its locks up when its abandon timeout may have
- * passed. What an administrator took away is believed by nobody. Nothing here looks into the server.
+ * The locks that clients believe they hold, by the messages they read, and when they stop believing
+ * it without a message: a disconnected client gives its locks up once its abandon timeout may have
+ * passed. Evicted locks are left out. The ledger does not look into the server.
  */
 import assert from 'node:assert/strict';
 import type { Path, Resource } from '../../src/table/resource.ts';
@@ -25,11 +25,11 @@ export interface Belief {
 
 export class Ledger {
   readonly #beliefs = new Map<string, Map<number, Belief>>();
-  /** Locks that an administrator took away: who held one may not have heard of it yet. */
+  /** Evicted locks: their holders may not know of it yet. */
   readonly #revoked = new Set<number>();
   entered = 0;
 
-  /** Somebody is told that they hold it: then nobody else may believe to hold what conflicts. */
+  /** A client learns that it holds `lock`: no other may believe it holds a conflicting one. */
   enter(belief: Belief, nowMs: number): void {
     const { namespace } = belief.session;
     const beliefs = this.#beliefs.get(namespace) ?? new Map<number, Belief>();

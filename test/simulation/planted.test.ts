@@ -1,4 +1,4 @@
-/** Bugs planted in what carries the bytes: the simulation is worth its name only if it finds each. */
+/** Bugs planted in the code that carries the bytes: the simulation must find each of them. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { OutputBuffer } from '../../src/net/stream/output-buffer.ts';
 import { Random } from '../support/random.ts';
 import { World } from './world.ts';
 
-/** Rounds in which a bug must show itself. */
+/** Rounds within which the simulation must find a bug. */
 const ROUNDS = 30;
 
 const PUMP = { ...methodsOf(InputPump.prototype, 'take') };
@@ -18,7 +18,7 @@ function methodsOf<T extends object, K extends keyof T>(prototype: T, ...names: 
   return Object.fromEntries(entries) as Pick<T, K>;
 }
 
-/** Plays with the bug until it is found, and takes it out again. */
+/** Plays with the bug until it is found, and removes the bug again. */
 function findingOf(plant: () => void): string {
   plant();
   try {
@@ -32,7 +32,7 @@ function findingOf(plant: () => void): string {
   }
 }
 
-test('lines of a chunk that are taken in out of order are found', () => {
+test('finds lines of a chunk that are read out of order', () => {
   const found = findingOf(() => {
     const swapped = new WeakSet<Buffer>();
     InputPump.prototype.take = function take(chunk) {
@@ -47,7 +47,7 @@ test('lines of a chunk that are taken in out of order are found', () => {
   assert.match(found, /lines arrive as they were written/);
 });
 
-test('the rest of a paused chunk that is kept without a copy is found', () => {
+test('finds the rest of a paused chunk that is kept without a copy', () => {
   const { from } = Buffer;
   try {
     const found = findingOf(() => {
@@ -65,7 +65,7 @@ test('the rest of a paused chunk that is kept without a copy is found', () => {
   }
 });
 
-test('replies that are lost when their flush meets the end are found', () => {
+test('finds replies that are lost when their flush meets the end', () => {
   const found = findingOf(() => {
     OutputBuffer.prototype.finish = function finish() {
       this.close();
@@ -74,7 +74,7 @@ test('replies that are lost when their flush meets the end are found', () => {
   assert.match(found, /nothing that was said is lost at the end/);
 });
 
-test('a reply that waits for another turn and is then forgotten is found', () => {
+test('finds a reply that waits for another turn and is then forgotten', () => {
   const found = findingOf(() => {
     let flushes = 0;
     OutputBuffer.prototype.flushUnlessItMayWait = function flush() {

@@ -1,10 +1,10 @@
 /**
- * The server a second time, as plainly as it can be said: sessions, limits and answers from
- * PROTOCOL.md, without a lock table. Locks of a namespace stand in one array in order
- * of arrival; each knows the earlier ones that it conflicts with. Whatever leaves, leaves at once.
+ * A second, simple implementation of the server: sessions, limits and replies by PROTOCOL.md,
+ * without a lock table. The locks of a namespace are in one array in order of arrival; each knows
+ * the earlier ones that it conflicts with. Locks are removed at once.
  *
- * It takes the same requests, losses and time as the server and says what every connection must
- * be told. Only ids and the names of sessions are the server's own choice.
+ * It gets the same requests, lost connections and time as the server, and says what the server must
+ * send on every connection. Only ids and the names of sessions come from the server.
  */
 import type { Timer } from '../../src/runtime/clock.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
@@ -27,11 +27,11 @@ import {
   type WatchRequest,
 } from './requests.ts';
 
-/** What the server chose that nobody can foresee. */
+/** The server's choices that the reference can't predict. */
 export interface Issued {
-  /** The lock id that was handed out last. */
+  /** The last lock id. */
   readonly lastId: number;
-  /** The session name that was handed out last. */
+  /** The last session name. */
   readonly lastName: string;
 }
 
@@ -61,7 +61,7 @@ export interface ReferenceLock {
   readonly request: LockRequest;
   readonly resources: readonly Resource[];
   readonly limits: ReadonlyMap<string, number>;
-  /** Earlier locks that conflict and are still there. */
+  /** Earlier locks that conflict and are not released. */
   readonly blockers: Set<ReferenceLock>;
   isHeld: boolean;
   timer: Timer | undefined;
@@ -76,13 +76,13 @@ export class ReferencePeer {
   /** A `hello` was refused, and no session has begun since. */
   isHelloRefused = false;
   isEnded = false;
-  /** Does not read: events are counted instead of told. */
+  /** It does not read: events are counted instead of sent. */
   isSlow = false;
   dropped = 0;
   watches: Path[] = [];
   heartbeatMs: number | undefined;
   heartbeat: Timer | undefined;
-  /** What it must have been told since the last comparison, and what it was told. */
+  /** What the server had to send it since the last comparison, and what the server sent. */
   expected: string[] = [];
   said: string[] = [];
 
@@ -99,7 +99,7 @@ export class ReferenceServer {
   readonly resumable = new Map<string, ReferenceSession>();
   /** Peers with something in `expected`. */
   readonly touched = new Set<ReferencePeer>();
-  /** What an observer must have heard since the last comparison. */
+  /** The calls that an observer must have had since the last comparison. */
   observed: string[] = [];
   isDraining = false;
   readonly #limits: Limits;
@@ -137,7 +137,7 @@ export class ReferenceServer {
     peer.dropped = 0;
   }
 
-  /** @param peers all that are connected */
+  /** @param peers all connected peers */
   drain(peers: readonly ReferencePeer[]): void {
     this.isDraining = true;
     for (const peer of peers) if (!peer.isEnded) this.#tellDraining(peer);
@@ -238,7 +238,7 @@ export class ReferenceServer {
     else this.#say(peer, `${action} ${ref}`);
   }
 
-  /** Who has no session begins none for that. */
+  /** A peer without a session begins none by this request. */
   #bye(peer: ReferencePeer, { ref }: Request): void {
     this.#say(peer, `bye ${ref}`);
     if (peer.session !== undefined) this.#finish(peer.session, 'ended');
@@ -312,7 +312,7 @@ export class ReferenceServer {
     }
   }
 
-  /** @returns the lock, or the code of why there is none */
+  /** @returns the lock, or the code of the error */
   #lock(session: ReferenceSession, request: LockRequest): ReferenceLock | string {
     const { namespace } = session;
     const { maxLocksPerSession, maxWaitersPerNamespace } = this.#limits;
@@ -399,7 +399,7 @@ export class ReferenceServer {
     const count = lock === undefined ? victim.locks.size : 1;
     this.#say(peer, evictGist(ref, id, sessionId, count));
     const victimPeer = victim.peer;
-    // With its lock a client of v1 loses its session.
+    // A v1 client that loses its lock loses its session.
     if (lock !== undefined && victimPeer?.kind !== 'v1') {
       this.#tell(lock, 'evicted');
       this.#remove([lock], 'evicted');
@@ -441,7 +441,7 @@ export class ReferenceServer {
     this.#say(peer, `${action} ${ref}`);
   }
 
-  /** Takes `locks` out together; then whoever waited for them alone has what it waited for. */
+  /** Removes `locks` together; then the locks that waited only for them are acquired. */
   #remove(locks: readonly ReferenceLock[], cause: ReleaseCause): void {
     const [first] = locks;
     if (first === undefined) return;
@@ -560,7 +560,7 @@ export class ReferenceServer {
   }
 }
 
-/** Whether what comes first on a connection is about a new session. */
+/** Whether the first message of a connection is about a new session. */
 function needsSession(request: Request): boolean {
   if (request.action === 'hello') return request.session === undefined;
   return request.action !== 'bye';
@@ -591,7 +591,7 @@ function isFree(lock: ReferenceLock): boolean {
   return lock.blockers.size === 0 && (lock.limits.size === 0 || isAdmitted(lock, () => true));
 }
 
-/** Whether the lines of limited reads let `lock` in, if only those of them count that `counts`. */
+/** Whether the limits admit `lock`, counting only the limited reads that `counts` accepts. */
 function isAdmitted(lock: ReferenceLock, counts: (other: ReferenceLock) => boolean): boolean {
   return [...lock.limits.keys()].every((path) => isAdmittedAt(path, lock, counts));
 }
@@ -610,7 +610,7 @@ function lineUpTo(lock: ReferenceLock, path: string): ReferenceLock[] {
   return alive.filter((other) => other.id <= lock.id && other.limits.has(path));
 }
 
-/** Owners are per session: this is one of them in a word. */
+/** The key of an owner: owners are per session. */
 function ownerOf({ session, request }: ReferenceLock): string | undefined {
   if (request.owner === undefined) return undefined;
   sessionNumbers.set(session, sessionNumbers.get(session) ?? ++lastSessionNumber);
@@ -621,8 +621,8 @@ const sessionNumbers = new WeakMap<ReferenceSession, number>();
 let lastSessionNumber = 0;
 
 /**
- * Whether the owner of `lock`, the newest, waits for itself through owners that cannot move: those
- * all of whose waits would stay even if everybody but they let go of everything.
+ * Whether the owner of `lock`, the newest, waits for itself through owners that cannot move: all of
+ * their waits would remain even if all other owners released their locks.
  */
 function closesCycle(lock: ReferenceLock): boolean {
   const asker = ownerOf(lock);
@@ -647,7 +647,7 @@ function closesCycle(lock: ReferenceLock): boolean {
   return reached.has(asker);
 }
 
-/** Leaves those owners that cannot move, each with its waits. */
+/** Reduces the owners to those that cannot move, each with its waits. */
 function keepStuck(waits: Map<string, ReferenceLock[]>): void {
   const isOfStuck = (other: ReferenceLock): boolean => waits.has(ownerOf(other) ?? '');
   const isStuck = (wait: ReferenceLock): boolean =>

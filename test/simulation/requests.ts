@@ -1,5 +1,5 @@
 /**
- * What simulated clients say, and what is said to them boiled down to one comparable line. The
+ * The requests of simulated clients, and messages to them reduced to one comparable line. The
  * server gets text; its reference gets these objects.
  */
 import type { Ref } from '../../src/session/lock-record.ts';
@@ -54,7 +54,7 @@ export interface PlainRequest {
   readonly ref?: Ref | undefined;
 }
 
-/** Nonsense, with the error that it must be answered with. */
+/** An invalid message, with the error that the server must answer. */
 export interface Nonsense {
   readonly action: 'nonsense';
   readonly ref?: undefined;
@@ -74,7 +74,7 @@ export type Request =
   | PlainRequest
   | Nonsense;
 
-/** The line that says `request`, without its end. */
+/** The line of `request`, without its line feed. */
 export function bytesOf(request: Request): Buffer {
   return request.action === 'nonsense' ? request.bytes : Buffer.from(JSON.stringify(request));
 }
@@ -85,7 +85,7 @@ export function nonsense(text: string, code: string, readAs?: string): Nonsense 
 
 export const SENTENCE = 'a sentence';
 
-/** What a server sent, as far as it is decided by the requests: no texts for people, no times. */
+/** A server's message without what the requests do not determine: texts for people and times. */
 export function gist(reply: Reply): string {
   const { action, ref, id, state, error, session, locks } = reply;
   if (error !== undefined) return errorGist(action, ref, (error as Reply).code);

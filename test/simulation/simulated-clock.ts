@@ -1,4 +1,4 @@
-/** A clock whose turns, too, come only when the test says so. */
+/** A clock whose time and turns the test controls. */
 import { FakeClock } from '../support/fake-clock.ts';
 
 type Job = () => void;
@@ -22,17 +22,17 @@ export class SimulatedClock extends FakeClock {
     this.#turns.push(job);
   }
 
-  /** Whether something waits for its turn. */
+  /** Whether a callback waits for its turn. */
   get hasTurns(): boolean {
     return this.#turns.length > 0;
   }
 
-  /** To be called whenever a callback of the server's has returned. */
+  /** To be called whenever a callback of the server has returned. */
   runSoon(): void {
     for (let job = this.#soon.shift(); job !== undefined; job = this.#soon.shift()) job();
   }
 
-  /** Gives one that waits its turn: the one that has waited longest. */
+  /** Gives a turn to the callback that has waited longest. */
   runTurn(): void {
     this.#turns.shift()?.();
     this.runSoon();

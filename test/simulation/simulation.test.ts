@@ -1,5 +1,5 @@
 /**
- * The whole server simulated from a seed. `SEED=n` replays a round, `ROUNDS=n npm run simulate`
+ * Simulates the whole server from a seed. `SEED=n` replays a round, `ROUNDS=n npm run simulate`
  * plays more of them.
  */
 import assert from 'node:assert/strict';
@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { withSeeds } from '../support/random.ts';
 import { World } from './world.ts';
 
-test('clients that lock, cut, resume, stall and lie get what the reference says', (t: TestContext) => {
+test('clients that lock, disconnect, resume, stall and send nonsense get what the reference says', (t: TestContext) => {
   const startMs = performance.now();
   let steps = 0;
   let told = 0;

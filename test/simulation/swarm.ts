@@ -1,6 +1,6 @@
 /**
- * What one round is made of. Each draws its own vocabulary, times and odds, many of them zero: that
- * reaches states which one set of odds for all never would.
+ * The parameters of a round. Each round draws its own vocabulary, times and odds, many of them
+ * zero: that reaches states which the same odds for all rounds never would.
  */
 import { Buffer } from 'node:buffer';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
@@ -38,7 +38,7 @@ export interface Swarm {
   readonly writesPer10: number;
   readonly limitsPer10: number;
   readonly refsPer10: number;
-  /** Without an entry, nobody says that. */
+  /** Actions without an entry are never sent. */
   readonly waitsMs: readonly (number | undefined)[];
   readonly holdsMs: readonly (number | undefined)[];
   readonly owners: readonly (string | undefined)[];
@@ -46,7 +46,7 @@ export interface Swarm {
   readonly heartbeatsMs: readonly (number | undefined)[];
   readonly jumpMs: number;
   readonly locksPerClient: number;
-  /** Messages after which all others have a turn, costly or not. */
+  /** The number of messages after which all others have a turn, costly or not. */
   readonly yieldsPer10: number;
   readonly limits: Limits;
   readonly odds: readonly Step[];
@@ -148,7 +148,7 @@ export function drawLie(random: Random): Nonsense {
   return random.pick(LIES);
 }
 
-/** One of `items`, of which some are nothing. */
+/** One of `items`, some of which are undefined. */
 export function drawSome<T>(random: Random, items: readonly (T | undefined)[]): T | undefined {
   return items[random.below(items.length)];
 }

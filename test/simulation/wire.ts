@@ -1,8 +1,9 @@
 /**
- * A simulated connection: bytes that the client has written and the server has not read, messages the
- * other way, and the end of either. A real `LineConnection` carries it, over a fake socket. The wire
- * stands between that and the protocol, each of which takes it for the other one, so it knows what was
- * said before it is bytes: the bytes must then be just that. Everything in flight is lost when it is.
+ * A simulated connection: bytes that the client has written and the server has not read, messages
+ * in the other direction, and the end of either. A real `LineConnection` carries it, over a fake
+ * socket. The wire sits between that and the protocol and plays the part of each towards the other,
+ * so it knows the messages before they are bytes, and checks the bytes against them. All that is in
+ * flight is lost with the connection.
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
@@ -17,20 +18,20 @@ import type { ReferencePeer } from './reference.ts';
 import { bytesOf, errorGist, gist, type Request, SENTENCE, stateGist } from './requests.ts';
 import type { SimulatedClock } from './simulated-clock.ts';
 
-/** Unread bytes that the server is told of when the client does not read at all. */
+/** The unread bytes that the server sees when the client does not read at all. */
 const MANY_BYTES = 1_000_000;
 
-/** Who moves the server and its reference in step. */
+/** Moves the server and its reference in step. */
 export interface WireHost {
   readonly clock: SimulatedClock;
   readonly server: LineHost;
-  /** Something was said to it. */
+  /** The server sent a message on it. */
   touched(peer: ReferencePeer): void;
   /** Called after the server did something with this wire, with what the reference must do. */
   follow(wire: Wire, request: Request): void;
-  /** The server has noticed that the connection is gone. */
+  /** The server has noticed that the connection is lost. */
   lost(peer: ReferencePeer): void;
-  /** The server has noticed that the client has read what waited for it. */
+  /** The server has noticed that the client has read its output. */
   drained(peer: ReferencePeer): void;
   /** Whether the client has to wait for a turn after this message, costly or not. */
   yieldsTurn(): boolean;
@@ -49,20 +50,20 @@ export class Wire implements Channel, Conversation {
   /** The bytes on their way to the server, and the requests whose bytes have not all arrived. */
   #toServer: Buffer = Buffer.alloc(0);
   readonly #requests: Request[] = [];
-  /** What was said and has not been written, and what was written of it after the last line end. */
+  /** Messages that are not written yet, and what is written of the next one so far. */
   readonly #said: string[] = [];
   #written = '';
-  /** On their way to the client. `undefined` is a text that is no JSON. */
+  /** Messages on their way to the client; `undefined` is a text that is not JSON. */
   readonly #toClient: (Reply | undefined)[] = [];
-  /** The session that it carries, once the server has said so. */
+  /** The session that it carries, once the server has confirmed it. */
   session: SessionView | undefined;
   /** The server has ended it. */
   isEnded = false;
-  /** The server has said goodbye to all: what it says while it clears up is of no interest. */
+  /** The server has said goodbye to all clients: its later messages are not compared. */
   #isServerStopping = false;
-  /** The server knows that it is gone. */
+  /** The server knows that it is lost. */
   isLost = false;
-  /** The server has heard that the client has ended its side. */
+  /** The server knows that the client has ended its side. */
   #isInputEnded = false;
 
   constructor(
@@ -111,33 +112,33 @@ export class Wire implements Channel, Conversation {
     this.#socket.deliver(bytes);
   }
 
-  /** The client reads a message; `undefined` is a text that is no JSON. */
+  /** The client reads a message; `undefined` is a text that is not JSON. */
   read(): Reply | undefined {
     return this.#toClient.shift();
   }
 
-  /** The client does not read any more. */
+  /** The client stops reading. */
   stall(): void {
     this.peer.isSlow = true;
     this.#socket.isStalled = true;
   }
 
-  /** The client reads again. */
+  /** The client resumes reading. */
   wake(): void {
     this.peer.isSlow = false;
     this.#socket.drained();
   }
 
-  /** Whatever is still in flight is lost. */
+  /** Loses all that is in flight. */
   cut(): void {
     this.#toServer = Buffer.alloc(0);
     this.#toClient.length = 0;
   }
 
   /**
-   * The server notices that the connection is gone.
+   * The server notices that the connection is lost.
    *
-   * @param isHalfClosed it has heard before that the client has closed its side
+   * @param isHalfClosed the server already knows that the client has closed its side
    */
   lose(isHalfClosed: boolean): void {
     if (isHalfClosed) this.#socket.halfClose();
@@ -145,12 +146,12 @@ export class Wire implements Channel, Conversation {
     assert.ok(this.isLost, 'a connection that is gone is noticed');
   }
 
-  /** Nothing that was said waits any more; to be asked when all have had their turn. */
+  /** Checks that no message waits; to be called when all have had their turn. */
   checkAllIsWritten(): void {
     if (!this.isLost && !this.#socket.destroyed) assert.deepEqual(this.#said, []);
   }
 
-  /** What follows is what the protocol takes for its channel. */
+  /** What follows implements the protocol's channel. */
 
   get unreadBytes(): number {
     return this.peer.isSlow ? MANY_BYTES : 0;
@@ -177,13 +178,13 @@ export class Wire implements Channel, Conversation {
   end(reason: EndReason): void {
     assert.ok(!this.isEnded, 'it ends once');
     this.isEnded = true;
-    // The client has ended its side: to it the server says nothing more.
+    // The client has ended its side: the server sends it nothing more.
     if (!this.#isInputEnded) this.#tell(`end ${reason}`);
     this.#sessionLost();
     this.#connection.end();
   }
 
-  /** What follows is what the connection takes for its conversation. */
+  /** What follows implements the connection's conversation. */
 
   receive(text: string): void {
     const request = this.#arrived();
@@ -202,7 +203,7 @@ export class Wire implements Channel, Conversation {
       this.#protocol.inputError(error);
       return;
     }
-    // Where v1 is spoken, frames are too long, not lines.
+    // In v1, frames are too long, not lines.
     if (!isV1 || error.code !== 'message_too_long') this.#protocol.inputError(error);
     this.#host.follow(this, this.#arrived());
   }
@@ -238,7 +239,7 @@ export class Wire implements Channel, Conversation {
     return request;
   }
 
-  /** The protocol says something. */
+  /** The protocol sends a message. */
   #note(text: string): void {
     if (this.#isServerStopping) return;
     assert.ok(!this.isEnded, `nothing is said after the end: ${text}`);
@@ -251,7 +252,7 @@ export class Wire implements Channel, Conversation {
     else this.#tell(stateGist(reply.action, undefined, reply.id, reply.state));
   }
 
-  /** The server has written something. */
+  /** The server has written bytes. */
   #received(bytes: Buffer): void {
     this.#written += bytes.toString('latin1');
     const lines = this.#written.split('\n');
@@ -287,7 +288,7 @@ function replyOf(text: string): Reply | undefined {
 
 const LF = Buffer.from('\n');
 
-/** The text that a byte string is in UTF-8. */
+/** The text of a byte string in UTF-8. */
 function textOf(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }

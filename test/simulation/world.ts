@@ -1,8 +1,8 @@
 /**
  * A whole server behind fake sockets and a fake clock, its clients, and its reference. Every step
- * is one thing that can happen: a client says something, bytes arrive, time passes, a link is cut.
- * After each, what every connection was told and what the server's observer heard must be what the
- * reference says, and the tables must hold what it holds.
+ * is one event: a client sends a message, bytes arrive, time passes, a connection is cut. After
+ * each, the messages on every connection and the calls of the server's observer must be those that
+ * the reference expects, and the tables must hold the reference's locks.
  */
 import assert from 'node:assert/strict';
 import type { LineHost } from '../../src/net/lines/line-connection.ts';
@@ -25,11 +25,11 @@ import { Wire, type WireHost } from './wire.ts';
 
 const DEFAULT_ABANDON_TIMEOUT_MS = 300;
 const FIRST_ID = 1_000_000;
-/** Time is counted in these, so that sums are exact. */
+/** The unit of time, so that sums are exact. */
 const TICKS_PER_MS = 2 ** 20;
-/** Clients up to which everything is looked at after every step. */
+/** Up to this many clients, everything is checked after every step. */
 const SMALL = 6;
-/** Steps between two looks at a larger world. */
+/** Steps between two checks of a larger world. */
 const LOOK_EVERY = 97;
 
 export class World implements WireHost {
@@ -42,7 +42,7 @@ export class World implements WireHost {
   readonly #issued = { lastId: FIRST_ID, lastName: '' };
   readonly #fences = new Map<string, Fences>();
   readonly #clients: SimulatedClient[];
-  /** Wires that their clients have left and the server has not. */
+  /** Wires that their clients have left and the server still has. */
   readonly #abandoned = new Set<Wire>();
   readonly #sessions = new Map<string, SessionView>();
   readonly #namespaces = new Set<Namespace>();
@@ -119,7 +119,7 @@ export class World implements WireHost {
     this.#compare();
   }
 
-  /** Plays the round, to the end at which nothing is left. */
+  /** Plays the round, until no client and no lock is left. */
   play(): void {
     for (; this.steps < this.swarm.steps; this.steps++) {
       this.#step();
@@ -132,12 +132,12 @@ export class World implements WireHost {
     this.#checkNothingLeft();
   }
 
-  /** From here on who holds may finish, and nobody else has a place. */
+  /** From here on holders may finish, and all others are disconnected. */
   #drain(): void {
     const wires = this.#wires();
     for (const wire of wires) wire.serverDraining();
     this.#host.registry.drain();
-    // What is written now may cut a connection: that comes after the drain, here and there.
+    // What is written now may cut a connection: server and reference do that after the drain.
     this.#reference.drain(wires.map(({ peer }) => peer));
     this.clock.runSoon();
   }
@@ -145,7 +145,7 @@ export class World implements WireHost {
   #step(): void {
     if (this.steps === this.swarm.drainStep) this.#drain();
     const random = this.#random;
-    // No two steps at the same time: what falls due at one and the same has no order.
+    // No two steps at the same time: timers that are due at the same time have no order.
     this.#tick();
     while (this.clock.hasTurns && !random.oneIn(3)) this.#turn();
     const step = random.pick(this.swarm.odds);
@@ -173,7 +173,7 @@ export class World implements WireHost {
     this.#advance((1 + this.#random.below(TICKS_PER_MS / 256)) / TICKS_PER_MS);
   }
 
-  /** What has waited longest gets its turn. */
+  /** Gives a turn to what has waited longest. */
   #turn(): void {
     this.clock.runTurn();
     this.#tick();
@@ -191,13 +191,13 @@ export class World implements WireHost {
     this.#compare();
   }
 
-  /** A connection is cut when its time to close is over, so the server's time may be ahead. */
+  /** A connection is cut when its time to close is over, so the server's clock may be ahead. */
   #catchUp(): void {
     const { clock } = this.#reference;
     clock.advance(this.clock.now() - clock.now());
   }
 
-  /** The server hears of what clients have left behind: bytes still on the way, or the end. */
+  /** The server receives what clients have left behind: bytes in flight, or the end. */
   #notice(): void {
     const [first] = this.#abandoned;
     if (first === undefined) return;
@@ -308,7 +308,7 @@ export class World implements WireHost {
     return view(this.#random.pick(namespaces), this.#random.pick(abandonsMs));
   }
 
-  /** The name of a session that never was, or is no more. */
+  /** The name of a session that never existed, or has ended. */
   #guess(client: SimulatedClient): string {
     return client.endedNames.at(-1) ?? `x${this.#random.below(1000)}`;
   }
@@ -316,7 +316,7 @@ export class World implements WireHost {
   #speak(client: SimulatedClient, step: Step): void {
     const random = this.#random;
     if (client.session === undefined) {
-      // It has said goodbye, or its session was gone.
+      // It has said goodbye, or its session has ended.
       if (!client.isLeaving) this.#hello(client);
       return;
     }
@@ -331,7 +331,7 @@ export class World implements WireHost {
         const fitting = locks.filter((lock) => lock.state === state && !lock.isReleasing);
         if (fitting.length === 0) break;
         const { id } = random.pick(fitting);
-        // Without an id it could be taken for another lock that this client has yet to hear of.
+        // Without an id it could mean another lock that this client does not know of yet.
         const isOnly = locks.length === 1 && !client.isWaiting;
         const isPlain = client.kind === 'v1' || (isOnly && random.oneIn(2));
         client.say(isPlain ? { action: 'release' } : { action: 'release', ref: 4, id });
@@ -387,7 +387,7 @@ export class World implements WireHost {
     };
   }
 
-  /** Of whomever: of somebody in another namespace, too, and of one who has left. */
+  /** Of any client: also of one in another namespace, or of one that has left. */
   #drawEviction(ref: number): EvictRequest {
     const random = this.#random;
     const sessions = [...this.#reference.namespaces.values()].flatMap((one) => [...one.sessions]);
@@ -399,7 +399,7 @@ export class World implements WireHost {
     return { action: 'evict', ref, sessionId: `${sessionId}` };
   }
 
-  /** The client comes again while the server still has it on another connection. */
+  /** The client reconnects while the server still has its old connection. */
   #takeOver(client: SimulatedClient): void {
     const { wire, sessionName } = client;
     if (wire === undefined || sessionName === undefined) return;
@@ -446,7 +446,7 @@ export class World implements WireHost {
     fences.acquired(lock.id, lock.resources);
   }
 
-  /** The server has answered a hello: whose session is on which wire now? */
+  /** The server has answered a hello: updates which session is on which wire. */
   #sessionsMoved(wire: Wire, request: HelloRequest): void {
     const { session, isEnded } = wire.peer;
     if (session?.name === undefined || isEnded) return;
@@ -523,7 +523,7 @@ export class World implements WireHost {
     for (const wire of wires) wire.lose(false);
   }
 
-  /** All that the server has not lost yet. */
+  /** All wires that the server has not lost yet. */
   #wires(): Wire[] {
     return [
       ...this.#abandoned,
@@ -541,7 +541,7 @@ export class World implements WireHost {
       assert.equal(table.size.paths, 0);
       assert.equal(sessions.size, 0);
       table.verify();
-      // If anybody still watched, the wire would complain that something is said after its end.
+      // If a client still watched, the wire would report a message after its end.
       const resources = ['a', 'é', 'c', '😀', '', 'f', 'g', 'h'].flatMap((a) =>
         [[], ['a'], ['é'], ['c']].map((rest) => ({ type: 'read', path: [a, ...rest] }) as const),
       );
@@ -563,7 +563,7 @@ function comparePeer(peer: ReferencePeer): void {
   peer.expected = [];
 }
 
-/** What happens to others may be told before the answer to who watches it, all else after. */
+/** Events of other sessions may be sent before a watcher's reply, all else after it. */
 function isNoEvent(gist: string): boolean {
   return !gist.startsWith('event ') && !gist.startsWith('dropped ');
 }
