@@ -70,7 +70,10 @@ async function expectRefused(client: Pick<LineClient, 'next'>, code: string): Pr
   for (const { action } of OTHERS as { action: string }[]) {
     const reply = await client.next();
     assert.deepEqual([reply.action, codeOf(reply)], [action, 'hello_refused']);
-    assert.match(JSON.stringify(reply.error), /the hello before it was refused.* send it again/);
+    assert.match(
+      JSON.stringify(reply.error),
+      /the hello before this request was refused.* send it again/,
+    );
   }
 }
 
