@@ -1,7 +1,7 @@
 /**
- * Everything at once over real processes, judged from what the clients wrote down.
+ * All faults at once on real processes, checked by the clients' histories.
  *
- * `npm run chaos` keeps it up for a minute, `CHAOS_SECONDS=600` for longer; `SEED=n` draws the same
+ * `npm run chaos` runs for a minute, `CHAOS_SECONDS=600` for longer; `SEED=n` draws the same
  * clients and faults again (not the same timing: that is the machine's).
  */
 import assert from 'node:assert/strict';
@@ -15,7 +15,7 @@ const PLACES = Number(process.env.CHAOS_PLACES ?? 20);
 /** Longer than any abandon timeout, wait or hold of the clients. */
 const PATIENCE_MS = 20_000;
 
-/** What keeps this process from its end, once all is done, is told rather than waited for. */
+/** Reports what keeps this process alive at the end, rather than waiting for it. */
 after(() => {
   const tell = (): never => {
     console.error('still open:', process.getActiveResourcesInfo());
@@ -52,23 +52,23 @@ test('whatever breaks, no lock is held twice, overtaken or forgotten, and no upd
   assert.equal(await report.stop(), 0, 'all gauges at zero, and a clean end');
 });
 
-/** A short run against a server with that bug; the rules that it was found by. */
+/** A short run against a server with that bug; returns the rules that found it. */
 async function rulesBrokenBy(t: TestContext, bug: string): Promise<Set<string>> {
   const imports = [fileURLToPath(new URL(`planted/${bug}.ts`, import.meta.url))];
   const options = { seed: seedFor(t), seconds: 1, processes: 1, places: 20, isCalm: true };
-  // Longer than whoever is gone keeps a lock, so that what waits still waits for nobody.
+  // Longer than any lost client keeps a lock, so that a lock still waiting waits for none.
   const report = await runChaos(t, { ...options, patienceMs: 2500, imports });
   tell(t, report);
   for (const { what } of report.verdict.violations.slice(0, 2)) t.diagnostic(what);
   return new Set(report.verdict.violations.map(({ rule }) => rule));
 }
 
-test('a planted bug that grants a lock early is found', async (t) => {
+test('finds a planted bug that grants a lock early', async (t) => {
   const rules = await rulesBrokenBy(t, 'early-grant');
-  // What stands in the way may be held, or wait itself.
+  // The conflicting lock may be held, or may wait itself.
   assert.ok(rules.has('exclusion') || rules.has('order'), [...rules].join());
 });
 
-test('a planted bug that forgets a wake-up is found', async (t) => {
+test('finds a planted bug that forgets a wake-up', async (t) => {
   assert.deepEqual(await rulesBrokenBy(t, 'forgotten-wake-up'), new Set(['ending']));
 });

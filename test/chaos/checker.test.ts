@@ -1,4 +1,4 @@
-/** Histories written by hand, one that breaks each rule and one that comes close. */
+/** Hand-written histories: for each rule one that breaks it, and one that nearly does. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../../src/table/resource.ts';
@@ -10,7 +10,7 @@ import type { HistoryEvent, Told } from './history.ts';
 
 const MS = 1e6;
 
-/** Writes down what one client sees; times are in milliseconds. */
+/** Writes the history of one client; times are in milliseconds. */
 class Scribe {
   readonly events: HistoryEvent[] = [];
   readonly #c: string;
@@ -48,7 +48,7 @@ class Scribe {
     return this.#write({ t: t * MS, c: this.#c, e });
   }
 
-  /** Asks at `from`, is told at once, releases at `to`. */
+  /** Requests at `from`, gets the lock at once, releases it at `to`. */
   hold(from: number, to: number, r: number, id: number, ...resources: Resource[]): this {
     return this.request(from - 1, r, resources)
       .told(from, r, id, 'acquired')
@@ -83,12 +83,12 @@ test('two conflicting locks at a time are a fault, one after the other are none'
   expectRules(['exclusion'], shared, new Scribe('p2.1').hold(15, 30, 1, 2, read('b'), read('c')));
 });
 
-test('a lock that was told to be released is held until the release was sent', () => {
+test('a lock that was reported as released is held until the release was sent', () => {
   const slow = new Scribe('p1.1', 0).hold(10, 5000, 1, 1, write('a'));
   expectRules(['exclusion'], slow, new Scribe('p2.1').hold(4999, 5001, 1, 2, write('a')));
 });
 
-test('a client that was cut off holds for its abandon timeout, counted from its last exchange', () => {
+test('a disconnected client holds for its abandon timeout, counted from its last exchange', () => {
   const killed: HistoryEvent[] = [{ t: 900 * MS, e: 'killed', process: 'p1' }];
   const cut = new Scribe('p1.1', 500)
     .request(9, 1, [write('a')])
@@ -100,7 +100,7 @@ test('a client that was cut off holds for its abandon timeout, counted from its 
   assert.deepEqual(rulesAt(600), []);
 });
 
-test('a wait is known to last for the abandon timeout only where the client can come back', () => {
+test('a wait certainly lasts for the abandon timeout only if the client can resume', () => {
   const later = new Scribe('p2.1').hold(300, 310, 1, 2, write('a'));
   const lost = (isNamed: boolean) =>
     new Scribe('p1.1', 500, isNamed)
@@ -147,7 +147,7 @@ test('of two conflicting locks the smaller id is acquired first, unless it ended
   expectRules([], timedOut, second);
 });
 
-test('a limited read lets in as many as the newest of them says', () => {
+test('a limited read is admitted by its own limit', () => {
   const gpu = (limit: number): Resource => ({ type: 'read', path: ['gpu'], limit });
   const one = new Scribe('p1.1').hold(10, 50, 1, 1, gpu(2));
   const two = new Scribe('p2.1').hold(11, 50, 1, 2, gpu(2));
@@ -191,7 +191,7 @@ test('every request ends, unless its client did', () => {
   assert.deepEqual(check([waiting().events, killed]).violations, []);
 });
 
-test('nothing is told after an end', () => {
+test('no message comes after an end', () => {
   for (const state of ['enqueued', 'acquired', 'timeout', 'released'] as const) {
     expectRules(['ending'], new Scribe('p1.1').hold(2, 9, 1, 1, write('a')).told(20, 1, 1, state));
   }
@@ -207,7 +207,7 @@ test('waits, holds and lost sessions last as long as they were asked to', () => 
       .told(t, 1, 1, 'timeout', 100);
   expectRules(['too early'], wait(148));
   expectRules([], wait(150));
-  // It was granted after the answer that was asked for at 120.
+  // It was granted after the reply to the request of 120.
   const hold = (t: number) =>
     new Scribe('p1.1')
       .request(100, 1, [write('a')], { holdMs: 50 })
@@ -227,7 +227,7 @@ test('waits, holds and lost sessions last as long as they were asked to', () => 
   expectRules([], held().leave(1151, 'lost'));
 });
 
-/** What a faultless server tells clients, by the model; with a fault if one is wanted. */
+/** The messages of a faultless server, by the model; with a fault on request. */
 function serve(random: Random, requests: number, fault: boolean): Scribe[] {
   const model = new LockModel();
   const scribes = Array.from({ length: 40 }, (_, i) => new Scribe(`p${i % 4}.${i}`));

@@ -1,31 +1,31 @@
 /**
- * Says from the histories of clients alone whether the server kept its promises.
+ * Decides from the histories of clients alone whether the server kept its promises.
  *
- * What a client knows is older than what is so, therefore the checker reckons with bounds:
+ * A client's knowledge is always late, so the checker uses bounds:
  *  - A lock was acquired at the latest when its client had read `acquired`.
- *  - It was there at least until its client sent `release`, if that was answered with `released`; or
- *    until the client sent a later request that was answered, with no end of the lock in between.
- *  - From there on, if nothing more was heard, for the abandon timeout (or until its `holdMs` or
- *    `waitMs` may have run out, if that is sooner): the server had a connection when it read that
- *    last request, which was after it was sent. This is the latest that a client which is cut off,
- *    killed or stopped can know of its lock, and the latest that is claimed for it here. A place in
- *    the queue is kept that long only in a session that can be resumed.
+ *  - It existed at least until its client sent `release`, if the reply was `released`; or until the
+ *    client sent a later request that was answered, with no end of the lock in between.
+ *  - From there on, without further messages, it existed for the abandon timeout (or until its
+ *    `holdMs` or `waitMs` may have run out, if that is sooner): the server had a connection when it
+ *    read that last request, which was after it was sent. A client that is disconnected, killed or
+ *    stopped can rely on its lock no longer than that, and the checker claims no more. A waiting
+ *    lock is kept that long only in a session that can be resumed.
  *
- * Hence each of these is a fault of the server and of nobody else:
- *  - `exclusion`: a lock was told to be held while another, which conflicts, was held for sure.
- *  - `order`: it was told to be held while one that conflicts and has a smaller id waited for sure.
- *    With `exclusion` this also says that ids of conflicting locks rise in the order of acquisition.
- *  - `limit`: it was let in to a limited read with as many before it as its own limit allows.
- *  - `arrival`: a request that was sent after another one's answer was read got the smaller id.
+ * Hence each of these is a fault of the server:
+ *  - `exclusion`: a lock was reported as held while a conflicting one was certainly held.
+ *  - `order`: a lock was reported as held while a conflicting one with a smaller id certainly
+ *    waited. With `exclusion` this implies that ids of conflicting locks rise in order of acquisition.
+ *  - `limit`: a limited read was admitted with as many ahead of it as its own limit allows.
+ *  - `arrival`: a request that was sent after another one's reply was read got the smaller id.
  *  - `id`: an id was given twice, or changed.
- *  - `ending`: a request never ended, or more was told after its end.
+ *  - `ending`: a request never ended, or a message came after its end.
  *  - `too early`: a wait, a hold or a lost session ended before its time.
  *
- * What can't be concluded: that a lock which may have been lost already was still there (so a fault
- * that hits only clients past their abandon timeout is not seen: the guard of guard.ts is for that),
- * and anything about requests whose answer nobody read.
+ * The checker can't conclude that a lock which may have been lost already still existed (so it
+ * misses faults that affect only clients past their abandon timeout: guard.ts is for these), nor
+ * anything about requests whose reply no client read.
  *
- * O(n log n) in a handful of namespaces: a million events take some seconds.
+ * O(n log n) with a few namespaces: a million events take some seconds.
  */
 import type { HistoryEvent, Nanos } from './history.ts';
 import { type KnownLock, LivingLocks } from './living-locks.ts';
@@ -35,14 +35,14 @@ export type Rule = Breach['rule'] | 'exclusion' | 'order' | 'limit' | 'arrival';
 
 export interface Violation {
   readonly rule: Rule;
-  /** Which locks, clients and times. */
+  /** The locks, clients and times. */
   readonly what: string;
 }
 
 export interface Verdict {
   readonly violations: readonly Violation[];
   readonly requests: number;
-  /** Requests whose lock was told to be held. */
+  /** Requests whose lock was reported as held. */
   readonly acquired: number;
   /** Requests by how they ended. */
   readonly endings: Readonly<Record<string, number>>;
@@ -98,10 +98,10 @@ interface Moment {
   readonly lock: KnownLock;
 }
 
-/** What happens in one moment happens in the order that accuses nobody. */
+/** Events of the same time are ordered in favour of the server. */
 const ORDER = { ends: 0, begins: 1, acquired: 2 };
 
-/** Goes through time with the locks that are alive for sure. */
+/** Sweeps through time with the locks that certainly exist. */
 function checkHolds(locks: readonly KnownLock[], violations: Violation[]): void {
   const moments: Moment[] = [];
   for (const lock of locks) {

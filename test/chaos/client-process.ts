@@ -1,6 +1,6 @@
 /**
- * A process full of chaos clients, one life after another in each place, until it is told to finish.
- * It may be killed or stopped at any moment. What it saw is in its history file.
+ * A process that runs a number of chaos clients, each followed by the next, until it must finish.
+ * It may be killed or stopped at any moment. Its history file has what its clients observed.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../support/random.ts';
@@ -9,9 +9,9 @@ import { GuardClient } from './guard.ts';
 import { HistoryFile } from './history.ts';
 import { type Character, drawCharacter, drawCounter, drawResources, drawTerms } from './script.ts';
 
-/** What a process is told on its command line, as JSON. */
+/** The parameters of a process, on its command line as JSON. */
 export interface Orders {
-  /** Begins the names of its clients. */
+  /** The prefix of its clients' names. */
   readonly name: string;
   readonly seed: number;
   readonly port: number;
@@ -20,7 +20,7 @@ export interface Orders {
   readonly historyPath: string;
   /** Clients at a time. */
   readonly places: number;
-  /** Milliseconds that are given to what is open when it is told to finish. */
+  /** Milliseconds for open requests once it must finish. */
   readonly patienceMs: number;
 }
 
@@ -33,7 +33,7 @@ const guard = new GuardClient(orders.guardPort);
 let isFinishing = false;
 let lives = 0;
 
-/** One client from its first connection to its farewell. */
+/** One client from its first connection to its end. */
 async function live(random: Random): Promise<void> {
   const character = drawCharacter(random);
   const port = character.isBehindProxy ? orders.proxyPort : orders.port;
@@ -43,7 +43,7 @@ async function live(random: Random): Promise<void> {
       await lockOnce(client, character, random);
       await delay(random.below(WORK_MS));
     }
-    // Some leave in the middle of something.
+    // Some leave with requests open.
     if (random.oneIn(4) && !isFinishing) await startOne(client, character, random);
     await client.leave();
   } catch (error) {
@@ -65,12 +65,12 @@ async function lockOnce(client: ChaosClient, character: Character, random: Rando
   const wanted = client.want(drawResources(random, kind !== 'v1'), { ...terms, ...owner });
   const isSettled = (): boolean => wanted.state === 'acquired' || wanted.state === 'ended';
   if (random.oneIn(8)) {
-    // Loses patience, perhaps in the very moment in which it is granted.
+    // Cancels the wait, perhaps at the very moment of the grant.
     await Promise.race([client.until(isSettled), delay(random.below(30))]);
   } else await client.until(isSettled);
   if (wanted.state === 'acquired') {
     await work(client, character, wanted, random);
-    // A second one while the first is held; what would wait in a circle is refused, or times out.
+    // A second lock while the first is held; a deadlock is refused, or times out.
     if (isOwned) {
       const more = client.want(drawResources(random, true), { ...owner, waitMs: 50 });
       await client.until(() => more.state === 'acquired' || more.state === 'ended');
@@ -82,7 +82,7 @@ async function lockOnce(client: ChaosClient, character: Character, random: Rando
   await client.until(() => wanted.state === 'ended');
 }
 
-/** Adds one to a guarded counter, and believes all the while that it holds the lock. */
+/** Adds one to a guarded counter, in the belief that it holds the lock throughout. */
 async function work(
   client: ChaosClient,
   { namespace }: Character,
@@ -105,7 +105,7 @@ async function keepPlace(random: Random): Promise<void> {
 
 process.on('message', () => {
   isFinishing = true;
-  // Whoever waits still is in the history for all to see.
+  // Requests that still wait are in the history.
   setTimeout(() => process.exit(), orders.patienceMs).unref();
 });
 process.send?.('ready');

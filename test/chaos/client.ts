@@ -1,7 +1,7 @@
 /**
- * A client of the session protocol or of v1 that writes down what it sees. It is told what to want;
- * it asks, takes answers as they come, keeps its heartbeat, and comes back with the name of its
- * session when its connection breaks. A client of v1 can't come back: then its life is over.
+ * A client of the session protocol or of v1 that logs what it observes. It requests the locks that
+ * its caller wants, reads replies as they come, keeps its heartbeat, and resumes its session when
+ * its connection breaks. A v1 client can't resume: it ends with its connection.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Resource } from '../../src/table/resource.ts';
@@ -11,10 +11,10 @@ import { type HistoryFile, type Nanos, now } from './history.ts';
 import { Link } from './link.ts';
 import type { Character, Terms } from './script.ts';
 
-/** The session is no more, or the connection of a v1 client. */
+/** The session has ended, or the connection of a v1 client. */
 export class Over extends Error {}
 
-/** A lock that is wanted. */
+/** A requested lock. */
 export interface Wanted {
   readonly ref: number;
   readonly resources: readonly Resource[];
@@ -50,7 +50,7 @@ export class ChaosClient {
   #asks: Ask[] = [];
   #asked: Nanos;
   #session: string | undefined;
-  /** What is left to come of the list that a resumed session begins with. */
+  /** The locks left to come of the list that a resumed session begins with. */
   #list: { left: number; readonly asked: Nanos; readonly replies: Reply[] } | undefined;
   #isWelcome = false;
   #isOver = false;
@@ -74,7 +74,7 @@ export class ChaosClient {
     }
   }
 
-  /** Asks for a lock; what becomes of it is seen in what is returned. */
+  /** Requests a lock; the returned object shows its state. */
   want(resources: readonly Resource[], terms: Terms): Wanted {
     const ref = ++this.#refs;
     const wanted: Wanted = {
@@ -93,7 +93,7 @@ export class ChaosClient {
   }
 
   release(wanted: Wanted): void {
-    // With its session it lost its locks, too.
+    // With its session it also lost its locks.
     if (wanted.state === 'ended' || wanted.isReleasing || this.#isOver) return;
     wanted.isReleasing = true;
     this.#history.write({ t: now(), c: this.name, r: wanted.ref, e: 'release' });
@@ -104,7 +104,7 @@ export class ChaosClient {
     if (this.#isWelcome && this.#character.kind !== 'v1') this.#ask({ action: 'ping', ref: 'p' });
   }
 
-  /** Waits until it is so; throws `Over` when it can't be any more. */
+  /** Waits until the condition holds; throws `Over` if it no longer can. */
   until(isTrue: () => boolean): Promise<void> {
     return this.#changes.until(() => {
       if (isTrue()) return true;
@@ -113,7 +113,7 @@ export class ChaosClient {
     });
   }
 
-  /** Ends its life; what it has is given up, or left for the server to find out. */
+  /** Ends the client; it releases its locks, or leaves that to the server. */
   async leave(): Promise<void> {
     const { farewell, kind } = this.#character;
     if (farewell === 'bye' && kind !== 'v1' && this.#isWelcome && !this.#isOver) {
@@ -185,7 +185,7 @@ export class ChaosClient {
 
   #sendRelease({ ref, id }: Wanted): void {
     if (this.#character.kind === 'v1') this.#ask({ action: 'release' });
-    // The answer to the lock request may not be here yet; then this is sent when it is.
+    // The reply to the lock request may not have arrived; then this is sent when it has.
     else if (id !== undefined) {
       this.#ask({ action: 'release', ref: `r${ref}`, id: String(id) });
     }
@@ -227,7 +227,7 @@ export class ChaosClient {
     this.#changes.notify();
   }
 
-  /** An error that ends the connection: fallen silent, or taken over by our own next one. */
+  /** An error that ends the connection: no heartbeat, or taken over by our own next one. */
   #unasked(reply: Reply): void {
     const code = codeOf(reply);
     if (code !== 'silent' && code !== 'taken_over') throw unexpected(reply);

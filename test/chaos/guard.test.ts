@@ -1,4 +1,4 @@
-/** What the guard of a chaos run lets pass, and why it wants to see an id with a read. */
+/** What the guard of a chaos run accepts, and why a read needs an id. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Guard } from './guard.ts';
@@ -13,7 +13,7 @@ test('a client that slept past its lock can neither write nor read', () => {
   assert.deepEqual([guard.sums, guard.rejected, guard.lost], [{ accepted: 1, values: 1 }, 2, []]);
 });
 
-test('an update over a value that was not read is a lost one', () => {
+test('an update over a value that was not read is a lost update', () => {
   const guard = new Guard();
   assert.equal(guard.write('a', 1, 1), true);
   assert.equal(guard.write('a', 1, 1), true);

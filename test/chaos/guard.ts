@@ -1,8 +1,8 @@
 /**
- * What locks are for: counters that must not lose an update, kept by somebody who trusts no lock.
+ * Counters that must not lose an update, as locks are for, kept by a guard that trusts no lock.
  *
  * A client reads a counter and writes it back, one higher, with the id of its lock both times. The
- * guard refuses an id that is smaller than one it has seen. That a read shows the id too is needed:
+ * guard refuses an id that is smaller than one it has seen. A read has to show the id, too:
  * otherwise a client that lost its lock could still write between the read and the write of the
  * next holder, whose id the guard had not seen yet, and that holder would overwrite it.
  */
@@ -24,7 +24,7 @@ export class Guard {
   /** Accepted writes that were not one more than the value before: lost updates. */
   readonly lost: string[] = [];
 
-  /** The value of that counter, or undefined: a later lock was here. */
+  /** The value of that counter; undefined if the guard has seen a later lock. */
   read(name: string, id: number): number | undefined {
     return this.#admit(name, id)?.value;
   }
@@ -41,7 +41,7 @@ export class Guard {
     return true;
   }
 
-  /** How many writes were accepted, and what all counters come to: equal, if none was lost. */
+  /** The number of accepted writes, and the sum of all counters: equal if no update was lost. */
   get sums(): { accepted: number; values: number } {
     const sums = { accepted: 0, values: 0 };
     for (const { accepted, value } of this.#counters.values()) {
@@ -51,7 +51,7 @@ export class Guard {
     return sums;
   }
 
-  /** Serves clients in other processes until the test ends; the port. */
+  /** Serves clients in other processes until the test ends; returns the port. */
   async listen(t: TestContext): Promise<number> {
     const listener = createServer((socket) => this.#serve(socket));
     listener.listen(0, '127.0.0.1');
@@ -82,7 +82,7 @@ export class Guard {
   }
 }
 
-/** The guard as a client in another process sees it. */
+/** The guard's interface for a client in another process. */
 export class GuardClient {
   readonly #socket: Socket;
   readonly #waiting: ((answer: unknown) => void)[] = [];

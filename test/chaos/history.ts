@@ -1,17 +1,19 @@
 /**
- * What clients saw, written down as it happened: one JSON object per line, one file per process.
+ * The events that clients observe, logged as they happen: one JSON object per line, one file per
+ * process.
  *
  * `t` is `process.hrtime.bigint()` in nanoseconds. On Linux that is CLOCK_MONOTONIC, which is one
- * clock for all processes of a machine and goes on while a process is stopped; so times of different
- * files can be compared. As numbers they are exact for a hundred days after the machine has started.
+ * clock for all processes of a machine and runs while a process is stopped; so times of different
+ * files can be compared. As numbers they are exact for a hundred days after the machine has
+ * started.
  *
- * Lines are written with one system call each, before anything that depends on them is sent: a
- * process that is killed has written all it knew.
+ * Each line is written with one system call, before anything that depends on it is sent: a process
+ * that is killed has written all that it knew.
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { Resource } from '../../src/table/resource.ts';
 
-/** Nanoseconds, by a clock that all processes share. */
+/** Nanoseconds of a clock that all processes share. */
 export type Nanos = number;
 
 interface Of {
@@ -21,7 +23,7 @@ interface Of {
 }
 
 interface OfRequest extends Of {
-  /** Which lock request of this client. */
+  /** The number of the lock request, per client. */
   readonly r: number;
 }
 
@@ -30,11 +32,11 @@ export interface Opened extends Of {
   readonly e: 'opened';
   readonly namespace: string;
   readonly abandonMs: number;
-  /** Whether it can be resumed, so that it keeps its places while it is lost. */
+  /** Whether it can be resumed: then its waiting locks outlive a lost connection. */
   readonly isNamed: boolean;
 }
 
-/** A lock is asked for; logged before it is sent. A repetition after a cut is not logged. */
+/** A lock request; logged before it is sent. A retry after a lost connection is not logged. */
 export interface Requested extends OfRequest {
   readonly e: 'request';
   readonly resources: readonly Resource[];
@@ -43,8 +45,8 @@ export interface Requested extends OfRequest {
 }
 
 /**
- * The server said how a lock stands. `asked` is when the latest request was sent whose answer had
- * been read by then, this one included: the server said it after that.
+ * The server reported the state of a lock. `asked` is when the latest request was sent whose reply
+ * had been read by then, this one included: the report is later than that.
  */
 export interface Told extends OfRequest {
   readonly e: 'told';
@@ -53,39 +55,39 @@ export interface Told extends OfRequest {
   readonly asked: Nanos;
 }
 
-/** An error is the answer: there is no lock. */
+/** The reply is an error: there is no lock. */
 export interface Refused extends OfRequest {
   readonly e: 'refused';
   readonly code: string;
 }
 
-/** The client gives up a lock or its place; logged before it is sent. */
+/** The client releases a lock or cancels its wait; logged before it is sent. */
 export interface Releasing extends OfRequest {
   readonly e: 'release';
 }
 
-/** The client learns that a lock which it did not give up is no more, and not why. */
+/** The client learns that a lock that it did not release has ended, but not why. */
 export interface Gone extends OfRequest {
   readonly e: 'gone';
 }
 
-/** A request sent at `asked` was answered, and all that was known of locks was still so then. */
+/** A request sent at `asked` was answered: then, the state of all locks was as last reported. */
 export interface Heard extends Of {
   readonly e: 'heard';
   readonly asked: Nanos;
 }
 
-/** The client says goodbye: it gives up all it has. Logged before it is sent. */
+/** The client says goodbye and gives up all its locks. Logged before it is sent. */
 export interface Bye extends Of {
   readonly e: 'bye';
 }
 
-/** The client stops being: it vanishes on purpose, or learns that its session is no more. */
+/** The client's end: it disconnects on purpose, or learns that its session has ended. */
 export interface Ended extends Of {
   readonly e: 'vanished' | 'lost';
 }
 
-/** A whole process was killed, with all its clients. Written by whoever killed it. */
+/** A process was killed, with all its clients. Written by the process that killed it. */
 export interface Killed {
   readonly t: Nanos;
   readonly e: 'killed';
@@ -108,7 +110,7 @@ export function now(): Nanos {
   return Number(process.hrtime.bigint());
 }
 
-/** A file that a process writes its history to. */
+/** The file of a process's history. */
 export class HistoryFile {
   readonly #fd: number;
 
@@ -121,7 +123,7 @@ export class HistoryFile {
   }
 }
 
-/** What a process wrote; a last line that was cut off is left out. */
+/** The events of a process; an incomplete last line is left out. */
 export function readHistory(path: string): HistoryEvent[] {
   const lines = readFileSync(path, 'utf8').split('\n');
   lines.pop();

@@ -1,6 +1,6 @@
 /**
- * One connection of a chaos client: the line protocol, or WebSocket at a target. Replies are handed
- * on as they arrive; that the connection broke is told once, whatever the way.
+ * One connection of a chaos client: the line protocol, or WebSocket at a target. Passes replies on
+ * as they arrive, and reports once that the connection broke, in whatever way.
  */
 import { Buffer } from 'node:buffer';
 import { connect, type Socket } from 'node:net';
@@ -29,7 +29,7 @@ export class Link {
   readonly #target: string | undefined;
   readonly #handlers: LinkHandlers;
   readonly #stream = new ServerStream();
-  /** Of the line protocol: the beginning of a line. */
+  /** For the line protocol: the beginning of an incomplete line. */
   #bytes: Buffer = Buffer.alloc(0);
   #isBroken = false;
 
@@ -54,12 +54,12 @@ export class Link {
     else this.#socket.write(text(json));
   }
 
-  /** Ends our side only; the other one's end is still awaited. */
+  /** Ends our side only, and still waits for the other one's end. */
   halfClose(): void {
     this.#socket.end();
   }
 
-  /** Ends it without a word. */
+  /** Closes the connection without a message. */
   destroy(): void {
     this.#socket.destroy();
     this.#broke();

@@ -1,10 +1,10 @@
 /**
- * The locks that are alive at one moment, as a tree of paths: finds the oldest that conflicts with a
- * given one in O(depth x log n), however many there are.
+ * The locks that exist at one time, as a tree of paths: finds the oldest that conflicts with a
+ * given one in O(depth x log n).
  *
- * At each path stand two heaps for all resources and two for writes: of the locks that name that
- * very path, and of those that name it or something below. What has ended is thrown out when it
- * comes to the top.
+ * Each path has two heaps for all resources and two for writes: of the locks that name exactly that
+ * path, and of those that name it or a path below. Ended locks are dropped when they come to the
+ * top.
  */
 import type { Resource } from '../../src/table/resource.ts';
 import { limitsThatCount } from '../support/lock-model.ts';
@@ -32,7 +32,7 @@ class Heap {
     items[at] = lock;
   }
 
-  /** The one with the smallest id of those that `isAlive`. */
+  /** The one with the smallest id for which `isAlive` holds. */
   oldest(isAlive: (lock: KnownLock) => boolean): KnownLock | undefined {
     for (let top = this.#items[0]; top !== undefined; top = this.#items[0]) {
       if (isAlive(top)) return top;
@@ -67,7 +67,7 @@ class Place {
   readonly below = new Map<string, Place>();
   readonly here = { read: new Heap(), write: new Heap() };
   readonly hereOrBelow = { read: new Heap(), write: new Heap() };
-  /** Limited reads of this very path. */
+  /** Limited reads of exactly this path. */
   readonly line = new Set<KnownLock>();
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a history says of each lock request, taken together: when its lock was told to be held, until
- * when the server must have had it, and how it ended. See checker.ts for what is made of that.
+ * Gathers from a history, for each lock request, when its lock was reported as held, until when the
+ * server must have had it, and how it ended. checker.ts draws the conclusions.
  */
 import { ok } from 'node:assert/strict';
 import type { Resource } from '../../src/table/resource.ts';
@@ -8,20 +8,20 @@ import type { HistoryEvent, Nanos, Opened, Requested, Told } from './history.ts'
 
 const NANOS_PER_MS = 1e6;
 
-/** The server's timers count whole milliseconds: they may be early by a part of one. */
+/** The server's timers count whole milliseconds, so they may be early by a fraction of one. */
 const TIMER_GRAIN_NS = NANOS_PER_MS;
 
-/** What became of a request, as its client knows; `gone` with a session that ended. */
+/** How a request ended, as its client knows; `gone` if its session ended. */
 export type Ending = 'timeout' | 'expired' | 'released' | 'refused' | 'gone' | 'killed';
 
-/** One lock request and what its client was told of it. */
+/** One lock request and the messages about it. */
 export interface RequestRecord {
   readonly client: string;
   readonly ref: number;
   readonly namespace: string;
   readonly resources: readonly Resource[];
   readonly requestedAt: Nanos;
-  /** Undefined as long as no answer was read. */
+  /** Undefined until a reply is read. */
   id: number | undefined;
   /** When the first message with the id was read. */
   answeredAt: Nanos;
@@ -34,7 +34,7 @@ export interface RequestRecord {
   aliveUntil: Nanos;
 }
 
-/** A rule of the protocol that is broken within the history of one client. */
+/** A broken rule of the protocol, found in the history of one client. */
 export interface Breach {
   readonly rule: 'ending' | 'too early' | 'id';
   readonly what: string;
@@ -54,21 +54,21 @@ class ClientRecord {
   readonly ended = new Map<number, Live>();
   /** When the latest request that was answered was sent. */
   asked: Nanos = Number.NEGATIVE_INFINITY;
-  /** Set once it has no session any more. */
+  /** Set once it has no session. */
   isOver = false;
 
   constructor(opened: Opened) {
     this.opened = opened;
   }
 
-  /** The server can't have lost `record` before, if nothing else is said of it. */
+  /** The time before which the server can't have lost `record`, without further messages. */
   sureUntil(record: Live): Nanos {
     if (record.id === undefined) return Number.NEGATIVE_INFINITY;
     const { abandonMs, isNamed } = this.opened;
     const isHeld = record.acquiredAt !== undefined;
     const keptNs = isHeld || isNamed ? abandonMs * NANOS_PER_MS : 0;
     const timers = [this.asked + keptNs];
-    // An expiry counts from the grant, which is not before what was known to wait still.
+    // A hold counts from the grant, which is after the last time the lock was known to wait.
     timers.push((isHeld ? record.grantedFrom : this.asked) + record.holdNs);
     if (!isHeld) timers.push(record.requestedAt + record.waitNs);
     return Math.max(this.asked, Math.min(...timers) - TIMER_GRAIN_NS);
@@ -82,7 +82,7 @@ export class Records {
   readonly #clients = new Map<string, ClientRecord>();
   readonly #killed = new Set<string>();
 
-  /** @param histories what each process wrote, in its order */
+  /** @param histories the events of each process, in its order */
   constructor(histories: Iterable<readonly HistoryEvent[]>) {
     for (const events of histories) for (const event of events) this.#take(event);
     for (const [name, client] of this.#clients) this.#close(name, client);
@@ -187,7 +187,7 @@ export class Records {
         if (record.releasedAt === undefined) {
           this.#breach('ending', `${name(event)}: released, which it did not ask for`);
         }
-        // It was there when the server read the release, which was not before it was sent.
+        // The lock existed when the server read the release, which was after it was sent.
         this.#end(client, record, 'released', record.releasedAt ?? event.t);
         break;
       case 'enqueued':
@@ -209,10 +209,10 @@ export class Records {
     this.#breach('too early', `${name(event)}: ${event.state} ${early} ms too early`);
   }
 
-  /** The client learns that it has not got that lock any more. */
+  /** The client learns that it no longer has that lock. */
   #gone(client: ClientRecord, record: Live, t: Nanos): void {
     const sure = client.sureUntil(record);
-    // What it has given up itself is no loss, whatever became of the answer.
+    // A lock that it has released is not lost, whatever happened to the reply.
     if (record.releasedAt === undefined && t < sure) {
       const early = Math.ceil((sure - t) / NANOS_PER_MS);
       this.#breach(
@@ -230,7 +230,9 @@ export class Records {
     client.ended.set(record.ref, record);
   }
 
-  /** The end of a client's history: what may be left open, and until when it was there. */
+  /**
+   * The end of a client's history: which requests may be open, and until when their locks existed.
+   */
   #close(name: string, client: ClientRecord): void {
     const [process = ''] = name.split('.');
     const isKilled = this.#killed.has(process);

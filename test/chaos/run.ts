@@ -1,6 +1,6 @@
 /**
- * A chaos run: the real program, a bad network in front of it, processes full of clients that are
- * killed, stopped and woken, a guard of what the locks protect; afterwards the histories are judged.
+ * A chaos run: the real program behind a bad network, processes of clients that are killed, stopped
+ * and continued, and a guard of what the locks protect; afterwards the histories are checked.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,11 +24,11 @@ export interface ChaosOptions {
   readonly processes: number;
   /** Clients at a time in each process. */
   readonly places: number;
-  /** Milliseconds given to what is open in the end. */
+  /** Milliseconds for open requests at the end. */
   readonly patienceMs: number;
   /** Modules that the server's process loads before the program: planted bugs. */
   readonly imports?: readonly string[];
-  /** No faults but those of the network and of the server. */
+  /** Only faults of the network and of the server. */
   readonly isCalm?: boolean;
 }
 
@@ -36,9 +36,9 @@ export interface ChaosReport {
   readonly verdict: Verdict;
   readonly guard: Guard;
   readonly clients: number;
-  /** What was done to processes and connections, by name. */
+  /** The faults done to processes and connections, counted by name. */
   readonly faults: Readonly<Record<string, number>>;
-  /** Waits until the server has nothing left, then stops it; its exit code. */
+  /** Waits until the server keeps nothing for clients, then stops it; returns its exit code. */
   readonly stop: () => Promise<number | NodeJS.Signals | null>;
 }
 
@@ -49,7 +49,7 @@ interface Crew {
   readonly name: string;
   readonly child: ChildProcess;
   readonly historyPath: string;
-  /** What it printed: nothing, unless something went wrong. */
+  /** Its output: empty unless it failed. */
   output: string;
   isKilled: boolean;
 }
@@ -118,8 +118,8 @@ class Chaos {
     const seed = this.#options.seed + 1000 * (this.#crews.length + 1);
     const orders: Orders = { ...rest, name, seed, historyPath };
     const args = ['--import', 'tsx', CLIENT_PROCESS, JSON.stringify(orders)];
-    // No pipe of ours is handed on: a helper of tsx that outlives its process would keep it open, and
-    // with it whoever waits for our end.
+    // It inherits no pipe of ours: a helper of tsx that outlives its process would keep it open,
+    // and with it the process that waits for our end.
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     const crew: Crew = { name, child, historyPath, output: '', isKilled: false };
     for (const stream of [child.stdout, child.stderr]) {
@@ -159,7 +159,7 @@ class Chaos {
     }
   }
 
-  /** Lets what is open come to its end. A process that ends by a mistake of its own is a failure. */
+  /** Lets open requests end. A process that ends by an error of its own fails the run. */
   async #dismiss(crew: Crew): Promise<void> {
     const { child, isKilled, name } = crew;
     if (isKilled) return;

@@ -1,13 +1,13 @@
-/** What chaos clients ask for: drawn from a small hot tree, so that everybody meets everybody. */
+/** The requests of chaos clients: drawn from a small tree, so that all clients conflict. */
 import type { Resource } from '../../src/table/resource.ts';
 import type { Random } from '../support/random.ts';
 
 export const NAMESPACES = ['shop', 'depot', 'till', 'office'];
 const SEGMENTS = ['a', 'b', 'c'];
-/** The one place where reads are limited. */
+/** The only path with limited reads. */
 const LIMITED = ['c', 'seats'];
 
-/** How a client is and what it does in its life. */
+/** A client's properties and behaviour. */
 export interface Character {
   readonly kind: 'lines' | 'v2' | 'v1';
   readonly namespace: string;
@@ -27,7 +27,7 @@ export function drawCharacter(random: Random): Character {
     abandonMs: random.pick([0, 50, 100, 200, 500, 1500]),
     heartbeatMs: kind === 'v1' || random.oneIn(3) ? undefined : random.pick([150, 300, 600]),
     isBehindProxy: !random.oneIn(3),
-    // Many come for one lock only.
+    // Many clients request one lock only.
     locks: random.oneIn(2) ? 1 : 1 + random.below(10),
     farewell: random.pick(['bye', 'bye', 'destroy', 'halfClose'] as const),
   };
@@ -58,7 +58,7 @@ export function drawResources(random: Random, isLimitedToo: boolean): Resource[]
   });
 }
 
-/** A counter of the guard's that the lock covers, if it writes anything. */
+/** A counter of the guard that the lock covers, if it has a write. */
 export function drawCounter(random: Random, resources: readonly Resource[]): string[] | undefined {
   const writes = resources.filter(({ type }) => type === 'write');
   if (writes.length === 0) return undefined;

@@ -1,7 +1,7 @@
 /**
  * Sessions that hold and await locks while others misbehave. Theirs are the oldest locks of their
- * namespaces, so nobody who comes later can make them wait, and what they hold is told by a model
- * of their locks alone.
+ * namespaces, so later clients can't make them wait, and a model of their locks alone says which of
+ * them are held.
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -16,7 +16,7 @@ import { WebSocketClient } from '../support/websocket-client.ts';
 import { FIN, frame, PING, PONG } from '../support/websocket-frames.ts';
 import type { Vocabulary } from './messages.ts';
 
-/** What is known of one lock of theirs. */
+/** One of their locks. */
 interface Held {
   readonly id: number;
   readonly owner: Bystander;
@@ -28,7 +28,7 @@ interface Bystander {
   /** The name by which it can be resumed; v1 has none. */
   readonly name: string | undefined;
   ask(message: object): Promise<Reply>;
-  /** All that has come unasked. Shows the server that it is there, too. */
+  /** All messages that are no replies. Also shows the server that the client is alive. */
   unread(): Promise<Reply[]>;
   leave(): void;
 }
@@ -36,16 +36,16 @@ interface Bystander {
 /** Longer than any round's time. */
 const ABANDON_TIMEOUT_MS = 1e12;
 
-/** Of one bystander: less than any round's limit. */
+/** The most of one bystander: less than any round's limit. */
 const MAX_LOCKS = 4;
 
 export class Bystanders {
   readonly #locks: Held[] = [];
   readonly #all: Bystander[] = [];
   readonly #models = new Map<string, LockModel>();
-  /** What lets them in. */
+  /** A valid token. */
   #token: string | undefined;
-  /** One whose connection is gone, with what it takes to come back. */
+  /** A bystander without a connection, with what it needs to resume. */
   #lost: { readonly name: string; readonly bystander: LostBystander } | undefined;
 
   get ids(): string[] {
@@ -81,12 +81,12 @@ export class Bystanders {
     return all;
   }
 
-  /** Nothing has changed for any of them; what the server has in mind is what the model says. */
+  /** Checks that nothing has changed for any of them, and that the server agrees with the model. */
   async check(): Promise<void> {
     for (const bystander of this.#all) assert.deepEqual(await bystander.unread(), []);
   }
 
-  /** Each lock is released, and whoever the model says is next is told so, and nobody else. */
+  /** Releases each lock, and checks that exactly the locks that the model names are granted. */
   async releaseAll(t: TestContext, port: number, random: Random): Promise<void> {
     if (this.#lost?.bystander.isLost) await this.#resume(t, port, this.#lost.bystander);
     while (this.#locks.length > 0) {
@@ -109,7 +109,7 @@ export class Bystanders {
     const reply = await bystander.ask(lock(...resources));
     const id = Number(reply.id);
     const model = this.#model(bystander.namespace);
-    // v1 has no limits: the field is passed over.
+    // v1 has no limits: the server ignores the field.
     const counted = bystander.name === undefined ? resources.map(withoutLimit) : resources;
     model.lock({ id, resources: counted });
     const isAcquired = model.acquired().has(id);
@@ -133,7 +133,7 @@ export class Bystanders {
     }
   }
 
-  /** Comes back and finds everything as it was. */
+  /** Resumes, and checks that everything is as it was. */
   async #resume(t: TestContext, port: number, lost: LostBystander): Promise<void> {
     const client = await LineClient.connect(t, port);
     const own = this.#locks.filter(({ owner }) => owner === lost);
@@ -190,7 +190,7 @@ class LineBystander implements Bystander {
   }
 }
 
-/** One that can lose its connection for a while; then it hears nothing. */
+/** A bystander that can lose its connection for a while; then it receives nothing. */
 class LostBystander extends LineBystander {
   isLost = false;
 

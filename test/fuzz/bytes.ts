@@ -1,8 +1,8 @@
-/** Damage to bytes that looks at no structure, and to the headers of frames, which does. */
+/** Damage to bytes without regard to their structure, and to the headers of frames. */
 import { Buffer } from 'node:buffer';
 import type { Random } from '../support/random.ts';
 
-/** `bytes` with a few bits, bytes or stretches changed, put in, left out, or taken from `others`. */
+/** `bytes` with a few bits, bytes or ranges changed, inserted, deleted, or taken from `others`. */
 export function damaged(random: Random, bytes: Buffer, others: readonly Buffer[]): Buffer {
   let result = Buffer.from(bytes);
   for (let count = 1 + random.below(4); count > 0; count--) {

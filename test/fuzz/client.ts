@@ -1,6 +1,6 @@
 /**
- * One connection that sends what it was drawn to send, cut anywhere, and judges all that it hears:
- * replies are JSON with codes of the list, frames are lawful, HTTP is HTTP.
+ * One connection that sends its script, cut anywhere, and checks all that it receives: replies must
+ * be JSON with codes of the list, frames must be valid, and so must HTTP.
  */
 import assert from 'node:assert/strict';
 import { Buffer, isUtf8 } from 'node:buffer';
@@ -18,28 +18,28 @@ export interface Script {
   /** In the order of their writes. */
   readonly pieces: readonly Buffer[];
   readonly foresight: Foresight;
-  /** What it does when all is written; who asks waits for the answer, then ends its side. */
+  /** What it does when all is written; `ask` waits for the answer, then ends its side. */
   readonly ending: 'ask' | 'half-close' | 'reset' | 'stay';
-  /** Whether it takes in what it is sent. */
+  /** Whether it reads. */
   readonly reads: boolean;
 }
 
-/** The last thing that is sent; where it is answered, the connection is good. */
+/** The last message; if it is answered, the connection still works. */
 export const QUESTION = 'still there?';
 const HEAD_END = '\r\n\r\n';
 
 export class FuzzClient {
   readonly script: Script;
   readonly socket: Socket;
-  /** The server has ended the connection, or has said that it does. */
+  /** The server has ended the connection, or has announced it. */
   isOver = false;
   isClosed = false;
   isAnswered = false;
   /** Codes of errors, and `action state` of other replies, in order. */
   readonly heard: string[] = [];
-  /** The names of sessions that it was told. */
+  /** The names of sessions that it has received. */
   readonly sessions: string[] = [];
-  /** What was wrong with what it heard. */
+  /** What was wrong with the server's output. */
   #fault: unknown;
   #received = Buffer.alloc(0);
   #hasHead = false;
@@ -58,7 +58,7 @@ export class FuzzClient {
     socket.on('error', () => {}); // 'close' follows
   }
 
-  /** Connects and sends everything; what it hears meanwhile is judged as it comes. */
+  /** Connects and sends everything; checks the server's output as it arrives. */
   static async play(port: number, script: Script): Promise<FuzzClient> {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const client = new FuzzClient(script, socket);
@@ -73,19 +73,19 @@ export class FuzzClient {
     return client;
   }
 
-  /** Whether what it was to hear is here. */
+  /** Whether it has received all that it waits for. */
   get isSatisfied(): boolean {
     const { fate } = this.script.foresight;
     if (fate === 'goes on') return this.isAnswered;
     return fate === 'unknown' ? this.isAnswered || this.isOver : this.isOver;
   }
 
-  /** Throws when it has heard what nobody should. */
+  /** Throws if the server's output was invalid. */
   check(): void {
     if (this.#fault !== undefined) throw this.#fault;
   }
 
-  /** To be called when it is satisfied: compares what it was told with what was foreseen. */
+  /** Compares the server's output with the prediction; to be called once `isSatisfied`. */
   judge(): void {
     const { foresight } = this.script;
     let at = 0;
@@ -109,7 +109,7 @@ export class FuzzClient {
     else this.#takeHttp();
   }
 
-  /** A line may have become a request by the damage that was done to it. */
+  /** Damage may have turned a line into a request. */
   #isHttp(): boolean {
     return this.#received.toString('latin1', 0, 5) === 'HTTP/';
   }
@@ -127,7 +127,7 @@ export class FuzzClient {
       if (end === -1) return;
       const head = this.#received.toString('latin1', 0, end);
       assert.match(head, /^HTTP\/1\.1 [1-5]\d\d [A-Z][A-Za-z -]*(\r\n|$)/);
-      // Of an ordinary answer the rest is text: that there is one is enough.
+      // An ordinary response has a text as its body: that there is one is enough.
       if (!head.startsWith('HTTP/1.1 101 ')) return;
       this.#hasHead = true;
       this.#received = this.#received.subarray(end + HEAD_END.length);
@@ -145,7 +145,7 @@ export class FuzzClient {
     if (opcode === PONG) this.isAnswered ||= payload.toString() === QUESTION;
     if (opcode === CLOSE) this.isOver = true;
     if (opcode !== TEXT) return;
-    // What ends a conversation of v1 is a sentence.
+    // A v1 conversation ends with a sentence.
     const isSentence = this.script.kind !== 'v2' && payload[0] !== '{'.charCodeAt(0);
     if (isSentence) assert.ok(isUtf8(payload) && payload.length > 0);
     else this.#reply(payload);

@@ -1,6 +1,6 @@
 /**
- * What must become of a connection, told from its bytes by the pure layers alone: whether it is
- * still good for a ping after them, and which refusals they earn.
+ * Predicts the fate of a connection from its bytes, by the pure layers alone: whether it still
+ * answers a ping after them, and which errors they cause.
  */
 import { Buffer, isUtf8 } from 'node:buffer';
 import { LineSplitter } from '../../src/net/lines/line-splitter.ts';
@@ -10,21 +10,21 @@ import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
 import { RequestError } from '../../src/protocol/errors.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
 
-/** `unknown`: it may go on or end, but not hang once we have ended our side. */
+/** `unknown`: it may go on or end, but must not hang once the client has ended its side. */
 export type Fate = 'goes on' | 'ends' | 'unknown';
 
 export interface Foresight {
   readonly fate: Fate;
-  /** The codes of refusals that the decoder gives, in order; more may come between them. */
+  /** The codes of the decoder's errors, in order; others may come between them. */
   readonly codes: readonly string[];
 }
 
 const NOT_A_MESSAGE: ReadonlySet<string> = new Set(['bad_json', 'bad_utf8']);
 
-/** What a conversation in the session protocol makes of its messages. */
+/** Predicts a conversation in the session protocol from its messages. */
 class Listener {
   readonly codes: string[] = [];
-  /** Once it is not `goes on` any more, nothing after that is looked at. */
+  /** Once it is no longer `goes on`, later messages are not read. */
   fate: Fate = 'goes on';
   readonly #limits: Limits;
   #hasSpoken = false;
@@ -37,7 +37,7 @@ class Listener {
     if (this.fate !== 'goes on') return;
     const decoded = decodeRequest(text, this.#limits);
     if (isInvalid(decoded)) {
-      // A wrong token makes deaf, whatever else is wrong.
+      // After a wrong token the server reads nothing more, whatever else is wrong.
       if (decoded.token === undefined) this.refuse(decoded.error.code);
       else this.fate = 'unknown';
       return;
@@ -45,7 +45,7 @@ class Listener {
     this.#hasSpoken = true;
     if (decoded.action === 'bye') this.fate = 'ends';
     if (decoded.action !== 'hello') return;
-    // Whoever resumes can be taken over from by the next who does.
+    // A resumed session can be taken over by the next client that resumes it.
     if ((decoded.session ?? decoded.token) !== undefined) this.fate = 'unknown';
   }
 
@@ -59,7 +59,7 @@ class Listener {
 
 /** @param bytes all that is sent, with a line feed and a ping at the end */
 export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
-  // However many blanks come first, they are dropped before there is a line.
+  // Any number of blanks before the first line is dropped.
   const said = withoutBlanks(bytes);
   const protocol = firstBytes(said);
   if (protocol instanceof RequestError) return { fate: 'ends', codes: [protocol.code] };
@@ -76,7 +76,7 @@ export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
 
 /**
  * @param frames all that is sent after the handshake, with a ping at the end
- * @param question the payload of that ping; it may be swallowed by a frame that was cut off
+ * @param question the payload of that ping; a frame that was cut short may swallow it
  */
 export function foreseeFrames(
   kind: 'v1' | 'v2',
@@ -88,7 +88,7 @@ export function foreseeFrames(
   let isAsked = false;
   let isOver = false;
   const message = (text: string): void => {
-    // Whether a message of v1 is a bad one depends on the lock.
+    // Whether a message of v1 is valid depends on the lock.
     if (kind === 'v1') listener.fate = 'unknown';
     else listener.message(text);
   };

@@ -1,4 +1,4 @@
-/** HTTP request heads: good ones, and good ones with one header or the request line broken. */
+/** HTTP request heads: valid ones, and valid ones with one header or the request line broken. */
 import type { Random } from '../support/random.ts';
 import type { Vocabulary } from './messages.ts';
 import { oddString } from './oddities.ts';
@@ -58,7 +58,7 @@ const HEADERS = [
   'X: \0',
 ];
 
-/** A handshake that is taken, for `path` with that namespace; fields of a list, one a line. */
+/** A valid handshake for `path` with that namespace, as a list of header lines. */
 export function upgradeLines(path: string): string[] {
   return [
     `GET ${path} HTTP/1.1`,
@@ -74,7 +74,7 @@ export function headOf(lines: readonly string[]): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** Paths of WebSocket with a query. */
+/** WebSocket paths that take a query. */
 export function webSocketPath(random: Random, version: 'v1' | 'v2', words: Vocabulary): string {
   const namespace = encodeURIComponent(random.pick(words.namespaces));
   const timeout = random.oneIn(2) ? `&abandon-timeout-ms=${random.pick(['0', '9000', '1'])}` : '';
@@ -82,7 +82,7 @@ export function webSocketPath(random: Random, version: 'v1' | 'v2', words: Vocab
   return `/${version}?namespace=${namespace}${timeout}${token}`;
 }
 
-/** A request as byte string, from lawful to nonsense. */
+/** A request as a byte string, from valid to nonsense. */
 export function oddRequest(random: Random, words: Vocabulary): string {
   const lines = random.oneIn(2) ? brokenHandshake(random, words) : plainLines(random);
   for (let count = random.below(3); count > 0; count--) {

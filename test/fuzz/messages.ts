@@ -1,7 +1,7 @@
 /**
- * Messages of both protocols as text: good ones, and good ones with something wrong. The actions
- * are the server's own list, and what fields each has is asked of its decoder, so that whatever is
- * added there is tried here.
+ * Messages of both protocols as text: valid ones, and valid ones with a fault. The actions are the
+ * server's own list, and the fields of each come from its decoder, so that additions there are
+ * tried here.
  */
 import { ACTION_NAMES, type Action } from '../../src/protocol/actions/table.ts';
 import { decodeRequest, isInvalid } from '../../src/protocol/decode.ts';
@@ -9,24 +9,24 @@ import { DEFAULT_LIMITS } from '../../src/runtime/limits.ts';
 import type { Random } from '../support/random.ts';
 import { oddJson, oddNumber, oddString } from './oddities.ts';
 
-/** Names that mean something to somebody in this round; messages like to say them. */
+/** Names and ids in use in this round, which messages often contain. */
 export interface Vocabulary {
   readonly namespaces: readonly string[];
   readonly segments: readonly string[];
-  /** Ids of locks that belong to others. */
+  /** Ids of other clients' locks. */
   readonly ids: readonly string[];
-  /** Names of sessions: one that may be resumed, and some that are nearly somebody else's. */
+  /** Names of sessions: one that may be resumed, and some that are nearly another client's. */
   readonly sessions: readonly string[];
-  /** One that lets in, if there is any, and some that are nearly one. */
+  /** A valid token, if there is any, and some that are nearly valid. */
   readonly tokens: readonly string[];
-  /** Whether nobody is let in without one. */
+  /** Whether authentication is required. */
   readonly isGuarded: boolean;
 }
 
-/** A message before it is put together: fields in order, values as JSON text. */
+/** The parts of a message: fields in order, values as JSON text. */
 type Draft = [field: string, json: string][];
 
-/** The fields of each action, as the refusal of one that is not among them names them. */
+/** The fields of each action, from the decoder's error about an unknown field. */
 const FIELDS: ReadonlyMap<Action, readonly string[]> = new Map(
   ACTION_NAMES.map((action) => {
     const decoded = decodeRequest(JSON.stringify({ action, '?': 0 }), DEFAULT_LIMITS);
@@ -37,10 +37,10 @@ const FIELDS: ReadonlyMap<Action, readonly string[]> = new Map(
   }),
 );
 
-/** Fields that a good message of that action has, however few it has. */
+/** The required fields of an action. */
 const NEEDED: ReadonlySet<string> = new Set(['resources']);
 
-/** Half of all actions are of these: others do little to anybody. */
+/** Half of all actions are of these: the others have little effect. */
 const MOSTLY: readonly Action[] = ['lock', 'lock', 'lock', 'release'];
 
 const MUTATIONS = [drop, repeat, retype, rename, add, renumber, restring, permute];
@@ -81,7 +81,7 @@ function textOf(random: Random, draft: Draft): string {
   return `${space}{${entries.map(([field, json]) => `${JSON.stringify(field)}:${space}${json}`).join(',')}}${space}`;
 }
 
-/** What a good message may have there, or, for a field that is not known here, a value of any kind. */
+/** A valid value of a field; any value for a field that is not known here. */
 function goodValue(random: Random, words: Vocabulary, field: string): string {
   switch (field) {
     case 'ref':
@@ -155,12 +155,12 @@ function add(random: Random, draft: Draft): void {
   draft.push([oddString(random), oddJson(random)]);
 }
 
-/** Some number in it, wherever it stands, becomes another. */
+/** Replaces a number in it, at any position. */
 function renumber(random: Random, draft: Draft): void {
   change(random, draft, (json) => json.replace(/-?\d+/, () => oddNumber(random)));
 }
 
-/** Some string in it, a key perhaps, becomes another. */
+/** Replaces a string in it, perhaps a key. */
 function restring(random: Random, draft: Draft): void {
   change(random, draft, (json) => {
     let skip = random.below(4);
@@ -170,7 +170,7 @@ function restring(random: Random, draft: Draft): void {
   });
 }
 
-/** What stands between the commas of one value is put in another order. */
+/** Reorders the parts between the commas of one value. */
 function permute(random: Random, draft: Draft): void {
   change(random, draft, (json) => shuffled(random, json.split(',')).join(','));
 }
@@ -180,7 +180,7 @@ function change(random: Random, draft: Draft, how: (json: string) => string): vo
   if (entry !== undefined) entry[1] = how(entry[1]);
 }
 
-/** More, less or other than one JSON object. */
+/** More than, less than, or something other than one JSON object. */
 function misshapen(random: Random, text: string): string {
   const at = random.below(text.length + 1);
   return random.pick([

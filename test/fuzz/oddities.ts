@@ -1,10 +1,10 @@
 /**
- * Values that nobody sends by mistake alone: odd strings, numbers at the edges, JSON of the wrong
- * kind. All as JSON text, for much of it (1e400, the same key twice) is no value of JavaScript's.
+ * Odd values: strange strings, numbers at the limits, JSON of the wrong kind. All are JSON text, as
+ * much of it (1e400, the same key twice) is not a JavaScript value.
  */
 import type { Random } from '../support/random.ts';
 
-/** Names that mean something to JavaScript, to terminals, to paths, or that are not quite text. */
+/** Names with a meaning in JavaScript, terminals or paths, or that are not well-formed text. */
 const ODD_STRINGS = [
   '',
   ' ',
@@ -62,7 +62,7 @@ const ODD_NUMBERS = [
   `0.${'0'.repeat(400)}1`,
 ];
 
-/** What is no JSON, though it looks like it. */
+/** Texts that look like JSON but are not. */
 const BROKEN = [
   '01',
   '+1',
@@ -92,7 +92,7 @@ export function oddNumber(random: Random): string {
   return random.pick(ODD_NUMBERS);
 }
 
-/** Any JSON text at all; seldom something that is none. */
+/** Any JSON text; rarely a text that is not JSON. */
 export function oddJson(random: Random): string {
   switch (random.below(9)) {
     case 0:
@@ -114,7 +114,7 @@ export function oddJson(random: Random): string {
   }
 }
 
-/** One thing in another, many deep; now and then never closed. */
+/** Deeply nested values; now and then not closed. */
 function nested(random: Random): string {
   const depth = random.oneIn(4) ? random.below(MAX_DEPTH) : random.below(8);
   const [open, close] = random.pick([

@@ -1,6 +1,6 @@
 /**
- * The pure layers, fuzzed without sockets: whatever comes in, a value of the declared type comes
- * out, or a refusal. `SEED=n` replays a round, `ROUNDS=n` plays more of them.
+ * Fuzzes the pure layers without sockets: for any input they return a value of the declared type,
+ * or an error. `SEED=n` replays a round, `ROUNDS=n` plays more of them.
  */
 import assert from 'node:assert/strict';
 import { Buffer, isUtf8 } from 'node:buffer';
@@ -47,7 +47,7 @@ const WORDS: Vocabulary = {
   isGuarded: false,
 };
 
-/** A message with a few of its characters changed as well, now and then. */
+/** A message; now and then with a few of its characters changed. */
 function oddMessage(random: Random): string {
   const text = sessionMessage(random, WORDS, random.pick([0, 5, 10]));
   if (!random.oneIn(3)) return text;
@@ -68,7 +68,7 @@ function assertResources(resources: readonly Resource[]): void {
   }
 }
 
-/** Whatever it is called, a field past the decoder is of the kind that its name says. */
+/** Checks that each field of a decoded request has the type that belongs to its name. */
 function assertRequest(request: Request): void {
   assert.ok(ACTION_NAMES.includes(request.action));
   const { resources, terms, ...rest } = { resources: undefined, terms: {}, ...request };
@@ -84,7 +84,7 @@ function assertRequest(request: Request): void {
   }
 }
 
-/** A refusal is sent as one line of JSON that says the same. */
+/** Checks that an error is sent as one line of JSON with the same content. */
 function assertRejected({ error, action, ref }: InvalidRequest): void {
   assert.ok(Object.hasOwn(ERROR_CODES, error.code), error.code);
   assert.ok(error.message.length > 0 && error.message.length < 2000, error.message);
@@ -141,7 +141,7 @@ test('any resources that decode can be locked and leave nothing behind', () => {
   });
 });
 
-/** What a splitter must find, from the definition: bytes between line feeds, up to the first too long. */
+/** The lines by definition: the bytes between line feeds, up to the first line that is too long. */
 function linesOf(bytes: Buffer, maxBytes: number): string[] {
   const events: string[] = [];
   const parts = bytes.toString('latin1').split('\n');
@@ -155,7 +155,7 @@ function linesOf(bytes: Buffer, maxBytes: number): string[] {
   return events;
 }
 
-test('lines are what stands between line feeds, however they are cut', () => {
+test('lines are the bytes between line feeds, however they are cut', () => {
   withSeeds(3000, (random) => {
     const lines = Array.from({ length: random.below(8) }, () =>
       Buffer.from(oddString(random) + random.pick(['\n', '\r\n', '\n\n', '\r'])),
@@ -174,7 +174,7 @@ test('lines are what stands between line feeds, however they are cut', () => {
   });
 });
 
-test('crooked and spliced frames mean the same however they are cut, and are never read past an end', () => {
+test('damaged frames give the same events however they are cut, and none after the end', () => {
   withSeeds(3000, (random) => {
     const frames = Array.from({ length: 1 + random.below(4) }, () => {
       const good = frame(
@@ -194,7 +194,7 @@ test('crooked and spliced frames mean the same however they are cut, and are nev
   });
 });
 
-test('any headers are judged with a status and a sentence', () => {
+test('any headers are accepted, or refused with a status and a sentence', () => {
   const rules = originPolicy(['https://shop.example'], ['locks.internal']);
   withSeeds(3000, (random) => {
     const head = oddRequest(random, WORDS);

@@ -1,9 +1,9 @@
 /**
- * One round of fuzzing, from one seed: a server of its own, bystanders who hold and await locks,
- * and clients that send arbitrary bytes. Throws when anything is not as it must be.
+ * One round of fuzzing, from one seed: a server of its own, bystanders that hold and await locks,
+ * and clients that send arbitrary bytes. Throws if a check fails.
  *
- * Nothing is judged by time. A connection hangs when it has not been answered although another one,
- * opened before it, has been `PATIENCE` times over; the server's own clock is driven.
+ * No check depends on real time: the server runs on a fake clock. A connection counts as hung if it
+ * has no answer while another one, opened before it, has had `MAX_TRIPS` answers.
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -26,12 +26,12 @@ import { drawScript } from './script.ts';
 const TOKEN = 'Let-me-in-0123456789';
 const ADMIN_TOKEN = 'Let-me-reign-0123456789';
 
-/** Answers to another, or turns of the event loop, that somebody may have to wait for his own. */
-const PATIENCE = 2000;
-/** How often the delay of an answer to a wrong token is let pass while somebody waits. */
+/** The most answers to another client, or turns of the event loop, that an answer may take. */
+const MAX_TRIPS = 2000;
+/** The most delays of an answer to a wrong token that pass while a client waits. */
 const DELAYS = 20;
 const MAX_CLIENTS = 24;
-/** Past every timeout that a client can have asked for. */
+/** Longer than every timeout that a client can have set. */
 const FOR_EVER_MS = 2 ** 55;
 
 const TIGHT: Limits = {
@@ -46,7 +46,7 @@ const TIGHT: Limits = {
   maxWatches: 2,
 };
 
-/** Every namespace that ever had a lock, through the only window that the server has. */
+/** Every namespace that ever had a lock: the server shows them only to its lock observer. */
 class Seen implements LockObserver {
   readonly namespaces = new Set<Namespace>();
 
@@ -69,7 +69,7 @@ class Seen implements LockObserver {
   }
 }
 
-/** What a round came across, to see that none of it is out of reach. */
+/** What a round has covered, so that the test sees that nothing is out of reach. */
 export interface RoundReport {
   readonly clients: number;
   /** Codes of errors, and `action state` of other replies. */
@@ -92,7 +92,7 @@ class Round {
   readonly #clock = new FakeClock();
   readonly #seen = new Seen();
   readonly #limits: Limits;
-  /** What lets in, if anything must. */
+  /** A valid token, if one is required. */
   readonly #token: string | undefined;
   readonly #server: Server;
   #clients: FuzzClient[] = [];
@@ -107,7 +107,7 @@ class Round {
       clock: this.#clock,
       limits: this.#limits,
       tokens: this.#token === undefined ? [] : [this.#token],
-      // With a token of their own for administrators, nobody else may touch the lock of another.
+      // With admin tokens, no other client may evict the lock of another.
       adminTokens: [ADMIN_TOKEN],
       lockObserver: this.#seen,
     });
@@ -118,7 +118,7 @@ class Round {
     await this.#server.listen();
     const words = this.#drawWords();
     const bystanders = await Bystanders.arrive(this.#t, this.#server, random, words, this.#token);
-    // One whose session may be taken over, and one who asks now and then whether all is well.
+    // One whose session may be taken over, and one that checks the server now and then.
     const ally = await this.#friend();
     const control = await this.#friend();
     await this.#runClients(control.client, {
@@ -141,7 +141,7 @@ class Round {
     return { clients: this.#clients.length, heard };
   }
 
-  /** Leaves nothing open that would keep a process that failed from ending. */
+  /** Closes all that would keep a failed process from ending. */
   abandon(): void {
     void this.#server.close();
     this.#clock.advance(FOR_EVER_MS);
@@ -181,14 +181,14 @@ class Round {
     for (const client of this.#clients) await this.#seeOff(client, control);
   }
 
-  /** Waits until the server has let go of a client that has ended its side. */
+  /** Waits until the server has closed a connection whose client has ended its side. */
   async #seeOff(client: FuzzClient, control: LineClient): Promise<void> {
     if (client.script.ending === 'stay') return;
-    // Who reads nothing can't be told that this is the end.
+    // A client that reads nothing can't learn that this is the end.
     if (!client.script.reads) client.socket.resume();
     const isGone = (): boolean => client.isClosed || client.isOver;
     for (let count = 0; !isGone() && count < DELAYS; count++) {
-      for (let trips = 0; !isGone() && trips < PATIENCE / DELAYS; trips++) {
+      for (let trips = 0; !isGone() && trips < MAX_TRIPS / DELAYS; trips++) {
         await control.ask({ action: 'ping' });
       }
       // A wrong token is answered late.
@@ -197,18 +197,18 @@ class Round {
     await patiently(control, isGone, client, 'is not let go');
   }
 
-  /** Everybody goes, or is sent away; nothing at all is left of anybody. */
+  /** All clients leave, or are disconnected; the server must keep nothing for any of them. */
   async #end(): Promise<void> {
     const isStopped = this.#random.oneIn(4);
     const drained = isStopped ? this.#server.drain(this.#random.pick([0, 1000])) : undefined;
-    // Those who stay are told to go when the server stops.
+    // Those that stay are disconnected when the server stops.
     if (isStopped) await turns();
     for (const client of this.#clients) {
       client.check();
       client.socket.destroy();
     }
     await within(() => {
-      // Whoever waits for the late answer to a wrong token is not looked at before.
+      // A client that waits for the delayed answer to a wrong token is not checked before.
       this.#clock.advance(1);
       return this.#server.counts.connections === 0;
     }, 'the last connection is gone');
@@ -222,7 +222,7 @@ class Round {
     await this.#server.close();
   }
 
-  /** A session that is over can't be resumed: nothing keeps its name. */
+  /** A session that has ended can't be resumed: the server does not keep its name. */
   async #nobodyComesBack(): Promise<void> {
     const client = await LineClient.connect(this.#t, this.#server.address.port);
     for (const session of this.#clients.flatMap(({ sessions }) => sessions)) {
@@ -233,7 +233,7 @@ class Round {
   }
 }
 
-/** Waits until `client` has heard what it must; then it ends its side, if it means to. */
+/** Waits until `client` has its answer; then it ends its side, if it is to. */
 async function hearOut(client: FuzzClient, control: LineClient): Promise<void> {
   const { script } = client;
   if (script.ending !== 'ask') return;
@@ -252,15 +252,15 @@ async function patiently(
   const { script } = client;
   for (let trips = 0; !condition(); trips++) {
     client.check();
-    if (trips > PATIENCE) assert.fail(`${fault}: ${described(script)}`);
+    if (trips > MAX_TRIPS) assert.fail(`${fault}: ${described(script)}`);
     await control.ask({ action: 'ping' });
   }
 }
 
-/** Waits for the server in this process, some turns of the event loop but not for ever. */
+/** Waits for the server in this process, for a bounded number of turns of the event loop. */
 export async function within(condition: () => boolean, what: string): Promise<void> {
   for (let count = 0; !condition(); count++) {
-    assert.ok(count < PATIENCE, what);
+    assert.ok(count < MAX_TRIPS, what);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -269,7 +269,7 @@ async function turns(): Promise<void> {
   for (let count = 0; count < 10; count++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What somebody might guess who has seen most of a name. */
+/** Guesses of a client that has seen most of a name. */
 function nearly(name: string): string[] {
   const [most, last] = [name.slice(0, -1), name.slice(-1)];
   const other = last === '-' ? '_' : '-';

@@ -1,4 +1,4 @@
-/** Draws what one connection sends: where it goes, what is wrong with it, where it is cut. */
+/** Draws the input of one connection: its target, its faults, and where it is cut. */
 import { Buffer } from 'node:buffer';
 import type { Limits } from '../../src/runtime/limits.ts';
 import { randomPieces } from '../support/cut-anywhere.ts';
@@ -14,7 +14,7 @@ const KINDS: readonly Kind[] = ['lines', 'lines', 'lines', 'http', 'v1', 'v2', '
 const ENDINGS = ['ask', 'ask', 'ask', 'ask', 'half-close', 'reset', 'stay', 'stay'] as const;
 const NOTHING_SURE: Foresight = { fate: 'unknown', codes: [] };
 
-/** What is sent, and what the pure layers make of it. */
+/** The bytes to send, and the fate that the pure layers predict. */
 interface Stream {
   readonly bytes: Buffer;
   readonly foresight: Foresight;
@@ -26,7 +26,7 @@ export function drawScript(random: Random, words: Vocabulary, limits: Limits): S
   const ending = random.pick(ENDINGS);
   const isCutShort = ending === 'reset' || (ending === 'half-close' && random.oneIn(2));
   const sent = isCutShort ? bytes.subarray(0, random.below(bytes.length + 1)) : bytes;
-  // However long it is, some dozens of packets will do.
+  // Some dozens of packets are enough, whatever the length.
   const least = 1 + Math.ceil(sent.length / 20);
   const size = Math.max(least, random.pick([1, 200, 2000, 65_536]));
   return {
@@ -94,7 +94,7 @@ function drawFrames(random: Random, kind: 'v1' | 'v2', words: Vocabulary, limits
   const body = random.oneIn(4) ? damaged(random, good, frames) : good;
   const all = Buffer.concat([body, frame(FIN | PING, QUESTION)]);
   const bytes = Buffer.concat([head, all]);
-  // Who shows a wrong token does not get as far as frames.
+  // With a wrong token there is no handshake, and so there are no frames.
   const isSure = !path.includes('token=');
   const foresight = isSure ? foreseeFrames(kind, all, QUESTION, limits) : NOTHING_SURE;
   return { bytes, foresight };

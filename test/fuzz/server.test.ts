@@ -1,7 +1,7 @@
 /**
- * Bytes of every kind against a running server, while bystanders hold and await locks. A round is
- * replayed by `SEED=n`; `ROUNDS=n` plays more of them, `FUZZ_SECONDS=n` plays for that long, and
- * `npm run fuzz` does so for two minutes.
+ * Sends bytes of every kind to a running server while bystanders hold and await locks. `SEED=n`
+ * replays a round, `ROUNDS=n` plays more of them, `FUZZ_SECONDS=n` plays for that long; `npm run
+ * fuzz` does so for two minutes.
  */
 import { type TestContext, test } from 'node:test';
 import { withSeedsInTurn } from '../support/random.ts';
@@ -23,6 +23,6 @@ test('no bytes crash the server, hang it, or change the lock of another', async 
   });
   const counted = [...heard].map(([what, count]) => `${what} ${count}`).join(', ');
   t.diagnostic(`${rounds} rounds, ${clients} connections; heard: ${counted}`);
-  // Those of this side are closed in the turns after the server's.
+  // The sockets of the clients close some turns after the server's.
   await within(() => openSockets() <= before, 'every socket is closed');
 });

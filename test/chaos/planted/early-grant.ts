@@ -1,4 +1,4 @@
-/** A planted bug, to be imported before the server: now and then a waiter is told that it holds. */
+/** A planted bug, imported before the server: now and then a waiter is reported as a holder. */
 import { LockTable } from '../../../src/table/lock-table.ts';
 
 const { lock } = LockTable.prototype;
@@ -7,7 +7,7 @@ let waits = 0;
 LockTable.prototype.lock = function plantedLock(...args) {
   const asked = lock.apply(this, args);
   if (asked.state === 'acquired' || ++waits % 5 !== 0) return asked;
-  // It says so, while the table still has it in the queue.
+  // It is reported as held while it still waits in the table.
   let state: string = asked.state;
   return Object.defineProperty(asked, 'state', {
     get: () => (state === 'enqueued' ? 'acquired' : state),

@@ -1,4 +1,4 @@
-/** A planted bug, to be imported before the server: now and then nobody hears that it was granted. */
+/** A planted bug, imported before the server: now and then a grant is not reported. */
 import { LockTable } from '../../../src/table/lock-table.ts';
 
 const { release } = LockTable.prototype;
