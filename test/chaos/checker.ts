@@ -14,7 +14,7 @@
  * Hence each of these is a fault of the server:
  *  - `exclusion`: a lock was reported as held while a conflicting one was certainly held.
  *  - `order`: a lock was reported as held while a conflicting one with a smaller id certainly
- *    waited. With `exclusion` this implies that ids of conflicting locks rise in order of acquisition.
+ *    waited. With `exclusion` this implies that ids of conflicting locks rise as they are acquired.
  *  - `limit`: a limited read was admitted with as many ahead of it as its own limit allows.
  *  - `arrival`: a request that was sent after another one's reply was read got the smaller id.
  *  - `id`: an id was given twice, or changed.

@@ -48,7 +48,7 @@ export class Ledger {
     this.#beliefs.get(session.namespace)?.delete(id);
   }
 
-  /** From now on nobody can rely on that lock, whatever its client still reads. */
+  /** From now on no client can rely on that lock, whatever its holder still reads. */
   revoke(id: number): void {
     this.#revoked.add(id);
   }
