@@ -67,7 +67,7 @@ async function logOfClosing(
       terminal.kill('SIGKILL');
     }
     if (log.includes('SIGHUP ignored')) break;
-    if (/Z read \d+ token.*\n$/.test(log)) process.kill(pidIn(log), 'SIGTERM');
+    if (/Z reloaded \d+ token.*\n$/.test(log)) process.kill(pidIn(log), 'SIGTERM');
   }
   return { log, pid: pidIn(log) };
 }
@@ -84,7 +84,7 @@ test('what has files to read again outlives its terminal, and ends as usual', {
   writeFileSync(tokens, 'client-token-0001\n');
   const options = `--token-file "${tokens}"`;
   const { log } = await logOfClosing(t, '', options);
-  assert.match(log, /Z read 1 token and .*Z SIGTERM: stopping .*Z stopped\nstatus 0\n$/s);
+  assert.match(log, /Z reloaded 1 token and .*Z SIGTERM: stopping .*Z stopped\nstatus 0\n$/s);
 });
 
 test('what nohup started outlives its terminal', { skip: !hasScript }, async (t) => {

@@ -281,7 +281,7 @@ test('a refusal of the server has its code and its message', async (t) => {
   await assert.rejects(client.lock(write('b')), (error) => {
     assert.ok(error instanceof RefusedError);
     assert.equal(error.code, 'too_many_locks');
-    assert.match(error.message, /as many as are allowed/);
+    assert.match(error.message, /lock limit of this session reached/);
     return true;
   });
   await lock.release();
