@@ -12,7 +12,7 @@ import { Heartbeat } from '../session/heartbeat.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { LockChange, Peer, SessionEnd, SessionSettings } from '../session/session-host.ts';
-import { answer, type Request } from './actions/table.ts';
+import { ACTIONS, answer, type Request } from './actions/table.ts';
 import { Admission, needsSession, type Rejection } from './admission.ts';
 import type { Role } from './auth.ts';
 import type { Channel, Conversation, EndReason, ProtocolHost } from './channel.ts';
@@ -207,7 +207,11 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
       }
       if (needsSession(request)) this.begin({});
     }
-    answer(this, request);
+    // Nearly all traffic is these two, so the engine sees here which is called: 3.20 us of server CPU
+    // a cycle instead of 3.33 by the table alone (npm run bench -- b).
+    if (request.action === 'lock') ACTIONS.lock.answer(this, request);
+    else if (request.action === 'release') ACTIONS.release.answer(this, request);
+    else answer(this, request);
   }
 
   /** Answers with the rejection, after its delay, and ends the connection if it is final. */
