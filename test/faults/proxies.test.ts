@@ -19,7 +19,7 @@ import { startServer } from '../support/running-server.ts';
 /** Seconds of silence in one direction after which the proxy cuts a connection. */
 const CUT_AFTER_S = 2;
 const PING_INTERVAL_MS = 500;
-/** Answered pings in a row: more than twice the proxy's patience. */
+/** Answered pings in a row: for longer than the proxy lets a connection be silent. */
 const PINGS = 6;
 
 interface Proxy {
