@@ -2,7 +2,7 @@
  * Accounts for the memory that clients use, by estimate: locks, sessions with their namespaces, and
  * watches. A small request can use much memory: a few hundred kilobytes can name a hundred thousand
  * segments, and each may become a node of the table. The estimates err on the high side for 64-bit
- * engines; test/session/memory.test.ts compares each with the heap.
+ * engines; test/session/memory-heap.test.ts compares each with the heap.
  */
 
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
