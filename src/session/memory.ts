@@ -26,10 +26,10 @@ const OWNER_BYTES = 300;
 /** A timer with a delay that no other timer shares. */
 const TIMER_BYTES = 650;
 /** A session with its secret name and its abandon timer. */
-const SESSION_BYTES = 1150;
+const SESSION_BYTES = 1250;
 const NAMESPACE_BYTES = 900;
 /** A node in the tree of watched paths, without the text of its segment. */
-const WATCH_NODE_BYTES = 300;
+const WATCH_NODE_BYTES = 330;
 /** A watch of one path by one connection, without the nodes of the path. */
 export const WATCH_BYTES = 500;
 

@@ -71,7 +71,7 @@ const THINGS: readonly [name: string, count: number, make: Make][] = [
   ['a read of the root', 3000, locks(() => [read()])],
   ['a limited read', 3000, locks((i) => [{ type: 'read', path: [`${i}`], limit: 3 }])],
   ['a lock that waits', 3000, locks(() => [write('a')])],
-  ['a deep lock', 100, locks((i) => [write(...deep(i))])],
+  ['a deep lock', 200, locks((i) => [write(...deep(i))])],
   ['a long segment', 2000, locks((i) => [write(word(`${i}`))])],
   ['many resources', 20, locks((i) => Array.from({ length: 500 }, (_, k) => read(`${i}.${k}`)))],
   [
@@ -109,8 +109,8 @@ const THINGS: readonly [name: string, count: number, make: Make][] = [
   ['a long namespace', 2000, sessions((i) => ({ namespace: word(`n ${i}`) }), true)],
   ['a watch', 3000, watches((i) => [`path ${i}`])],
   ['a watch of the root', 3000, watches(() => [])],
-  ['a deep watch', 50, watches(deep)],
-  ['a watch of long segments', 50, watches((i) => Array.from({ length: 10 }, () => word(`${i}`)))],
+  ['a deep watch', 200, watches(deep)],
+  ['a watch of long segments', 400, watches((i) => Array.from({ length: 10 }, () => word(`${i}`)))],
 ];
 
 /** Bytes of one of `count` things, as they are charged and as the heap has them. */
@@ -134,9 +134,9 @@ function measure(count: number, make: Make): { estimate: number; actual: number 
 
 for (const [name, count, make] of THINGS) {
   test(`the estimate is not below what the heap has, nor far above it: ${name}`, () => {
-    // Garbage of others that goes meanwhile makes it look smaller, and nothing makes it larger.
-    const rounds = [1, 2, 3].map(() => measure(count, make));
-    const actual = Math.max(...rounds.map((round) => round.actual));
+    // Garbage of others that goes meanwhile makes it look smaller; code that is compiled, larger.
+    const rounds = [1, 2, 3, 4, 5].map(() => measure(count, make));
+    const [, , actual = Number.NaN] = rounds.map((round) => round.actual).sort((a, b) => a - b);
     const ratio = (rounds[0]?.estimate ?? 0) / actual;
     assert.ok(ratio >= 1 && ratio < 3.5, `${ratio.toFixed(2)} of ${actual.toFixed(0)} bytes`);
   });

@@ -97,7 +97,7 @@ test('where memory is short, lost sessions without a lock give way, the longest 
 });
 
 test('one request ends a bounded number of them', () => {
-  const { open, host } = setUp({ maxLockBytes: 8_000_000 });
+  const { open, host } = setUp({ maxLockBytes: 8_400_000 });
   const keeper = open('keeper');
   for (let i = 0; i < 4000; i++) open('lost', 1000, 'shop', `lost-${i}`).loseFirst();
   const resources = Array.from({ length: 1000 }, (_, i) => write(...Array(20).fill(`${i}`)));
