@@ -4,15 +4,16 @@ import type { Environment } from './environment.ts';
 import { ClientClosedError, LockTimeoutError, ProtocolError } from './errors.ts';
 import type { ClientEvents, EventHandler } from './events.ts';
 import { Emitter } from './events.ts';
+import type { Exchange } from './exchange.ts';
 import type { HeldLock } from './held-lock.ts';
 import { Holding } from './held-lock.ts';
 import { type InspectedLock, type InspectOptions, inspect, STATS, type Stats } from './inspect.ts';
-import type { LockTerms } from './lock-entry.ts';
 import {
   type ClientOptions,
   checkClientOptions,
   checkLockOptions,
   type LockOptions,
+  type LockTerms,
   type RequestOptions,
 } from './options.ts';
 import { Owners } from './owners.ts';
@@ -72,7 +73,7 @@ export class Client {
 
   /** Whether it is connected at the moment. */
   get isConnected(): boolean {
-    return this.#session.isReady;
+    return this.#session.exchange.isReady;
   }
 
   /**
@@ -219,9 +220,9 @@ export class Client {
     return this.close();
   }
 
-  get #open(): Session {
+  get #open(): Exchange {
     if (this.#session.isClosed) throw new ClientClosedError();
-    return this.#session;
+    return this.#session.exchange;
   }
 }
 

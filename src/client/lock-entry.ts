@@ -1,144 +1,30 @@
-/** One lock request of the caller, from the call to the end of the lock. */
-
-import type { ClientClock, Timer } from './environment.ts';
-import type { LockLostError, LocktopusError, ProtocolError } from './errors.ts';
-import type { HeldLock, Holding } from './held-lock.ts';
-import type { Reply } from './replies.ts';
-import type { Request } from './requests.ts';
-import type { Resource } from './resources.ts';
-import { elapsedMs, type Moment, momentOf } from './trust.ts';
-
-export interface LockTerms {
-  readonly resources: readonly Resource[];
-  readonly waitMs: number | undefined;
-  readonly holdMs: number | undefined;
-  readonly owner: string | undefined;
-  readonly label: string | undefined;
-}
-
-/** Settles the caller's promise. */
-export interface Outcome {
-  resolve(lock: HeldLock): void;
-  reject(reason: unknown): void;
-}
-
 /**
+ * One lock of the caller, from the request to its end, and what the server says about it.
+ *
+ *     asking --> queued --> held --> leaving --> (gone)
+ *        |          |         |         ^
+ *        |          |         +-- lost: not trusted any more
+ *        +----------+-- cancelled: to be released as soon as there is a connection
+ *
  * - `asking`: not sent, or sent and not answered.
  * - `queued`: it waits on the server.
  * - `held`: the caller holds it.
  * - `leaving`: the caller has released, lost or cancelled it, and the server may still have it.
+ *
+ * It is held only while the session is trusted. Once lost it never comes back: if the server has kept
+ * it, it is released.
  */
-export type EntryState = 'asking' | 'queued' | 'held' | 'leaving';
+import type { ClientClock, Timer } from './environment.ts';
+import type { LockLostError, LocktopusError, ProtocolError } from './errors.ts';
+import { Holding } from './held-lock.ts';
+import type { LockTerms } from './options.ts';
+import { lossOf, outOfReach, refused, timedOut, waitEnded } from './outcomes.ts';
+import { outOfTurn, type Reply, type ReplyError } from './replies.ts';
+import type { Request } from './requests.ts';
+import { elapsedMs, holdTrustMs, type Moment } from './trust.ts';
+import type { Wait } from './wait.ts';
 
-export class LockEntry implements Request {
-  readonly action = 'lock';
-  readonly ref: number;
-  readonly terms: LockTerms;
-  state: EntryState = 'asking';
-  /** Whether the server may know of it, in this session. */
-  isSent = false;
-  id: string | undefined;
-  /** Whether the caller awaits it, holds it, or waits for its release. */
-  isWanted = true;
-  holding: Holding | undefined;
-  /** It was not granted before this moment. */
-  heldSince: Moment | undefined;
-  /** For the wait, then for the hold. */
-  timer: Timer | undefined;
-  readonly #clock: ClientClock;
-  readonly #askedAt: Moment;
-  readonly #answered: (entry: LockEntry, reply: Reply) => 'done' | ProtocolError;
-  #outcome: Outcome | undefined;
-  #stopListening: (() => void) | undefined;
-  #released: (() => void) | undefined;
-
-  constructor(
-    ref: number,
-    terms: LockTerms,
-    clock: ClientClock,
-    outcome: Outcome,
-    answered: (entry: LockEntry, reply: Reply) => 'done' | ProtocolError,
-  ) {
-    this.ref = ref;
-    this.terms = terms;
-    this.#clock = clock;
-    this.#askedAt = momentOf(clock);
-    this.#outcome = outcome;
-    this.#answered = answered;
-  }
-
-  /** Calls `cancel` if `signal` aborts while the caller waits. */
-  listen(signal: AbortSignal, cancel: (reason: unknown) => void): void {
-    const listener = (): void => cancel(signal.reason);
-    signal.addEventListener('abort', listener, { once: true });
-    this.#stopListening = () => signal.removeEventListener('abort', listener);
-  }
-
-  get isAwaited(): boolean {
-    return this.#outcome !== undefined;
-  }
-
-  get waitedMs(): number {
-    return elapsedMs(this.#clock, this.#askedAt);
-  }
-
-  message(): object {
-    const { resources, waitMs, holdMs, owner, label } = this.terms;
-    // Part of the wait may have passed before the request is sent.
-    const leftMs =
-      waitMs === undefined ? undefined : Math.max(0, Math.ceil(waitMs - this.waitedMs));
-    return { action: 'lock', ref: this.ref, resources, waitMs: leftMs, holdMs, owner, label };
-  }
-
-  answered(reply: Reply): 'done' | ProtocolError {
-    return this.#answered(this, reply);
-  }
-
-  /** Back to the state before it was sent. */
-  park(): void {
-    this.state = 'asking';
-    this.isSent = false;
-    this.id = undefined;
-  }
-
-  /** Resolves the caller's promise. */
-  grant(holding: Holding): void {
-    this.holding = holding;
-    const outcome = this.#settle();
-    outcome?.resolve(holding);
-  }
-
-  /** Rejects the caller's promise, if it is still pending. */
-  fail(reason: unknown): void {
-    this.#settle()?.reject(reason);
-  }
-
-  /** Resolves when the server no longer has it, or that no longer matters. */
-  untilReleased(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#released = resolve;
-    });
-  }
-
-  /** Settles `untilReleased`; no effect if it is not awaited. */
-  release(): void {
-    this.timer?.cancel();
-    this.#released?.();
-    this.#released = undefined;
-  }
-
-  #settle(): Outcome | undefined {
-    const outcome = this.#outcome;
-    this.#outcome = undefined;
-    this.timer?.cancel();
-    this.timer = undefined;
-    this.#stopListening?.();
-    this.#stopListening = undefined;
-    return outcome;
-  }
-}
-
-/** What `Locks` needs of the session that it belongs to. */
+/** What a lock needs of the session that it belongs to. */
 export interface LockHost {
   readonly clock: ClientClock;
   /** Whether requests can be sent: there is a connection, and a session on it. */
@@ -155,6 +41,301 @@ export interface LockHost {
   check(): void;
   /** A held lock was lost. Runs the caller's handlers. */
   lockLost(holding: Holding, error: LockLostError): void;
-  /** The number of locks that the caller awaits or holds has changed. */
-  changed(): void;
+}
+
+/** What a lock needs of the client's other locks. */
+export interface LockSet {
+  /** Whether that owner holds a lock. */
+  isHolder(owner: string): boolean;
+  /** The caller has no more interest in the lock. */
+  unwanted(): void;
+  /** The server no longer has the lock, or has never had it. */
+  remove(entry: LockEntry): void;
+}
+
+export class LockEntry implements Request {
+  readonly action = 'lock';
+  readonly ref: number;
+  readonly terms: LockTerms;
+  readonly #wait: Wait;
+  readonly #host: LockHost;
+  readonly #set: LockSet;
+  #state: 'asking' | 'queued' | 'held' | 'leaving' = 'asking';
+  /** Whether the server may know of it, in this session. */
+  #isSent = false;
+  #id: string | undefined;
+  /** Whether the caller awaits it, holds it, or waits for its release. */
+  #isWanted = true;
+  #holding: Holding | undefined;
+  /** It was not granted before this moment. */
+  #heldSince: Moment | undefined;
+  #holdTimer: Timer | undefined;
+  #released: (() => void) | undefined;
+
+  constructor(ref: number, terms: LockTerms, wait: Wait, host: LockHost, set: LockSet) {
+    this.ref = ref;
+    this.terms = terms;
+    this.#wait = wait;
+    this.#host = host;
+    this.#set = set;
+  }
+
+  get state(): 'asking' | 'queued' | 'held' | 'leaving' {
+    return this.#state;
+  }
+
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  /** Requests it, and limits the wait by its `waitMs` and by `signal`. */
+  begin(signal: AbortSignal | undefined): void {
+    if (signal !== undefined) this.#wait.listen(signal, (reason) => this.cancel(reason));
+    this.ask();
+    this.#wait.limit(() => this.#waitIsOver());
+  }
+
+  /** Sends the request if it is not answered yet and can be sent. */
+  ask(): void {
+    if (this.#state !== 'asking' || !this.#host.isReady) return;
+    this.#isSent = true;
+    this.#host.send(this);
+  }
+
+  message(): object {
+    const { resources, holdMs, owner, label } = this.terms;
+    const { leftMs } = this.#wait;
+    return { action: 'lock', ref: this.ref, resources, waitMs: leftMs, holdMs, owner, label };
+  }
+
+  answered(reply: Reply): 'done' | ProtocolError {
+    const { id, state, error } = reply;
+    if (this.#state === 'queued' || this.#state === 'held') return outOfTurn(reply);
+    if (error !== undefined) {
+      if (this.#state === 'leaving') this.gone();
+      else this.#refused(error);
+      return 'done';
+    }
+    if (id === undefined || (this.#id !== undefined && this.#id !== id)) return outOfTurn(reply);
+    if (state === 'timeout') {
+      this.#endWait(timedOut(this.terms));
+      return 'done';
+    }
+    if (state !== 'acquired' && state !== 'enqueued') return outOfTurn(reply);
+    this.#placed(id, state);
+    return 'done';
+  }
+
+  /** It has changed: a message that answers no request. */
+  heard(id: string, reply: Reply): ProtocolError | undefined {
+    const { state, error } = reply;
+    if (id !== this.#id) return outOfTurn(reply);
+    if (this.#state === 'leaving') {
+      // A grant can cross a release. Every other state is final.
+      if (state !== 'acquired') this.gone();
+      return undefined;
+    }
+    if (this.#state === 'queued') return this.#waitChanged(id, reply);
+    if (this.#state !== 'held' || error !== undefined) return outOfTurn(reply);
+    if (state !== 'expired' && state !== 'evicted') return outOfTurn(reply);
+    this.gone();
+    this.reportLoss(lossOf(id, this.terms, state));
+    return undefined;
+  }
+
+  /** Whether a resumed session can have it like this. */
+  canBeListed({ id, state }: Reply): boolean {
+    if (this.#id !== undefined && this.#id !== id) return false;
+    return this.#state !== 'held' || state === 'acquired';
+  }
+
+  /**
+   * A resumed session has it.
+   *
+   * @param since if it was granted meanwhile, then not before this
+   */
+  listed({ id = '', state }: Reply, since: Moment): void {
+    if (this.#state === 'held') return;
+    this.#placed(id, state === 'acquired' ? 'acquired' : 'enqueued', since);
+  }
+
+  /** A resumed session does not have it, and it is not held. */
+  notListed(): void {
+    if (this.#state === 'leaving') this.gone();
+    else if (this.#state === 'queued') {
+      const isTimeout = this.#wait.leftMs === 0;
+      this.#endWait(isTimeout ? timedOut(this.terms) : waitEnded(this.terms, 'missing'));
+    }
+  }
+
+  /** Back to the state before it was sent. */
+  park(): void {
+    this.#state = 'asking';
+    this.#isSent = false;
+    this.#id = undefined;
+  }
+
+  /** Rejects the wait, if it is still going on. */
+  refuse(error: Error): void {
+    if (!this.#wait.isOver) this.cancel(error);
+  }
+
+  /** The caller stops waiting: it leaves the queue, and if granted nevertheless is released. */
+  cancel(reason: unknown): void {
+    this.#wait.fail(reason);
+    if (!this.#isSent) {
+      this.gone();
+      return;
+    }
+    this.leave();
+    this.#sendRelease();
+  }
+
+  /** Marks it as lost if its `holdMs` may have passed. */
+  checkHold(): void {
+    const { holdMs } = this.terms;
+    if (this.#state !== 'held' || holdMs === undefined || this.#heldSince === undefined) return;
+    if (elapsedMs(this.#host.clock, this.#heldSince) < holdTrustMs(holdMs)) return;
+    this.leave();
+    this.reportLoss(lossOf(this.#id ?? '', this.terms, 'expired'));
+    this.#sendRelease();
+  }
+
+  /** The caller has no more interest in it, but the server may still have it. */
+  leave(): void {
+    this.#state = 'leaving';
+    this.#detach();
+  }
+
+  /** The server no longer has it. */
+  gone(): void {
+    this.leave();
+    this.#set.remove(this);
+  }
+
+  /** Reports that it was lost. Must come last, since it runs the caller's handlers. */
+  reportLoss(error: LockLostError): void {
+    if (this.#holding === undefined) return;
+    this.#holding.lose(error);
+    this.#host.lockLost(this.#holding, error);
+  }
+
+  /**
+   * The server has it, held or in the queue.
+   *
+   * @param since if it is held, it was not granted before this
+   */
+  #placed(id: string, state: 'acquired' | 'enqueued', since?: Moment): void {
+    this.#id = id;
+    if (this.#state === 'leaving') this.#sendRelease();
+    else if (state === 'acquired') this.#grant(id, since);
+    else this.#state = 'queued';
+  }
+
+  #waitChanged(id: string, reply: Reply): ProtocolError | undefined {
+    const { state, error } = reply;
+    if (error !== undefined) this.#refused(error);
+    else if (state === 'acquired') this.#grant(id);
+    else if (state === 'timeout') this.#endWait(timedOut(this.terms));
+    else if (state === 'evicted') this.#endWait(waitEnded(this.terms, state));
+    else return outOfTurn(reply);
+    return undefined;
+  }
+
+  #grant(id: string, since?: Moment): void {
+    const { trust, clock } = this.#host;
+    if (trust === undefined || trust.leftMs <= 0) {
+      // It arrived too late: the server may have granted it to another client since.
+      this.#state = 'queued';
+      this.#host.doubt();
+      return;
+    }
+    const { resources, owner, holdMs = Number.POSITIVE_INFINITY } = this.terms;
+    const heldSince = since ?? trust.confirmedAt;
+    const leftMs = holdTrustMs(holdMs) - elapsedMs(clock, heldSince);
+    if (leftMs <= 0) {
+      this.cancel(lossOf(id, this.terms, 'too late'));
+      return;
+    }
+    this.#state = 'held';
+    this.#heldSince = heldSince;
+    this.#holding = new Holding(id, resources, owner, {
+      check: () => {
+        this.#host.check();
+        this.checkHold();
+      },
+      release: () => this.#release(),
+    });
+    this.#wait.grant(this.#holding);
+    if (this.terms.holdMs !== undefined) this.#limitHold(leftMs);
+  }
+
+  #limitHold(delayMs: number): void {
+    this.#holdTimer = this.#host.clock.setTimer(delayMs, () => {
+      this.checkHold();
+      // A timer can fire slightly early.
+      if (this.#state === 'held') this.#limitHold(1);
+    });
+  }
+
+  #release(): Promise<void> {
+    if (this.#state !== 'held') return Promise.resolve();
+    this.#holdTimer?.cancel();
+    this.#state = 'leaving';
+    const released = new Promise<void>((resolve) => {
+      this.#released = resolve;
+    });
+    this.#sendRelease();
+    return released;
+  }
+
+  #sendRelease(): void {
+    if (!this.#host.isReady || this.#id === undefined) return;
+    this.#host.send(releaseRequest(this.#host.nextRef(), this.#id, () => this.gone()));
+  }
+
+  #refused(error: ReplyError): void {
+    const { waitMs, owner } = this.terms;
+    // The next server, or this one after its restart, may grant it. But an owner whose lock the drain
+    // waits for must not wait for the end of the drain.
+    const delaysDrain = owner !== undefined && this.#set.isHolder(owner);
+    if (error.code === 'draining' && waitMs !== 0 && !delaysDrain) this.park();
+    else this.#endWait(refused(error));
+  }
+
+  #waitIsOver(): void {
+    const { lastFailure, isReady } = this.#host;
+    const isWaiting = isReady && this.#state === 'queued';
+    this.cancel(isWaiting ? timedOut(this.terms) : outOfReach(this.terms, lastFailure));
+  }
+
+  /** The server has ended the wait. */
+  #endWait(reason: LocktopusError): void {
+    this.#wait.fail(reason);
+    this.gone();
+  }
+
+  #detach(): void {
+    this.#holdTimer?.cancel();
+    this.#released?.();
+    this.#released = undefined;
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
+    this.#set.unwanted();
+  }
+}
+
+/** @param done is called when the server no longer has the lock */
+export function releaseRequest(ref: number, id: string, done: () => void): Request {
+  return {
+    ref,
+    action: 'release',
+    message: () => ({ action: 'release', ref, id }),
+    answered: (reply) => {
+      const isReleased = reply.state === 'released' && reply.id === id;
+      if (!isReleased && reply.error?.code !== 'no_such_lock') return outOfTurn(reply);
+      done();
+      return 'done';
+    },
+  };
 }

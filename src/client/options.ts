@@ -1,4 +1,5 @@
 /** Options of a client and of a lock request, with their checks. */
+import type { Resource } from './resources.ts';
 import { MIN_ABANDON_TIMEOUT_MS } from './trust.ts';
 
 export interface ClientOptions {
@@ -41,6 +42,15 @@ export interface LockOptions {
   readonly label?: string | undefined;
   /** Cancels the wait, which rejects with the signal's reason. Has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What a lock request asks for, checked. */
+export interface LockTerms {
+  readonly resources: readonly Resource[];
+  readonly waitMs: number | undefined;
+  readonly holdMs: number | undefined;
+  readonly owner: string | undefined;
+  readonly label: string | undefined;
 }
 
 export interface RequestOptions {

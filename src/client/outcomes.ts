@@ -8,7 +8,7 @@ import {
   RefusedError,
   UnreachableError,
 } from './errors.ts';
-import type { LockTerms } from './lock-entry.ts';
+import type { LockTerms } from './options.ts';
 import type { ReplyError } from './replies.ts';
 import { describe } from './resources.ts';
 

@@ -1,15 +1,15 @@
 /**
- * A client's session: begun, kept alive, resumed when a connection breaks, and replaced by a new one when
- * it has ended, after all locks that it held have been reported as lost.
+ * A client's session: begun, resumed when a connection breaks, and replaced by a new one when it has
+ * ended, after all locks that it held have been reported as lost. What goes over its connections is in
+ * `Exchange`.
  *
  *     seeking --> greeting --> ready --> closing --> closed
  *        ^            |          |
  *        +------------+----------+  the connection breaks
  */
 
-import { Calls } from './calls.ts';
 import { Connector, type ConnectorEvents } from './connector.ts';
-import type { ClientClock, Environment } from './environment.ts';
+import type { Environment } from './environment.ts';
 import {
   ClientClosedError,
   type LockLostError,
@@ -19,18 +19,14 @@ import {
   UnreachableError,
 } from './errors.ts';
 import type { Emitter } from './events.ts';
+import { Exchange, type ExchangeHost } from './exchange.ts';
 import { type Greeted, Handshake } from './handshake.ts';
-import { Heartbeat, type HeartbeatHost, pingEveryMs } from './heartbeat.ts';
+import { pingEveryMs } from './heartbeat.ts';
 import type { HeldLock, Holding } from './held-lock.ts';
 import type { Link } from './link.ts';
-import type { LockHost, LockTerms } from './lock-entry.ts';
-import { Locks } from './locks.ts';
-import { type ClientOptions, DEFAULT_CONNECT_TIMEOUT_MS } from './options.ts';
-import { type Greeting, outOfTurn, type Reply, type ReplyError } from './replies.ts';
-import { type Request, Unanswered } from './requests.ts';
-import { type Moment, marginOf, momentOf, Trust } from './trust.ts';
+import { type ClientOptions, DEFAULT_CONNECT_TIMEOUT_MS, type LockTerms } from './options.ts';
+import type { Greeting, Reply, ReplyError } from './replies.ts';
 import type { Target } from './url.ts';
-import { Watches } from './watch.ts';
 
 /** Milliseconds for which `close` waits for the answer to `bye`. */
 const GOODBYE_MS = 5000;
@@ -45,27 +41,20 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
   'unknown_action',
 ]);
 
-export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
-  readonly clock: ClientClock;
-  readonly locks: Locks;
-  readonly calls: Calls;
-  readonly watches: Watches;
+export class Session implements ConnectorEvents, ExchangeHost {
+  readonly exchange: Exchange;
   readonly #environment: Environment;
   readonly #options: ClientOptions;
   readonly #namespace: string | undefined;
   readonly #events: Emitter;
   readonly #connector: Connector;
-  readonly #heartbeat: Heartbeat;
-  readonly #unanswered = new Unanswered();
   #state: 'seeking' | 'greeting' | 'ready' | 'closing' | 'closed' = 'seeking';
   #link: Link | undefined;
   #handshake: Handshake | undefined;
   #greeting: Greeting | undefined;
   /** Whether the session of the greeting may still exist on the server. */
   #isResumable = false;
-  #trust: Trust | undefined;
   #lastFailure: LocktopusError | undefined;
-  #refs = 0;
   #starting: { resolve(): void; reject(error: unknown): void } | undefined;
   #closed: Promise<void> | undefined;
   #finishClosing: (() => void) | undefined;
@@ -76,11 +65,7 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
     this.#options = options;
     this.#namespace = options.namespace ?? target.namespace;
     this.#events = events;
-    this.clock = environment.clock;
-    this.locks = new Locks(this);
-    this.calls = new Calls(this);
-    this.watches = new Watches(this);
-    this.#heartbeat = new Heartbeat(this.clock, this);
+    this.exchange = new Exchange(environment.clock, this);
     const { token, connectTimeoutMs: attemptMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
     const settings = { addresses: target.addresses, token, attemptMs };
     this.#connector = new Connector(environment, settings, this);
@@ -108,33 +93,8 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
     });
   }
 
-  get isReady(): boolean {
-    // The server may have ended the session while the connection is still open.
-    return this.#state === 'ready' && this.#isResumable;
-  }
-
   get isClosed(): boolean {
     return this.#state === 'closing' || this.#state === 'closed';
-  }
-
-  get isBusy(): boolean {
-    return this.locks.isBusy || this.calls.isBusy || this.watches.isBusy;
-  }
-
-  get trust(): Trust | undefined {
-    return this.#trust;
-  }
-
-  get trustLeftMs(): number {
-    return this.#trust?.leftMs ?? 0;
-  }
-
-  get shortestHoldMs(): number {
-    return this.locks.shortestHoldMs;
-  }
-
-  get oldestUnansweredAt(): Moment | undefined {
-    return this.#unanswered.oldestAt;
   }
 
   get lastFailure(): LocktopusError | undefined {
@@ -148,65 +108,7 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
 
   lock(terms: LockTerms, signal: AbortSignal | undefined): Promise<HeldLock> {
     if (this.isClosed) return Promise.reject(new ClientClosedError());
-    const lock = this.locks.ask(terms, signal);
-    if (terms.holdMs !== undefined) this.#heartbeat.quicken(terms.holdMs);
-    return lock;
-  }
-
-  nextRef(): number {
-    return ++this.#refs;
-  }
-
-  send(request: Request): void {
-    if (!this.isReady) return;
-    // The moment is taken before the sending, so that it is before the server reads the request.
-    this.#unanswered.add(request, momentOf(this.clock));
-    this.#heartbeat.sent();
-    this.#link?.send(request.message());
-  }
-
-  ping(): void {
-    const ref = this.nextRef();
-    const message = (): object => ({ action: 'ping', ref });
-    this.send({ ref, action: 'ping', message, answered: () => 'done' });
-  }
-
-  silent(): void {
-    this.#connector.drop(
-      new LocktopusError(
-        'unreachable',
-        'the server has stopped answering, though the connection is open',
-      ),
-    );
-  }
-
-  doubt(): void {
-    this.#connector.drop(
-      new LocktopusError('unconfirmed', 'a lock was granted too late to be relied on'),
-    );
-  }
-
-  check(): void {
-    if (this.trustLeftMs > 0 || this.#trust === undefined) return;
-    if (this.locks.loseAll() && this.isReady) this.silent();
-  }
-
-  checkAll(): void {
-    this.locks.checkHolds();
-    this.check();
-  }
-
-  lockLost(lock: Holding, error: LockLostError): void {
-    this.#events.emit('lost', { lock, error });
-  }
-
-  changed(): void {
-    const { isBusy } = this;
-    if (isBusy) this.#heartbeat.quicken();
-    const isAlive = isBusy || this.#starting !== undefined || this.#state === 'closing';
-    if (isAlive === this.#isAlive) return;
-    this.#isAlive = isAlive;
-    this.#environment.keepAlive(isAlive);
+    return this.exchange.lock(terms, signal);
   }
 
   /** Sends `bye`, which releases all locks, and waits for the answer. */
@@ -217,11 +119,10 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
 
   opened(link: Link): void {
     this.#link = link;
-    this.#hello();
+    this.#hello(link);
   }
 
   received(reply: Reply): void {
-    this.#heartbeat.heard();
     const breach = this.#take(reply);
     if (breach === undefined) return;
     if (this.#state === 'ready') this.#connector.drop(breach);
@@ -237,8 +138,7 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
     const wasReady = this.#state === 'ready';
     this.#state = 'seeking';
     this.#lastFailure = error;
-    // `locks` and `calls` know what to send again.
-    this.#unanswered.clear();
+    this.exchange.disconnected();
     if (wasReady) this.#events.emit('disconnected', { error });
   }
 
@@ -249,113 +149,16 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
     if (this.#starting !== undefined) {
       this.#giveUp(error);
     } else if (final !== undefined) {
-      this.locks.refuseAll(final);
-      this.calls.refuseAll(final);
-      this.watches.close(final);
+      this.exchange.refuseAll(final);
     }
   }
 
-  #hello(): void {
-    if (this.#link === undefined) return;
-    this.#state = 'greeting';
-    this.#handshake = new Handshake(
-      this.#link,
-      this.clock,
-      this.nextRef(),
-      this.#namespace,
-      this.#options,
-      this.#isResumable ? this.#greeting : undefined,
-    );
+  drop(error: LocktopusError): void {
+    this.#connector.drop(error);
   }
 
-  #take(reply: Reply): LocktopusError | undefined {
-    if (this.#state === 'greeting') return this.#greeted(this.#handshake?.take(reply));
-    if (this.#state === 'ready') return this.#heard(reply);
-    if (this.#state === 'closing' && reply.action === 'bye') this.#finishClosing?.();
-    return undefined;
-  }
-
-  #greeted(greeted: Greeted | LocktopusError | undefined): LocktopusError | undefined {
-    if (greeted === undefined) return undefined;
-    if (greeted instanceof LocktopusError) return this.#notGreeted(greeted);
-    const { greeting, sentAt, list } = greeted;
-    if (list === undefined) {
-      this.#begin(greeting, sentAt);
-      return undefined;
-    }
-    const breach = this.locks.checkList(list);
-    if (breach === undefined) this.#resume(greeting, sentAt, list);
-    return breach;
-  }
-
-  #notGreeted(error: LocktopusError): LocktopusError | undefined {
-    const { code, message } = error;
-    if (!this.#isResumable || code !== 'no_such_session') return error;
-    this.#gone(code, message);
-    // The caller's handlers have run: the client may be closed.
-    if (this.#state === 'greeting') this.#hello();
-    return undefined;
-  }
-
-  #begin(greeting: Greeting, sentAt: Moment): void {
-    const { abandonTimeoutMs } = greeting;
-    const trustMs = abandonTimeoutMs - marginOf(abandonTimeoutMs);
-    this.#trust = new Trust(this.clock, trustMs, sentAt);
-    this.#isResumable = true;
-    this.#ready(greeting);
-    this.locks.begin();
-    this.#proceed('connected');
-  }
-
-  #resume(greeting: Greeting, sentAt: Moment, list: readonly Reply[]): void {
-    // What was granted while disconnected may have been granted right after the last confirmed request.
-    const since = this.#trust?.confirmedAt ?? sentAt;
-    this.#trust?.confirm(sentAt);
-    this.#ready(greeting);
-    const reportLosses = this.locks.resume(list, since);
-    this.#proceed('resumed', reportLosses);
-  }
-
-  #ready(greeting: Greeting): void {
-    const { abandonTimeoutMs } = greeting;
-    this.#greeting = greeting;
-    this.#state = 'ready';
-    this.#lastFailure = undefined;
-    this.#connector.maxPauseMs = Math.min(
-      this.#connector.maxPauseMs,
-      pingEveryMs(abandonTimeoutMs),
-    );
-    this.#connector.settled();
-    this.#heartbeat.sent();
-    this.#heartbeat.start(abandonTimeoutMs);
-  }
-
-  /** Goes on with everything besides the locks. */
-  #proceed(event: 'connected' | 'resumed', reportLosses = () => {}): void {
-    if (!this.isReady) return;
-    this.calls.sendAll();
-    this.watches.begin();
-    this.#starting?.resolve();
-    this.changed();
-    reportLosses();
-    if (!this.isReady) return;
-    const { sessionId = '' } = this.#greeting ?? {};
-    this.#events.emit(event, { address: this.#address, sessionId });
-  }
-
-  #heard(reply: Reply): LocktopusError | undefined {
-    const { action, ref, error } = reply;
-    if (ref === undefined) {
-      if (error !== undefined) return this.#unasked(error);
-      return action === 'watch' ? this.watches.heard(reply) : outOfTurn(reply);
-    }
-    const answer = this.#unanswered.answer(reply, (sentAt) => this.#trust?.confirm(sentAt));
-    if (answer !== 'none') return answer === 'answer' ? undefined : answer;
-    return action === 'lock' ? this.locks.heard(reply) : outOfTurn(reply);
-  }
-
-  /** Unsolicited errors, which mostly precede the end of the connection. */
-  #unasked({ code, message }: ReplyError): LocktopusError | undefined {
+  /** Such errors mostly precede the end of the connection. */
+  unasked({ code, message }: ReplyError): LocktopusError | undefined {
     const error = new RefusedError(code, message);
     switch (code) {
       case 'draining':
@@ -382,12 +185,92 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
     }
   }
 
+  lockLost(lock: Holding, error: LockLostError): void {
+    this.#events.emit('lost', { lock, error });
+  }
+
+  changed(): void {
+    const isAlive =
+      this.exchange.isBusy || this.#starting !== undefined || this.#state === 'closing';
+    if (isAlive === this.#isAlive) return;
+    this.#isAlive = isAlive;
+    this.#environment.keepAlive(isAlive);
+  }
+
+  #hello(link: Link): void {
+    this.#state = 'greeting';
+    this.#handshake = new Handshake(
+      link,
+      this.#environment.clock,
+      this.exchange.nextRef(),
+      this.#namespace,
+      this.#options,
+      this.#isResumable ? this.#greeting : undefined,
+    );
+  }
+
+  #take(reply: Reply): LocktopusError | undefined {
+    if (this.#state === 'greeting') return this.#greeted(this.#handshake?.take(reply));
+    if (this.#state === 'ready') return this.exchange.received(reply);
+    if (this.#state === 'closing' && reply.action === 'bye') this.#finishClosing?.();
+    return undefined;
+  }
+
+  #greeted(greeted: Greeted | LocktopusError | undefined): LocktopusError | undefined {
+    const link = this.#link;
+    if (greeted === undefined || link === undefined) return undefined;
+    if (greeted instanceof LocktopusError) return this.#notGreeted(greeted, link);
+    const { greeting, sentAt, list } = greeted;
+    const { abandonTimeoutMs } = greeting;
+    const breach = this.exchange.locks.checkList(list ?? []);
+    if (breach !== undefined) return breach;
+    this.#ready(greeting);
+    if (list === undefined) {
+      this.exchange.begin(link, abandonTimeoutMs, sentAt);
+      this.#proceed('connected');
+    } else {
+      const reportLosses = this.exchange.resume(link, abandonTimeoutMs, sentAt, list);
+      this.#proceed('resumed', reportLosses);
+    }
+    return undefined;
+  }
+
+  #notGreeted(error: LocktopusError, link: Link): LocktopusError | undefined {
+    const { code, message } = error;
+    if (!this.#isResumable || code !== 'no_such_session') return error;
+    this.#gone(code, message);
+    // The caller's handlers have run: the client may be closed.
+    if (this.#state === 'greeting') this.#hello(link);
+    return undefined;
+  }
+
+  #ready(greeting: Greeting): void {
+    this.#greeting = greeting;
+    this.#isResumable = true;
+    this.#state = 'ready';
+    this.#lastFailure = undefined;
+    this.#connector.maxPauseMs = Math.min(
+      this.#connector.maxPauseMs,
+      pingEveryMs(greeting.abandonTimeoutMs),
+    );
+    this.#connector.settled();
+  }
+
+  #proceed(event: 'connected' | 'resumed', reportLosses = () => {}): void {
+    if (!this.exchange.isReady) return;
+    this.#starting?.resolve();
+    this.changed();
+    reportLosses();
+    // The caller's handlers have run: the client may be closed.
+    if (!this.exchange.isReady) return;
+    const { sessionId = '' } = this.#greeting ?? {};
+    this.#events.emit(event, { address: this.#address, sessionId });
+  }
+
   /** The session has ended: its locks are reported as lost before another one begins. */
   #gone(code: string, message: string, refusal?: RefusedError): void {
     this.#isResumable = false;
-    this.#trust = undefined;
-    this.#unanswered.clear();
-    this.locks.sessionGone(code, message, refusal);
+    this.exchange.sessionGone(code, message, refusal);
   }
 
   get #address(): string {
@@ -400,17 +283,14 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
   }
 
   #close(): Promise<void> {
-    const wasReady = this.isReady;
+    const wasReady = this.exchange.isReady;
     this.#state = 'closing';
     const error = new ClientClosedError();
     this.#connector.stop();
-    this.#heartbeat.stop();
     this.#starting?.reject(error);
-    this.locks.sessionGone('closed', error.message, error);
-    this.calls.refuseAll(error);
-    this.watches.close(error);
+    this.exchange.close(error);
     return new Promise((resolve) => {
-      const timer = this.clock.setTimer(GOODBYE_MS, () => this.#finishClosing?.());
+      const timer = this.#environment.clock.setTimer(GOODBYE_MS, () => this.#finishClosing?.());
       this.#finishClosing = () => {
         this.#finishClosing = undefined;
         timer.cancel();
@@ -420,7 +300,7 @@ export class Session implements ConnectorEvents, LockHost, HeartbeatHost {
         resolve();
       };
       this.changed();
-      if (wasReady) this.#link?.send({ action: 'bye', ref: this.nextRef() });
+      if (wasReady) this.#link?.send({ action: 'bye', ref: this.exchange.nextRef() });
       else this.#finishClosing();
     });
   }
