@@ -2,12 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { OPTIONS } from '../../src/cli/options.ts';
 import { METRICS } from '../../src/net/http/metrics.ts';
 import { ACTION_NAMES } from '../../src/protocol/actions/table.ts';
@@ -17,6 +14,7 @@ import type { Server } from '../../src/server.ts';
 import { LOCK_EVENTS } from '../../src/session/lock-events.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
+import { documentOf, runProgram, sectionOf } from '../support/readme.ts';
 import { startServer } from '../support/running-server.ts';
 import {
   assertSays,
@@ -29,10 +27,8 @@ import {
 } from '../support/transcript.ts';
 import { V1Client } from '../support/v1-client.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const document = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
-const README = document('README.md');
-const PROTOCOL = document('PROTOCOL.md');
+const README = documentOf('README.md');
+const PROTOCOL = documentOf('PROTOCOL.md');
 
 async function lineClient(t: TestContext, server: Server): Promise<TranscriptClient> {
   const client = await LineClient.connect(t, server.address.port);
@@ -119,7 +115,7 @@ test('the session of the README, typed into netcat, reads as it is printed there
   assert.equal(session?.lines.length, 9);
 });
 
-/** What each program of the README prints, `…` standing for an id. */
+/** What each program of "From a program" prints, `…` standing for an id. */
 const PRINTED = [
   'lock … is held\n',
   'lock … is held\n',
@@ -127,33 +123,19 @@ const PRINTED = [
   'acquired enqueued\ntrue acquired\n',
 ];
 
-for (const [i, { text, line }] of blocksOf(README, 'js').entries()) {
-  test(`the program at README.md:${line} runs`, async (t) => {
+const PROGRAMS = blocksOf(sectionOf(README, 'From a program'), 'js');
+
+for (const [i, { text }] of PROGRAMS.entries()) {
+  test(`program ${i + 1} of the README runs`, async (t) => {
     const { address } = await startServer(t);
-    const folder = mkdtempSync(join(ROOT, 'test/docs/program-'));
-    t.after(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, 'program.mjs');
-    const program = text
-      .replaceAll('9009', String(address.port))
-      .replace("'locktopus'", "'../../../src/index.ts'")
-      .replace("'locktopus/client'", "'../../../src/client/index.ts'");
-    writeFileSync(file, program);
-    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: ROOT });
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk;
-    });
-    child.stderr.on('data', (chunk: Buffer) => {
-      output += chunk;
-    });
-    await once(child, 'close');
+    const output = await runProgram(t, text, address.port).ended();
     const expected = PRINTED[i] ?? assert.fail('a program that this test does not know');
     assertSays(output.replaceAll('\n', '|'), expected.replaceAll('\n', '|'));
   });
 }
 
 test('every command of the README is executed by .ci/run', () => {
-  const ci = document('.ci/run');
+  const ci = documentOf('.ci/run');
   const commands = blocksOf(README, 'sh').flatMap(({ text }) => text.trim().split('\n'));
   assert.equal(commands.length, 2);
   for (const command of commands) assert.ok(ci.includes(command), command);
@@ -181,7 +163,7 @@ test('the README lists the options as they are', () => {
 
 test('PROTOCOL.md lists the limits as they are', () => {
   assert.deepEqual(
-    rowsOf(section('8. Limits')),
+    rowsOf(sectionOf(PROTOCOL, '8. Limits')),
     LIMITS.map(({ name, what, default: usual, flag, inHello, beyond }) => {
       const field = inHello ? `\`${name}\`` : '';
       return `| ${what} | ${usual.toLocaleString('en-US')} | \`--${flag}\` | ${field} | ${beyond} |`;
@@ -191,7 +173,7 @@ test('PROTOCOL.md lists the limits as they are', () => {
 
 test('PROTOCOL.md lists the metrics as they are', () => {
   assert.deepEqual(
-    rowsOf(section('7. HTTP').split('\n**Metrics.**')[1] ?? ''),
+    rowsOf(sectionOf(PROTOCOL, '7. HTTP').split('\n**Metrics.**')[1] ?? ''),
     METRICS.map((metric) => {
       const label = 'label' in metric ? `{${metric.label}}` : '';
       return `| \`${metric.name}${label}\` | ${metric.type} | ${metric.help} |`;
@@ -211,7 +193,7 @@ test('the metrics that the README names are there', () => {
 
 test('PROTOCOL.md lists the error codes as they are, row by row', () => {
   assert.deepEqual(
-    rowsOf(section('5. Error codes')),
+    rowsOf(sectionOf(PROTOCOL, '5. Error codes')),
     Object.entries(ERROR_CODES).map(
       ([code, { meaning, endsConnection, tryAgain }]) =>
         `| \`${code}\` | ${meaning} | ${endsConnection} | ${tryAgain} |`,
@@ -220,7 +202,7 @@ test('PROTOCOL.md lists the error codes as they are, row by row', () => {
 });
 
 test('PROTOCOL.md lists what can happen to a lock as it is, row by row', () => {
-  const watch = section('4. The session protocol').split('\n### watch, unwatch\n')[1];
+  const watch = sectionOf(PROTOCOL, '4. The session protocol').split('\n### watch, unwatch\n')[1];
   assert.deepEqual(
     rowsOf(watch?.split('\n### ')[0] ?? ''),
     Object.entries(LOCK_EVENTS).map(([name, { watched, endsLock, meaning }]) => {
@@ -231,14 +213,10 @@ test('PROTOCOL.md lists what can happen to a lock as it is, row by row', () => {
 });
 
 test('PROTOCOL.md has a section for each action', () => {
-  const titles = [...section('4. The session protocol').matchAll(/^### (.*)$/gm)];
+  const titles = [...sectionOf(PROTOCOL, '4. The session protocol').matchAll(/^### (.*)$/gm)];
   const actions = titles.flatMap(([, title]) => title?.split(', ') ?? []);
   assert.deepEqual(actions, ACTION_NAMES);
 });
-
-function section(title: string): string {
-  return PROTOCOL.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
-}
 
 /** The rows of the first table in `text`, without its head. */
 function rowsOf(text: string): string[] {
