@@ -36,6 +36,10 @@ class Scribe {
     return this.#write({ t: t * MS, c: this.#c, r, e: 'gone' });
   }
 
+  held(t: number, r: number): this {
+    return this.#write({ t: t * MS, c: this.#c, r, e: 'held' });
+  }
+
   heard(t: number, asked: number): this {
     return this.#write({ t: t * MS, c: this.#c, e: 'heard', asked: asked * MS });
   }
@@ -98,6 +102,16 @@ test('a disconnected client holds for its abandon timeout, counted from its last
   const rulesAt = (t: number) => check([cut.events, at(t), killed]).violations.map((v) => v.rule);
   assert.deepEqual(rulesAt(598), ['exclusion']);
   assert.deepEqual(rulesAt(600), []);
+});
+
+test('what the library says that it holds, nobody else may have, for as long as it says so', () => {
+  const trusting = new Scribe('p1.1', 0)
+    .request(9, 1, [write('a')])
+    .told(10, 1, 1, 'acquired', 0)
+    .held(40, 1)
+    .gone(90, 1);
+  expectRules(['exclusion'], trusting, new Scribe('p2.1').hold(39, 60, 1, 2, write('a')));
+  expectRules([], trusting, new Scribe('p2.1').hold(41, 60, 1, 2, write('a')));
 });
 
 test('a wait certainly lasts for the abandon timeout only if the client can resume', () => {

@@ -10,8 +10,9 @@
  *    read that last request, which was after it was sent. A client that is disconnected, killed or
  *    stopped can rely on its lock no longer than that, and the checker claims no more. A waiting
  *    lock is kept that long only in a session that can be resumed.
+ *  - It existed whenever the client library said that it was held.
  *
- * Hence each of these is a fault of the server:
+ * Hence each of these is a fault of the server, or of the library:
  *  - `exclusion`: a lock was reported as held while a conflicting one was certainly held.
  *  - `order`: a lock was reported as held while a conflicting one with a smaller id certainly
  *    waited. With `exclusion` this implies that ids of conflicting locks rise as they are acquired.

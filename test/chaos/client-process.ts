@@ -7,7 +7,15 @@ import { Random } from '../support/random.ts';
 import { ChaosClient, Over, type Wanted } from './client.ts';
 import { GuardClient } from './guard.ts';
 import { HistoryFile } from './history.ts';
-import { type Character, drawCharacter, drawCounter, drawResources, drawTerms } from './script.ts';
+import { LibraryClient } from './library-client.ts';
+import {
+  type Character,
+  drawCharacter,
+  drawCounter,
+  drawResources,
+  drawTerms,
+  isOfLibrary,
+} from './script.ts';
 
 /** The parameters of a process, on its command line as JSON. */
 export interface Orders {
@@ -37,6 +45,10 @@ let lives = 0;
 async function live(random: Random): Promise<void> {
   const character = drawCharacter(random);
   const port = character.isBehindProxy ? orders.proxyPort : orders.port;
+  if (isOfLibrary(character.kind)) {
+    await liveByLibrary(character, port, random);
+    return;
+  }
   const client = new ChaosClient(`${orders.name}.${++lives}`, character, port, history);
   try {
     for (let i = 0; i < character.locks && !isFinishing; i++) {
@@ -49,6 +61,28 @@ async function live(random: Random): Promise<void> {
   } catch (error) {
     if (!(error instanceof Over)) throw error;
   }
+}
+
+/** The same, with the client library. */
+async function liveByLibrary(character: Character, port: number, random: Random): Promise<void> {
+  const name = `${orders.name}.${++lives}`;
+  const client = await LibraryClient.connect(name, character, port, history);
+  for (let i = 0; i < character.locks && !isFinishing; i++) {
+    const resources = drawResources(random, true);
+    const counter = drawCounter(random, resources);
+    const signal = random.oneIn(8) ? AbortSignal.timeout(random.below(30)) : undefined;
+    await client.hold(resources, drawTerms(random), signal, async (id, isHeld) => {
+      const aWhile = async (): Promise<void> => {
+        for (let looks = random.below(4); looks > 0 && isHeld(); looks--) {
+          await delay(random.below(WORK_MS));
+        }
+      };
+      if (counter === undefined) await aWhile();
+      else await guard.increment(`${character.namespace}/${counter.join('/')}`, id, aWhile);
+    });
+    await delay(random.below(WORK_MS));
+  }
+  await client.leave();
 }
 
 function startOne(client: ChaosClient, { kind }: Character, random: Random): Promise<void> {

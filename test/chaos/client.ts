@@ -2,6 +2,10 @@
  * A client of the session protocol or of v1 that logs what it observes. It requests the locks that
  * its caller wants, reads replies as they come, keeps its heartbeat, and resumes its session when
  * its connection breaks. A v1 client can't resume: it ends with its connection.
+ *
+ * Why not the library's: the checker needs every message as it arrives, with the sending of what it
+ * answers, and clients that the library never is: of v1, without a heartbeat, with a session that ends
+ * at once, closing one side only. library-client.ts runs beside these.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Resource } from '../../src/table/resource.ts';

@@ -71,6 +71,14 @@ export interface Gone extends OfRequest {
   readonly e: 'gone';
 }
 
+/**
+ * The library relies on the lock at `t`, by its own reckoning. Then the server must still have it, be
+ * the client connected or not. Only clients of the library log this.
+ */
+export interface Held extends OfRequest {
+  readonly e: 'held';
+}
+
 /** A request sent at `asked` was answered: then, the state of all locks was as last reported. */
 export interface Heard extends Of {
   readonly e: 'heard';
@@ -101,6 +109,7 @@ export type HistoryEvent =
   | Refused
   | Releasing
   | Gone
+  | Held
   | Heard
   | Bye
   | Ended

@@ -45,6 +45,8 @@ interface Live extends RequestRecord {
   readonly holdNs: number;
   /** The server granted it no earlier. */
   grantedFrom: Nanos;
+  /** When its client last relied on it, as far as that is logged. */
+  heldAt: Nanos;
 }
 
 /** A client while its history is read. */
@@ -126,11 +128,15 @@ export class Records {
     }
   }
 
-  #about(client: ClientRecord, event: HistoryEvent & { e: 'refused' | 'release' | 'gone' }): void {
+  #about(
+    client: ClientRecord,
+    event: HistoryEvent & { e: 'refused' | 'release' | 'gone' | 'held' },
+  ): void {
     const record = client.alive.get(event.r);
     if (record === undefined) {
       this.#breach('ending', `${event.c} request ${event.r}: ${event.e} after its end`);
     } else if (event.e === 'release') record.releasedAt ??= event.t;
+    else if (event.e === 'held') record.heldAt = event.t;
     else if (event.e === 'gone') this.#gone(client, record, event.t);
     else this.#end(client, record, 'refused', Number.NEGATIVE_INFINITY);
   }
@@ -151,6 +157,7 @@ export class Records {
       waitNs: (event.waitMs ?? Number.POSITIVE_INFINITY) * NANOS_PER_MS,
       holdNs: (event.holdMs ?? Number.POSITIVE_INFINITY) * NANOS_PER_MS,
       grantedFrom: event.t,
+      heldAt: Number.NEGATIVE_INFINITY,
     };
     client.alive.set(event.r, record);
     this.requests.push(record);
@@ -225,7 +232,7 @@ export class Records {
 
   #end(client: ClientRecord, record: Live, ending: Ending, aliveUntil: Nanos): void {
     record.ending = ending;
-    record.aliveUntil = aliveUntil;
+    record.aliveUntil = Math.max(aliveUntil, record.heldAt);
     client.alive.delete(record.ref);
     client.ended.set(record.ref, record);
   }

@@ -4,12 +4,14 @@ import type { Random } from '../support/random.ts';
 
 export const NAMESPACES = ['shop', 'depot', 'till', 'office'];
 const SEGMENTS = ['a', 'b', 'c'];
+/** The library takes no shorter ones. */
+const LONG_ABANDON_MS = [100, 200, 500, 1500];
 /** The only path with limited reads. */
 const LIMITED = ['c', 'seats'];
 
 /** A client's properties and behaviour. */
 export interface Character {
-  readonly kind: 'lines' | 'v2' | 'v1';
+  readonly kind: 'lines' | 'v2' | 'v1' | 'library' | 'library-ws';
   readonly namespace: string;
   readonly abandonMs: number;
   /** None of v1. */
@@ -20,17 +22,22 @@ export interface Character {
 }
 
 export function drawCharacter(random: Random): Character {
-  const kind = random.pick(['lines', 'lines', 'v2', 'v2', 'v1'] as const);
+  const kinds = ['lines', 'lines', 'v2', 'v2', 'v1', 'library', 'library-ws'] as const;
+  const kind = random.pick(kinds);
   return {
     kind,
     namespace: random.pick(NAMESPACES),
-    abandonMs: random.pick([0, 50, 100, 200, 500, 1500]),
+    abandonMs: random.pick(isOfLibrary(kind) ? LONG_ABANDON_MS : [0, 50, ...LONG_ABANDON_MS]),
     heartbeatMs: kind === 'v1' || random.oneIn(3) ? undefined : random.pick([150, 300, 600]),
     isBehindProxy: !random.oneIn(3),
     // Many clients request one lock only.
     locks: random.oneIn(2) ? 1 : 1 + random.below(10),
     farewell: random.pick(['bye', 'bye', 'destroy', 'halfClose'] as const),
   };
+}
+
+export function isOfLibrary(kind: Character['kind']): boolean {
+  return kind === 'library' || kind === 'library-ws';
 }
 
 export interface Terms {

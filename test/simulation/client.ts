@@ -7,6 +7,9 @@
  *    released or evicted; after its end no message is about it.
  *  - No message is about locks that it does not have.
  *  - After a resume, what it held is still held.
+ *
+ * Why not the library's: it sends nonsense, reuses refs, retries what it has, stalls and speaks v1, and
+ * sees every message in its order. The library has a simulation of its own in test/client.
  */
 import assert from 'node:assert/strict';
 import type { Reply } from '../support/line-client.ts';
