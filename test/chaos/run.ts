@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { nodeArgs } from '../support/compiled.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Program } from '../support/program.ts';
 import { Random } from '../support/random.ts';
@@ -42,7 +42,6 @@ export interface ChaosReport {
   readonly stop: () => Promise<number | NodeJS.Signals | null>;
 }
 
-const CLIENT_PROCESS = fileURLToPath(new URL('client-process.ts', import.meta.url));
 const NOTHING_LEFT = / 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting/;
 
 interface Crew {
@@ -117,7 +116,7 @@ class Chaos {
     const historyPath = join(this.#folder, `${name}.jsonl`);
     const seed = this.#options.seed + 1000 * (this.#crews.length + 1);
     const orders: Orders = { ...rest, name, seed, historyPath };
-    const args = ['--import', 'tsx', CLIENT_PROCESS, JSON.stringify(orders)];
+    const args = [...nodeArgs('test/chaos/client-process.ts'), JSON.stringify(orders)];
     // It inherits no pipe of ours: a helper of tsx that outlives its process would keep it open,
     // and with it the process that waits for our end.
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });

@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '../support/certificates.ts';
+import { moduleFile, nodeArgs } from '../support/compiled.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -14,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 async function inCluster(t: TestContext, module: string, args: readonly string[] = []) {
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', 'test/support/cluster-primary.ts', join(ROOT, module), '2', ...args],
+    [...nodeArgs('test/support/cluster-primary.ts'), moduleFile(module), '2', ...args],
     { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   t.after(() => child.kill('SIGKILL'));

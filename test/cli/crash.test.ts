@@ -6,14 +6,14 @@ import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
 
 const FAULTS = [
-  ['invariant', /Error: the lock is already released \(at .*lock-table\.ts/],
-  ['error', /TypeError: several lines of text \(at .*faults\.ts:\d+/],
-  ['rejection', /RangeError: nobody awaits this \(at .*faults\.ts:\d+/],
+  ['invariant', /Error: the lock is already released \(at .*lock-table\.[jt]s/],
+  ['error', /TypeError: several lines of text \(at .*faults\.[jt]s:\d+/],
+  ['rejection', /RangeError: nobody awaits this \(at .*faults\.[jt]s:\d+/],
 ] as const;
 
 for (const [fault, said] of FAULTS) {
   test(`a fault in the server (${fault}) ends it at once with one line`, async (t) => {
-    const program = new Program(t, ['--port', '0'], { FAULT: fault }, ['./test/support/faults.ts']);
+    const program = new Program(t, ['--port', '0'], { FAULT: fault }, ['test/support/faults.ts']);
     const client = await LineClient.connect(t, await program.port());
     await client.ask(lock(write('a')));
     client.send({ action: 'release' });

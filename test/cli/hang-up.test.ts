@@ -6,11 +6,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '../support/certificates.ts';
+import { nodeArgs } from '../support/compiled.ts';
 import { LineClient } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SERVE = `"${process.execPath}" --import tsx bin/locktopus.ts --port 0`;
+const SERVE = [process.execPath, ...nodeArgs('bin/locktopus.ts'), '--port', '0']
+  .map((word) => `"${word}"`)
+  .join(' ');
 
 /** A terminal of its own is made by script(1) of util-linux. */
 const hasScript = /util-linux/.test(spawnSync('script', ['--version']).stdout?.toString() ?? '');

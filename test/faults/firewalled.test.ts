@@ -9,12 +9,11 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { nodeArgs } from '../support/compiled.ts';
 
 const HERE = `locktopus-near-${process.pid}`;
 const THERE = `locktopus-far-${process.pid}`;
 const [ADDRESS, FAR_ADDRESS] = ['198.18.0.1', '198.18.0.2'];
-const INSIDE = fileURLToPath(new URL('behind-a-firewall.ts', import.meta.url));
 
 function ip(...args: string[]): void {
   execFileSync('ip', args, { stdio: 'pipe' });
@@ -48,7 +47,13 @@ function link(t: TestContext): void {
 /** Milliseconds from the cut until the lock of the far peer is given to another. */
 async function timeLoss(t: TestContext, kind: 'lines' | 'websocket'): Promise<number> {
   link(t);
-  const node = [process.execPath, '--import', 'tsx', INSIDE, kind, THERE, ADDRESS];
+  const node = [
+    process.execPath,
+    ...nodeArgs('test/faults/behind-a-firewall.ts'),
+    kind,
+    THERE,
+    ADDRESS,
+  ];
   const child = spawn('ip', ['netns', 'exec', HERE, ...node], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

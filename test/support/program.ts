@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { nodeArgs } from './compiled.ts';
 
-const BIN = fileURLToPath(new URL('../../bin/locktopus.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The real program in a process of its own; the end of the test kills it. */
@@ -25,8 +25,7 @@ export class Program {
     imports: readonly string[] = [],
     { shell = '', fds = [] }: { shell?: string; fds?: readonly number[] } = {},
   ) {
-    const before = ['tsx', ...imports].flatMap((module) => ['--import', module]);
-    const command = [process.execPath, ...before, BIN, ...args];
+    const command = [process.execPath, ...nodeArgs('bin/locktopus.ts', imports), ...args];
     const [file = '', ...rest] =
       shell === '' ? command : ['sh', '-c', `${shell}; exec "$@"`, 'sh', ...command];
     this.child = spawn(file, rest, {

@@ -6,16 +6,16 @@ import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } fr
 import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { takePath } from '../../../src/net/listen/unix-socket-path.ts';
 import { Server } from '../../../src/server.ts';
 import { temporaryFolder } from '../../support/certificates.ts';
+import { nodeArgs } from '../../support/compiled.ts';
 import { LineClient } from '../../support/line-client.ts';
 import type { Order } from '../../support/path-taker.ts';
 import { startServer } from '../../support/running-server.ts';
 import { leaveStaleSocket } from '../../support/stale-socket.ts';
 
-const TAKER = fileURLToPath(new URL('../../support/path-taker.ts', import.meta.url));
+const [TAKER = '', ...EXEC_ARGV] = nodeArgs('test/support/path-taker.ts').toReversed();
 
 /** Races: enough that a gap of a moment between two steps is hit. */
 const ROUNDS = 60;
@@ -78,7 +78,7 @@ test('of processes that find a stale socket at the same moment, one listens', as
   const folder = temporaryFolder(t);
   const path = join(folder, 'l.sock');
   const takers = Array.from({ length: 4 }, () =>
-    fork(TAKER, [path], { execArgv: ['--import', 'tsx'] }),
+    fork(TAKER, [path], { execArgv: EXEC_ARGV.toReversed() }),
   );
   t.after(() => takers.forEach((taker) => void taker.kill('SIGKILL')));
   await Promise.all(takers.map(answer));

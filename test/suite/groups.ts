@@ -1,0 +1,54 @@
+/**
+ * Which tests share a process. A process per file costs half a second of CPU before its first test,
+ * so the files of these rooms run one after another in one process per group. Files that mostly
+ * wait, for programs or timeouts, are in no group: they run side by side.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const TESTS = fileURLToPath(new URL('..', import.meta.url));
+
+/** Folders of test/, by group. */
+export const GROUPS = {
+  protocol: ['protocol'],
+  net: ['net'],
+  rooms: ['runtime', 'session', 'repository', 'client'],
+} as const;
+
+/** Files that need a process of their own. */
+const ALONE = [
+  // It measures the heap.
+  'session/memory-heap.test.ts',
+  // It costs as much as a group.
+  'client/simulation.test.ts',
+  // Their hooks hold for all tests of a process.
+  'net/websocket/connection.test.ts',
+  'net/websocket/handshake.test.ts',
+  'net/websocket/large-messages.test.ts',
+  'net/websocket/ws-package.test.ts',
+];
+
+/** All test files in and below a folder of test/, relative to test/. */
+function testFiles(folder: string): string[] {
+  return readdirSync(join(TESTS, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(folder, name))
+    .sort();
+}
+
+function filesOf(group: keyof typeof GROUPS): string[] {
+  return GROUPS[group].flatMap(testFiles).filter((file) => !ALONE.includes(file));
+}
+
+/** The files that run in processes of their own: one for each group, and all in no group. */
+export function processFiles(): string[] {
+  const groups = Object.keys(GROUPS) as (keyof typeof GROUPS)[];
+  const grouped = new Set(groups.flatMap(filesOf));
+  return testFiles('.').filter((file) => !grouped.has(file));
+}
+
+/** Imports, and so runs, the tests of a group. */
+export async function runGroup(group: keyof typeof GROUPS): Promise<void> {
+  for (const file of filesOf(group)) await import(join(TESTS, file));
+}

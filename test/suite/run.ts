@@ -1,0 +1,16 @@
+/** Runs all tests: `npm test`. Arguments are passed to the test runner. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { processFiles } from './groups.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+const OPTIONS = ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=120000'];
+
+const files = processFiles().map((file) => join('test', file));
+const { status } = spawnSync(process.execPath, [...OPTIONS, ...process.argv.slice(2), ...files], {
+  cwd: ROOT,
+  stdio: 'inherit',
+});
+process.exitCode = status ?? 1;
