@@ -127,9 +127,14 @@ export const ERROR_CODES = {
     tryAgain: 'no',
   },
   id_needed: {
-    meaning: 'the session has several locks, and the release has no `id`',
+    meaning: 'the session has several locks, and the request has no `id`',
     endsConnection: 'no',
     tryAgain: 'with an id',
+  },
+  not_acquired: {
+    meaning: 'the lock is still enqueued, so it has no hold to extend',
+    endsConnection: 'no',
+    tryAgain: 'once it is acquired',
   },
   draining: {
     meaning:

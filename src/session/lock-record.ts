@@ -45,10 +45,14 @@ export interface Owner {
 export class LockRecord {
   readonly session: Session;
   readonly ref: Ref | undefined;
-  readonly terms: LockTerms;
+  /**
+   * As they were requested, but for a hold that was extended: its `holdMs` then counts from
+   * `sinceMs` to the end that holds now.
+   */
+  terms: LockTerms;
   readonly owner: Owner | undefined;
   /** Bytes charged to the memory account for this lock. */
-  readonly bytes: number;
+  bytes: number;
   /**
    * Since when the lock has been waiting or, once acquired, held: milliseconds of the server's
    * clock, rounded up to an integer.

@@ -73,7 +73,8 @@ export function watchNodeBytes(segment: string): number {
   return WATCH_NODE_BYTES + CHARACTER_BYTES * segment.length;
 }
 
-function termsBytes({ waitMs, holdMs, owner, label }: LockTerms): number {
+/** Bytes of the terms of a lock, as a part of `lockBytes`. */
+export function termsBytes({ waitMs, holdMs, owner, label }: LockTerms): number {
   let bytes = 0;
   if (owner !== undefined) bytes += OWNER_BYTES + stringBytes(owner.length);
   if (label !== undefined) bytes += stringBytes(label.length);
@@ -136,7 +137,7 @@ export class MemoryAccount {
     return true;
   }
 
-  /** @param bytes for which `hasRoom` was true */
+  /** @param bytes for which `hasRoom` was true; below 0 for a charge that becomes smaller */
   charge(bytes: number): void {
     this.#charged += bytes;
   }

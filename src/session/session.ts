@@ -28,7 +28,7 @@ import {
   type Ref,
   type SessionLock,
 } from './lock-record.ts';
-import { lockBytes, sessionBytes } from './memory.ts';
+import { lockBytes, sessionBytes, termsBytes } from './memory.ts';
 import type { Namespace } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type { LockError, Peer, SessionHost, SessionSettings } from './session-host.ts';
@@ -125,6 +125,25 @@ export class Session {
    */
   release(lock: SessionLock, cause: ReleaseCause = 'released'): void {
     this.#drop(lock, cause);
+  }
+
+  /**
+   * The hold of one of this session's locks, which is acquired, ends `holdMs` milliseconds (>= 1)
+   * from now, whatever was requested before; undefined: it has no end.
+   *
+   * @returns false if the memory limit is reached; then nothing has changed
+   */
+  extend(lock: SessionLock, holdMs: number | undefined): boolean {
+    const { clock, registry } = this.#host;
+    const record = lock.context;
+    const terms = { ...record.terms, holdMs: holdMs && holdSince(record, clock.now(), holdMs) };
+    const bytes = termsBytes(terms) - termsBytes(record.terms);
+    if (!registry.memory.hasRoom(bytes)) return false;
+    registry.memory.charge(bytes);
+    record.bytes += bytes;
+    record.terms = terms;
+    this.#limitHold(lock, holdMs);
+    return true;
   }
 
   /**
@@ -245,7 +264,6 @@ export class Session {
   }
 
   #grant(lock: SessionLock): void {
-    lock.context.timer?.cancel();
     this.#owners?.granted(lock);
     const { clock, counters } = this.#host;
     const nowMs = Math.ceil(clock.now());
@@ -256,14 +274,25 @@ export class Session {
   }
 
   #hold(lock: SessionLock): void {
-    const { observer, clock, counters } = this.#host;
+    const { observer, counters } = this.#host;
     counters.locksAcquired++;
-    const record = lock.context;
-    const { holdMs } = record.terms;
-    record.timer =
-      holdMs === undefined ? undefined : clock.setTimer(holdMs, () => this.#expire(lock));
+    this.#limitHold(lock, lock.context.terms.holdMs);
     observer?.acquired(lock);
     this.namespace.watchers.tell('acquired', lock);
+  }
+
+  /** Replaces the timer of `lock`, which is acquired. */
+  #limitHold(lock: SessionLock, holdMs: number | undefined): void {
+    const record = lock.context;
+    record.timer?.cancel();
+    record.timer =
+      holdMs === undefined
+        ? undefined
+        : this.#host.clock.setTimer(holdMs, () => {
+            // The peer is notified before any lock behind this one is granted.
+            this.#peer?.lockChanged(lock, 'expired');
+            this.#drop(lock, 'expired');
+          });
   }
 
   #limitWait(lock: SessionLock): void {
@@ -280,9 +309,14 @@ export class Session {
     this.#owners ??= new Owners(this);
     return this.#owners.named(name);
   }
+}
 
-  #expire(lock: SessionLock): void {
-    this.#peer?.lockChanged(lock, 'expired');
-    this.#drop(lock, 'expired');
-  }
+/**
+ * The `holdMs` by which the hold of `record`, counted from when it was acquired, ends `holdMs`
+ * milliseconds from now: no less, and exact as long as it is a safe integer.
+ */
+function holdSince({ sinceMs }: LockRecord, nowMs: number, holdMs: number): number {
+  // Not below 0, though `sinceMs` is rounded up: the difference is above -1.
+  const heldMs = Math.ceil(nowMs - sinceMs);
+  return Math.min(heldMs + holdMs, Number.MAX_SAFE_INTEGER);
 }

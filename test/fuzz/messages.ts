@@ -106,6 +106,8 @@ function goodValue(random: Random, words: Vocabulary, field: string): string {
       return random.pick(['"p"', '"q"', '"__proto__"']);
     case 'max':
       return random.pick(['1', '2', '1000']);
+    case 'holdMs':
+      return random.pick(['1', '40', '20000', '9007199254740991', 'null']);
     default:
       if (field.endsWith('Ms')) return random.pick(['0', '1', '40', '20000', '9007199254740991']);
       return random.pick(['"x"', '1', 'true', JSON.stringify(oddString(random))]);

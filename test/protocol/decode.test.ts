@@ -57,6 +57,21 @@ const TAKEN: readonly (readonly [what: string, message: unknown, request: object
     { action: 'release', ref: undefined, id: Number.MAX_SAFE_INTEGER },
   ],
   [
+    'an extension',
+    { action: 'extend', holdMs: 1 },
+    { action: 'extend', ref: undefined, id: undefined, holdMs: 1 },
+  ],
+  [
+    'an extension to the longest hold there is',
+    { action: 'extend', id: '7', holdMs: Number.MAX_SAFE_INTEGER },
+    { action: 'extend', ref: undefined, id: 7, holdMs: Number.MAX_SAFE_INTEGER },
+  ],
+  [
+    'an extension without an end',
+    { action: 'extend', ref: 1, holdMs: null },
+    { action: 'extend', ref: 1, id: undefined, holdMs: undefined },
+  ],
+  [
     'a hello',
     { action: 'hello', namespace: 'shop', abandonTimeoutMs: 0, heartbeatMs: 1, label: 'till' },
     {
@@ -182,6 +197,13 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [{ action: 'release', id: '-1' }, 'bad_request', /^id must be/],
   [{ action: 'release', id: '0' }, 'bad_request', /^id must be/],
   [{ action: 'release', id: '9007199254740993' }, 'bad_request', /^id must be/],
+  [{ action: 'extend' }, 'bad_request', /^holdMs must be an integer .*, or null for no end$/],
+  [{ action: 'extend', holdMs: 0 }, 'bad_request', /^holdMs must be .*, or null/],
+  [{ action: 'extend', holdMs: 1.5 }, 'bad_request', /^holdMs must be .*, or null/],
+  [{ action: 'extend', holdMs: '5' }, 'bad_request', /^holdMs must be .*, or null/],
+  [{ action: 'extend', holdMs: 2 ** 53 }, 'bad_request', /^holdMs must be .*, or null/],
+  [{ action: 'extend', id: 7, holdMs: 5 }, 'bad_request', /^id must be a lock id/],
+  [{ action: 'extend', holdMs: 5, waitMs: 5 }, 'bad_request', /^waitMs is not a known field/],
   [
     { action: 'hello', namespace: '' },
     'bad_request',

@@ -89,6 +89,65 @@ test('a release just before an expiry is the only ending', async (t) => {
   assert.equal(clock.pendingTimers, 0);
 });
 
+test('extend sets the end of the hold anew, and is answered with what holds now', async (t) => {
+  const { connect, clock } = await setUp(t);
+  const [client, waiter] = [await connect(), await connect()];
+  const held = await client.ask({ ...lock(write('a')), ref: 1, holdMs: 100 });
+  await waiter.ask(lock(write('a')));
+  clock.advance(99);
+  const { id } = held;
+  const extended = await client.ask({ action: 'extend', ref: 'e', holdMs: 50 });
+  assert.deepEqual(extended, { action: 'extend', ref: 'e', id, holdMs: 50 });
+  clock.advance(49);
+  const endless = await client.ask({ action: 'extend', id, holdMs: null });
+  assert.deepEqual(endless, { action: 'extend', id, holdMs: null });
+  assert.equal(clock.pendingTimers, 0);
+  clock.advance(1e9);
+  await client.ask({ action: 'extend', id, holdMs: 200 });
+  assert.equal((await client.ask({ action: 'inspect', id })).limitMs, 1e9 + 99 + 49 + 200);
+  await client.next();
+  clock.advance(200);
+  assert.deepEqual(await client.next(), { ...held, state: 'expired' });
+  assert.equal((await waiter.next()).state, 'acquired');
+});
+
+test('extend and the end of the hold have one outcome, whichever the server sees first', async (t) => {
+  const { connect, clock } = await setUp(t);
+  const client = await connect();
+  const { id } = await client.ask({ ...lock(write('a')), holdMs: 100 });
+  clock.advance(100);
+  client.send({ action: 'extend', id, holdMs: 100 });
+  assert.equal((await client.next()).state, 'expired');
+  assert.equal(codeOf(await client.next()), 'no_such_lock');
+  await client.ask({ ...lock(write('a')), holdMs: 100 });
+  clock.advance(99);
+  await client.ask({ action: 'extend', holdMs: 100 });
+  clock.advance(1);
+  assert.deepEqual(await unreadOf(client), []);
+  assert.equal(clock.pendingTimers, 1);
+});
+
+test('extend is for an acquired lock of the session alone, and else changes nothing', async (t) => {
+  const { connect, clock } = await setUp(t);
+  const [client, other] = [await connect(), await connect()];
+  const refusal = async (fields: object) =>
+    codeOf(await client.ask({ action: 'extend', ...fields }));
+  assert.equal(await refusal({ holdMs: 1 }), 'no_such_lock');
+  const held = await other.ask({ ...lock(write('a')), holdMs: 100 });
+  assert.equal(await refusal({ id: held.id, holdMs: 1 }), 'no_such_lock');
+  const waiting = await client.ask({ ...lock(write('a')), ref: 1, holdMs: 30 });
+  assert.equal(await refusal({ holdMs: 1 }), 'not_acquired');
+  await client.ask(lock(write('b')));
+  assert.equal(await refusal({ holdMs: 1 }), 'id_needed');
+  assert.equal(await refusal({ id: waiting.id }), 'bad_request');
+  clock.advance(100);
+  assert.deepEqual(await client.next(), { ...waiting, state: 'acquired' });
+  clock.advance(29);
+  assert.deepEqual(await unreadOf(client), []);
+  clock.advance(1);
+  assert.deepEqual(await client.next(), { ...waiting, state: 'expired' });
+});
+
 test('a seat comes free when its holder dies', async (t) => {
   const { connect, greet, cut, clock } = await setUp(t);
   const seat = lock({ type: 'read', path: ['gpu'], limit: 1 });

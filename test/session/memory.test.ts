@@ -44,6 +44,31 @@ test('words, owners and limits in time count', () => {
   assert.ok(more({ holdMs: 5 }) > 100);
 });
 
+test('the first hold limit that an extension gives a lock counts, and is refused without room', () => {
+  const lockOf = (terms: Parameters<typeof lockBytes>[1]) =>
+    lockBytes([write('a')], terms, undefined);
+  const limit = lockOf({ holdMs: 1 }) - lockOf({});
+  const maxLockBytes = 100_000 + limit;
+  const { open, host, clock } = setUp({ maxLockBytes });
+  const { memory } = host.registry;
+  const one = open('one');
+  const held = mustGet(one, {}, write('a'));
+  memory.charge(100_000 - memory.charged + 1);
+  assert.equal(one.extend(held, 5), false);
+  assert.equal(clock.pendingTimers, 0);
+  assert.equal(one.extend(held, undefined), true);
+  memory.discharge(1);
+  assert.equal(one.extend(held, 5), true);
+  assert.equal(memory.charged, maxLockBytes);
+  assert.equal(one.extend(held, 50), true, 'it is charged once');
+  assert.equal(one.extend(held, undefined), true);
+  assert.equal(memory.charged, 100_000);
+  one.extend(held, 5);
+  const before = memory.charged;
+  one.release(held);
+  assert.equal(memory.charged, before - lockOf({ holdMs: 5 }));
+});
+
 test('a lock that is refused for another reason takes none', () => {
   const { open, host } = setUp({ maxWaitersPerNamespace: 1 });
   const { memory } = host.registry;

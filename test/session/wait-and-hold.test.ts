@@ -137,6 +137,54 @@ test('a release and an expiry at the same millisecond have one outcome, whicheve
   assert.deepEqual(events, ['acquired a/1', 'released a/1', 'acquired a/2', 'expired a/2']);
 });
 
+test('a hold can be made longer, shorter, given an end, and rid of it', () => {
+  const { open, told, clock } = setUp();
+  const a = open('a');
+  const held = mustGet(a, { ref: '1', holdMs: 100 }, write('x'));
+  clock.advance(99);
+  assert.equal(a.extend(held, 100), true);
+  clock.advance(99);
+  assert.equal(held.state, 'acquired');
+  a.extend(held, undefined);
+  assert.equal(clock.pendingTimers, 0);
+  clock.advance(1e9);
+  a.extend(held, 1000);
+  a.extend(held, 10);
+  clock.advance(9);
+  assert.deepEqual(told, []);
+  clock.advance(1);
+  assert.deepEqual(told, ['expired a/1']);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('the hold that counts is in the terms, from the grant on', () => {
+  const { open, clock } = setUp();
+  const a = open('a');
+  clock.advance(0.5);
+  const held = mustGet(a, { holdMs: 100, label: 'night job' }, write('x'));
+  clock.advance(40);
+  a.extend(held, 100);
+  const { terms, sinceMs } = held.context;
+  assert.deepEqual(terms, { holdMs: 140, label: 'night job' });
+  assert.ok(sinceMs + 140 >= clock.now() + 100);
+  a.extend(held, Number.MAX_SAFE_INTEGER);
+  assert.equal(held.context.terms.holdMs, Number.MAX_SAFE_INTEGER);
+});
+
+test('an extension goes on while the session is lost', () => {
+  const { open, clock, resume } = setUp();
+  const a = open('a', 1000, 'shop', 'secret');
+  const held = mustGet(a, { holdMs: 10 }, write('x'));
+  a.extend(held, 100);
+  a.loseFirst();
+  clock.advance(99);
+  assert.equal(held.state, 'acquired');
+  clock.advance(1);
+  assert.equal(held.state, 'released');
+  resume(a, 'a2');
+  assert.equal(clock.pendingTimers, 0);
+});
+
 test('limits of locks that leave early leave no timer', () => {
   const { open, clock } = setUp();
   const a = open('a');

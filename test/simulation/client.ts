@@ -14,7 +14,7 @@
 import assert from 'node:assert/strict';
 import type { Reply } from '../support/line-client.ts';
 import type { Belief, Ledger, SessionView } from './ledger.ts';
-import type { HelloRequest, LockRequest, Request } from './requests.ts';
+import type { ExtendRequest, HelloRequest, LockRequest, Request } from './requests.ts';
 import type { Wire } from './wire.ts';
 
 /** A lock as its client knows it. */
@@ -22,7 +22,8 @@ export interface LockView {
   readonly id: string;
   /** The request; unknown if it had no ref and its reply was lost. */
   readonly request: LockRequest | undefined;
-  readonly askedAtMs: number;
+  /** Its hold does not end before this. */
+  untilMs: number;
   state: 'enqueued' | 'acquired';
   /** It has sent `release` on this wire: whatever it reads now, it no longer holds the lock. */
   isReleasing: boolean;
@@ -125,6 +126,11 @@ export class SimulatedClient {
       else if (first.request !== request) this.#ambiguousRefs.add(request.ref);
     }
     if (request.action === 'release') this.#giveUp(request.id);
+    if (request.action === 'extend') {
+      // From now on either hold may be the one that counts.
+      const lock = this.locks.get(request.id ?? '');
+      if (lock !== undefined) this.#holdUntil(lock, Math.min(lock.untilMs, endOf(asked, request)));
+    }
     if (request.action === 'bye') this.#hasSaidBye = true;
     if (request.action === 'bye') for (const id of this.locks.keys()) this.#giveUp(id);
     this.wire.write(request);
@@ -220,12 +226,30 @@ export class SimulatedClient {
     } else if (request.action === 'release') {
       assert.ok(request.id === undefined || request.id === id);
       this.#finish(id, this.locks.get(id)?.request);
+    } else if (request.action === 'extend') {
+      assert.ok(request.id === undefined || request.id === id);
+      this.#extended(id, endOf({ atMs }, request));
     } else if (request.action === 'hello') {
       this.#welcomed(request, reply);
     } else if (request.action === 'bye') {
       if (this.sessionName !== undefined) this.endedNames.push(this.sessionName);
       this.#forget();
     }
+  }
+
+  /** What was sent later and is not answered yet may make the hold shorter again. */
+  #extended(id: string, untilMs: number): void {
+    const lock = this.locks.get(id);
+    if (lock === undefined) return;
+    const later = this.#unanswered.map(({ request, atMs }) =>
+      request.action === 'extend' && request.id === id ? endOf({ atMs }, request) : untilMs,
+    );
+    this.#holdUntil(lock, Math.min(untilMs, ...later));
+  }
+
+  #holdUntil(lock: LockView, untilMs: number): void {
+    lock.untilMs = untilMs;
+    if (lock.belief !== undefined) this.#believe(lock);
   }
 
   #welcomed(request: HelloRequest, reply: Reply): void {
@@ -284,8 +308,9 @@ export class SimulatedClient {
     const request = asked?.request;
     // A retry may be answered with the lock of the first try.
     const first = typeof request?.ref === 'number' ? this.asked.get(request.ref) : asked;
-    const askedAtMs = (first ?? asked)?.atMs ?? 0;
-    const lock = { id, request, askedAtMs, isReleasing: false, belief: undefined, state } as const;
+    // It was not acquired before it was requested, so its hold can't end before this.
+    const untilMs = ((first ?? asked)?.atMs ?? 0) + (request?.holdMs ?? Number.POSITIVE_INFINITY);
+    const lock = { id, request, untilMs, isReleasing: false, belief: undefined, state } as const;
     const view: LockView = { ...lock };
     this.locks.set(id, view);
     if (state === 'acquired') this.#believe(view);
@@ -306,12 +331,10 @@ export class SimulatedClient {
   }
 
   #believe(lock: LockView): void {
-    const { request, askedAtMs } = lock;
+    const { request, untilMs } = lock;
     const { session } = this;
     if (request === undefined || session === undefined) return;
     if (lock.isReleasing || this.#hasSaidBye) return;
-    // It was not acquired before it was requested, so its hold can't end before this.
-    const untilMs = askedAtMs + (request.holdMs ?? Number.POSITIVE_INFINITY);
     const belief = { id: Number(lock.id), resources: request.resources, session, untilMs };
     lock.belief = belief;
     if (this.#ledger.isBelieved(belief, this.#nowMs())) this.#ledger.enter(belief, this.#nowMs());
@@ -345,6 +368,11 @@ export class SimulatedClient {
       this.#finish(id, undefined);
     }
   }
+}
+
+/** When a hold may end that was extended then. */
+function endOf({ atMs }: Pick<Asked, 'atMs'>, { holdMs }: ExtendRequest): number {
+  return atMs + (holdMs ?? Number.POSITIVE_INFINITY);
 }
 
 function isResume(request: Request): boolean {

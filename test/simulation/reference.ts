@@ -15,8 +15,10 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { isPrefix, limitsThatCount, locksConflict } from '../support/lock-model.ts';
 import {
   type EvictRequest,
+  type ExtendRequest,
   errorGist,
   evictGist,
+  extendGist,
   type HelloRequest,
   type InspectRequest,
   type LockRequest,
@@ -231,6 +233,7 @@ export class ReferenceServer {
     const { action, ref } = request;
     if (action === 'lock') this.#lockOrRepeat(peer, session, request);
     else if (action === 'release') this.#release(peer, session, request.id, ref);
+    else if (action === 'extend') this.#extend(peer, session, request);
     else if (action === 'inspect') this.#inspect(peer, session, request);
     else if (action === 'watch' || action === 'unwatch') this.#watch(peer, session, request);
     else if (action === 'evict') this.#evict(peer, session, request);
@@ -375,15 +378,26 @@ export class ReferenceServer {
     id: string | undefined,
     ref: Ref | undefined,
   ): void {
-    const locks = [...session.locks];
-    const lock = id === undefined ? locks[0] : locks.find((other) => String(other.id) === id);
-    if (lock === undefined) {
-      this.#say(peer, errorGist('release', ref, 'no_such_lock'));
-    } else if (id === undefined && locks.length > 1) {
-      this.#say(peer, errorGist('release', ref, 'id_needed'));
+    const lock = ownLock(session, id);
+    if (typeof lock === 'string') {
+      this.#say(peer, errorGist('release', ref, lock));
     } else {
       this.#say(peer, stateGist('release', ref, lock.id, 'released'));
       this.#remove([lock], 'released');
+    }
+  }
+
+  #extend(peer: ReferencePeer, session: ReferenceSession, request: ExtendRequest): void {
+    const { id, ref, holdMs } = request;
+    const lock = ownLock(session, id);
+    if (typeof lock === 'string') {
+      this.#fault(peer, request, lock);
+    } else if (!lock.isHeld) {
+      this.#fault(peer, request, 'not_acquired');
+    } else {
+      lock.timer?.cancel();
+      this.#startTimer(lock, holdMs ?? undefined, 'expired');
+      this.#say(peer, extendGist(ref, lock.id, holdMs));
     }
   }
 
@@ -558,6 +572,14 @@ export class ReferenceServer {
     namespace.sessions.delete(session);
     if (namespace.sessions.size === 0) this.namespaces.delete(namespace.name);
   }
+}
+
+/** The lock that a request without or with an `id` is about, or the code of the error. */
+function ownLock(session: ReferenceSession, id: string | undefined): ReferenceLock | string {
+  const locks = [...session.locks];
+  const lock = id === undefined ? locks[0] : locks.find((other) => String(other.id) === id);
+  if (lock === undefined) return 'no_such_lock';
+  return id === undefined && locks.length > 1 ? 'id_needed' : lock;
 }
 
 /** Whether the first message of a connection is about a new session. */

@@ -30,6 +30,13 @@ export interface ReleaseRequest {
   readonly id?: string | undefined;
 }
 
+export interface ExtendRequest {
+  readonly action: 'extend';
+  readonly ref?: Ref | undefined;
+  readonly id?: string | undefined;
+  readonly holdMs: number | null;
+}
+
 export interface WatchRequest {
   readonly action: 'watch' | 'unwatch';
   readonly ref?: Ref | undefined;
@@ -68,6 +75,7 @@ export type Request =
   | HelloRequest
   | LockRequest
   | ReleaseRequest
+  | ExtendRequest
   | WatchRequest
   | InspectRequest
   | EvictRequest
@@ -92,6 +100,8 @@ export function gist(reply: Reply): string {
   switch (action) {
     case 'hello':
       return `hello ${ref} ${session} ${reply.sessionId} ${reply.namespace} ${locks}`;
+    case 'extend':
+      return extendGist(ref, id, reply.holdMs);
     case 'evict':
       return evictGist(ref, id, reply.sessionId, locks);
     case 'watch':
@@ -113,6 +123,10 @@ export function gist(reply: Reply): string {
 
 export function stateGist(action: unknown, ref: unknown, id: unknown, state: unknown): string {
   return `${action} ${ref} ${id} ${state}`;
+}
+
+export function extendGist(ref: unknown, id: unknown, holdMs: unknown): string {
+  return `extend ${ref} ${id} ${holdMs}`;
 }
 
 export function evictGist(ref: unknown, id: unknown, sessionId: unknown, locks: unknown): string {

@@ -12,6 +12,7 @@ export type Step =
   | 'lock'
   | 'release'
   | 'cancel'
+  | 'extend'
   | 'retry'
   | 'look'
   | 'watch'
@@ -98,6 +99,7 @@ function drawOdds(random: Random): Step[] {
     lock: sometimes(8, 16),
     release: sometimes(0, 8, 16),
     cancel: sometimes(0, 2, 8),
+    extend: sometimes(0, 0, 4),
     retry: sometimes(0, 0, 3),
     look: sometimes(0, 0, 2),
     watch: sometimes(0, 0, 1),
@@ -137,6 +139,8 @@ const LIES: readonly Nonsense[] = [
   nonsense('{"action":"fly"}', 'unknown_action'),
   nonsense('{"action":"release","id":7}', 'bad_request', 'release'),
   nonsense('{"action":"release","id":"0x10"}', 'bad_request', 'release'),
+  nonsense('{"action":"extend"}', 'bad_request', 'extend'),
+  nonsense('{"action":"extend","holdMs":0}', 'bad_request', 'extend'),
   nonsense('{"action":"hello","session":"s","label":"l"}', 'bad_request', 'hello'),
   nonsense('{"action":"evict","id":"1","sessionId":"1"}', 'bad_request', 'evict'),
   nonsense('{"action":"watch","path":"a"}', 'bad_request', 'watch'),

@@ -15,10 +15,16 @@ import type { SessionLock } from '../../src/session/lock-record.ts';
 import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
 import { LockModel } from '../support/lock-model.ts';
 import type { Random } from '../support/random.ts';
-import { SimulatedClient } from './client.ts';
+import { type LockView, SimulatedClient } from './client.ts';
 import { Fences, Ledger, type SessionView } from './ledger.ts';
 import { ReferencePeer, ReferenceServer } from './reference.ts';
-import type { EvictRequest, HelloRequest, LockRequest, Request } from './requests.ts';
+import type {
+  EvictRequest,
+  ExtendRequest,
+  HelloRequest,
+  LockRequest,
+  Request,
+} from './requests.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { drawLie, drawResources, drawSome, drawSwarm, type Step, type Swarm } from './swarm.ts';
 import { Wire, type WireHost } from './wire.ts';
@@ -348,6 +354,7 @@ export class World implements WireHost {
       case 'lie':
         this.#lie(client);
         break;
+      case 'extend':
       case 'evict':
       case 'look':
       case 'watch':
@@ -356,11 +363,13 @@ export class World implements WireHost {
     }
   }
 
-  #ask(client: SimulatedClient, step: 'evict' | 'look' | 'watch' | 'bye'): void {
+  #ask(client: SimulatedClient, step: 'extend' | 'evict' | 'look' | 'watch' | 'bye'): void {
     const random = this.#random;
     const ref = random.below(1000);
     if (step === 'bye') {
       client.say({ action: 'bye', ref });
+    } else if (step === 'extend') {
+      if (client.locks.size > 0) client.say(this.#drawExtension([...client.locks.values()]));
     } else if (step === 'evict') {
       client.say(this.#drawEviction(ref));
     } else if (step === 'watch') {
@@ -385,6 +394,14 @@ export class World implements WireHost {
       holdMs: drawSome(random, swarm.holdsMs),
       owner: drawSome(random, swarm.owners),
     };
+  }
+
+  /** Of any lock, held or not; one without an id can't make another lock's hold shorter. */
+  #drawExtension(locks: readonly LockView[]): ExtendRequest {
+    const random = this.#random;
+    const holdMs = random.pick([null, 15, 300, 5000]);
+    if (holdMs === null && random.oneIn(2)) return { action: 'extend', ref: 7, holdMs };
+    return { action: 'extend', ref: 8, id: random.pick(locks).id, holdMs };
   }
 
   /** Of any client: also of one in another namespace, or of one that has left. */

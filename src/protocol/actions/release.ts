@@ -20,7 +20,7 @@ export const release: ActionDefinition<ReleaseRequest> = {
   },
   answer(context, request) {
     const session = context.session();
-    const lock = findLock(session, request.id);
+    const lock = findLock(session, request);
     if (lock instanceof RequestError) {
       context.replies.error(request, lock);
       return;
@@ -37,8 +37,15 @@ export const release: ActionDefinition<ReleaseRequest> = {
   ],
 };
 
-/** The lock with that `id` or, without an id, the only lock of the session. */
-function findLock(session: Session, id: number | undefined): SessionLock | RequestError {
+/**
+ * The lock with the `id` of the request or, without an id, the only lock of the session.
+ *
+ * @param action completes the error message
+ */
+export function findLock(
+  session: Session,
+  { action, id }: { readonly action: 'release' | 'extend'; readonly id: number | undefined },
+): SessionLock | RequestError {
   if (id !== undefined) {
     const lock = session.locks.get(id);
     if (lock !== undefined) return lock;
@@ -48,11 +55,11 @@ function findLock(session: Session, id: number | undefined): SessionLock | Reque
     );
   }
   const count = session.locks.size;
-  if (count === 0) return new RequestError('no_such_lock', 'this session has no lock to release');
+  if (count === 0) return new RequestError('no_such_lock', `this session has no lock to ${action}`);
   const { only } = session.locks;
   if (only !== undefined) return only;
   return new RequestError(
     'id_needed',
-    `this session has ${count} locks: add the "id" of the one to release`,
+    `this session has ${count} locks: add the "id" of the one to ${action}`,
   );
 }

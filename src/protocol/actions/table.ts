@@ -10,6 +10,7 @@ import type { Envelope } from '../replies.ts';
 import type { ActionDefinition, HelpRow, RequestContext } from '../requests.ts';
 import { bye } from './bye.ts';
 import { evict } from './evict.ts';
+import { extend } from './extend.ts';
 import { hello } from './hello.ts';
 import { helpOf } from './help.ts';
 import { inspect } from './inspect.ts';
@@ -23,6 +24,7 @@ export const ACTIONS = {
   hello,
   lock,
   release,
+  extend,
   inspect,
   watch,
   unwatch,
