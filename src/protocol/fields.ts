@@ -115,20 +115,29 @@ export function decodeRef(value: unknown): Ref | undefined | RequestError {
   );
 }
 
-export function decodeNamespace(value: unknown, limits: Limits): string | undefined | RequestError {
+/** @param field the name of the field, for the error */
+export function decodeNamespace(
+  value: unknown,
+  limits: Limits,
+  field = 'namespace',
+): string | undefined | RequestError {
   if (value === undefined) return undefined;
   if (typeof value !== 'string' || value === '') {
-    return new RequestError('bad_request', 'namespace must be a string that is not empty');
+    return new RequestError('bad_request', `${field} must be a string that is not empty`);
   }
-  return namespaceTooLong(value, limits) ?? value;
+  return namespaceTooLong(value, limits, field) ?? value;
 }
 
 /** The error for a namespace name that is too long; undefined if it is not. */
-export function namespaceTooLong(name: string, limits: Limits): RequestError | undefined {
+export function namespaceTooLong(
+  name: string,
+  limits: Limits,
+  field = 'namespace',
+): RequestError | undefined {
   if (!isLongerThan(name, limits.maxSegmentBytes)) return undefined;
   return new RequestError(
     'segment_too_long',
-    `namespace is too long: at most ${limits.maxSegmentBytes} bytes are allowed`,
+    `${field} is too long: at most ${limits.maxSegmentBytes} bytes are allowed`,
   );
 }
 

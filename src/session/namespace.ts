@@ -14,6 +14,7 @@ import { type LockRecord, newestFirst, type SessionLock } from './lock-record.ts
 import { MemoryAccount, maxSessionBytes, namespaceBytes } from './memory.ts';
 import type { Session } from './session.ts';
 import type { SessionRegistry } from './session-host.ts';
+import { SortedNames } from './sorted-names.ts';
 import { Watchers } from './watchers.ts';
 
 export class Namespace {
@@ -55,6 +56,7 @@ export class Namespace {
 export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   readonly #nextId: () => number;
   readonly #byName = new Map<string, Namespace>();
+  readonly #names = new SortedNames();
   #sessions = 0;
   /** Lost sessions without locks, the longest idle first. */
   readonly #idle = new Set<Session>();
@@ -117,6 +119,17 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     return this.#byName.get(name);
   }
 
+  /**
+   * The namespaces whose names come after `name`, in the order of their UTF-16 code units; none may
+   * be created or removed meanwhile. The cost is that of those which are read.
+   */
+  *after(name: string): Generator<Namespace, void, undefined> {
+    for (const next of this.#names.after(name)) {
+      const namespace = this.#byName.get(next);
+      if (namespace !== undefined) yield namespace;
+    }
+  }
+
   /** The session with that secret name, if it has not ended. */
   resumable(name: string): Session | undefined {
     return this.#resumable.get(name);
@@ -148,6 +161,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     if (namespace === undefined) {
       namespace = new Namespace(name, this.#nextId, this.memory);
       this.#byName.set(name, namespace);
+      this.#names.add(name);
       this.memory.charge(namespaceBytes(name));
     }
     this.memory.charge(session.bytes);
@@ -166,6 +180,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     if (session.name !== undefined) this.#resumable.delete(session.name);
     if (namespace.sessions.size > 0) return;
     this.#byName.delete(namespace.name);
+    this.#names.delete(namespace.name);
     this.memory.discharge(namespaceBytes(namespace.name));
     if (this.#byName.size === 0) this.#whenEmpty?.();
   }

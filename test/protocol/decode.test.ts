@@ -95,6 +95,16 @@ const TAKEN: readonly (readonly [what: string, message: unknown, request: object
     { action: 'inspect', path: ['a'], after: '7', max: 1000 },
     { action: 'inspect', ref: undefined, path: ['a'], id: undefined, after: 7, max: 1000 },
   ],
+  [
+    'a list of namespaces',
+    { action: 'namespaces' },
+    { action: 'namespaces', ref: undefined, after: '', max: 100 },
+  ],
+  [
+    'a list of namespaces after a name',
+    { action: 'namespaces', after: '1234567890', max: 1000 },
+    { action: 'namespaces', ref: undefined, after: '1234567890', max: 1000 },
+  ],
   ['a watch', { action: 'watch', path: ['a'] }, { action: 'watch', ref: undefined, path: ['a'] }],
   ['an unwatch', { action: 'unwatch' }, { action: 'unwatch', ref: undefined, path: [] }],
   [
@@ -249,6 +259,20 @@ const REFUSED: readonly (readonly [message: unknown, code: string, sentence: Reg
   [{ action: 'inspect', max: 0 }, 'bad_request', /^max must be an integer from 1 to 1000$/],
   [{ action: 'inspect', max: 1001 }, 'bad_request', /^max must be/],
   [{ action: 'inspect', after: 7 }, 'bad_request', /^after must be a lock id/],
+  [
+    { action: 'namespaces', after: '' },
+    'bad_request',
+    /^after must be a string that is not empty$/,
+  ],
+  [{ action: 'namespaces', after: null }, 'bad_request', /^after must be a string/],
+  [
+    { action: 'namespaces', after: '12345678901' },
+    'segment_too_long',
+    /^after is too long: at most/,
+  ],
+  [{ action: 'namespaces', max: 0 }, 'bad_request', /^max must be an integer from 1 to 1000$/],
+  [{ action: 'namespaces', max: 1001 }, 'bad_request', /^max must be/],
+  [{ action: 'namespaces', path: [] }, 'bad_request', /^path is not a known field/],
   [{ action: 'watch', path: [1] }, 'bad_request', /^path\[0\] must be a string$/],
 ];
 

@@ -1,12 +1,19 @@
-/** `inspect` over real sockets: by path, by id, in pages; every field; and that it changes nothing. */
+/**
+ * `inspect` over real sockets: by path, by id, in pages; every field; and that it changes nothing.
+ * And `namespaces`, in pages too.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type LineClient, lock, type Reply, read, write } from '../support/line-client.ts';
 import { codeOf, setUp, unreadOf } from '../support/line-server.ts';
 
+function inspect(client: LineClient, fields: object = {}): Promise<Reply[]> {
+  return linesOf(client, { action: 'inspect', ...fields });
+}
+
 /** Asks, and takes all lines of the answer. */
-async function inspect(client: LineClient, fields: object = {}): Promise<Reply[]> {
-  client.send({ action: 'inspect', ...fields });
+async function linesOf(client: LineClient, request: object): Promise<Reply[]> {
+  client.send(request);
   const lines = [await client.next()];
   while (lines.at(-1)?.end !== true) lines.push(await client.next());
   return lines;
@@ -275,4 +282,70 @@ test('of long paths so many are listed that a line stays short', async (t) => {
   assert.equal((line.waitsFor as unknown[]).length, 1);
   assert.equal(line.waitsForMore, true);
   assert.ok(JSON.stringify(line).length < 16_000);
+});
+
+test('namespaces lists those in use by name, with their sessions and locks', async (t) => {
+  const { connect, greet, cut } = await setUp(t);
+  const { client: holder } = await greet({ namespace: 'shop' });
+  const { client: waiter } = await greet({ namespace: 'shop' });
+  await holder.ask(lock(write('a'), write('b')));
+  await waiter.ask(lock(write('a')));
+  const { client: lost } = await greet({ namespace: 'lost' });
+  await lost.ask(lock(read()));
+  await cut(lost);
+  const names = ['z', '__proto__', '\ud800', 'é', 'Z', '\u{10000}', '\uffff'];
+  for (const namespace of names) await greet({ namespace });
+  const lines = await linesOf(await connect(), { action: 'namespaces', ref: 'n' });
+  const head = { action: 'namespaces', ref: 'n' };
+  const counts = (namespace: string, sessions = 1, acquired = 0, enqueued = 0) => {
+    return { ...head, namespace, sessions, locks: { acquired, enqueued } };
+  };
+  assert.deepEqual(lines, [
+    ...[counts('Z'), counts('__proto__'), counts('default'), counts('lost', 1, 1)],
+    ...[counts('shop', 2, 1, 1), counts('z'), counts('é'), counts('\ud800')],
+    ...[counts('\u{10000}'), counts('\uffff'), { ...head, end: true }],
+  ]);
+});
+
+test('pages of namespaces, by next and after, are the whole without repeats', async (t) => {
+  const { connect } = await setUp(t);
+  const client = await connect();
+  const names = Array.from({ length: 104 }, (_, i) => `n${String(i).padStart(3, '0')}`);
+  const sessions = await Promise.all(names.map(() => connect()));
+  await Promise.all(sessions.map((one, i) => one.ask({ action: 'hello', namespace: names[i] })));
+  for (const max of [1, 52, 104, 105, 106, undefined]) {
+    const found: unknown[] = [];
+    let after: unknown;
+    do {
+      const lines = await linesOf(client, { action: 'namespaces', max, after });
+      after = lines.pop()?.next;
+      assert.ok(lines.length <= (max ?? 100));
+      found.push(...lines.map(({ namespace }) => namespace));
+    } while (after !== undefined);
+    assert.deepEqual(found, ['default', ...names]);
+  }
+  await sessions[50]?.ask({ action: 'bye' });
+  const [next] = await linesOf(client, { action: 'namespaces', after: names[50], max: 1 });
+  assert.equal(
+    next?.namespace,
+    names[51],
+    'what has gone meanwhile may be the name to go on after',
+  );
+  assert.deepEqual(await linesOf(client, { action: 'namespaces', after: 'o' }), [
+    { action: 'namespaces', end: true },
+  ]);
+});
+
+test('an answer to namespaces ends when it is long, and goes on where it ended', async (t) => {
+  const { connect } = await setUp(t);
+  const client = await connect();
+  const names = Array.from({ length: 300 }, (_, i) => `${'x'.repeat(1000)}${i + 100}`);
+  const sessions = await Promise.all(names.map(() => connect()));
+  await Promise.all(sessions.map((one, i) => one.ask({ action: 'hello', namespace: names[i] })));
+  const first = await linesOf(client, { action: 'namespaces', max: 1000 });
+  const { next: after } = first.pop() ?? {};
+  assert.ok(JSON.stringify(first).length < 300 * 1024);
+  const second = await linesOf(client, { action: 'namespaces', max: 1000, after });
+  const found = [...first, ...second.slice(0, -1)].map(({ namespace }) => namespace);
+  assert.deepEqual(found, ['default', ...names]);
 });

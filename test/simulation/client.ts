@@ -44,6 +44,9 @@ const FAREWELLS: ReadonlySet<unknown> = new Set([
   'shutting_down',
 ]);
 
+/** Actions with an answer of several messages, the last of which says so. */
+const LISTS: ReadonlySet<unknown> = new Set(['inspect', 'namespaces']);
+
 export class SimulatedClient {
   readonly name: string;
   readonly kind: 'session' | 'v1';
@@ -187,8 +190,8 @@ export class SimulatedClient {
       this.#turnedAway(String(reply.id), code);
       return;
     }
-    if (action === 'inspect' && reply.end !== true && error === undefined) {
-      assert.equal(this.#unanswered[0]?.request.action, 'inspect', 'an answer in its turn');
+    if (LISTS.has(action) && reply.end !== true && error === undefined) {
+      assert.equal(this.#unanswered[0]?.request.action, action, 'an answer in its turn');
       return;
     }
     const asked = this.#unanswered.shift();

@@ -22,6 +22,7 @@ import {
   type HelloRequest,
   type InspectRequest,
   type LockRequest,
+  type NamespacesRequest,
   type Nonsense,
   type Request,
   SENTENCE,
@@ -235,6 +236,7 @@ export class ReferenceServer {
     else if (action === 'release') this.#release(peer, session, request.id, ref);
     else if (action === 'extend') this.#extend(peer, session, request);
     else if (action === 'inspect') this.#inspect(peer, session, request);
+    else if (action === 'namespaces') this.#listNamespaces(peer, request);
     else if (action === 'watch' || action === 'unwatch') this.#watch(peer, session, request);
     else if (action === 'evict') this.#evict(peer, session, request);
     else if (action === 'stats') this.#say(peer, statsGist(session.namespace, ref));
@@ -439,6 +441,18 @@ export class ReferenceServer {
     const held = seen.filter((lock) => lock.isHeld).length;
     const next = namespace.alive.length > max ? String(seen.at(-1)?.id) : undefined;
     this.#say(peer, `inspect ${ref} end ${held} ${seen.length - held} ${next}`);
+  }
+
+  #listNamespaces(peer: ReferencePeer, { ref, after = '', max }: NamespacesRequest): void {
+    const names = [...this.namespaces.keys()].filter((name) => name > after).sort();
+    const seen = names.slice(0, max);
+    for (const name of seen) {
+      const { alive = [], sessions } = this.namespaces.get(name) ?? {};
+      const held = alive.filter((lock) => lock.isHeld).length;
+      const counts = `${sessions?.size} ${held} ${alive.length - held}`;
+      this.#say(peer, `namespaces ${ref} ${name} ${counts}`);
+    }
+    this.#say(peer, `namespaces ${ref} end ${names.length > max ? seen.at(-1) : undefined}`);
   }
 
   #watch(peer: ReferencePeer, { namespace }: ReferenceSession, request: WatchRequest): void {

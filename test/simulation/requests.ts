@@ -49,6 +49,13 @@ export interface InspectRequest {
   readonly max: number;
 }
 
+export interface NamespacesRequest {
+  readonly action: 'namespaces';
+  readonly ref?: Ref | undefined;
+  readonly after?: string | undefined;
+  readonly max: number;
+}
+
 export interface EvictRequest {
   readonly action: 'evict';
   readonly ref?: Ref | undefined;
@@ -78,6 +85,7 @@ export type Request =
   | ExtendRequest
   | WatchRequest
   | InspectRequest
+  | NamespacesRequest
   | EvictRequest
   | PlainRequest
   | Nonsense;
@@ -116,6 +124,11 @@ export function gist(reply: Reply): string {
       return reply.end === true
         ? `inspect ${ref} end ${reply.acquired} ${reply.enqueued} ${reply.next}`
         : `inspect ${ref} ${id} ${state}`;
+    case 'namespaces': {
+      if (reply.end === true) return `namespaces ${ref} end ${reply.next}`;
+      const { acquired, enqueued } = locks as Reply;
+      return `namespaces ${ref} ${reply.namespace} ${reply.sessions} ${acquired} ${enqueued}`;
+    }
     default:
       return id === undefined ? `${action} ${ref}` : stateGist(action, ref, id, state);
   }

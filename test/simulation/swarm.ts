@@ -143,6 +143,7 @@ const LIES: readonly Nonsense[] = [
   nonsense('{"action":"extend","holdMs":0}', 'bad_request', 'extend'),
   nonsense('{"action":"hello","session":"s","label":"l"}', 'bad_request', 'hello'),
   nonsense('{"action":"evict","id":"1","sessionId":"1"}', 'bad_request', 'evict'),
+  nonsense('{"action":"namespaces","after":1}', 'bad_request', 'namespaces'),
   nonsense('{"action":"watch","path":"a"}', 'bad_request', 'watch'),
   nonsense('{"action":"ping","\xff":1}', 'bad_utf8'),
   { ...nonsense('', 'message_too_long'), bytes: Buffer.alloc(MAX_MESSAGE_BYTES + 1, '{') },

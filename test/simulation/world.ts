@@ -376,8 +376,15 @@ export class World implements WireHost {
       const path = drawResources(random, this.swarm)[0]?.path ?? [];
       client.say({ action: random.oneIn(3) ? 'unwatch' : 'watch', ref, path });
     } else {
-      const action = random.pick(['ping', 'stats', 'inspect'] as const);
-      client.say(action === 'inspect' ? { action, ref, max: 20 } : { action, ref });
+      const after = drawSome(random, [undefined, 'a', ...this.swarm.namespaces]);
+      client.say(
+        random.pick([
+          { action: 'ping', ref },
+          { action: 'stats', ref },
+          { action: 'inspect', ref, max: 20 },
+          { action: 'namespaces', ref, after, max: 1 + random.below(3) },
+        ] as const),
+      );
     }
   }
 

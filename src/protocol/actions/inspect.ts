@@ -9,6 +9,7 @@ import type { Place } from '../../table/find-locks.ts';
 import type { Path } from '../../table/resource.ts';
 import { RequestError } from '../errors.ts';
 import { decodeId } from '../ids.ts';
+import { decodeMax, MAX_ANSWER_LENGTH } from '../paging.ts';
 import { firstOf, resourceFields, wordFields } from '../replies.ts';
 import type { ActionDefinition } from '../requests.ts';
 import { decodePathOrRoot } from '../resources.ts';
@@ -21,16 +22,9 @@ export interface InspectRequest {
   readonly id: number | undefined;
   /** Continues after the lock with this id; 0 begins with the first. */
   readonly after: number;
-  /** Most locks in the answer, 1 to `MAX_PAGE`. */
+  /** Most locks in the answer; at least 1. */
   readonly max: number;
 }
-
-/** Most locks in one answer: by default, and at all. */
-const DEFAULT_PAGE = 100;
-const MAX_PAGE = 1000;
-
-/** Characters after which an answer ends, though there are more locks. */
-const MAX_ANSWER_LENGTH = 256 * 1024;
 
 /** Steps in the table after which an answer ends; about 2 ms. */
 const MAX_STEPS = 65_536;
@@ -44,11 +38,9 @@ export const inspect: ActionDefinition<InspectRequest> = {
     if (id instanceof RequestError) return id;
     const after = decodeId(message.after, 'after');
     if (after instanceof RequestError) return after;
-    const max = message.max === undefined ? DEFAULT_PAGE : message.max;
-    if (!Number.isSafeInteger(max) || (max as number) < 1 || (max as number) > MAX_PAGE) {
-      return new RequestError('bad_request', `max must be an integer from 1 to ${MAX_PAGE}`);
-    }
-    return { action: 'inspect', ref, path, id, after: after ?? 0, max: max as number };
+    const max = decodeMax(message.max);
+    if (max instanceof RequestError) return max;
+    return { action: 'inspect', ref, path, id, after: after ?? 0, max };
   },
   answer(context, request) {
     const { host, channel, replies } = context;

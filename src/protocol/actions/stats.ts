@@ -22,12 +22,20 @@ export const stats: ActionDefinition<StatsRequest> = {
   ],
 };
 
-function statsFields({ name, sessions, table: { size } }: Namespace): object {
+function statsFields(namespace: Namespace): object {
+  const { size } = namespace.table;
+  return {
+    ...countFields(namespace),
+    resources: { acquired: size.resourcesAcquired, enqueued: size.resourcesEnqueued },
+    paths: size.paths,
+  };
+}
+
+/** The fields that say which namespace it is, and how many sessions and locks it has. */
+export function countFields({ name, sessions, table: { size } }: Namespace): object {
   return {
     namespace: name,
     sessions: sessions.size,
     locks: { acquired: size.acquired, enqueued: size.enqueued },
-    resources: { acquired: size.resourcesAcquired, enqueued: size.resourcesEnqueued },
-    paths: size.paths,
   };
 }

@@ -15,6 +15,7 @@ import { hello } from './hello.ts';
 import { helpOf } from './help.ts';
 import { inspect } from './inspect.ts';
 import { lock } from './lock.ts';
+import { namespaces } from './namespaces.ts';
 import { ping } from './ping.ts';
 import { release } from './release.ts';
 import { stats } from './stats.ts';
@@ -31,6 +32,7 @@ export const ACTIONS = {
   evict,
   ping,
   stats,
+  namespaces,
   help: helpOf((): readonly HelpRow[] => ACTION_NAMES.flatMap((name) => ACTIONS[name].help)),
   bye,
 } as const;

@@ -1,0 +1,18 @@
+/** Answers in pages: how many lines a client may ask for, and when an answer ends before that. */
+import { RequestError } from './errors.ts';
+
+/** Most lines in one answer: by default, and at all. */
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
+
+/** Characters after which an answer ends, though there is more. */
+export const MAX_ANSWER_LENGTH = 256 * 1024;
+
+/** Decodes the field `max`. */
+export function decodeMax(value: unknown): number | RequestError {
+  if (value === undefined) return DEFAULT_PAGE;
+  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_PAGE) {
+    return value as number;
+  }
+  return new RequestError('bad_request', `max must be an integer from 1 to ${MAX_PAGE}`);
+}
