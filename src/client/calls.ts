@@ -1,6 +1,6 @@
 /**
- * Requests that leave nothing behind but their answer: `inspect`, `stats`, `ping`, `evict`. One that is
- * unanswered when the connection breaks is sent again on the next.
+ * Requests that leave nothing behind but their answer: `inspect`, `namespaces`, `stats`, `ping`, `evict`.
+ * One that is unanswered when the connection breaks is sent again on the next.
  */
 import type { ProtocolError } from './errors.ts';
 import { RefusedError } from './errors.ts';

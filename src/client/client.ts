@@ -7,7 +7,15 @@ import { Emitter } from './events.ts';
 import type { Exchange } from './exchange.ts';
 import type { HeldLock } from './held-lock.ts';
 import { Holding } from './held-lock.ts';
-import { type InspectedLock, type InspectOptions, inspect, STATS, type Stats } from './inspect.ts';
+import {
+  type InspectedLock,
+  type InspectOptions,
+  inspect,
+  type ListedNamespace,
+  namespaces,
+  STATS,
+  type Stats,
+} from './inspect.ts';
 import {
   type ClientOptions,
   checkClientOptions,
@@ -150,6 +158,14 @@ export class Client {
    */
   watch(options: WatchOptions = {}): AsyncIterableIterator<WatchEvent> {
     return this.#open.watches.watch(options.path ?? [], options.signal);
+  }
+
+  /**
+   * The namespaces in use, by name, with the numbers of their sessions and locks. Fetches further pages
+   * as needed: `for await (const { namespace } of client.namespaces())`.
+   */
+  namespaces(options: RequestOptions = {}): AsyncIterableIterator<ListedNamespace> {
+    return namespaces(this.#open.calls, options);
   }
 
   /** Statistics of the namespace. */

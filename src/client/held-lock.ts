@@ -29,6 +29,13 @@ export interface HeldLock {
   /** Whether it is held: neither released nor lost. Checks the clock, as `signal` does. */
   readonly isHeld: boolean;
   /**
+   * Sets anew when the lock is lost by its `holdMs`: so many milliseconds from now, an integer of 1 or
+   * more, or with `null` never. Resolves when the server has confirmed it: only then a longer hold may be
+   * relied on. Rejects with the `LockLostError` if the lock was lost, a `RefusedError` if the server
+   * refuses or the lock was released, or a TypeError. Never throws synchronously.
+   */
+  extend(holdMs: number | null): Promise<void>;
+  /**
    * Releases it. Resolves when the server has released it, or it is lost; never rejects. Further calls
    * return the same promise.
    */
@@ -41,6 +48,12 @@ export interface HeldLock {
 export interface Keeper {
   /** Marks locks as lost that can't be trusted any more. */
   check(): void;
+  /**
+   * Resolves when the server has confirmed it. Rejects if the lock was released or lost.
+   *
+   * @param holdMs Infinity for a hold without an end
+   */
+  extend(holdMs: number): Promise<void>;
   /** Resolves when it is released or lost. */
   release(): Promise<void>;
 }
@@ -91,6 +104,15 @@ export class Holding implements HeldLock {
   lose(error: LockLostError): void {
     this.#lostBy = error;
     this.#controller?.abort(error);
+  }
+
+  async extend(holdMs: number | null): Promise<void> {
+    if (holdMs !== null && !(Number.isSafeInteger(holdMs) && holdMs >= 1)) {
+      const must = 'must be null or an integer of at least 1, in milliseconds';
+      throw new TypeError(`holdMs ${must}, not ${String(holdMs)}`);
+    }
+    this.#keeper.check();
+    await this.#keeper.extend(holdMs ?? Number.POSITIVE_INFINITY);
   }
 
   release(): Promise<void> {

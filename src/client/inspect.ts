@@ -1,4 +1,4 @@
-/** The answers to `inspect` and `stats`, typed. */
+/** The answers to `inspect`, `namespaces` and `stats`, typed. */
 import type { Calls, Question } from './calls.ts';
 import { ProtocolError } from './errors.ts';
 import { decodeLabels, decodeResources, type Labels, type ListedResources } from './lock-fields.ts';
@@ -42,34 +42,57 @@ export interface InspectedLock extends ListedResources, Labels {
   readonly waitsForMore: boolean;
 }
 
-/** Statistics of the client's namespace. */
-export interface Stats {
+/** A namespace in use; its sessions include those that have lost their connection. */
+export interface ListedNamespace {
   readonly namespace: string;
   readonly sessions: number;
   readonly locks: { readonly acquired: number; readonly enqueued: number };
+}
+
+/** Statistics of the client's namespace. */
+export interface Stats extends ListedNamespace {
   readonly resources: { readonly acquired: number; readonly enqueued: number };
   readonly paths: number;
 }
 
-interface Page {
-  readonly locks: readonly InspectedLock[];
+interface Page<T> {
+  readonly items: readonly T[];
+  /** Where the next page continues, if there is one. */
   readonly next: string | undefined;
 }
 
-/** Locks in one page. */
+/** Locks or namespaces in one page. */
 const PAGE = 500;
 
 /** The locks in order of arrival, page by page. */
-export async function* inspect(
+export function inspect(
   calls: Calls,
-  options: InspectOptions,
+  { path, id, signal }: InspectOptions,
 ): AsyncGenerator<InspectedLock, void, undefined> {
-  const { path, id, signal } = options;
+  const ask = (after: string | undefined): Promise<Page<InspectedLock>> => {
+    const fields = id === undefined ? { path, after, max: PAGE } : { id };
+    return calls.ask(pageQuestion('inspect', fields, decodeLock), signal);
+  };
+  return allPages(ask);
+}
+
+/** The namespaces by name, page by page. */
+export function namespaces(
+  calls: Calls,
+  { signal }: RequestOptions,
+): AsyncGenerator<ListedNamespace, void, undefined> {
+  const ask = (after: string | undefined): Promise<Page<ListedNamespace>> =>
+    calls.ask(pageQuestion('namespaces', { after, max: PAGE }, decodeNamespace), signal);
+  return allPages(ask);
+}
+
+async function* allPages<T>(
+  ask: (after: string | undefined) => Promise<Page<T>>,
+): AsyncGenerator<T, void, undefined> {
   let after: string | undefined;
   do {
-    const fields = id === undefined ? { path, after, max: PAGE } : { id };
-    const page: Page = await calls.ask(pageQuestion(fields), signal);
-    yield* page.locks;
+    const page: Page<T> = await ask(after);
+    yield* page.items;
     after = page.next;
   } while (after !== undefined);
 }
@@ -77,10 +100,11 @@ export async function* inspect(
 export const STATS: Question<Stats> = {
   action: 'stats',
   fields: {},
-  read({ fields: { namespace, sessions, locks, resources, paths } }) {
-    const isGood = typeof namespace === 'string' && isCount(sessions) && isCount(paths);
-    if (!isGood || !isPair(locks) || !isPair(resources)) return bad();
-    return { value: { namespace, sessions, locks, resources, paths } };
+  read({ fields }) {
+    const { resources, paths } = fields;
+    const counts = decodeNamespace(fields);
+    if (counts === undefined || !isPair(resources) || !isCount(paths)) return bad();
+    return { value: { ...counts, resources, paths } };
   },
 };
 
@@ -88,26 +112,36 @@ function bad(): ProtocolError {
   return new ProtocolError('the answer has a missing or invalid field');
 }
 
-function pageQuestion(fields: object): Question<Page> {
-  let locks: InspectedLock[] = [];
+/** @param decode returns undefined for an invalid item */
+function pageQuestion<T>(
+  action: string,
+  fields: object,
+  decode: (fields: Fields) => T | undefined,
+): Question<Page<T>> {
+  let items: T[] = [];
   return {
-    action: 'inspect',
+    action,
     fields,
     begin() {
-      locks = [];
+      items = [];
     },
     read({ fields }: Reply) {
       if (fields.end === true) {
         const { next } = fields;
         if (next !== undefined && typeof next !== 'string') return bad();
-        return { value: { locks, next } };
+        return { value: { items, next } };
       }
-      const lock = decodeLock(fields);
-      if (lock === undefined) return bad();
-      locks.push(lock);
+      const item = decode(fields);
+      if (item === undefined) return bad();
+      items.push(item);
       return 'more';
     },
   };
+}
+
+function decodeNamespace({ namespace, sessions, locks }: Fields): ListedNamespace | undefined {
+  if (typeof namespace !== 'string' || !isCount(sessions) || !isPair(locks)) return undefined;
+  return { namespace, sessions, locks };
 }
 
 function decodeLock(fields: Fields): InspectedLock | undefined {

@@ -14,14 +14,15 @@
  * It is held only while the session is trusted. Once lost it never comes back: if the server has kept
  * it, it is released.
  */
-import type { ClientClock, Timer } from './environment.ts';
+import type { ClientClock } from './environment.ts';
 import type { LockLostError, LocktopusError, ProtocolError } from './errors.ts';
-import { Holding } from './held-lock.ts';
+import { Holding, type Keeper } from './held-lock.ts';
+import { Hold } from './hold.ts';
 import type { LockTerms } from './options.ts';
 import { lossOf, outOfReach, refused, timedOut, waitEnded } from './outcomes.ts';
 import { outOfTurn, type Reply, type ReplyError } from './replies.ts';
 import type { Request } from './requests.ts';
-import { elapsedMs, holdTrustMs, type Moment } from './trust.ts';
+import type { Moment } from './trust.ts';
 import type { Wait } from './wait.ts';
 
 /** What a lock needs of the session that it belongs to. */
@@ -53,7 +54,7 @@ export interface LockSet {
   remove(entry: LockEntry): void;
 }
 
-export class LockEntry implements Request {
+export class LockEntry implements Request, Keeper {
   readonly action = 'lock';
   readonly ref: number;
   readonly terms: LockTerms;
@@ -67,9 +68,8 @@ export class LockEntry implements Request {
   /** Whether the caller awaits it, holds it, or waits for its release. */
   #isWanted = true;
   #holding: Holding | undefined;
-  /** It was not granted before this moment. */
-  #heldSince: Moment | undefined;
-  #holdTimer: Timer | undefined;
+  /** Once it is held. */
+  #hold: Hold | undefined;
   #released: (() => void) | undefined;
 
   constructor(ref: number, terms: LockTerms, wait: Wait, host: LockHost, set: LockSet) {
@@ -88,18 +88,22 @@ export class LockEntry implements Request {
     return this.#id;
   }
 
+  /** The shortest `holdMs` that may count now, in milliseconds; Infinity without one. */
+  get shortestHoldMs(): number {
+    return this.#hold?.shortestMs ?? this.terms.holdMs ?? Number.POSITIVE_INFINITY;
+  }
+
   /** Requests it, and limits the wait by its `waitMs` and by `signal`. */
   begin(signal: AbortSignal | undefined): void {
     if (signal !== undefined) this.#wait.listen(signal, (reason) => this.cancel(reason));
-    this.ask();
+    this.#ask();
     this.#wait.limit(() => this.#waitIsOver());
   }
 
-  /** Sends the request if it is not answered yet and can be sent. */
-  ask(): void {
-    if (this.#state !== 'asking' || !this.#host.isReady) return;
-    this.#isSent = true;
-    this.#host.send(this);
+  /** There is a new connection: sends what was not answered. */
+  resend(): void {
+    this.#ask();
+    if (this.#state === 'held') this.#hold?.resend();
   }
 
   message(): object {
@@ -138,8 +142,9 @@ export class LockEntry implements Request {
     if (this.#state === 'queued') return this.#waitChanged(id, reply);
     if (this.#state !== 'held' || error !== undefined) return outOfTurn(reply);
     if (state !== 'expired' && state !== 'evicted') return outOfTurn(reply);
-    this.gone();
-    this.reportLoss(lossOf(id, this.terms, state));
+    const loss = lossOf(id, this.terms, state);
+    this.gone(loss);
+    this.reportLoss(loss);
     return undefined;
   }
 
@@ -191,25 +196,54 @@ export class LockEntry implements Request {
     this.#sendRelease();
   }
 
-  /** Marks it as lost if its `holdMs` may have passed. */
+  /** Marks it as lost if it can't be trusted any more. */
+  check(): void {
+    this.#host.check();
+    this.checkHold();
+  }
+
+  /** Marks it as lost if its hold may have ended. */
   checkHold(): void {
-    const { holdMs } = this.terms;
-    if (this.#state !== 'held' || holdMs === undefined || this.#heldSince === undefined) return;
-    if (elapsedMs(this.#host.clock, this.#heldSince) < holdTrustMs(holdMs)) return;
-    this.leave();
-    this.reportLoss(lossOf(this.#id ?? '', this.terms, 'expired'));
+    if (this.#state !== 'held' || this.#hold === undefined || this.#hold.leftMs > 0) return;
+    const loss = lossOf(this.#id ?? '', this.terms, 'expired');
+    this.leave(loss);
+    this.reportLoss(loss);
     this.#sendRelease();
   }
 
-  /** The caller has no more interest in it, but the server may still have it. */
-  leave(): void {
+  extend(holdMs: number): Promise<void> {
+    return this.#hold?.extend(holdMs) ?? Promise.resolve();
+  }
+
+  release(): Promise<void> {
+    if (this.#state !== 'held') return Promise.resolve();
+    this.#hold?.release();
     this.#state = 'leaving';
+    const released = new Promise<void>((resolve) => {
+      this.#released = resolve;
+    });
+    this.#sendRelease();
+    return released;
+  }
+
+  /**
+   * The caller has no more interest in it, but the server may still have it.
+   *
+   * @param lostBy if it was held, and is lost
+   */
+  leave(lostBy?: LockLostError): void {
+    this.#state = 'leaving';
+    this.#hold?.end(lostBy);
     this.#detach();
   }
 
-  /** The server no longer has it. */
-  gone(): void {
-    this.leave();
+  /**
+   * The server no longer has it.
+   *
+   * @param lostBy as for `leave`
+   */
+  gone(lostBy?: LockLostError): void {
+    this.leave(lostBy);
     this.#set.remove(this);
   }
 
@@ -218,6 +252,12 @@ export class LockEntry implements Request {
     if (this.#holding === undefined) return;
     this.#holding.lose(error);
     this.#host.lockLost(this.#holding, error);
+  }
+
+  #ask(): void {
+    if (this.#state !== 'asking' || !this.#host.isReady) return;
+    this.#isSent = true;
+    this.#host.send(this);
   }
 
   /**
@@ -243,7 +283,7 @@ export class LockEntry implements Request {
   }
 
   #grant(id: string, since?: Moment): void {
-    const { trust, clock } = this.#host;
+    const { trust } = this.#host;
     if (trust === undefined || trust.leftMs <= 0) {
       // It arrived too late: the server may have granted it to another client since.
       this.#state = 'queued';
@@ -251,42 +291,17 @@ export class LockEntry implements Request {
       return;
     }
     const { resources, owner, holdMs = Number.POSITIVE_INFINITY } = this.terms;
-    const heldSince = since ?? trust.confirmedAt;
-    const leftMs = holdTrustMs(holdMs) - elapsedMs(clock, heldSince);
-    if (leftMs <= 0) {
+    const expired = (): void => this.checkHold();
+    const hold = new Hold(this.#host, id, holdMs, since ?? trust.confirmedAt, expired);
+    if (hold.leftMs <= 0) {
       this.cancel(lossOf(id, this.terms, 'too late'));
       return;
     }
     this.#state = 'held';
-    this.#heldSince = heldSince;
-    this.#holding = new Holding(id, resources, owner, {
-      check: () => {
-        this.#host.check();
-        this.checkHold();
-      },
-      release: () => this.#release(),
-    });
+    this.#hold = hold;
+    this.#holding = new Holding(id, resources, owner, this);
     this.#wait.grant(this.#holding);
-    if (this.terms.holdMs !== undefined) this.#limitHold(leftMs);
-  }
-
-  #limitHold(delayMs: number): void {
-    this.#holdTimer = this.#host.clock.setTimer(delayMs, () => {
-      this.checkHold();
-      // A timer can fire slightly early.
-      if (this.#state === 'held') this.#limitHold(1);
-    });
-  }
-
-  #release(): Promise<void> {
-    if (this.#state !== 'held') return Promise.resolve();
-    this.#holdTimer?.cancel();
-    this.#state = 'leaving';
-    const released = new Promise<void>((resolve) => {
-      this.#released = resolve;
-    });
-    this.#sendRelease();
-    return released;
+    hold.limit();
   }
 
   #sendRelease(): void {
@@ -316,7 +331,6 @@ export class LockEntry implements Request {
   }
 
   #detach(): void {
-    this.#holdTimer?.cancel();
     this.#released?.();
     this.#released = undefined;
     if (!this.#isWanted) return;

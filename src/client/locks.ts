@@ -32,8 +32,8 @@ export class Locks implements LockSet {
   /** The shortest `holdMs` of a lock that is awaited or held, in milliseconds; Infinity without one. */
   get shortestHoldMs(): number {
     let shortestMs = Number.POSITIVE_INFINITY;
-    for (const { terms, state } of this.#entries.values()) {
-      if (state !== 'leaving') shortestMs = Math.min(shortestMs, terms.holdMs ?? shortestMs);
+    for (const { state, shortestHoldMs } of this.#entries.values()) {
+      if (state !== 'leaving') shortestMs = Math.min(shortestMs, shortestHoldMs);
     }
     return shortestMs;
   }
@@ -62,7 +62,7 @@ export class Locks implements LockSet {
 
   /** A session has begun or was resumed: sends the requests that were not answered. */
   begin(): void {
-    for (const entry of [...this.#entries.values()]) entry.ask();
+    for (const entry of [...this.#entries.values()]) entry.resend();
   }
 
   /** Why a resumed session can't have these locks, if so. */
@@ -167,7 +167,8 @@ export class Locks implements LockSet {
     how: 'gone' | 'leave',
     errorFor: (id: string, terms: LockTerms) => LockLostError,
   ): void {
-    for (const entry of entries) entry[how]();
-    for (const entry of entries) entry.reportLoss(errorFor(entry.id ?? '', entry.terms));
+    const losses = entries.map((entry) => [entry, errorFor(entry.id ?? '', entry.terms)] as const);
+    for (const [entry, error] of losses) entry[how](error);
+    for (const [entry, error] of losses) entry.reportLoss(error);
   }
 }

@@ -15,7 +15,13 @@ export {
 } from './errors.ts';
 export type { ClientEvents, EventHandler } from './events.ts';
 export type { HeldLock } from './held-lock.ts';
-export type { Blocker, InspectedLock, InspectOptions, Stats } from './inspect.ts';
+export type {
+  Blocker,
+  InspectedLock,
+  InspectOptions,
+  ListedNamespace,
+  Stats,
+} from './inspect.ts';
 export type {
   ClientOptions,
   LockOptions,

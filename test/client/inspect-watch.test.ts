@@ -1,8 +1,15 @@
-/** Looking on: inspect with its pages, watch with what it misses, stats, ping, evict. */
+/** Looking on: inspect and namespaces with their pages, watch with what it misses, stats, ping, evict. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type InspectedLock, read, type WatchEvent, write } from '../../src/client/index.ts';
+import {
+  type InspectedLock,
+  type ListedNamespace,
+  read,
+  type WatchEvent,
+  write,
+} from '../../src/client/index.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { LineClient } from '../support/line-client.ts';
 import { Random } from '../support/random.ts';
 import { startServer, until } from '../support/running-server.ts';
 import { ScriptedServer } from './scripted-server.ts';
@@ -69,6 +76,27 @@ test('inspect fetches page after page', async (t) => {
   let count = 0;
   for await (const _ of client.inspect()) if (++count === 3) break;
   assert.equal(await client.evict({ sessionId: client.sessionId }), 1203);
+});
+
+test('namespaces are listed with their sessions and locks, page after page', async (t) => {
+  const { url, join } = await setUp(t);
+  const client = await join();
+  await client.lock(write('a'));
+  const names = Array.from({ length: 503 }, (_, i) => `n${1000 + i}`);
+  const server = Number(new URL(url).port);
+  for (const namespace of names) {
+    const other = await LineClient.connect(t, server);
+    await other.ask({ action: 'hello', namespace });
+  }
+  const listed: ListedNamespace[] = [];
+  for await (const one of client.namespaces()) listed.push(one);
+  const locks = { acquired: 0, enqueued: 0 };
+  assert.deepEqual(listed, [
+    ...names.map((namespace) => ({ namespace, sessions: 1, locks })),
+    { namespace: 'shop', sessions: 1, locks: { acquired: 1, enqueued: 0 } },
+  ]);
+  const signal = AbortSignal.abort(new Error('enough'));
+  await assert.rejects(client.namespaces({ signal }).next(), /enough/);
 });
 
 test('watch reports what happens at and below a path', async (t) => {

@@ -233,6 +233,52 @@ test('no listener is left on a signal that outlives its calls', async (t) => {
   assert.equal(listeners, 0);
 });
 
+test('a hold is extended, shortened, given an end, and rid of it', async (t) => {
+  const { clock, server, join } = await setUp(t);
+  const [client, waiter] = [await join(), await join()];
+  const lock = await client.lock(write('a'), { holdMs: 9000 });
+  const wait = waiter.lock(write('a'));
+  await until(() => server.counts.enqueued === 1);
+  const passes = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    await Promise.all([client.ping(), waiter.ping()]);
+  };
+  await passes(8999);
+  await lock.extend(9000);
+  await passes(8999);
+  await lock.extend(null);
+  for (let i = 0; i < 10; i++) await passes(9000);
+  assert.equal(lock.isHeld, true);
+  await Promise.all([lock.extend(7000), lock.extend(9000), lock.extend(8000)]);
+  const lost = aborted(lock.signal);
+  await passes(7999);
+  assert.equal(lock.isHeld, true);
+  clock.advance(1);
+  const reason = await lost;
+  assert.ok(reason instanceof LockLostError);
+  assert.equal(reason.code, 'expired');
+  await assert.rejects(lock.extend(1), (error) => error === reason);
+  await (await wait).release();
+});
+
+test('only a held lock can be extended, and only by a valid time', async (t) => {
+  const { join } = await setUp(t);
+  const client = await join();
+  const lock = await client.lock(write('a'));
+  for (const holdMs of [0, -1, 1.5, 2 ** 53, '5', undefined]) {
+    await assert.rejects(lock.extend(holdMs as number), /^TypeError: holdMs must be null or an/);
+  }
+  const extended = lock.extend(5000);
+  const released = lock.release();
+  await extended;
+  await assert.rejects(lock.extend(5000), (error) => {
+    assert.ok(error instanceof RefusedError);
+    assert.match(error.message, /^the lock was released/);
+    return true;
+  });
+  await released;
+});
+
 test('nested calls share an owner, so that a deadlock of two code paths is detected', async (t) => {
   const { watch, join } = await setUp(t);
   const client = await join();

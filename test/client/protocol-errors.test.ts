@@ -121,6 +121,70 @@ for (const [name, says] of BREACHES) {
   });
 }
 
+/** Sent to a client that holds lock 7, in answer to its extension by 1000 ms. */
+const BREACHES_AT_EXTENSION: readonly [name: string, answer: Message][] = [
+  ['for another lock', { id: '8', holdMs: 1000 }],
+  ['without an id', { holdMs: 1000 }],
+  ['by another time', { id: '7', holdMs: 1001 }],
+  ['without an end', { id: '7', holdMs: null }],
+  ['without its time', { id: '7' }],
+  ['for a lock that is not there', { error: { code: 'no_such_lock', message: 'no' } }],
+  ['for a lock that is not held', { error: { code: 'not_acquired', message: 'no' } }],
+];
+
+for (const [name, answer] of BREACHES_AT_EXTENSION) {
+  test(`an extension is answered ${name}: it is sent again on the next connection`, async (t) => {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    const { lock, ref: held } = await granted(client, connection);
+    const extended = lock.extend(1000);
+    await null;
+    const { ref } = connection.take('extend');
+    connection.say({ action: 'extend', ref, ...answer });
+    assert.equal(connection.isOver, true);
+    assert.equal(lock.isHeld, true);
+    const next = server.reconnection(500);
+    next.connection.say(...resumed(next.hello.ref, { ref: held, id: '7', state: 'acquired' }));
+    assert.equal(next.connection.take('extend').ref, ref);
+    next.connection.say({ action: 'extend', ref, id: '7', holdMs: 1000 });
+    await extended;
+    assert.equal(lock.isHeld, true);
+  });
+}
+
+/** Answers to `namespaces`, all of them invalid. */
+const BREACHES_AT_NAMESPACES: readonly [name: string, line: Message][] = [
+  ['without a name', { sessions: 1, locks: { acquired: 0, enqueued: 0 } }],
+  ['without sessions', { namespace: 'a', locks: { acquired: 0, enqueued: 0 } }],
+  ['with half of the locks', { namespace: 'a', sessions: 1, locks: { acquired: 0 } }],
+  [
+    'with a part of a session',
+    { namespace: 'a', sessions: 0.5, locks: { acquired: 0, enqueued: 0 } },
+  ],
+  ['with a number to go on after', { end: true, next: 7 }],
+];
+
+test('a list of namespaces with invalid lines is asked for again on the next connection', async (t) => {
+  const server = new ScriptedServer();
+  let { client, connection } = await server.join(t);
+  const listed = client.namespaces().next();
+  await null;
+  let { ref } = connection.take('namespaces');
+  const good = { action: 'namespaces', namespace: 'a', sessions: 1 };
+  const locks = { acquired: 0, enqueued: 0 };
+  for (const [name, line] of BREACHES_AT_NAMESPACES) {
+    connection.say({ ...good, ref, locks }, { action: 'namespaces', ref, ...line });
+    assert.equal(connection.isOver, true, name);
+    const next = server.reconnection();
+    connection = next.connection;
+    connection.say(...resumed(next.hello.ref));
+    ref = connection.take('namespaces').ref;
+  }
+  connection.say({ ...good, ref, locks, more: 1 }, { action: 'namespaces', ref, end: true });
+  const value = { namespace: 'a', sessions: 1, locks };
+  assert.deepEqual(await listed, { done: false, value });
+});
+
 /** Sent to a client that resumes with lock 7, requested with `held`. */
 const BREACHES_AT_RESUME: readonly [
   name: string,

@@ -150,8 +150,12 @@ export function resumed(ref: number, ...locks: readonly Message[]): Message[] {
 }
 
 /** Asks for a lock, and has the server grant it. */
-export async function granted(client: Client, connection: Connection, id = '7') {
-  const lock = client.lock({ type: 'write', path: ['a'] });
+export async function granted(
+  client: Client,
+  connection: Connection,
+  { id = '7', holdMs }: { readonly id?: string; readonly holdMs?: number } = {},
+) {
+  const lock = client.lock({ type: 'write', path: ['a'] }, { holdMs });
   await null;
   const { ref } = connection.take('lock');
   connection.say({ action: 'lock', ref, id, state: 'acquired' });

@@ -234,6 +234,7 @@ export class World {
     this.#compare();
     const holdMs = random.below(random.pick([3, 30, 300]));
     for (let leftMs = holdMs; leftMs > 0 && !held.signal.aborted; leftMs -= 20) {
+      if (random.oneIn(4)) lock.extend(random.pick([null, 40, 400])).catch(() => {});
       await this.clock.sleep(Math.min(leftMs, 20));
     }
     this.#trusted.delete(held);

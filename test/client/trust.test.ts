@@ -58,7 +58,7 @@ test('a machine that slept has lost its locks, whatever its monotonic clock says
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const { lock } = await granted(client, connection);
-  const { lock: other } = await granted(client, connection, '8');
+  const { lock: other } = await granted(client, connection, { id: '8' });
   const { signal } = other;
   server.clock.aheadMs += TRUST_MS;
   assert.equal(lock.isHeld, false, 'a look at it is enough');
@@ -233,7 +233,10 @@ test('early timers end nothing too late', async (t) => {
   await null;
   const { ref } = connection.take('lock');
   connection.say({ action: 'lock', ref, id: '7', state: 'acquired' });
-  const [{ lock: other }, { signal }] = [await granted(client, connection, '8'), await wait];
+  const [{ lock: other }, { signal }] = [
+    await granted(client, connection, { id: '8' }),
+    await wait,
+  ];
   connection.end();
   server.clock.advance(901);
   assert.equal(codeOf(signal), 'expired');
@@ -294,4 +297,124 @@ test('a release waits for its answer no longer than the lock could be held', asy
   server.clock.advance(1);
   await released;
   assert.equal(lock.signal.aborted, false, 'it was given up before');
+});
+
+test('a longer hold counts once it is confirmed, from the sending of its extension', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection, { holdMs: 1000 });
+  server.clock.advance(100);
+  connection.answerPings();
+  const extended = lock.extend(1000);
+  await null;
+  const { ref, ...request } = connection.take('extend');
+  assert.deepEqual(request, { action: 'extend', id: '7', holdMs: 1000 });
+  server.clock.advance(700);
+  connection.say({ action: 'extend', ref, id: '7', holdMs: 1000 });
+  await extended;
+  const { signal } = lock;
+  server.clock.advance(199);
+  assert.equal(signal.aborted, false, 'the hold as it was would have ended 99 ms ago');
+  server.clock.advance(1);
+  assert.equal(codeOf(signal), 'expired');
+});
+
+test('a longer hold that is not confirmed does not count', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection, { holdMs: 1000 });
+  const { signal } = lock;
+  const extended = [lock.extend(null), lock.extend(5000)];
+  await null;
+  server.clock.advance(900);
+  assert.equal(codeOf(signal), 'expired');
+  for (const one of extended) await assert.rejects(one, (error) => error === signal.reason);
+});
+
+test('a shorter hold counts from the sending of its extension, confirmed or not', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const { signal } = lock;
+  const first = assert.rejects(lock.extend(1000), { code: 'expired' });
+  await null;
+  server.clock.advance(500);
+  const second = assert.rejects(lock.extend(5000), { code: 'expired' });
+  await null;
+  server.clock.advance(399);
+  assert.equal(signal.aborted, false);
+  server.clock.advance(1);
+  assert.equal(codeOf(signal), 'expired');
+  await Promise.all([first, second]);
+});
+
+test('a refused extension leaves the hold as it was', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const refused = assert.rejects(lock.extend(1000), { code: 'server_full', message: 'no room' });
+  await null;
+  const { ref } = connection.take('extend');
+  const error = { code: 'server_full', message: 'no room' };
+  connection.say({ action: 'extend', ref, error });
+  await refused;
+  server.clock.advance(1000);
+  assert.equal(lock.isHeld, true);
+});
+
+test('an extension without an answer is sent again, and may have counted since the first time', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock, ref } = await granted(client, connection);
+  const { signal } = lock;
+  const extended = lock.extend(2000);
+  await null;
+  connection.end();
+  const later = lock.extend(2500);
+  await null;
+  const next = server.reconnection(1000);
+  next.connection.say(...resumed(next.hello.ref, { ref, id: '7', state: 'acquired' }));
+  const [again, after] = [next.connection.take('extend'), next.connection.take('extend')];
+  assert.deepEqual([again.holdMs, after.holdMs], [2000, 2500]);
+  server.clock.advance(799);
+  assert.equal(signal.aborted, false);
+  next.connection.say({ action: 'extend', ref: again.ref, id: '7', holdMs: 2000 });
+  await extended;
+  server.clock.advance(1000);
+  assert.equal(signal.aborted, false, 'it was sent again 1000 ms later');
+  next.connection.say({ action: 'extend', ref: after.ref, id: '7', holdMs: 2500 });
+  await later;
+  server.clock.advance(450);
+  assert.equal(signal.aborted, false);
+  server.clock.advance(1);
+  assert.equal(codeOf(signal), 'expired');
+});
+
+test('a lock that is extended in a handler of its loss, or of another, is lost all the same', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  const { lock: other } = await granted(client, connection, { id: '8' });
+  const rejections: Promise<void>[] = [];
+  lock.signal.addEventListener('abort', () => {
+    for (const one of [lock, other]) {
+      rejections.push(assert.rejects(one.extend(5), { code: 'evicted' }));
+    }
+  });
+  connection.say({ error: { code: 'evicted', message: 'out' } });
+  assert.equal(rejections.length, 2);
+  await Promise.all(rejections);
+});
+
+test('a client with a short hold pings often only as long as the hold is short', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection, { holdMs: 1000 });
+  const extended = lock.extend(null);
+  await null;
+  connection.say({ action: 'extend', ref: connection.take('extend').ref, id: '7', holdMs: null });
+  await extended;
+  server.clock.advance(PING_MS - 1);
+  const pings = connection.heard.length;
+  assert.ok(pings <= 1, `${pings} pings`);
 });
