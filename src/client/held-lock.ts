@@ -1,5 +1,6 @@
 /** A held lock in the hands of the caller, until it is released or lost. */
 import type { LockLostError } from './errors.ts';
+import { releasedAlready } from './hold.ts';
 import type { Resource } from './resources.ts';
 
 declare global {
@@ -49,7 +50,7 @@ export interface Keeper {
   /** Marks locks as lost that can't be trusted any more. */
   check(): void;
   /**
-   * Resolves when the server has confirmed it. Rejects if the lock was released or lost.
+   * It is held. Resolves when the server has confirmed it.
    *
    * @param holdMs Infinity for a hold without an end
    */
@@ -100,10 +101,13 @@ export class Holding implements HeldLock {
     return this.#lostBy;
   }
 
-  /** Marks it as lost. Must come last, since it runs the caller's handlers. */
-  lose(error: LockLostError): void {
+  markLost(error: LockLostError): void {
     this.#lostBy = error;
-    this.#controller?.abort(error);
+  }
+
+  /** It is marked as lost: aborts its signal. Must come last, since it runs the caller's handlers. */
+  abort(): void {
+    this.#controller?.abort(this.#lostBy);
   }
 
   async extend(holdMs: number | null): Promise<void> {
@@ -111,7 +115,9 @@ export class Holding implements HeldLock {
       const must = 'must be null or an integer of at least 1, in milliseconds';
       throw new TypeError(`holdMs ${must}, not ${String(holdMs)}`);
     }
-    this.#keeper.check();
+    const { lostBy } = this;
+    if (lostBy !== undefined) throw lostBy;
+    if (this.#released !== undefined) throw releasedAlready();
     await this.#keeper.extend(holdMs ?? Number.POSITIVE_INFINITY);
   }
 

@@ -40,8 +40,6 @@ export class Hold {
   #extensions = NONE;
   #timer: Timer | undefined;
   #isOver = false;
-  /** Why the lock was lost, if it was. */
-  #lostBy: Error | undefined;
 
   /**
    * @param holdMs Infinity for a hold without an end
@@ -83,13 +81,12 @@ export class Hold {
   }
 
   /**
-   * Resolves when the server has confirmed it. Rejects with the error by which the lock was lost, or a
-   * `RefusedError`.
+   * The lock is held. Resolves when the server has confirmed it. Rejects with the error by which the lock
+   * is lost, or a `RefusedError`.
    *
    * @param holdMs Infinity for a hold without an end
    */
   extend(holdMs: number): Promise<void> {
-    if (this.#isOver) return Promise.reject(this.#lostBy ?? releasedAlready());
     return new Promise((resolve, reject) => {
       const ref = this.#host.nextRef();
       const message = { action: 'extend', ref, id: this.#id, holdMs: onTheWire(holdMs) };
@@ -117,8 +114,7 @@ export class Hold {
   /** The server does not have the lock any more, or it is lost. */
   end(lostBy?: Error): void {
     this.release();
-    this.#lostBy ??= lostBy;
-    for (const { reject } of this.#extensions) reject(this.#lostBy ?? releasedAlready());
+    for (const { reject } of this.#extensions) reject(lostBy ?? releasedAlready());
     this.#extensions = NONE;
   }
 
@@ -161,6 +157,6 @@ function onTheWire(holdMs: number): number | null {
   return holdMs === Number.POSITIVE_INFINITY ? null : holdMs;
 }
 
-function releasedAlready(): RefusedError {
+export function releasedAlready(): RefusedError {
   return new RefusedError('no_such_lock', "the lock was released: it can't be extended");
 }

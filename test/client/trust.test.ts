@@ -398,6 +398,7 @@ test('a lock that is extended in a handler of its loss, or of another, is lost a
   const rejections: Promise<void>[] = [];
   lock.signal.addEventListener('abort', () => {
     for (const one of [lock, other]) {
+      assert.equal(one.isHeld, false);
       rejections.push(assert.rejects(one.extend(5), { code: 'evicted' }));
     }
   });
