@@ -33,6 +33,8 @@ export interface InspectedLock extends ListedResources, Labels {
   readonly sessionId: string;
   /** Whether its session has lost its connection and was not resumed yet. */
   readonly lost: boolean;
+  /** Of a lost session: for how many milliseconds its locks are kept unless it is resumed. */
+  readonly abandonedInMs?: number | undefined;
   /** Milliseconds for which it has been held, or has waited. */
   readonly forMs: number;
   /** Milliseconds for which it may be held, or may wait. */
@@ -145,7 +147,7 @@ function decodeNamespace({ namespace, sessions, locks }: Fields): ListedNamespac
 }
 
 function decodeLock(fields: Fields): InspectedLock | undefined {
-  const { id, state, place, client, sessionId, lost, forMs, limitMs } = fields;
+  const { id, state, place, client, sessionId, lost, abandonedInMs, forMs, limitMs } = fields;
   const { waitsFor = [], waitsForMore } = fields;
   const resources = decodeResources(fields);
   const labels = decodeLabels(fields);
@@ -153,11 +155,13 @@ function decodeLock(fields: Fields): InspectedLock | undefined {
   if (typeof id !== 'string' || !isState(state) || typeof client !== 'string') return undefined;
   if (typeof sessionId !== 'string' || !isCount(forMs)) return undefined;
   if (limitMs !== undefined && !isCount(limitMs)) return undefined;
+  if (abandonedInMs !== undefined && !isCount(abandonedInMs)) return undefined;
   if (place !== undefined && typeof place !== 'string') return undefined;
   if (!Array.isArray(waitsFor) || !waitsFor.every(isBlocker)) return undefined;
   return {
     ...{ id, state, ...resources, client, sessionId, lost: lost === true, ...labels, forMs },
     ...(place === undefined ? {} : { place }),
+    ...(abandonedInMs === undefined ? {} : { abandonedInMs }),
     ...(limitMs === undefined ? {} : { limitMs }),
     ...{ waitsFor, waitsForMore: waitsForMore === true },
   };

@@ -49,6 +49,8 @@ export class Session {
   #client: string;
   #peer: Peer | undefined;
   #abandonTimer: Timer | undefined;
+  /** When the last connection was lost, by the clock. */
+  #lostMs = 0;
   #state: 'open' | 'lost' | 'ended' = 'open';
 
   constructor(host: SessionHost, settings: SessionSettings, peer: Peer) {
@@ -71,6 +73,17 @@ export class Session {
   /** Whether the connection is lost and the session not yet resumed. */
   get isLost(): boolean {
     return this.#state === 'lost';
+  }
+
+  /**
+   * Milliseconds for which its locks are kept unless it is resumed: an integer, rounded down;
+   * undefined if it is not lost.
+   *
+   * @param nowMs the present time of the clock
+   */
+  abandonedInMs(nowMs: number): number | undefined {
+    if (!this.isLost) return undefined;
+    return Math.max(0, Math.floor(this.abandonTimeoutMs - (nowMs - this.#lostMs)));
   }
 
   /** Whether it holds a lock. */
@@ -154,6 +167,7 @@ export class Session {
   lose(peer: Peer): void {
     if (this.#state !== 'open' || this.#peer !== peer) return;
     this.#state = 'lost';
+    this.#lostMs = this.#host.clock.now();
     this.#peer = undefined;
     if (this.name === undefined) {
       for (const lock of newestFirst(this.locks)) {

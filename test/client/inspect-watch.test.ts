@@ -64,6 +64,21 @@ test('inspect lists holders and waiters', async (t) => {
   await waited;
 });
 
+test('inspect says for how long the locks of a lost session are kept', async (t) => {
+  const { server, join } = await setUp(t);
+  const client = await join();
+  const other = await LineClient.connect(t, server.address.port);
+  await other.ask({ action: 'hello', namespace: 'shop', abandonTimeoutMs: 100_000 });
+  const { id } = await other.ask({ action: 'lock', resources: [{ type: 'write', path: ['a'] }] });
+  const { connections } = server.counts;
+  other.socket.destroy();
+  await until(() => server.counts.connections < connections);
+  const [lock] = await all(client.inspect());
+  assert.deepEqual([lock?.id, lock?.lost], [id, true]);
+  const { abandonedInMs = 0 } = lock ?? {};
+  assert.ok(abandonedInMs > 0 && abandonedInMs <= 100_000, String(abandonedInMs));
+});
+
 test('inspect fetches page after page', async (t) => {
   const { join } = await setUp(t);
   const client = await join();

@@ -164,6 +164,21 @@ const BREACHES_AT_NAMESPACES: readonly [name: string, line: Message][] = [
   ['with a number to go on after', { end: true, next: 7 }],
 ];
 
+test('a lock that is listed with an invalid field is asked for again', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const listed = client.inspect().next();
+  await null;
+  const { ref } = connection.take('inspect');
+  const line = { action: 'inspect', ref, id: '1', state: 'acquired', client: 'x', sessionId: '2' };
+  const good = { ...line, resources: [], lost: true, abandonedInMs: 5, forMs: 1 };
+  connection.say({ ...good, abandonedInMs: 'soon' });
+  assert.equal(connection.isOver, true);
+  const next = server.reconnection();
+  next.connection.say(...resumed(next.hello.ref), good, { action: 'inspect', ref, end: true });
+  assert.equal((await listed).value?.abandonedInMs, 5);
+});
+
 test('a list of namespaces with invalid lines is asked for again on the next connection', async (t) => {
   const server = new ScriptedServer();
   let { client, connection } = await server.join(t);

@@ -77,7 +77,7 @@ test('a path shows what is at it, above it and below it, and who waits for whom'
       limitMs: 5000,
       waitsFor,
     },
-    { ...head, end: true, acquired: 2, enqueued: 1 },
+    { ...head, end: true, namespace: 'default', acquired: 2, enqueued: 1 },
   ]);
   assert.deepEqual(
     waitsFor.toSorted((a, b) => Number(a.id) - Number(b.id)),
@@ -138,7 +138,7 @@ test('without a path everything is shown; what is free shows nothing', async (t)
   const { connect } = await setUp(t);
   const client = await connect();
   assert.deepEqual(await inspect(client), [
-    { action: 'inspect', end: true, acquired: 0, enqueued: 0 },
+    { action: 'inspect', end: true, namespace: 'default', acquired: 0, enqueued: 0 },
   ]);
   await client.ask(lock(write('a')));
   await client.ask(lock(write('b', 'c')));
@@ -146,6 +146,7 @@ test('without a path everything is shown; what is free shows nothing', async (t)
   assert.deepEqual((await inspect(client)).at(-1), {
     action: 'inspect',
     end: true,
+    namespace: 'default',
     acquired: 2,
     enqueued: 1,
   });
@@ -260,13 +261,38 @@ test('looking changes nothing and disturbs nobody', async (t) => {
   assert.deepEqual(await unreadOf(waiter), []);
 });
 
-test('a lock of a session that is lost is shown as it stands', async (t) => {
-  const { connect, greet, cut } = await setUp(t);
-  const { client: holder } = await greet({ label: 'gone' });
+test('of a lost session it is shown how long its locks are kept, until it is resumed', async (t) => {
+  const { greet, cut, clock } = await setUp(t);
+  const settings = { namespace: 'shop', label: 'gone', abandonTimeoutMs: 2000 };
+  const { client: holder, session } = await greet(settings);
+  const { client } = await greet({ namespace: 'shop' });
+  clock.advance(0.5);
   const { id } = await holder.ask(lock(write('a')));
+  clock.advance(500);
   await cut(holder);
-  const [line] = await inspect(await connect(), { path: ['a'] });
-  assert.deepEqual([line?.id, line?.session], [id, 'gone']);
+  const look = async (passedMs: number): Promise<unknown[]> => {
+    clock.advance(passedMs);
+    const [line, end] = await inspect(client, { id });
+    assert.deepEqual([line?.session, end?.namespace], ['gone', 'shop']);
+    return [line?.lost, line?.abandonedInMs];
+  };
+  assert.deepEqual(await look(0), [true, 2000]);
+  assert.deepEqual(await look(0.25), [true, 1999]);
+  assert.deepEqual(await look(1999.5), [true, 0]);
+  await greet({ session });
+  assert.deepEqual(await look(500), [undefined, undefined]);
+});
+
+test('an abandon timeout of any length is counted down exactly', async (t) => {
+  const { greet, cut, clock } = await setUp(t);
+  const { client: holder } = await greet({ abandonTimeoutMs: Number.MAX_SAFE_INTEGER });
+  const { client } = await greet();
+  const { id } = await holder.ask(lock(write('a')));
+  clock.advance(1e12);
+  await cut(holder);
+  clock.advance(3);
+  const [line] = await inspect(client, { id });
+  assert.equal(line?.abandonedInMs, Number.MAX_SAFE_INTEGER - 3);
 });
 
 test('of long paths so many are listed that a line stays short', async (t) => {

@@ -55,6 +55,8 @@ export interface ReferenceSession {
   peer: ReferencePeer | undefined;
   isEnded: boolean;
   abandonTimer: Timer | undefined;
+  /** When its last connection was lost. */
+  lostMs: number;
   readonly locks: Set<ReferenceLock>;
 }
 
@@ -435,12 +437,17 @@ export class ReferenceServer {
   #inspect(peer: ReferencePeer, { namespace }: ReferenceSession, request: InspectRequest): void {
     const { ref, max } = request;
     const seen = namespace.alive.slice(0, max);
-    for (const { id, isHeld } of seen) {
-      this.#say(peer, `inspect ${ref} ${id} ${isHeld ? 'acquired' : 'enqueued'}`);
+    for (const { id, isHeld, session } of seen) {
+      const { lostMs, abandonTimeoutMs, peer: connected } = session;
+      const leftMs = Math.floor(abandonTimeoutMs - (this.clock.now() - lostMs));
+      const state = isHeld ? 'acquired' : 'enqueued';
+      const gist = `inspect ${ref} ${id} ${state} ${connected === undefined ? leftMs : undefined}`;
+      this.#say(peer, gist);
     }
     const held = seen.filter((lock) => lock.isHeld).length;
     const next = namespace.alive.length > max ? String(seen.at(-1)?.id) : undefined;
-    this.#say(peer, `inspect ${ref} end ${held} ${seen.length - held} ${next}`);
+    const counts = `${held} ${seen.length - held}`;
+    this.#say(peer, `inspect ${ref} end ${namespace.name} ${counts} ${next}`);
   }
 
   #listNamespaces(peer: ReferencePeer, { ref, after = '', max }: NamespacesRequest): void {
@@ -527,6 +534,7 @@ export class ReferenceServer {
       peer,
       isEnded: false,
       abandonTimer: undefined,
+      lostMs: 0,
       locks: new Set(),
     };
     namespace.sessions.add(session);
@@ -560,6 +568,7 @@ export class ReferenceServer {
     session?.namespace.watchers.delete(peer);
     if (session === undefined || session.isEnded || session.peer !== peer) return;
     session.peer = undefined;
+    session.lostMs = this.clock.now();
     if (session.name === undefined) {
       this.#remove(
         [...session.locks].filter((lock) => !lock.isHeld),

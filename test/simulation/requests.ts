@@ -122,8 +122,8 @@ export function gist(reply: Reply): string {
     }
     case 'inspect':
       return reply.end === true
-        ? `inspect ${ref} end ${reply.acquired} ${reply.enqueued} ${reply.next}`
-        : `inspect ${ref} ${id} ${state}`;
+        ? `inspect ${ref} end ${reply.namespace} ${reply.acquired} ${reply.enqueued} ${reply.next}`
+        : `inspect ${ref} ${id} ${state} ${reply.abandonedInMs}`;
     case 'namespaces': {
       if (reply.end === true) return `namespaces ${ref} end ${reply.next}`;
       const { acquired, enqueued } = locks as Reply;

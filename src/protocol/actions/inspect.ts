@@ -74,7 +74,7 @@ function linesOf(
     return new RequestError('no_such_lock', `this namespace has no lock ${request.id}`);
   }
   const line = describe(lock, undefined, namespace, nowMs, new Budget(MAX_STEPS));
-  return [line, summary([lock], undefined)];
+  return [line, summary(namespace, [lock], undefined)];
 }
 
 function inspectPath(
@@ -89,21 +89,25 @@ function inspectPath(
   for (const { lock, place } of namespace.table.findLocks(path, after, budget)) {
     const isFull = locks.length === max || length > MAX_ANSWER_LENGTH || budget.isSpent;
     if (isFull && locks.length > 0) {
-      return [...lines, summary(locks, locks.at(-1))];
+      return [...lines, summary(namespace, locks, locks.at(-1))];
     }
     const line = describe(lock, place, namespace, nowMs, budget);
     length += JSON.stringify(line).length;
     lines.push(line);
     locks.push(lock);
   }
-  return [...lines, summary(locks, undefined)];
+  return [...lines, summary(namespace, locks, undefined)];
 }
 
 /** The last line: counts of the locks above and, if there are more, the id to continue after. */
-function summary(locks: readonly SessionLock[], last: SessionLock | undefined): object {
+function summary(
+  { name }: Namespace,
+  locks: readonly SessionLock[],
+  last: SessionLock | undefined,
+): object {
   const acquired = locks.filter((lock) => lock.state === 'acquired').length;
   const next = last === undefined ? {} : { next: String(last.id) };
-  return { end: true, acquired, enqueued: locks.length - acquired, ...next };
+  return { end: true, namespace: name, acquired, enqueued: locks.length - acquired, ...next };
 }
 
 function describe(
@@ -122,6 +126,7 @@ function describe(
     client: session.client,
     sessionId: String(session.id),
     lost: session.isLost ? true : undefined,
+    abandonedInMs: session.abandonedInMs(nowMs),
     ...wordFields(lock),
     // Never too long, but it may come out negative: `sinceMs` is rounded up.
     forMs: Math.max(0, Math.floor(nowMs - sinceMs)),
