@@ -88,6 +88,7 @@ export class Server {
       registry: this.#namespaces,
       newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
+      startedMs: this.#clock.now(),
       streams: makeStreamHost(this.#clock, limits.maxBufferBytes, options),
       counters: new Counters(),
       limits,

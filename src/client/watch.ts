@@ -22,11 +22,15 @@ const KINDS = [
 export interface LockEvent extends Labels {
   readonly event: (typeof KINDS)[number];
   readonly id: string;
+  /** When it happened: whole milliseconds since the server started. */
+  readonly atMs: number;
   /** Up to ten of its resources; `moreResources` is the number of others. */
   readonly resources: readonly Resource[];
   readonly moreResources: number;
   /** The address of its client. */
   readonly client: string;
+  /** The id of its session, which an administrator can `evict`. */
+  readonly sessionId: string;
 }
 
 /** `count` events were missed; undefined if the client was disconnected. */
@@ -224,7 +228,7 @@ class Subscription implements AsyncIterableIterator<WatchEvent> {
 
 function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
   const bad = new ProtocolError('a watch event has a missing or invalid field');
-  const { dropped, event, id, client } = fields;
+  const { dropped, event, id, atMs, client, sessionId } = fields;
   if (dropped !== undefined) {
     return isCount(dropped) ? { event: 'dropped', count: dropped } : bad;
   }
@@ -232,8 +236,9 @@ function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
   const resources = decodeResources(fields);
   const labels = decodeLabels(fields);
   if (resources === undefined || labels === undefined || kind === undefined) return bad;
-  if (typeof id !== 'string' || typeof client !== 'string') return bad;
-  return { event: kind, id, ...resources, client, ...labels };
+  if (typeof id !== 'string' || !isCount(atMs)) return bad;
+  if (typeof client !== 'string' || typeof sessionId !== 'string') return bad;
+  return { event: kind, id, atMs, ...resources, client, sessionId, ...labels };
 }
 
 /**

@@ -92,6 +92,8 @@ export interface ProtocolHost extends SessionHost {
   readonly registry: Namespaces;
   /** Makes a session name that cannot be guessed and was never used before. */
   readonly newName: () => string;
+  /** When the server started, by the clock. */
+  readonly startedMs: number;
   /** Milliseconds, for sessions whose client chooses none. */
   readonly defaultAbandonTimeoutMs: number;
   readonly auth: Auth;

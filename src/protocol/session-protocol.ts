@@ -154,7 +154,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   }
 
   get watching(): Watching {
-    this.#watching ??= new Watching(this.channel, this.session().namespace);
+    this.#watching ??= new Watching(this.channel, this.session().namespace, this.host);
     return this.#watching;
   }
 

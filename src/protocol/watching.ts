@@ -7,7 +7,7 @@ import { toByteString } from '../runtime/byte-string.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
-import type { Channel } from './channel.ts';
+import type { Channel, ProtocolHost } from './channel.ts';
 import { resourceFields, wordFields } from './replies.ts';
 
 /** With more unread bytes than this a client counts as slow. */
@@ -17,11 +17,17 @@ const MAX_UNREAD_BYTES = 64 * 1024;
 export class Watching implements Watcher {
   readonly #channel: Channel;
   readonly #namespace: Namespace;
+  readonly #messageOf: (event: WatchedEvent) => string;
   #dropped = 0;
 
-  constructor(channel: Channel, namespace: Namespace) {
+  constructor(
+    channel: Channel,
+    namespace: Namespace,
+    { clock, startedMs }: Pick<ProtocolHost, 'clock' | 'startedMs'>,
+  ) {
     this.#channel = channel;
     this.#namespace = namespace;
+    this.#messageOf = (event) => messageOf(event, Math.floor(clock.now() - startedMs));
   }
 
   get count(): number {
@@ -52,7 +58,7 @@ export class Watching implements Watcher {
     }
     this.onWritable();
     // All watchers of a namespace use the session protocol, so they can share one message.
-    this.#channel.reply(event.message(messageOf), true);
+    this.#channel.reply(event.message(this.#messageOf), true);
   }
 
   /** The client has caught up: reports how many events it missed. */
@@ -64,15 +70,21 @@ export class Watching implements Watcher {
   }
 }
 
-/** The message for `event`, as a byte string. */
-function messageOf({ event, lock }: WatchedEvent): string {
+/**
+ * The message for `event`, as a byte string.
+ *
+ * @param atMs milliseconds since the server started
+ */
+function messageOf({ event, lock }: WatchedEvent, atMs: number): string {
   return toByteString(
     JSON.stringify({
       action: 'watch',
       event,
       id: String(lock.id),
+      atMs,
       ...resourceFields(lock.resources),
       client: lock.context.session.client,
+      sessionId: String(lock.context.session.id),
       ...wordFields(lock),
     }),
   );

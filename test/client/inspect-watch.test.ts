@@ -125,14 +125,21 @@ test('watch reports what happens at and below a path', async (t) => {
   const lock = await other.lock(write('orders', 17), { label: 'checkout' });
   const { value: event } = await first;
   assert.ok(event?.event === 'acquired');
-  const { client, ...rest } = event;
+  const { client, atMs, ...rest } = event;
   assert.match(client, /^127\.0\.0\.1:/);
   assert.deepEqual(rest, {
-    ...{ event: 'acquired', id: lock.id, resources: lock.resources, moreResources: 0 },
+    ...{
+      event: 'acquired',
+      sessionId: other.sessionId,
+      id: lock.id,
+      resources: lock.resources,
+      moreResources: 0,
+    },
     ...{ session: 'till', label: 'checkout' },
   });
   await lock.release();
-  assert.equal((await orders.next()).value?.event, 'released');
+  const { value: released } = await orders.next();
+  assert.ok(released?.event === 'released' && released.atMs >= atMs);
   const kinds: string[] = [];
   for await (const { event } of prices) {
     kinds.push(event);
@@ -196,7 +203,8 @@ test('a slow reader learns how many events it missed', async (t) => {
   const events = client.watch();
   connection.take('watch');
   const resources = [{ type: 'write', path: ['a'] }];
-  const event = { action: 'watch', event: 'acquired', id: '1', resources, client: 'x' };
+  const whose = { client: 'x', sessionId: '2' };
+  const event = { action: 'watch', event: 'acquired', id: '1', atMs: 5, resources, ...whose };
   for (let i = 0; i < 10_007; i++) connection.say(event);
   connection.say({ action: 'watch', dropped: 5 });
   for (let i = 0; i < 10_000; i++) assert.equal((await events.next()).value?.event, 'acquired');

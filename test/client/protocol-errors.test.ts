@@ -26,6 +26,11 @@ import {
   ScriptedServer,
 } from './scripted-server.ts';
 
+const EVENT = {
+  ...{ action: 'watch', event: 'acquired', id: '1', atMs: 1, client: 'x', sessionId: '2' },
+  resources: [],
+};
+
 /** Sent to a client that holds lock 7, requested with `held`, and has just requested another with `ref`. */
 const BREACHES: readonly [
   name: string,
@@ -85,16 +90,11 @@ const BREACHES: readonly [
   ['an unknown event', () => [{ action: 'watch', event: 'nonsense' }]],
   [
     'an event with a number for a path',
-    () => [
-      {
-        action: 'watch',
-        event: 'acquired',
-        id: '1',
-        client: 'x',
-        resources: [{ type: 'read', path: 1 }],
-      },
-    ],
+    () => [{ ...EVENT, resources: [{ type: 'read', path: 1 }] }],
   ],
+  ['an event without a time', () => [{ ...EVENT, atMs: undefined }]],
+  ['an event of a part of a millisecond', () => [{ ...EVENT, atMs: 0.5 }]],
+  ['an event of no session', () => [{ ...EVENT, sessionId: undefined }]],
 ];
 
 for (const [name, says] of BREACHES) {

@@ -79,6 +79,7 @@ export class World {
       registry: new Namespaces(() => ++lastId, DEFAULT_LIMITS.maxLockBytes),
       newName: () => `s${++names}`,
       clock: this.clock,
+      startedMs: 0,
       counters: new Counters(),
       limits: DEFAULT_LIMITS,
       observer: undefined,

@@ -200,6 +200,7 @@ test('without an admin token it is for who is on this machine, and forbidden to 
     };
     const all = {
       ...{ ...host, auth, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 },
+      startedMs: 0,
       authFailed: () => assert.fail('no token is wanted here'),
     };
     const conversation = new SessionProtocol(all, channel);

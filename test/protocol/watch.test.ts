@@ -1,6 +1,7 @@
 /** `watch` over real sockets: each event, where it is heard, its bounds, and watchers that are slow. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FakeClock } from '../support/fake-clock.ts';
 import { lock, type Reply, read, write } from '../support/line-client.ts';
 import { codeOf, setUp, unreadOf } from '../support/line-server.ts';
 
@@ -10,7 +11,8 @@ function words(events: readonly Reply[]): string[] {
 }
 
 test('a watcher hears of everything that happens to a lock, with the words of its client', async (t) => {
-  const { connect, greet } = await setUp(t);
+  const { connect, greet, clock } = await setUp(t);
+  clock.advance(1000.7);
   const watcher = await connect();
   assert.deepEqual(await watcher.ask({ action: 'watch', path: ['a'], ref: 1 }), {
     action: 'watch',
@@ -24,14 +26,28 @@ test('a watcher hears of everything that happens to a lock, with the words of it
     action: 'watch',
     event: 'acquired',
     id,
+    atMs: 1000,
     resources: [write('a', 'b'), read('c')],
     client: event.client,
+    sessionId: '2',
     session: 'till',
     label: 'l',
     owner: 'o',
   });
+  clock.advance(0.3);
   await client.ask({ action: 'release' });
-  assert.deepEqual(await watcher.next(), { ...event, event: 'released' });
+  assert.deepEqual(await watcher.next(), { ...event, event: 'released', atMs: 1001 });
+});
+
+test('events are dated from the start of the server, not from that of its clock', async (t) => {
+  const clock = new FakeClock();
+  clock.advance(5000);
+  const { connect } = await setUp(t, { clock });
+  const [watcher, client] = [await connect(), await connect()];
+  await watcher.ask({ action: 'watch' });
+  clock.advance(70);
+  await client.ask(lock(write('a')));
+  assert.equal((await watcher.next()).atMs, 70);
 });
 
 test('there is an event for each thing that can happen', async (t) => {

@@ -54,9 +54,10 @@ function sessions(settingsOf: (i: number) => object, isLost: boolean): Make {
 
 function watches(pathOf: (i: number) => string[]): Make {
   const channel = { unreadBytes: 0, reply: () => {} };
-  return (i, { session }) => {
+  return (i, { session, host: { clock } }) => {
     // Nothing else of a channel is asked for.
-    const watching = new Watching(channel as unknown as Channel, session.namespace);
+    const host = { clock, startedMs: 0 };
+    const watching = new Watching(channel as unknown as Channel, session.namespace, host);
     assert.ok(watching.add(pathOf(i)));
   };
 }

@@ -500,7 +500,9 @@ export class ReferenceServer {
 
   #note(event: Events, lock: ReferenceLock): void {
     this.observed.push(`${event} ${lock.id}`);
-    const { watchers } = lock.session.namespace;
+    const { id: sessionId, namespace } = lock.session;
+    const { watchers } = namespace;
+    const atMs = Math.floor(this.clock.now());
     for (const peer of watchers) {
       const isWatched = peer.watches.some((path) =>
         lock.resources.some((resource) => isPrefix(path, resource.path)),
@@ -510,7 +512,8 @@ export class ReferenceServer {
         peer.dropped++;
       } else {
         this.drained(peer);
-        this.#say(peer, `event ${WATCHED_AS[event] ?? event} ${lock.id}`);
+        const word = WATCHED_AS[event] ?? event;
+        this.#say(peer, `event ${word} ${lock.id} ${sessionId} ${atMs}`);
       }
     }
   }

@@ -113,7 +113,8 @@ export function gist(reply: Reply): string {
     case 'evict':
       return evictGist(ref, id, reply.sessionId, locks);
     case 'watch':
-      if (reply.event !== undefined) return `event ${reply.event} ${id}`;
+      if (reply.event !== undefined)
+        return `event ${reply.event} ${id} ${reply.sessionId} ${reply.atMs}`;
       return reply.dropped === undefined ? `watch ${ref}` : `dropped ${reply.dropped}`;
     case 'stats': {
       const counts = locks as Reply;

@@ -69,6 +69,7 @@ export class World implements WireHost {
         return this.#issued.lastName;
       },
       clock: this.clock,
+      startedMs: 0,
       streams: makeStreamHost(this.clock, limits.maxBufferBytes),
       counters: new Counters(),
       limits,
