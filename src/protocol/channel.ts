@@ -62,6 +62,8 @@ export interface Conversation {
   inputError(error: RequestError): void;
   /** The client has ended its side of the connection. */
   inputEnded(): void;
+  /** The client has closed the connection as done with it: WebSocket close 1000. `lost` follows. */
+  clientDone(): void;
   /** The peer has read all output. */
   onWritable(): void;
   /** The connection has ended, for any reason. Further calls do nothing. */

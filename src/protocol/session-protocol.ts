@@ -99,6 +99,11 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     if (!this.#ended) this.end('goodbye');
   }
 
+  /** Ends a session that can't be resumed. One with a name may be meant to go on elsewhere. */
+  clientDone(): void {
+    if (!this.#ended && this.#session?.name === undefined) this.#session?.end();
+  }
+
   onWritable(): void {
     this.#watching?.onWritable();
   }

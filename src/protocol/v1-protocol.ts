@@ -86,6 +86,8 @@ export class V1Protocol implements Conversation, Peer {
     this.lost();
   }
 
+  /** In v1 a session outlives every end of its connection, as in the Go server. */
+  clientDone(): void {}
   /** Nothing is watched in v1. */
   onWritable(): void {}
   /** v1 has no message for this. The session ends when it holds no lock. */

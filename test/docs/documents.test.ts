@@ -25,7 +25,7 @@ import {
   type TranscriptClient,
   transcriptsOf,
 } from '../support/transcript.ts';
-import { V1Client } from '../support/v1-client.ts';
+import { WsClient } from '../support/ws-client.ts';
 
 const README = documentOf('README.md');
 const PROTOCOL = documentOf('PROTOCOL.md');
@@ -49,17 +49,31 @@ async function lineClient(t: TestContext, server: Server): Promise<TranscriptCli
   };
 }
 
-async function v1Client(t: TestContext, server: Server): Promise<TranscriptClient> {
-  const client = await V1Client.connect(t, server.address.port, 'namespace=shop');
+async function webSocketClient(
+  t: TestContext,
+  server: Server,
+  target: string,
+): Promise<TranscriptClient> {
+  const client = await WsClient.open(t, server.address.port, target);
   return {
     say: (message) => client.socket.send(message),
     hear: () => client.next(),
     async ended() {
       return `(the server closes with ${(await client.closed()).code})`;
     },
-    break: () => assert.fail('no transcript of v1 breaks a connection'),
+    break: () => assert.fail('no transcript breaks a WebSocket'),
+    close: (code) => client.socket.close(code),
   };
 }
+
+/** A client for each kind of transcript. */
+const CLIENTS: Readonly<
+  Record<string, (t: TestContext, server: Server) => Promise<TranscriptClient>>
+> = {
+  '': lineClient,
+  v1: (t, server) => webSocketClient(t, server, '/v1?namespace=shop'),
+  v2: (t, server) => webSocketClient(t, server, '/v2'),
+};
 
 const TRANSCRIPTS: Transcript[] = [
   ...transcriptsOf('README.md', README),
@@ -70,7 +84,7 @@ for (const transcript of TRANSCRIPTS) {
   test(`the transcript at ${transcript.name} is what happens`, async (t) => {
     const clock = new FakeClock();
     const server = await startServer(t, { clock });
-    const client = transcript.kind === 'v1' ? v1Client : lineClient;
+    const client = CLIENTS[transcript.kind] ?? assert.fail('a kind that this test does not know');
     await play(transcript, {
       connect: () => client(t, server),
       drain: () => void server.drain(60_000),

@@ -135,7 +135,7 @@ export class SimulatedClient {
       if (lock !== undefined) this.#holdUntil(lock, Math.min(lock.untilMs, endOf(asked, request)));
     }
     if (request.action === 'bye') this.#hasSaidBye = true;
-    if (request.action === 'bye') for (const id of this.locks.keys()) this.#giveUp(id);
+    if (request.action === 'bye') this.giveUpAll();
     this.wire.write(request);
   }
 
@@ -161,6 +161,11 @@ export class SimulatedClient {
     this.asked.clear();
     this.session = undefined;
     this.sessionName = undefined;
+  }
+
+  /** From now on it holds none of its locks, even if the server has them still. */
+  giveUpAll(): void {
+    for (const id of this.locks.keys()) this.#giveUp(id);
   }
 
   /** From now on it does not hold that lock, even if the server has it still. */

@@ -136,6 +136,11 @@ export class ReferenceServer {
     this.#leave(peer);
   }
 
+  clientDone({ kind, isEnded, session }: ReferencePeer): void {
+    if (kind === 'v1' || isEnded || session === undefined || session.name !== undefined) return;
+    if (!session.isEnded) this.#finish(session, 'ended');
+  }
+
   drained(peer: ReferencePeer): void {
     if (peer.dropped === 0) return;
     this.#say(peer, `dropped ${peer.dropped}`);

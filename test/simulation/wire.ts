@@ -31,6 +31,8 @@ export interface WireHost {
   follow(wire: Wire, request: Request): void;
   /** The server has noticed that the connection is lost. */
   lost(peer: ReferencePeer): void;
+  /** The server has been told that the client is done with the connection. */
+  clientDone(peer: ReferencePeer): void;
   /** The server has noticed that the client has read its output. */
   drained(peer: ReferencePeer): void;
   /** Whether the client has to wait for a turn after this message, costly or not. */
@@ -146,6 +148,13 @@ export class Wire implements Channel, Conversation {
     assert.ok(this.isLost, 'a connection that is gone is noticed');
   }
 
+  /** The client closes as done with it. Here that stands beside the lines, on WebSocket it is a frame. */
+  close(): void {
+    this.#protocol.clientDone();
+    this.#host.clientDone(this.peer);
+    this.lose(false);
+  }
+
   /** Checks that no message waits; to be called when all have had their turn. */
   checkAllIsWritten(): void {
     if (!this.isLost && !this.#socket.destroyed) assert.deepEqual(this.#said, []);
@@ -207,6 +216,9 @@ export class Wire implements Channel, Conversation {
     if (!isV1 || error.code !== 'message_too_long') this.#protocol.inputError(error);
     this.#host.follow(this, this.#arrived());
   }
+
+  /** Lines have no such end: see `close`. */
+  clientDone(): void {}
 
   inputEnded(): void {
     this.#isInputEnded = true;

@@ -110,6 +110,11 @@ export class World implements WireHost {
     this.#reference.lost(peer);
   }
 
+  clientDone(peer: ReferencePeer): void {
+    this.#catchUp();
+    this.#reference.clientDone(peer);
+  }
+
   drained(peer: ReferencePeer): void {
     this.#reference.drained(peer);
   }
@@ -248,7 +253,11 @@ export class World implements WireHost {
     const isHalfClosed = random.oneIn(4);
     if (isHalfClosed) wire.deliver(wire.bytesToServer);
     wire.cut();
-    if (isHalfClosed || random.oneIn(2)) this.#lose(wire);
+    if (!isHalfClosed && random.oneIn(5)) {
+      client.giveUpAll();
+      wire.close();
+      this.#compare();
+    } else if (isHalfClosed || random.oneIn(2)) this.#lose(wire);
     else this.#abandoned.add(wire);
   }
 

@@ -4,6 +4,7 @@
  *     A> what client A sends           A< what it is sent, next
  *     A< (the server ends the connection)
  *     A# the connection breaks         # 1500 ms later         # the server drains
+ *     A# the client closes with 1000
  *
  * Ids and names of sessions in a document stand for those that the server assigns: each for the
  * same one throughout the transcript. `…` stands for any text.
@@ -18,6 +19,8 @@ export interface TranscriptClient {
   ended(): Promise<string>;
   /** Breaks the connection; resolves when the server has noticed. */
   break(): Promise<void>;
+  /** Closes a WebSocket with that code. */
+  close?(code: number): void;
 }
 
 /** What a transcript runs against. */
@@ -80,10 +83,16 @@ export async function play(transcript: Transcript, stage: Stage): Promise<void> 
     const client = clients.get(name) ?? (await stage.connect());
     clients.set(name, client);
     if (kind === '>') client.say(ids.toActual(text));
-    else if (kind === '#') await client.break();
+    else if (kind === '#') await leave(client, text);
     else if (text.startsWith('(')) assert.equal(await client.ended(), text);
     else assertSays(ids.toDocumented(await client.hear(), text), text);
   }
+}
+
+async function leave(client: TranscriptClient, how: string): Promise<void> {
+  const [, code] = /^the client closes with (\d{4})$/.exec(how) ?? [];
+  if (code !== undefined && client.close !== undefined) client.close(Number(code));
+  else await client.break();
 }
 
 /** Compares; `…` in the document matches any text. */

@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import type { StreamHost } from '../stream/stream-host.ts';
-import { WebSocketConnection, type WebSocketHandlers } from './connection.ts';
+import { type EndInfo, WebSocketConnection, type WebSocketHandlers } from './connection.ts';
 import { CloseCode } from './frame.ts';
 
 /**
@@ -137,9 +137,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     }
   }
 
-  ended(): void {
+  ended({ code, clean }: EndInfo): void {
     this.#pingTimer.cancel();
     this.#firstMessageTimer.cancel();
+    if (clean && code === CloseCode.normal) this.#conversation.clientDone();
     this.#conversation.lost();
   }
 

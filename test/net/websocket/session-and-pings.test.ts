@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import type { WebSocket } from 'ws';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { lock, read, write } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
+import { Watch } from '../../support/watch.ts';
 import { WsClient } from '../../support/ws-client.ts';
 
 const TOKEN = 'client-token-0001';
@@ -32,6 +34,46 @@ test('/v2 speaks the session protocol, one message per frame', async (t) => {
   assert.equal((await client.ask({ action: 'lock' })).error !== undefined, true);
   assert.deepEqual(await client.ask({ action: 'bye' }), { action: 'bye' });
   assert.equal(await client.closed(), 1000);
+});
+
+test('a close 1000 at /v2 is a bye of a session without a name, and nothing else is', async (t) => {
+  const watch = new Watch();
+  const server = await startServer(t, { lockObserver: watch });
+  const { port } = server.address;
+  let ended = 0;
+  const leave = async (target: string, hello: boolean, close: (socket: WebSocket) => void) => {
+    const client = await WsClient.open(t, port, target);
+    if (hello) await client.ask({ action: 'hello' });
+    await client.ask(lock(write(`${target} ${ended}`)));
+    const { connections } = server.counts;
+    close(client.socket);
+    await until(() => server.counts.connections < connections);
+    const before = ended;
+    ended = watch.count('ended');
+    return ended > before ? 'bye' : 'kept';
+  };
+  assert.equal(await leave('/v2', false, (socket) => socket.close(1000)), 'bye');
+  assert.equal(await leave('/v2', true, (socket) => socket.close(1000)), 'kept', 'it has a name');
+  assert.equal(await leave('/v1?namespace=a', false, (socket) => socket.close(1000)), 'kept');
+  assert.equal(await leave('/v2?namespace=b', false, (socket) => socket.close(1001)), 'kept');
+  assert.equal(await leave('/v2?namespace=c', false, (socket) => socket.close()), 'kept');
+  assert.equal(await leave('/v2?namespace=d', false, (socket) => socket.close(4000)), 'kept');
+  assert.equal(await leave('/v2?namespace=e', false, (socket) => socket.terminate()), 'kept');
+  assert.equal(server.counts.acquired, 6);
+});
+
+test('what a client has sent before its close 1000 is carried out first', async (t) => {
+  const server = await startServer(t);
+  const { port } = server.address;
+  const [client, other] = [await open(t, port, '/v2'), await open(t, port, '/v2')];
+  await client.ask({ action: 'watch' });
+  for (let i = 0; i < 100; i++) client.socket.send(JSON.stringify(lock(write('a'))));
+  client.socket.send(JSON.stringify({ action: 'help' }));
+  client.socket.close(1000);
+  await until(() => server.counts.connections === 1);
+  assert.equal(server.counts.sessions, 0);
+  assert.equal((await other.ask({ ...lock(write('a')), waitMs: 0 })).state, 'acquired');
+  assert.equal((await other.ask({ action: 'stats' })).sessions, 1);
 });
 
 test('the query of /v2 chooses the defaults, and hello may choose again', async (t) => {
