@@ -54,6 +54,9 @@ export interface LockSet {
   remove(entry: LockEntry): void;
 }
 
+/** As in the diagram above. */
+export type EntryState = 'asking' | 'queued' | 'held' | 'leaving';
+
 export class LockEntry implements Request, Keeper {
   readonly action = 'lock';
   readonly ref: number;
@@ -61,7 +64,7 @@ export class LockEntry implements Request, Keeper {
   readonly #wait: Wait;
   readonly #host: LockHost;
   readonly #set: LockSet;
-  #state: 'asking' | 'queued' | 'held' | 'leaving' = 'asking';
+  #state: EntryState = 'asking';
   /** Whether the server may know of it, in this session. */
   #isSent = false;
   #id: string | undefined;
@@ -80,7 +83,7 @@ export class LockEntry implements Request, Keeper {
     this.#set = set;
   }
 
-  get state(): 'asking' | 'queued' | 'held' | 'leaving' {
+  get state(): EntryState {
     return this.#state;
   }
 

@@ -25,10 +25,6 @@ interface Sent {
 export class Unanswered {
   #queue: Sent[] = [];
 
-  get size(): number {
-    return this.#queue.length;
-  }
-
   /** When the oldest was sent. */
   get oldestAt(): Moment | undefined {
     return this.#queue[0]?.sentAt;
