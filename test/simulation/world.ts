@@ -407,8 +407,8 @@ export class World implements WireHost {
       action: 'lock',
       ref: random.below(10) < swarm.refsPer10 ? ++this.#refCount : undefined,
       resources,
-      waitMs: drawSome(random, swarm.waitsMs),
-      holdMs: drawSome(random, swarm.holdsMs),
+      waitMs: spread(random, drawSome(random, swarm.waitsMs)),
+      holdMs: spread(random, drawSome(random, swarm.holdsMs)),
       owner: drawSome(random, swarm.owners),
     };
   }
@@ -584,6 +584,14 @@ export class World implements WireHost {
       watchers.tell('acquired', { id: 1, resources, context, state: 'acquired' });
     }
   }
+}
+
+/**
+ * Timers that are set at the same time are seldom due at the same time: if a connection is cut between
+ * two that are, the reference can't know which was first.
+ */
+function spread(random: Random, ms: number | undefined): number | undefined {
+  return ms === undefined || ms === 0 ? ms : ms + random.below(64);
 }
 
 function comparePeer(peer: ReferencePeer): void {
