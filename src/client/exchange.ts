@@ -92,7 +92,7 @@ export class Exchange implements LocksHost, HeartbeatHost {
   begin(link: Link, abandonTimeoutMs: number, sentAt: Moment): void {
     const trustMs = abandonTimeoutMs - marginOf(abandonTimeoutMs);
     this.#trust = new Trust(this.clock, trustMs, sentAt);
-    this.#connected(link, abandonTimeoutMs);
+    this.#connected(link, abandonTimeoutMs, sentAt);
     this.locks.begin();
     this.#sendOthers();
   }
@@ -108,7 +108,7 @@ export class Exchange implements LocksHost, HeartbeatHost {
     // What was granted while disconnected may have been granted right after the last confirmed request.
     const since = this.#trust?.confirmedAt ?? sentAt;
     this.#trust?.confirm(sentAt);
-    this.#connected(link, abandonTimeoutMs);
+    this.#connected(link, abandonTimeoutMs, sentAt);
     const reportLosses = this.locks.resume(list, since);
     this.#sendOthers();
     return reportLosses;
@@ -173,8 +173,9 @@ export class Exchange implements LocksHost, HeartbeatHost {
   send(request: Request): void {
     if (this.#link === undefined) return;
     // The moment is taken before the sending, so that it is before the server reads the request.
-    this.#unanswered.add(request, momentOf(this.clock));
-    this.#heartbeat.sent();
+    const sentAt = momentOf(this.clock);
+    this.#unanswered.add(request, sentAt);
+    this.#heartbeat.sent(sentAt);
     this.#link.send(request.message());
   }
 
@@ -218,10 +219,9 @@ export class Exchange implements LocksHost, HeartbeatHost {
     this.#host.changed();
   }
 
-  #connected(link: Link, abandonTimeoutMs: number): void {
+  #connected(link: Link, abandonTimeoutMs: number, sentAt: Moment): void {
     this.#link = link;
-    // `hello` was the last request.
-    this.#heartbeat.sent();
+    this.#heartbeat.sent(sentAt);
     this.#heartbeat.start(abandonTimeoutMs);
   }
 

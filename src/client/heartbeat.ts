@@ -4,7 +4,7 @@
  */
 
 import type { ClientClock, Timer } from './environment.ts';
-import { elapsedMs, type Moment } from './trust.ts';
+import { elapsedMs, type Moment, momentOf } from './trust.ts';
 
 export interface HeartbeatHost {
   readonly isReady: boolean;
@@ -45,14 +45,16 @@ export class Heartbeat {
   readonly #clock: ClientClock;
   readonly #host: HeartbeatHost;
   #pingMs = MAX_PING_MS;
-  #sentMs = 0;
-  #heardMs = 0;
+  #sentAt: Moment;
+  #heardAt: Moment;
   #timer: Timer | undefined;
   #dueMs = 0;
 
   constructor(clock: ClientClock, host: HeartbeatHost) {
     this.#clock = clock;
     this.#host = host;
+    this.#sentAt = momentOf(clock);
+    this.#heardAt = this.#sentAt;
   }
 
   /** Pings from now on, until it is stopped. */
@@ -66,12 +68,12 @@ export class Heartbeat {
     this.#timer = undefined;
   }
 
-  sent(): void {
-    this.#sentMs = this.#clock.now();
+  sent(at: Moment): void {
+    this.#sentAt = at;
   }
 
   heard(): void {
-    this.#heardMs = this.#clock.now();
+    this.#heardAt = momentOf(this.#clock);
   }
 
   /** A lock with that `holdMs` is held or awaited: checks more often if it is short. */
@@ -88,7 +90,7 @@ export class Heartbeat {
     if (host.isReady) {
       // After a stall, input that has arrived is still to be read.
       if (lateMs < this.#pingMs / 2 && this.#isSilent()) host.silent();
-      else if (this.#clock.now() - this.#sentMs >= this.#everyMs()) host.ping();
+      else if (elapsedMs(this.#clock, this.#sentAt) >= this.#everyMs()) host.ping();
     }
     // All of this runs the caller's handlers, which may have closed the client.
     if (this.#timer !== undefined) this.#arm();
@@ -98,7 +100,7 @@ export class Heartbeat {
     const { oldestUnansweredAt } = this.#host;
     if (oldestUnansweredAt === undefined) return false;
     const waitedMs = elapsedMs(this.#clock, oldestUnansweredAt);
-    return Math.min(waitedMs, this.#clock.now() - this.#heardMs) > this.#pingMs;
+    return Math.min(waitedMs, elapsedMs(this.#clock, this.#heardAt)) > this.#pingMs;
   }
 
   #everyMs(): number {
@@ -111,7 +113,7 @@ export class Heartbeat {
     const nowMs = this.#clock.now();
     const { isBusy, isReady, trustLeftMs } = this.#host;
     const everyMs = this.#everyMs();
-    const pingMs = isReady ? this.#sentMs + everyMs - nowMs : everyMs;
+    const pingMs = isReady ? everyMs - elapsedMs(this.#clock, this.#sentAt) : everyMs;
     const lookMs = isBusy ? Math.min(LOOK_MS, everyMs) : everyMs;
     const trustMs = trustLeftMs > 0 ? trustLeftMs : everyMs;
     const delayMs = Math.max(1, Math.min(pingMs, lookMs, trustMs));

@@ -6,7 +6,8 @@
  * which the server may have noticed much earlier.
  *
  * Of two clocks the one that ran further counts: the monotonic clock stops while a machine sleeps, and
- * the wall clock may be set back.
+ * the wall clock may be set back. If either jumps forward, locks are given up early; if one goes back,
+ * nothing changes.
  */
 import type { ClientClock } from './environment.ts';
 
@@ -59,9 +60,9 @@ export class Trust {
     this.#confirmedAt = sentAt;
   }
 
-  /** A request that was sent at that moment has been answered. */
+  /** A request that was sent at that moment has been answered. Requests are answered in order. */
   confirm(sentAt: Moment): void {
-    if (sentAt.monotonicMs >= this.#confirmedAt.monotonicMs) this.#confirmedAt = sentAt;
+    this.#confirmedAt = sentAt;
   }
 
   /** When the last answered request was sent. Whatever the server reports now happened after it. */

@@ -7,13 +7,19 @@ import { SocketTransport } from '../../src/client/transport-socket.ts';
 import { parseUrl } from '../../src/client/url.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-/** A client's clocks, both driven; the wall clock can be set. */
+/** A client's clocks, both driven; each can be set. */
 export class ClientFakeClock extends FakeClock implements ClientClock {
-  /** How far the wall clock is ahead of the other one. */
+  /** How far the wall clock was set forward. */
   aheadMs = 0;
+  /** How far the monotonic clock has jumped forward. */
+  jumpedMs = 0;
+
+  override now(): number {
+    return super.now() + this.jumpedMs;
+  }
 
   wallNow(): number {
-    return this.now() + this.aheadMs;
+    return super.now() + this.aheadMs;
   }
 }
 

@@ -85,6 +85,21 @@ test('a wall clock that is set back prolongs nothing', async (t) => {
   assert.equal(lock.isHeld, false);
 });
 
+test('a monotonic clock that goes back changes nothing', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  server.clock.jumpedMs -= 1_000_000;
+  for (let i = 0; i < 10; i++) {
+    server.clock.advance(PING_MS);
+    connection.answerPings();
+  }
+  assert.equal(lock.isHeld, true, 'it pings, and the answers count');
+  connection.end();
+  server.clock.advance(TRUST_MS);
+  assert.equal(lock.isHeld, false);
+});
+
 test('a resume restores trust, from the sending of its hello', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
