@@ -117,7 +117,7 @@ for (const { name, connect, encode } of KINDS) {
     const [proxy, proxyPort] = await throughProxy();
     const guest = await connect(t, proxyPort);
     const waiter = await holdBefore(t, guest, port, { heartbeatMs: 300 });
-    proxy.isSilent = true;
+    proxy.silenced = 'both';
     clock.advance(300);
     await expectAbandoned(waiter, server, clock);
   });
@@ -128,7 +128,7 @@ test('WebSocket: a peer that falls silent is pinged in vain, and lost', async (t
   const [proxy, proxyPort] = await throughProxy();
   const guest = await WebSocketClient.connect(t, proxyPort, '/v2');
   const waiter = await holdBefore(t, guest, port);
-  proxy.isSilent = true;
+  proxy.silenced = 'both';
   // Two pings are not answered; where the third would be due it is cut.
   for (let ping = 0; ping < 3; ping++) {
     assert.equal(watch.count('disconnected'), 0);
@@ -144,7 +144,7 @@ test('a peer that comes back on another way, while its old one is silent, has it
   const guest = await LineClient.connect(t, proxyPort);
   const { session } = await guest.ask({ action: 'hello', abandonTimeoutMs: ABANDON_MS });
   assert.equal((await guest.ask(lock(write('a')))).state, 'acquired');
-  proxy.isSilent = true;
+  proxy.silenced = 'both';
   const again = await LineClient.connect(t, port);
   assert.equal((await again.ask({ action: 'hello', session })).resumed, true);
   assert.equal((await again.next()).state, 'acquired');

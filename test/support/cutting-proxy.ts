@@ -2,7 +2,7 @@
  * A proxy that fails in the ways of a network. It passes bytes on in both directions, with a delay
  * if the test asks for one, until the budget of a connection is used up. Then it breaks the
  * connection with a reset, a FIN to one side, or in the middle of a message. It can also fall
- * silent: connections stay open, and no more bytes arrive at either side.
+ * silent, in one direction or both: connections stay open, and no more bytes arrive.
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -19,8 +19,8 @@ export class CuttingProxy {
   readonly #sockets = new Set<Socket>();
   /** False keeps every connection alive. */
   isCutting = true;
-  /** True drops all that arrives from now on, the ends of connections included. */
-  isSilent = false;
+  /** What arrives from there is dropped from now on, the ends of connections included. */
+  silenced: 'none' | 'clients' | 'server' | 'both' = 'none';
   /** True ends every connection as it comes. */
   isRefusing = false;
   /** Milliseconds by which a chunk of bytes is late at most. */
@@ -68,17 +68,17 @@ export class CuttingProxy {
     });
     const budget = { bytes: 1 + this.#random.below(MAX_LIFE_BYTES) };
     const cut = this.#drawCut(client, server);
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
+    for (const [from, to, side] of [
+      [client, server, 'clients'],
+      [server, client, 'server'],
     ] as const) {
       this.#sockets.add(from);
-      const later = this.#lane();
-      from.on('error', () => this.isSilent || to.destroy());
+      const later = this.#lane(side);
+      from.on('error', () => this.#isSilenced(side) || to.destroy());
       from.on('end', () => later(() => to.end()));
       from.on('close', () => {
         this.#sockets.delete(from);
-        if (!this.isSilent) to.destroy();
+        if (!this.#isSilenced(side)) to.destroy();
       });
       from.on('data', (chunk) => later(() => this.#pass(chunk, from, to, budget, cut)));
     }
@@ -103,13 +103,17 @@ export class CuttingProxy {
     this.cuts++;
   }
 
-  /** Runs the given actions in order, each after a delay. */
-  #lane(): (work: () => void) => void {
+  #isSilenced(side: 'clients' | 'server'): boolean {
+    return this.silenced === side || this.silenced === 'both';
+  }
+
+  /** Runs the given actions in order, each after a delay, unless that side is silenced. */
+  #lane(side: 'clients' | 'server'): (work: () => void) => void {
     let waiting = 0;
     let last = Promise.resolve();
     return (work) => {
       const run = (): void => {
-        if (!this.isSilent) work();
+        if (!this.#isSilenced(side)) work();
       };
       const delayMs = this.maxDelayMs === 0 ? 0 : this.#random.below(this.maxDelayMs + 1);
       if (delayMs === 0 && waiting === 0) {
