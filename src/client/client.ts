@@ -20,13 +20,14 @@ import {
   type ClientOptions,
   checkClientOptions,
   checkLockOptions,
+  checkText,
   type LockOptions,
   type LockTerms,
   type RequestOptions,
 } from './options.ts';
 import { Owners } from './owners.ts';
 import { isCount } from './replies.ts';
-import { type Path, type Resources, toResources } from './resources.ts';
+import { checkPath, type Path, type Resources, toResources } from './resources.ts';
 import { Session } from './session.ts';
 import type { Target } from './url.ts';
 import type { WatchEvent } from './watch.ts';
@@ -148,6 +149,8 @@ export class Client {
    * further pages as needed: `for await (const lock of client.inspect({ path: ['orders'] }))`.
    */
   inspect(options: InspectOptions = {}): AsyncIterableIterator<InspectedLock> {
+    checkPath(options.path ?? []);
+    checkText(options.id, 'id');
     return inspect(this.#open.calls, options);
   }
 
@@ -157,7 +160,9 @@ export class Client {
    * while disconnected are reported as one `dropped` event.
    */
   watch(options: WatchOptions = {}): AsyncIterableIterator<WatchEvent> {
-    return this.#open.watches.watch(options.path ?? [], options.signal);
+    const { path = [], signal } = options;
+    checkPath(path);
+    return this.#open.watches.watch(path, signal);
   }
 
   /**
@@ -196,10 +201,12 @@ export class Client {
    * may not have heard of it yet when the next client acquires it.
    */
   async evict(target: EvictTarget, options: RequestOptions = {}): Promise<number> {
+    const [name, value] = 'id' in target ? ['id', target.id] : ['sessionId', target.sessionId];
+    checkText(value, name);
     return this.#open.calls.ask(
       {
         action: 'evict',
-        fields: 'id' in target ? { id: target.id } : { sessionId: target.sessionId },
+        fields: { [name]: value },
         read({ fields: { locks } }) {
           return isCount(locks)
             ? { value: locks }

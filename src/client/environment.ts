@@ -29,7 +29,10 @@ export interface Environment {
   /** A number from 0 (included) to 1 (excluded). */
   random(): number;
   readonly open: OpenTransport;
-  /** Whether the process must stay alive: the client holds or awaits something. */
+  /**
+   * Whether the process must stay alive: the client holds or awaits something. Called when that changes;
+   * at first it need not.
+   */
   keepAlive(isBusy: boolean): void;
   /** An event handler of the caller has thrown. Must not throw. */
   report(error: unknown): void;

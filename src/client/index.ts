@@ -56,7 +56,7 @@ function environmentFor(target: Target, options: ConnectOptions): Environment {
       if (webSocket === undefined) throw new TypeError('there is no WebSocket');
       return openWebSocket(webSocket, address.url, token, events);
     },
-    keepAlive: keepAlive(),
+    keepAlive,
     report: (error) => process.emitWarning(error instanceof Error ? error : String(error)),
     context,
   };
@@ -65,12 +65,17 @@ function environmentFor(target: Target, options: ConnectOptions): Environment {
 /** The longest interval there is: the timer is only there to keep the process alive. */
 const LONG_MS = 2 ** 31 - 1;
 
-/** One timer that keeps the process alive or not; all other timers and sockets are unreferenced. */
-function keepAlive(): (isBusy: boolean) => void {
-  let timer: NodeJS.Timeout | undefined;
-  return (isBusy) => {
-    timer ??= setInterval(() => {}, LONG_MS).unref();
-    if (isBusy) timer.ref();
-    else timer.unref();
-  };
+/** The number of clients that are busy. */
+let busy = 0;
+let timer: NodeJS.Timeout | undefined;
+
+/**
+ * Keeps the process alive while any client is busy, by one timer for all of them; other timers and
+ * sockets are unreferenced. A client calls it when that changes, and is not busy at first.
+ */
+function keepAlive(isBusy: boolean): void {
+  busy += isBusy ? 1 : -1;
+  timer ??= setInterval(() => {}, LONG_MS);
+  if (busy > 0) timer.ref();
+  else timer.unref();
 }

@@ -60,8 +60,16 @@ export interface RequestOptions {
 
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
+/*
+ * Programs without types may pass anything. What JSON can't express must not get as far as a message:
+ * there it would be an error in the middle of a request.
+ */
+
 /** Throws a TypeError that names the invalid option. */
 export function checkClientOptions(options: ClientOptions): void {
+  checkText(options.namespace, 'namespace');
+  checkText(options.label, 'label');
+  checkText(options.token, 'token');
   checkMs(options.abandonTimeoutMs, 'abandonTimeoutMs', MIN_ABANDON_TIMEOUT_MS);
   checkMs(options.connectTimeoutMs, 'connectTimeoutMs', 1);
 }
@@ -70,6 +78,14 @@ export function checkClientOptions(options: ClientOptions): void {
 export function checkLockOptions(options: LockOptions): void {
   checkMs(options.waitMs, 'waitMs', 0);
   checkMs(options.holdMs, 'holdMs', 1);
+  checkText(options.owner, 'owner');
+  checkText(options.label, 'label');
+}
+
+/** Throws a TypeError that names the value if it is there and not a string. */
+export function checkText(value: string | undefined, name: string): void {
+  if (value === undefined || typeof value === 'string') return;
+  throw new TypeError(`${name} must be a string, not ${String(value)}`);
 }
 
 function checkMs(value: number | undefined, name: string, leastMs: number): void {

@@ -25,9 +25,7 @@ export function read(...path: readonly Segment[]): ReadResource {
  * @param limit an integer, 1 or more
  */
 export function limited(limit: number, ...path: readonly Segment[]): ReadResource {
-  if (!Number.isSafeInteger(limit) || limit < 1) {
-    throw new TypeError(`limit must be an integer of at least 1, not ${String(limit)}`);
-  }
+  checkLimit(limit);
   return { type: 'read', path: toPath(path), limit };
 }
 
@@ -43,11 +41,29 @@ export function toPath(segments: readonly Segment[]): Path {
   });
 }
 
-/** As an array. Throws a TypeError if it is empty. */
+/** Throws a TypeError if a segment is not a string. */
+export function checkPath(path: Path): void {
+  for (let i = 0; i < path.length; i++) {
+    if (typeof path[i] !== 'string') {
+      throw new TypeError(`segment ${i} of a path must be a string, not ${String(path[i])}`);
+    }
+  }
+}
+
+function checkLimit(limit: number): void {
+  if (Number.isSafeInteger(limit) && limit >= 1) return;
+  throw new TypeError(`limit must be an integer of at least 1, not ${String(limit)}`);
+}
+
+/** As an array. Throws a TypeError if it is empty, or for an invalid path or limit. */
 export function toResources(resources: Resources): readonly Resource[] {
   const list = 'type' in resources ? [resources] : [...resources];
   if (list.length === 0) {
     throw new TypeError("nothing to lock: name at least one resource, such as write('orders', 17)");
+  }
+  for (const resource of list) {
+    checkPath(resource.path);
+    if (resource.type === 'read' && resource.limit !== undefined) checkLimit(resource.limit);
   }
   return list;
 }

@@ -1,6 +1,5 @@
 /** How a client finds its server, comes back to it, and leaves it, over every transport. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -21,7 +20,7 @@ import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Random } from '../support/random.ts';
 import { NOTHING_LEFT, startServer, until } from '../support/running-server.ts';
 import { Watch } from '../support/watch.ts';
-import { aborted, connected, next } from './support.ts';
+import { aborted, connected, next, runProgram } from './support.ts';
 
 const TOKEN = 'a-token-of-a-test-that-is-long-enough';
 
@@ -322,10 +321,42 @@ test('an error thrown by a handler is reported and affects nothing else', async 
   assert.equal((await client.lock(write('a'))).isHeld, true);
 });
 
+test('clients that come and go leave no timer behind', async (t) => {
+  const server = await startServer(t);
+  const { mock } = t.mock.method(globalThis, 'setInterval');
+  for (let i = 0; i < 3; i++) {
+    const client = await connect(`locktopus://127.0.0.1:${server.address.port}`);
+    await client.withLock(write('a'), () => {});
+    await client.close();
+  }
+  assert.ok(mock.callCount() <= 1, 'one keeps the process alive, for all of them');
+});
+
+test('a process ends once its client is closed, or could not connect', async (t) => {
+  const server = await startServer(t);
+  const child = runProgram(
+    t,
+    `import { WebSocket } from 'ws';
+    await connect('locktopus://127.0.0.1:${await freePort()}').catch(({ code }) => console.log(code));
+    for (const scheme of ['locktopus', 'ws']) {
+      const client = await connect(scheme + '://127.0.0.1:${server.address.port}', { WebSocket });
+      await client.withLock(write('a'), () => console.log('held'));
+      await client.close();
+    }
+    console.log('closed');`,
+  );
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text;
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(output, 'unreachable\nheld\nheld\nclosed\n');
+  assert.equal(code, 0);
+});
+
 test('a process ends once it holds and awaits nothing', async (t) => {
   const server = await startServer(t);
   const program = `
-    import { connect, write } from ${JSON.stringify(new URL('../../src/client/index.ts', import.meta.url).href)};
     const client = await connect('locktopus://127.0.0.1:${server.address.port}');
     const lock = await client.lock(write('a'));
     process.once('SIGUSR2', async () => {
@@ -335,9 +366,7 @@ test('a process ends once it holds and awaits nothing', async (t) => {
     process.once('exit', () => console.log('exit'));
     console.log('held');
   `;
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
+  const child = runProgram(t, program);
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
     output += text;

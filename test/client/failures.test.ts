@@ -3,7 +3,6 @@
  * timeouts. What is judged is the order of events, never how long they took.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/client/environment.ts';
@@ -13,7 +12,7 @@ import { Program } from '../support/program.ts';
 import { Random } from '../support/random.ts';
 import { startServer } from '../support/running-server.ts';
 import { Watch } from '../support/watch.ts';
-import { aborted, connected, connectedBy, next } from './support.ts';
+import { aborted, connected, connectedBy, next, runProgram } from './support.ts';
 
 const ABANDON_MS = 1000;
 
@@ -109,18 +108,14 @@ const STOPPING = `
     console.log(code, lock.isHeld);
   }
   await lock.release();
-  await client.withLock(write('a'), (again) => console.log('again', again.id > lock.id));
+  await client.withLock(write('a'), (again) => console.log('again', BigInt(again.id) > BigInt(lock.id)));
   await client.close();
 `;
 
 test('a client process that was stopped for too long does nothing more with its lock', async (t) => {
   const server = await startServer(t);
   const url = `locktopus://127.0.0.1:${server.address.port}/shop`;
-  const library = new URL('../../src/client/index.ts', import.meta.url).href;
-  const text = `import { connect, write } from '${library}'; const url = '${url}'; ${STOPPING}`;
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', text];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
+  const child = runProgram(t, `const url = '${url}'; ${STOPPING}`);
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;

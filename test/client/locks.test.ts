@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
+  connect,
   DeadlockError,
   type HeldLock,
   LockLostError,
@@ -345,6 +346,36 @@ test('invalid arguments are rejected before anything is sent', async (t) => {
   assert.throws(() => write('orders', forgotten), /segment 1 of a path/);
   assert.throws(() => write(0.5), TypeError);
   assert.throws(() => limited(0, 'a'), TypeError);
+});
+
+test('what has no JSON is rejected by name, and the conversation goes on', async (t) => {
+  const { join, url } = await setUp(t);
+  const client = await join();
+  const big = 17n as unknown as string;
+  const lock = { type: 'write', path: ['orders', big] } as const;
+  const limit = { type: 'read', path: ['a'], limit: 4n as unknown as number } as const;
+  await assert.rejects(client.lock(lock), /segment 1 of a path must be a string/);
+  await assert.rejects(client.lock([write('a'), limit]), /limit must be an integer/);
+  await assert.rejects(client.lock(write('a'), { label: big }), /label must be a string/);
+  await assert.rejects(
+    client.withLock(write('a'), { owner: big }, () => {}),
+    /owner must be a s/,
+  );
+  assert.throws(() => client.inspect({ id: big }), /id must be a string/);
+  assert.throws(() => client.inspect({ path: [big] }), /segment 0 of a path/);
+  assert.throws(() => client.watch({ path: [big] }), /segment 0 of a path/);
+  await assert.rejects(client.evict({ id: big }), /id must be a string/);
+  await assert.rejects(client.evict({ sessionId: big }), /sessionId must be a string/);
+  for (const name of ['namespace', 'label', 'token'] as const) {
+    const message = new RegExp(`${name} must be a string`);
+    await assert.rejects(connect(url, { [name]: big }), message);
+  }
+  let isAlive = true;
+  client.on('disconnected', () => {
+    isAlive = false;
+  });
+  assert.equal(await client.withLock(write('a'), ({ isHeld }) => isHeld), true);
+  assert.equal(isAlive, true);
 });
 
 test('an administrator ends the session: the locks are lost, and a new session begins', async (t) => {

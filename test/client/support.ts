@@ -1,4 +1,5 @@
 /** Clients for tests: of a real server over real sockets, by a clock that the test drives if it wants. */
+import { spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { type Client, connectClient } from '../../src/client/client.ts';
 import type { ClientClock, Environment } from '../../src/client/environment.ts';
@@ -82,4 +83,14 @@ export function aborted(signal: AbortSignal): Promise<unknown> {
     if (signal.aborted) resolve(signal.reason);
     else signal.addEventListener('abort', () => resolve(signal.reason), { once: true });
   });
+}
+
+/** Runs a program that uses the library, until the test ends. */
+export function runProgram(t: TestContext, program: string) {
+  const library = new URL('../../src/client/index.ts', import.meta.url).href;
+  const text = `import { connect, write } from '${library}'; ${program}`;
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', text];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  return child;
 }

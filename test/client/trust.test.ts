@@ -290,6 +290,27 @@ test('the process is kept alive only while something is awaited or held', async 
   assert.equal(server.isKeptAlive, false);
 });
 
+test('a closed client has no timer left', async (t) => {
+  for (const isConnected of [true, false]) {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t);
+    await granted(client, connection);
+    const waits = [{ waitMs: 5000 }, { holdMs: 5000 }].map((options) =>
+      assert.rejects(client.lock(write('b'), options), { code: 'closed' }),
+    );
+    await null;
+    if (!isConnected) connection.end();
+    const closed = client.close();
+    if (isConnected) {
+      for (const _ of waits) connection.take('lock');
+      connection.say({ action: 'bye', ref: connection.take('bye').ref });
+    }
+    await Promise.all([closed, ...waits]);
+    assert.equal(server.clock.pendingTimers, 0);
+    assert.equal(server.isKeptAlive, false);
+  }
+});
+
 test('an idle client keeps its promise of a heartbeat', async (t) => {
   const server = new ScriptedServer();
   const { connection } = await server.join(t);
