@@ -46,7 +46,8 @@ export class Heartbeat {
   readonly #host: HeartbeatHost;
   #pingMs = MAX_PING_MS;
   #sentAt: Moment;
-  #heardAt: Moment;
+  /** By the monotonic clock alone: a wall clock that is set forward is no silence. */
+  #heardMs = 0;
   #timer: Timer | undefined;
   #dueMs = 0;
 
@@ -54,7 +55,6 @@ export class Heartbeat {
     this.#clock = clock;
     this.#host = host;
     this.#sentAt = momentOf(clock);
-    this.#heardAt = this.#sentAt;
   }
 
   /** Pings from now on, until it is stopped. */
@@ -73,7 +73,7 @@ export class Heartbeat {
   }
 
   heard(): void {
-    this.#heardAt = momentOf(this.#clock);
+    this.#heardMs = this.#clock.now();
   }
 
   /** A lock with that `holdMs` is held or awaited: checks more often if it is short. */
@@ -100,7 +100,7 @@ export class Heartbeat {
     const { oldestUnansweredAt } = this.#host;
     if (oldestUnansweredAt === undefined) return false;
     const waitedMs = elapsedMs(this.#clock, oldestUnansweredAt);
-    return Math.min(waitedMs, elapsedMs(this.#clock, this.#heardAt)) > this.#pingMs;
+    return Math.min(waitedMs, this.#clock.now() - this.#heardMs) > this.#pingMs;
   }
 
   #everyMs(): number {

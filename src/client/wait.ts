@@ -21,7 +21,8 @@ export interface WaitHost {
 export class Wait {
   readonly #host: WaitHost;
   readonly #waitMs: number | undefined;
-  readonly #startedAt: Moment;
+  /** Of a wait with a limit; others are not timed. */
+  readonly #startedAt: Moment | undefined;
   #outcome: Outcome | undefined;
   #timer: Timer | undefined;
   #stopListening: (() => void) | undefined;
@@ -30,7 +31,7 @@ export class Wait {
   constructor(host: WaitHost, waitMs: number | undefined, outcome: Outcome) {
     this.#host = host;
     this.#waitMs = waitMs;
-    this.#startedAt = momentOf(host.clock);
+    this.#startedAt = waitMs === undefined ? undefined : momentOf(host.clock);
     this.#outcome = outcome;
   }
 
@@ -54,8 +55,8 @@ export class Wait {
 
   /** Milliseconds that are left, 0 or more, as `waitMs` of a request sent now. */
   get leftMs(): number | undefined {
-    if (this.#waitMs === undefined) return undefined;
-    return Math.max(0, Math.ceil(this.#waitMs - this.#elapsedMs));
+    const leftMs = this.#leftMs;
+    return leftMs === undefined ? undefined : Math.max(0, Math.ceil(leftMs));
   }
 
   /** Resolves the caller's promise. */
@@ -68,13 +69,15 @@ export class Wait {
     this.#settle()?.reject(reason);
   }
 
-  get #elapsedMs(): number {
-    return elapsedMs(this.#host.clock, this.#startedAt);
+  /** Below 0 when the server is late to report the end. */
+  get #leftMs(): number | undefined {
+    if (this.#waitMs === undefined || this.#startedAt === undefined) return undefined;
+    return this.#waitMs - elapsedMs(this.#host.clock, this.#startedAt);
   }
 
   #limit(delayMs: number, end: () => void): void {
     this.#timer = this.#host.clock.setTimer(delayMs, () => {
-      const isLate = this.#elapsedMs >= (this.#waitMs ?? 0) + ANSWER_SLACK_MS;
+      const isLate = (this.#leftMs ?? 0) <= -ANSWER_SLACK_MS;
       // While connected, the server reports it.
       if (this.#host.isReady && !isLate) this.#limit(ANSWER_SLACK_MS, end);
       else end();
