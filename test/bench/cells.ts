@@ -1,5 +1,6 @@
 /** The work that is measured, and the bars. `FULL` is the real size, `TINY` shows that it runs. */
 import type { Cell, Contender, Question } from './cell.ts';
+import type { Library } from './library-load.ts';
 import { heldMemory, idleMemory, startUp } from './other-samplers.ts';
 import { lockReply, PARENT } from './requests.ts';
 import type { ServerSpec } from './servers.ts';
@@ -13,6 +14,7 @@ export interface Sizes {
   readonly idle: number;
   readonly held: number;
   readonly elsewhere: readonly number[];
+  readonly libraryInFlight: number;
 }
 
 export const FULL: Sizes = {
@@ -23,6 +25,7 @@ export const FULL: Sizes = {
   idle: 5000,
   held: 100_000,
   elsewhere: [1, 1000, 100_000],
+  libraryInFlight: 16,
 };
 
 export const TINY: Sizes = {
@@ -33,6 +36,7 @@ export const TINY: Sizes = {
   idle: 20,
   held: 200,
   elsewhere: [50],
+  libraryInFlight: 2,
 };
 
 const F1 = 'f1';
@@ -72,6 +76,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     held(ours, sizes),
     starting(ours),
     elsewhere(ours, sizes),
+    libraries(ours, sizes),
   ];
 }
 
@@ -304,5 +309,29 @@ function elsewhere(ours: ServerSpec, sizes: Sizes): Cell {
       ...[name(most), siblings].map((which) => cost(which, alone)),
     ],
     shown: SHOWN,
+  };
+}
+
+function libraries(ours: ServerSpec, { libraryInFlight: inFlight }: Sizes): Cell {
+  const contender = (library: Library, server: ServerSpec): Contender => ({
+    name: library,
+    server,
+    work: { kind: 'library', library, inFlight },
+  });
+  const peers = [
+    contender('@locktopus/client', ours),
+    contender('ioredis', { kind: 'redis' }),
+    contender('live-mutex', { kind: 'live-mutex' }),
+  ];
+  const clientCost = (name: string) => ({ contender: name, name: 'generatorUsPerCycle' });
+  return {
+    name: 'j',
+    work: `lock and release by client libraries, ${inFlight} in flight in one process`,
+    contenders: [contender(OURS, ours), ...peers],
+    questions: peers.flatMap(({ name }) => [
+      rate(OURS, name, 1),
+      { of: clientCost(OURS), against: clientCost(name) },
+    ]),
+    shown: [SECOND, 'p50Us', 'p99Us', 'serverUsPerCycle', 'generatorUsPerCycle', 'generatorBusy'],
   };
 }

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { ContendLoad } from './contend-load.ts';
 import { heldLocks, idleConnections } from './crowd.ts';
 import { CycleLoad } from './cycle-load.ts';
+import { type Library, LibraryLoad } from './library-load.ts';
 import { LineUpLoad } from './line-up-load.ts';
 import { LiveMutexLoad } from './live-mutex.ts';
 import {
@@ -38,6 +39,7 @@ export type Task =
   | { readonly kind: 'contend'; readonly writers: number; readonly readers: number }
   | { readonly kind: 'line up'; readonly waiters: number }
   | { readonly kind: 'live-mutex'; readonly clients: number }
+  | { readonly kind: 'library'; readonly library: Library; readonly inFlight: number }
   | { readonly kind: 'idle'; readonly connections: number }
   | { readonly kind: 'hold'; readonly locks: number; readonly parent: string };
 
@@ -83,6 +85,8 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       return LineUpLoad.open(port, task.waiters);
     case 'live-mutex':
       return LiveMutexLoad.open(port, task.clients);
+    case 'library':
+      return LibraryLoad.open(task.library, port, task.inFlight);
     case 'idle':
       await idleConnections(port, task.connections);
       return undefined;

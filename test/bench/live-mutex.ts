@@ -8,16 +8,17 @@ import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { Durations, type Figures, type Load } from './sample.ts';
 
-export const INSTALL_LIVE_MUTEX = 'npm install --no-save --ignore-scripts live-mutex';
+/** Together, since each such installation removes what another one has left. */
+export const INSTALL_PEERS = 'npm install --no-save --ignore-scripts live-mutex ioredis';
 
 /** As much of it as is used here. */
 interface LiveMutex {
-  readonly Broker: new (options: object) => { invariant(): Promise<unknown> };
+  readonly Broker: new (options: object) => { ensure(): Promise<unknown> };
   readonly Client: new (options: object) => LiveMutexClient;
 }
 
 interface LiveMutexClient {
-  invariant(): Promise<unknown>;
+  ensure(): Promise<unknown>;
   acquire(key: string, options: object): Promise<{ readonly id: string }>;
   release(key: string, id: string): Promise<unknown>;
 }
@@ -43,9 +44,9 @@ export class LiveMutexLoad implements Load {
 
   static async open(port: number, clients: number): Promise<LiveMutexLoad> {
     const peer = await liveMutex();
-    if (peer === undefined) throw new Error(`live-mutex is missing: ${INSTALL_LIVE_MUTEX}`);
+    if (peer === undefined) throw new Error(`live-mutex is missing: ${INSTALL_PEERS}`);
     const all = Array.from({ length: clients }, () => new peer.Client({ port, host: '127.0.0.1' }));
-    for (const client of all) await client.invariant();
+    for (const client of all) await client.ensure();
     return new LiveMutexLoad(all);
   }
 
@@ -95,8 +96,8 @@ export class LiveMutexLoad implements Load {
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
   const peer = await liveMutex();
-  if (peer === undefined) throw new Error(INSTALL_LIVE_MUTEX);
+  if (peer === undefined) throw new Error(INSTALL_PEERS);
   const port = Number(argv[2]);
-  await new peer.Broker({ port, host: '127.0.0.1' }).invariant();
+  await new peer.Broker({ port, host: '127.0.0.1' }).ensure();
   console.log(`listens on 127.0.0.1:${port} `);
 }

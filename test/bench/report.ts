@@ -8,6 +8,7 @@ const COLUMNS: Readonly<Record<string, readonly [head: string, digits: number]>>
   p50Us: ['p50 us', 1],
   p99Us: ['p99 us', 1],
   serverUsPerCycle: ['server CPU us/cycle', 2],
+  generatorUsPerCycle: ['generator CPU us/cycle', 2],
   serverBusy: ['server busy', 2],
   serverKernel: ['of that in the kernel', 2],
   generatorBusy: ['generator busy', 2],

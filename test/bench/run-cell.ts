@@ -6,6 +6,7 @@ import type { Cell, Contender, Figure, Question, Sampler } from './cell.ts';
 import { beside, Child } from './child.ts';
 import { cpuTimeOf, loadBetween } from './cpu-time.ts';
 import type { Command, Task } from './generator.ts';
+import { missingLibrary } from './library-load.ts';
 import type { Figures } from './sample.ts';
 import { missing, startServer } from './servers.ts';
 import { median, type Spread, spreadOf } from './statistics.ts';
@@ -50,7 +51,7 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
   const profiles: (string | undefined)[] = [];
   try {
     for (const contender of cell.contenders) {
-      const why = await missing(contender.server);
+      const why = (await missing(contender.server)) ?? (await missingFor(contender.work));
       if (why !== undefined) skipped[contender.name] = why;
       else running.push({ contender, sampler: await open(contender, options), rounds: [] });
     }
@@ -74,6 +75,11 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
     )
     .map((question) => answer(question, contenders));
   return { name, work, shown, contenders, answers, skipped };
+}
+
+async function missingFor(work: Contender['work']): Promise<string | undefined> {
+  const isLibrary = typeof work !== 'function' && work.kind === 'library';
+  return isLibrary ? missingLibrary(work.library) : undefined;
 }
 
 async function open({ server, work, beside }: Contender, options: RunOptions) {
@@ -108,6 +114,7 @@ async function openLoad(
       return {
         ...figures,
         serverUsPerCycle: ((serverLoad?.ranMs ?? Number.NaN) * 1000) / (figures.total ?? 0),
+        generatorUsPerCycle: ((generatorLoad?.ranMs ?? Number.NaN) * 1000) / (figures.total ?? 0),
         serverBusy: serverLoad?.busy ?? Number.NaN,
         serverKernel: serverLoad?.kernelShare ?? Number.NaN,
         generatorBusy: generatorLoad?.busy ?? Number.NaN,

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { beside, Child } from './child.ts';
-import { INSTALL_LIVE_MUTEX, liveMutex } from './live-mutex.ts';
+import { INSTALL_PEERS, liveMutex } from './live-mutex.ts';
 import type { ProbeQuestion } from './probe.ts';
 
 export type ServerSpec =
@@ -60,7 +60,7 @@ export async function missing({ kind }: ServerSpec): Promise<string | undefined>
     return 'Redis is not installed: apt-get install redis-server';
   }
   if (kind === 'live-mutex' && (await liveMutex()) === undefined) {
-    return `live-mutex is not installed: ${INSTALL_LIVE_MUTEX}`;
+    return `live-mutex is not installed: ${INSTALL_PEERS}`;
   }
   return undefined;
 }
