@@ -2,16 +2,17 @@
  * Environment variables with the prefix of the options' variables: tells those of options from
  * those that Kubernetes sets and from likely mistakes.
  */
+import { nearest } from './nearest.ts';
 import { OPTIONS, variableOf } from './options.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = variableOf('');
 
-/** Tokens have variables, but no options. */
+/** Tokens have variables, but no options; the others are for clients and set by `locktopus run`. */
 const KNOWN: readonly string[] = [
   ...OPTIONS.map(({ flag }) => variableOf(flag)),
-  ...['token', 'admin-token'].map(variableOf),
+  ...['token', 'admin-token', 'url', 'id'].map(variableOf),
 ];
 
 /** The value of `…_PORT` that Kubernetes sets for a Service, and Docker for a link. */
@@ -46,36 +47,11 @@ function noteOn(name: string, env: Environment): string | undefined {
     return `${name} is ignored: it holds the address of a Kubernetes Service, not a port. Set the port with --port`;
   }
   if (KNOWN.includes(name) || isServiceLink(env[name]) || LINK_NAME.test(name)) return undefined;
-  const near = nearest(name);
+  const near = nearest(name, KNOWN, PREFIX.length);
   const hint = near === undefined ? 'See locktopus --help' : `Did you mean ${near}?`;
   return `warning: ${name} is ignored: no option uses this variable. ${hint}`;
 }
 
 function isServiceLink(value: string | undefined): boolean {
   return value !== undefined && LINK.test(value);
-}
-
-/** The known variable that `name` is probably a misspelling of, if there is one. */
-function nearest(name: string): string | undefined {
-  const most = Math.floor((name.length - PREFIX.length) / 3);
-  const [best] = KNOWN.map((known) => ({ known, distance: distanceOf(name, known) }))
-    .filter(({ distance }) => distance <= most)
-    .sort((a, b) => a.distance - b.distance);
-  return best?.known;
-}
-
-/**
- * The Levenshtein distance: letters to insert, delete or replace to turn one word into the other.
- */
-function distanceOf(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, j) => j);
-  for (let i = 0; i < one.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < other.length; j++) {
-      const replaced = (row[j] ?? 0) + (one[i] === other[j] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[other.length] ?? 0;
 }

@@ -10,6 +10,7 @@ import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
 import { OPTION_GROUPS, type Option, variableOf } from './options.ts';
 import type { Settings } from './settings.ts';
+import { VERBS } from './verbs.ts';
 
 const HELP_COLUMN = 34;
 
@@ -17,12 +18,17 @@ export function helpText(): string {
   const groups = OPTION_GROUPS.map(([heading, options]) =>
     [`${heading}:`, ...options.map(helpRow)].join('\n'),
   );
+  const verbs = VERBS.map(({ name, summary }) => `  ${name.padEnd(HELP_COLUMN)}${summary}`);
   return `Locktopus ${VERSION}: a lock server. Programs that share data ask it for atomic sets of
 read and write locks on paths and get them strictly in order of arrival.
 
-Usage: locktopus [options]
+Usage: locktopus [serve] [options]
+       locktopus COMMAND [options]
 
-Options [and defaults]. Repeat an option that takes a list, or separate its items by commas.
+Commands for a running server; locktopus COMMAND --help says more:
+${verbs.join('\n')}
+
+Options of the server [and defaults]. Repeat one that takes a list, or separate its items by commas.
 
 ${groups.join('\n\n')}
 

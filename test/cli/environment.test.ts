@@ -60,8 +60,10 @@ test('what Kubernetes sets for Services is not warned of', () => {
   assert.deepEqual(environmentNotes(Object.fromEntries(renamed)), [], 'Service locktopus-admin');
 });
 
-test('the variables of all options and of the tokens are known', () => {
-  const names = [...OPTIONS.map(({ flag }) => flag), 'token', 'admin-token'].map(variableOf);
+test('the variables of all options, of the tokens and of clients are known', () => {
+  const names = [...OPTIONS.map(({ flag }) => flag), 'token', 'admin-token', 'url', 'id'].map(
+    variableOf,
+  );
   assert.deepEqual(environmentNotes(Object.fromEntries(names.map((name) => [name, 'x']))), []);
   assert.deepEqual(environmentNotes({ PATH: 'x', OTHER_LOCKTOPUS_X: 'x', LOCKTOPUS_X: '' }), []);
 });
@@ -71,7 +73,7 @@ test('a variable that no option has is warned of, with the one that it is near t
     ['LOCKTOPUS_TOKENS', 'LOCKTOPUS_TOKEN'],
     ['LOCKTOPUS_TOKENFILE', 'LOCKTOPUS_TOKEN_FILE'],
     ['LOCKTOPUS_MAX_CONECTIONS', 'LOCKTOPUS_MAX_CONNECTIONS'],
-    ['LOCKTOPUS_HOTS', undefined],
+    ['LOCKTOPUS_HOTS', 'LOCKTOPUS_HOST'],
     ['LOCKTOPUS_ALOW_HOST', 'LOCKTOPUS_ALLOW_HOST'],
     ['LOCKTOPUS_LOG_LEVEL', undefined],
     ['LOCKTOPUS_', undefined],

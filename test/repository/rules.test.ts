@@ -118,6 +118,18 @@ test('the client takes nothing of the server but types', () => {
   }
 });
 
+test('a verb loads the client and nothing of the server, so that it starts quickly', () => {
+  const graph = importGraph(false);
+  const verbs = sourceFiles().filter((file) => file.startsWith('src/cli/verbs/'));
+  const loaded = ['bin/locktopus.ts', 'src/cli/program.ts', ...verbs];
+  for (const file of loaded) {
+    for (const target of graph.get(file) ?? []) if (!loaded.includes(target)) loaded.push(target);
+  }
+  const others = loaded.filter((file) => !/^(bin|src\/(cli|client))\//.test(file));
+  assert.deepEqual(others, []);
+  assert.ok(loaded.includes('src/client/index.ts') && !loaded.includes('src/cli/serve.ts'));
+});
+
 test('every module opens with what it is for', () => {
   for (const file of sourceFiles()) {
     const text = readFileSync(join(ROOT, file), 'utf8').replace(/^#!.*\n/, '');

@@ -1,0 +1,29 @@
+/** Runs one verb as a process: its streams, its exit code, and what a bug looks like. */
+import { runVerb, type VerbContext, VerbExit } from './verb.ts';
+import type { VerbEntry } from './verbs.ts';
+
+/** Runs the verb; the process ends when nothing is left to do. */
+export async function runProgram(entry: VerbEntry, args: readonly string[]): Promise<void> {
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+  process.stdout.on('error', leave);
+  process.stderr.on('error', () => {});
+  const context: VerbContext = {
+    env: process.env,
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    isTerminal: process.stdout.isTTY === true,
+  };
+  process.exitCode = await runVerb(entry.name, await entry.load(), args, context);
+}
+
+/** The reader has what it wanted, as in `locktopus ls | head`. */
+function leave({ code }: NodeJS.ErrnoException): void {
+  process.exit(code === 'EPIPE' ? VerbExit.ok : VerbExit.internal);
+}
+
+function crash(error: unknown): void {
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`locktopus: internal error; please report this as a bug. ${what}\n`);
+  process.exit(VerbExit.internal);
+}

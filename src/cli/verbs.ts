@@ -1,0 +1,42 @@
+/**
+ * The verbs: `locktopus run …`, `locktopus ls …`. Each is loaded when it is asked for, so that the
+ * others and the server cost it no start time. `serve` is what the program does without a verb.
+ */
+import { nearest } from './nearest.ts';
+import type { Verb } from './verb.ts';
+
+export interface VerbEntry {
+  readonly name: string;
+  /** One line for `locktopus --help`, without a full stop. */
+  readonly summary: string;
+  readonly load: () => Promise<Verb>;
+}
+
+export const VERBS: readonly VerbEntry[] = [
+  {
+    name: 'run',
+    summary: 'run a command while holding a lock',
+    load: async () => (await import('./verbs/run.ts')).RUN,
+  },
+];
+
+const SERVE = 'serve';
+
+/** What the first word of the command line asks for. */
+export type Dispatch =
+  | { readonly kind: 'serve'; readonly args: readonly string[] }
+  | { readonly kind: 'verb'; readonly entry: VerbEntry; readonly args: readonly string[] }
+  | { readonly kind: 'mistake'; readonly message: string };
+
+/** @param args the command line after the program's name */
+export function dispatch(args: readonly string[]): Dispatch {
+  const [word = '', ...rest] = args;
+  if (word === SERVE) return { kind: 'serve', args: rest };
+  const entry = VERBS.find(({ name }) => name === word);
+  if (entry !== undefined) return { kind: 'verb', entry, args: rest };
+  // Options are the server's, and so are mistakes in them.
+  if (word.startsWith('-')) return { kind: 'serve', args };
+  const near = nearest(word, [SERVE, ...VERBS.map(({ name }) => name)]);
+  if (near === undefined) return { kind: 'serve', args };
+  return { kind: 'mistake', message: `unknown command "${word}". Did you mean ${near}?` };
+}
