@@ -117,6 +117,15 @@ export function report(error: unknown, { err }: VerbContext): number {
   return explained.code;
 }
 
+/** Codes with which the server says that what was typed can't be right. */
+const MISTAKES: ReadonlySet<string> = new Set([
+  'bad_request',
+  'message_too_long',
+  'path_too_long',
+  'segment_too_long',
+  'too_many_resources',
+]);
+
 /** What went wrong with the server, and the exit code; undefined if it is a bug of this program. */
 function explain(error: unknown): { message: string; code: number } | undefined {
   if (!(error instanceof LocktopusError)) return undefined;
@@ -129,6 +138,7 @@ function explain(error: unknown): { message: string; code: number } | undefined 
       code: VerbExit.noPermission,
     };
   }
+  if (MISTAKES.has(code)) return { message, code: VerbExit.usage };
   if (code === 'forbidden') return { message, code: VerbExit.noPermission };
   return { message, code: VerbExit.notAcquired };
 }

@@ -23,6 +23,14 @@ export function hasTerminal(): boolean {
 }
 
 /**
+ * True if the process looks as one that nohup has started: it has a controlling terminal, and none of
+ * its streams is one. Its work goes on after the end of the terminal.
+ */
+export function isLikeNohup(): boolean {
+  return process.platform !== 'win32' && terminals.length === 0 && canOpenTerminal();
+}
+
+/**
  * Closes the descriptors of terminals that are gone; to be called last before the process ends. On
  * exit Node restores the state of its terminals and aborts if that fails, as it does for a closed
  * terminal. It skips descriptors that are not open.

@@ -1,4 +1,5 @@
 /** Runs one verb as a process: its streams, its exit code, and what a bug looks like. */
+import { leaveClosedTerminals } from './controlling-terminal.ts';
 import { runVerb, type VerbContext, VerbExit } from './verb.ts';
 import type { VerbEntry } from './verbs.ts';
 
@@ -6,6 +7,7 @@ import type { VerbEntry } from './verbs.ts';
 export async function runProgram(entry: VerbEntry, args: readonly string[]): Promise<void> {
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
+  process.on('exit', leaveClosedTerminals);
   process.stdout.on('error', leave);
   process.stderr.on('error', () => {});
   const context: VerbContext = {
@@ -13,6 +15,11 @@ export async function runProgram(entry: VerbEntry, args: readonly string[]): Pro
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     isTerminal: process.stdout.isTTY === true,
+    signals: {
+      on: (name, handler) => process.on(name, handler),
+      off: (name, handler) => process.off(name, handler),
+      raise: (name) => process.kill(process.pid, name),
+    },
   };
   process.exitCode = await runVerb(entry.name, await entry.load(), args, context);
 }

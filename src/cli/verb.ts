@@ -15,6 +15,15 @@ export const VerbExit = {
   lost: 79,
 } as const;
 
+/** The signals of this process. */
+export interface Signals {
+  on(name: NodeJS.Signals, handler: (name: NodeJS.Signals) => void): void;
+  /** Without a handler a signal has its usual effect. */
+  off(name: NodeJS.Signals, handler: (name: NodeJS.Signals) => void): void;
+  /** Sends a signal to this process; returns if it survives, after it was stopped and continued. */
+  raise(name: NodeJS.Signals): void;
+}
+
 /** The surroundings of a verb; a test can bring its own. */
 export interface VerbContext {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -24,6 +33,7 @@ export interface VerbContext {
   err(text: string): void;
   /** Whether a person looks at standard output: it is a terminal. */
   readonly isTerminal: boolean;
+  readonly signals: Signals;
 }
 
 export interface Verb {

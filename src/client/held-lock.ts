@@ -30,6 +30,12 @@ export interface HeldLock {
   /** Whether it is held: neither released nor lost. Checks the clock, as `signal` does. */
   readonly isHeld: boolean;
   /**
+   * Milliseconds for which it stays held even if the server is not heard from again; 0 when it is
+   * released or lost. Rises with each answer of the server, so work that needs time to stop may go on
+   * until this is less than that time.
+   */
+  readonly leftMs: number;
+  /**
    * Sets anew when the lock is lost by its `holdMs`: so many milliseconds from now, an integer of 1 or
    * more, or with `null` never. Resolves when the server has confirmed it: only then a longer hold may be
    * relied on. Rejects with the `LockLostError` if the lock was lost, a `RefusedError` if the server
@@ -49,6 +55,8 @@ export interface HeldLock {
 export interface Keeper {
   /** Marks locks as lost that can't be trusted any more. */
   check(): void;
+  /** Milliseconds for which it can be trusted if no further answer arrives; 0 when it can't be. */
+  readonly leftMs: number;
   /**
    * It is held. Resolves when the server has confirmed it.
    *
@@ -93,6 +101,10 @@ export class Holding implements HeldLock {
   get isHeld(): boolean {
     this.#keeper.check();
     return this.#lostBy === undefined && this.#released === undefined;
+  }
+
+  get leftMs(): number {
+    return this.isHeld ? this.#keeper.leftMs : 0;
   }
 
   /** Why it was lost; undefined if it wasn't, or was released before. */

@@ -96,6 +96,11 @@ export class LockEntry implements Request, Keeper {
     return this.#hold?.shortestMs ?? this.terms.holdMs ?? Number.POSITIVE_INFINITY;
   }
 
+  get leftMs(): number {
+    const trustMs = this.#host.trust?.leftMs ?? 0;
+    return Math.max(0, Math.min(trustMs, this.#hold?.leftMs ?? trustMs));
+  }
+
   /** Requests it, and limits the wait by its `waitMs` and by `signal`. */
   begin(signal: AbortSignal | undefined): void {
     if (signal !== undefined) this.#wait.listen(signal, (reason) => this.cancel(reason));

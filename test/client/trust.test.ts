@@ -43,6 +43,29 @@ test('trust counts from the sending, not from the answer', async (t) => {
   assert.equal(lock.isHeld, false);
 });
 
+test('a lock says for how long it is held without another answer', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const { lock } = await granted(client, connection);
+  assert.equal(lock.leftMs, TRUST_MS);
+  server.clock.advance(PING_MS);
+  assert.equal(lock.leftMs, TRUST_MS - PING_MS);
+  connection.answerPings();
+  assert.equal(lock.leftMs, TRUST_MS, 'since the ping was sent');
+  server.clock.aheadMs += 1000;
+  assert.equal(lock.leftMs, TRUST_MS - 1000, 'by the clock that ran further');
+  const wait = client.lock(write('b'), { holdMs: 1000 });
+  await null;
+  connection.say({ action: 'lock', ref: connection.take('lock').ref, id: '8', state: 'acquired' });
+  const short = await wait;
+  assert.ok(short.leftMs < lock.leftMs && short.leftMs <= 900, 'at most for its holdMs');
+  void lock.release();
+  assert.equal(lock.leftMs, 0);
+  connection.end();
+  server.clock.advance(TRUST_MS);
+  assert.equal(short.leftMs, 0);
+});
+
 test('answered pings keep a lock held', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);

@@ -1,0 +1,175 @@
+/**
+ * A command in a process group of its own, so that its children can be signalled and ended with it.
+ *
+ * Node can't make a group without making a session (setsid). So the command has no controlling
+ * terminal: it reads and writes the terminal by the streams that it inherits, but the keyboard's
+ * signals go to this process, which passes them on, and /dev/tty can't be opened. A descendant that
+ * leaves the group (setsid, daemons, jobs of an interactive shell) is out of reach.
+ *
+ * This process may be killed without a chance to act. So a watchdog, a small shell in a session of its
+ * own, reads from a pipe whose other end closes with this process, and then ends the group.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How a command ended. */
+export type CommandEnd =
+  | { readonly code: number; readonly signal: null }
+  | { readonly code: null; readonly signal: NodeJS.Signals };
+
+/** Why a command could not be started. */
+export class StartFailure {
+  readonly code: string;
+  readonly message: string;
+
+  constructor({ code = '', message }: NodeJS.ErrnoException) {
+    this.code = code;
+    this.message = message;
+  }
+}
+
+/** Milliseconds between two looks at a group that is to be empty. */
+const LOOK_MS = 20;
+
+/** Milliseconds after SIGKILL until what is still there is taken for unkillable. */
+const KILLED_MS = 2000;
+
+/**
+ * Starts a command, found on the PATH, with the streams of this process.
+ *
+ * @param graceMs milliseconds between SIGTERM and SIGKILL if this process is killed
+ */
+export async function startGroup(
+  [file = '', ...args]: readonly string[],
+  env: NodeJS.ProcessEnv,
+  graceMs: number,
+): Promise<ProcessGroup | StartFailure> {
+  const watchdog = startWatchdog(graceMs);
+  const child = spawn(file, args, { detached: true, stdio: 'inherit', env });
+  if (child.pid === undefined) {
+    watchdog.stdin?.end('\n\n');
+    const [error] = await once(child, 'error');
+    return new StartFailure(error);
+  }
+  // At once, and before the event loop goes on: the watchdog must know the group as soon as there is one.
+  watchdog.stdin?.write(`${child.pid}\n`);
+  return new ProcessGroup(child, child.pid, watchdog);
+}
+
+export class ProcessGroup {
+  /** Resolves when the command has ended, though not yet all of its children. */
+  readonly commandEnd: Promise<CommandEnd>;
+  readonly #id: number;
+  readonly #watchdog: ChildProcess;
+  #killTimer: NodeJS.Timeout | undefined;
+  #killAtMs = Number.POSITIVE_INFINITY;
+  #isKilled = false;
+
+  constructor(child: ChildProcess, id: number, watchdog: ChildProcess) {
+    this.#id = id;
+    this.#watchdog = watchdog;
+    this.commandEnd = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+  }
+
+  /** Sends a signal to all processes of the group; no effect if there are none. */
+  signal(name: NodeJS.Signals | 0): boolean {
+    try {
+      return process.kill(-this.#id, name);
+    } catch (error) {
+      // Another user's, by setuid: it is there, and can't be signalled.
+      return (error as NodeJS.ErrnoException).code === 'EPERM';
+    }
+  }
+
+  /** Sends SIGTERM, and SIGKILL after `graceMs` milliseconds; of several calls the earliest counts. */
+  end(graceMs: number): void {
+    const killAtMs = performance.now() + graceMs;
+    if (killAtMs >= this.#killAtMs) return;
+    const isFirst = this.#killAtMs === Number.POSITIVE_INFINITY;
+    this.#killAtMs = killAtMs;
+    clearTimeout(this.#killTimer);
+    if (graceMs <= 0) {
+      this.#kill();
+      return;
+    }
+    if (isFirst) {
+      this.signal('SIGTERM');
+      // One that is stopped must run to end.
+      this.signal('SIGCONT');
+    }
+    this.#killTimer = setTimeout(() => this.#kill(), graceMs);
+  }
+
+  /**
+   * Ends what is left of the group once the command has ended.
+   *
+   * @param graceMs milliseconds between SIGTERM and SIGKILL
+   * @returns whether nothing is left
+   */
+  async clear(graceMs: number): Promise<boolean> {
+    await this.commandEnd;
+    let isEmpty = !this.#hasLiving();
+    if (!isEmpty) this.end(graceMs);
+    while (!isEmpty && performance.now() < this.#killAtMs + KILLED_MS) {
+      await delay(LOOK_MS);
+      isEmpty = !this.#hasLiving();
+    }
+    clearTimeout(this.#killTimer);
+    this.#watchdog.stdin?.end('\n');
+    return isEmpty;
+  }
+
+  #kill(): void {
+    if (!this.#isKilled) this.signal('SIGKILL');
+    this.#isKilled = true;
+  }
+
+  #hasLiving(): boolean {
+    // Where init is slow to reap, or does not, the dead stay in the group.
+    return this.signal(0) && (process.platform !== 'linux' || hasLivingMember(this.#id));
+  }
+}
+
+/** Whether a process of the group is no zombie. Assumes so if /proc can't be read. */
+function hasLivingMember(group: number): boolean {
+  try {
+    return readdirSync('/proc').some((name) => /^\d+$/.test(name) && isLiving(name, group));
+  } catch {
+    return true;
+  }
+}
+
+function isLiving(pid: string, group: number): boolean {
+  try {
+    // The name, in parentheses, may contain anything; the state and two numbers follow it.
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const [state, , id] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return Number(id) === group && state !== 'Z' && state !== 'X';
+  } catch {
+    // It has just ended.
+    return false;
+  }
+}
+
+/**
+ * Reads the group's id, then a line that says that all is well. If the input ends without it, ends the
+ * group: $1 seconds after SIGTERM comes SIGKILL.
+ */
+const WATCHDOG = `read -r group || exit
+read -r ended && exit
+kill -s TERM -- "-$group"
+kill -s CONT -- "-$group"
+sleep "$1"
+kill -s KILL -- "-$group"`;
+
+function startWatchdog(graceMs: number): ChildProcess {
+  const args = ['-c', WATCHDOG, 'locktopus-run-watchdog', String(graceMs / 1000)];
+  const child = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  // Without a shell, or once the watchdog is gone, the command is not guarded; that is all.
+  child.on('error', () => {});
+  child.stdin.on('error', () => {});
+  child.unref();
+  return child;
+}
