@@ -1,0 +1,475 @@
+/**
+ * `locktopus run`, with real commands and a real server. Where signals need no process of their own, it
+ * runs in this one.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { watchForLoss } from '../../src/cli/loss.ts';
+import { runVerb, type Signals, type VerbContext } from '../../src/cli/verb.ts';
+import { RUN } from '../../src/cli/verbs/run.ts';
+import {
+  type Client,
+  connect,
+  type HeldLock,
+  type InspectedLock,
+  LockLostError,
+} from '../../src/client/index.ts';
+import type { ServerOptions } from '../../src/server-options.ts';
+import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { Changes } from '../support/changes.ts';
+import { nodeArgs } from '../support/compiled.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { Random } from '../support/random.ts';
+import { startServer, until } from '../support/running-server.ts';
+import { Watch } from '../support/watch.ts';
+
+async function setUp(t: TestContext, options: ServerOptions = {}) {
+  const watch = new Watch();
+  const server = await startServer(t, { lockObserver: watch, clientObserver: watch, ...options });
+  const url = `locktopus://127.0.0.1:${server.address.port}/jobs`;
+  return { watch, server, url, folder: temporaryFolder(t) };
+}
+
+/** The signals of a process that only the test has. */
+class FakeSignals extends EventEmitter implements Signals {
+  readonly raised: string[] = [];
+  /** Called when the process sends itself a signal; it goes on when this returns. */
+  onRaise = (): void => {};
+
+  send(name: NodeJS.Signals): void {
+    this.emit(name, name);
+  }
+
+  raise(name: NodeJS.Signals): void {
+    this.raised.push(name);
+    this.onRaise();
+  }
+}
+
+/** Runs the verb in this process. */
+function start(url: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const signals = new FakeSignals();
+  const said = { out: '', err: '' };
+  const changes = new Changes();
+  const context: VerbContext = {
+    env: { ...process.env, LOCKTOPUS_URL: url, ...env },
+    out: (text) => {
+      said.out += text;
+    },
+    err: (text) => {
+      said.err += text;
+      changes.notify();
+    },
+    isTerminal: false,
+    signals,
+  };
+  return { signals, said, changes, code: runVerb('run', RUN, args, context) };
+}
+
+/** The words of a command that a shell interprets. `READY` signals this process. */
+function shell(script: string, ...args: string[]): string[] {
+  return ['--', 'sh', '-c', script.replaceAll('READY', 'kill -USR2 $PPID'), 'sh', ...args];
+}
+
+/** Resolves when a command has said READY. */
+async function ready(): Promise<void> {
+  await once(process, 'SIGUSR2');
+}
+
+async function locksOf(client: Client): Promise<InspectedLock[]> {
+  const locks: InspectedLock[] = [];
+  for await (const lock of client.inspect()) locks.push(lock);
+  return locks;
+}
+
+/** The state of a process as Linux has it, such as T for stopped; undefined if it is gone. */
+function stateOf(pid: string | number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${String(pid).trim()}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+test('the lock is held while the command runs, and its exit code is passed on', async (t) => {
+  const { watch, server, url, folder } = await setUp(t);
+  const file = join(folder, 'id');
+  const isReady = ready();
+  const script = 'echo $LOCKTOPUS_ID > "$1"; READY; while [ -e "$1" ]; do sleep 0.01; done; exit 7';
+  const { code, said } = start(url, ['-w', 'a/b', '-r', 'c', ...shell(script, file)]);
+  await isReady;
+  const client = await connect(url);
+  t.after(() => client.close());
+  const [lock, ...others] = await locksOf(client);
+  assert.equal(others.length, 0);
+  assert.equal(`${lock?.id}\n`, readFileSync(file, 'utf8'));
+  assert.equal(lock?.session, 'sh', 'its session is named after the command');
+  assert.deepEqual(lock?.resources, [
+    { type: 'write', path: ['a', 'b'] },
+    { type: 'read', path: ['c'] },
+  ]);
+  assert.equal(watch.count('ended'), 0);
+  rmSync(file);
+  assert.equal(await code, 7);
+  assert.equal(watch.count('ended'), 1);
+  assert.equal(server.counts.acquired, 0);
+  assert.deepEqual(said, { out: '', err: '' });
+});
+
+test('an end by a signal is 128 and its number', async (t) => {
+  const { url } = await setUp(t);
+  assert.equal(await start(url, ['-w', 'a', ...shell('kill -TERM $$')]).code, 143);
+  assert.equal(await start(url, ['-w', 'a', ...shell('kill -KILL $$')]).code, 137);
+  const { code, signals } = start(url, ['-w', 'a', ...shell('kill -INT $$')]);
+  assert.equal(await code, 130);
+  assert.deepEqual(signals.raised, ['SIGINT'], "so that a shell's loop ends too");
+});
+
+test('a mistake in the command line is said, and ends with 64', async (t) => {
+  const { url, folder } = await setUp(t);
+  const empty = join(folder, 'empty');
+  writeFileSync(empty, '# no token\n');
+  const cases: [args: string[], sentence: string][] = [
+    [['true'], 'name what to lock: -w PATH, -r PATH or --limit N PATH'],
+    [['-w', 'a'], 'name the command to run, after --'],
+    [
+      ['-w', 'a//b', 'true'],
+      'the path of --write has an empty segment: a//b. Remove the slash there, or write \\e for one',
+    ],
+    [
+      ['--limit', '0', 'a', 'true'],
+      '--limit must begin with a whole number of at least 1, not "0"',
+    ],
+    [['-r', 'a', '--try', '--wait', '1s', 'true'], '--try and --wait contradict each other'],
+    [
+      ['-r', 'a', '--wait', '10', 'true'],
+      '--wait must be a duration, such as 500ms, 10s, 2m or 1h, not "10"',
+    ],
+    [
+      ['-r', 'a', '--grace', '11s', '--abandon-timeout', '20s', 'true'],
+      '--abandon-timeout must be at least twice --grace: 22s, not 20s',
+    ],
+    [
+      ['-r', 'a', '--abandon-timeout', '1ms', 'true'],
+      '--abandon-timeout must be at least 1s, not 1ms',
+    ],
+    [
+      ['-r', 'a', '--url', 'http://x', 'true'],
+      '"http://x" is not the URL of a lock server: start it with locktopus://, locktopuss://, unix:, ws:// or wss://',
+    ],
+    [['-r', 'a', '--token-file', empty, 'true'], `--token-file: ${empty} contains no token`],
+    [
+      ['-r', 'a', '--tls-ca', empty, 'true'],
+      '--tls-ca, --tls-cert and --tls-key have no effect: the URL must begin with locktopuss://',
+    ],
+    [['-r', 'a', '--tls-key', empty, 'true'], '--tls-cert and --tls-key go together: set both'],
+    [
+      ['-r', 'a', '--tls-ca', join(empty, 'x'), 'true'],
+      `--tls-ca: cannot read ${join(empty, 'x')}: ENOTDIR: not a directory, open '${join(empty, 'x')}'`,
+    ],
+  ];
+  for (const [args, sentence] of cases) {
+    const { code, said } = start(url, args);
+    assert.equal(await code, 64, sentence);
+    assert.equal(said.err, `locktopus run: ${sentence}. See locktopus run --help.\n`);
+  }
+  const { code, said } = start(url, ['-w', 'x'.repeat(2000), 'true']);
+  assert.equal(await code, 64, 'a mistake that the server sees');
+  assert.match(said.err, /^locktopus: .*bytes/);
+});
+
+test('what keeps the command from running has an exit code of its own', async (t) => {
+  const { url } = await setUp(t, { tokens: ['0123456789abcdef'] });
+  const notOurs = createServer((socket) => socket.end('220 mail.example\r\n'));
+  notOurs.listen(0, '127.0.0.1');
+  await once(notOurs, 'listening');
+  t.after(() => notOurs.close());
+  const address = notOurs.address();
+  if (address === null || typeof address === 'string') assert.fail();
+  const token = { LOCKTOPUS_TOKEN: '0123456789abcdef' };
+  const holder = await connect(url, { token: token.LOCKTOPUS_TOKEN });
+  t.after(() => holder.close());
+  await holder.lock({ type: 'write', path: ['taken'] });
+  const cases: [code: number, args: string[], env: NodeJS.ProcessEnv, message: RegExp][] = [
+    [
+      69,
+      ['-w', 'a', 'true'],
+      { LOCKTOPUS_URL: 'locktopus://127.0.0.1:1' },
+      /^locktopus: no lock server is reachable: /,
+    ],
+    [
+      75,
+      ['--try', '-w', 'taken', 'true'],
+      token,
+      /^locktopus: the lock is taken; the command was not run\.\n$/,
+    ],
+    [
+      75,
+      ['--wait', '1ms', '-w', 'taken/x', 'true'],
+      token,
+      /write taken\/x was not acquired within 1 ms; the command/,
+    ],
+    [
+      76,
+      ['-w', 'a', 'true'],
+      { LOCKTOPUS_URL: `locktopus://127.0.0.1:${address.port}` },
+      /^locktopus: /,
+    ],
+    [77, ['-w', 'a', 'true'], {}, /\. Set --token-file or LOCKTOPUS_TOKEN\.\n$/],
+    [126, ['-w', 'a', '/dev/null'], token, /^locktopus: cannot run \/dev\/null: .*EACCES/],
+    [
+      127,
+      ['-w', 'a', 'no-such-command'],
+      token,
+      /^locktopus: cannot run no-such-command: command not found\.\n$/,
+    ],
+    [
+      0,
+      ['-w', 'a', 'true'],
+      { ...token, LOCKTOPUS_TOKNE: 'x' },
+      /^locktopus: warning: LOCKTOPUS_TOKNE is ignored\. Did you mean LOCKTOPUS_TOKEN\?\n$/,
+    ],
+  ];
+  for (const [expected, args, env, message] of cases) {
+    const { code, said } = start(url, args, env);
+    assert.equal(await code, expected, said.err);
+    assert.match(said.err, message);
+  }
+});
+
+test('TLS with a CA of its own, a token in a file, a namespace', async (t) => {
+  const folder = temporaryFolder(t);
+  const { cert, key, certFile } = makeCertificate(folder, 'server');
+  const { server, watch } = await setUp(t, { tls: { cert, key }, tokens: ['0123456789abcdef'] });
+  const tokenFile = join(folder, 'token');
+  writeFileSync(tokenFile, '# the token of the jobs\n0123456789abcdef\n');
+  const url = `locktopuss://localhost:${server.address.port}`;
+  const options = ['--url', url, '--tls-ca', certFile, '--token-file', tokenFile];
+  const { code, said } = start('', [...options, '--namespace', 'x', '--limit', '2', 'a', 'true']);
+  assert.equal(await code, 0, said.err);
+  assert.equal(watch.count('acquired'), 1);
+});
+
+test('a signal while it waits makes it leave the queue', async (t) => {
+  const { watch, server, url } = await setUp(t);
+  const holder = await connect(url);
+  t.after(() => holder.close());
+  await holder.lock({ type: 'write', path: ['a'] });
+  const { code, signals } = start(url, ['-w', 'a', 'true']);
+  await watch.until('enqueued');
+  signals.send('SIGTERM');
+  assert.equal(await code, 143);
+  assert.deepEqual([server.counts.sessions, server.counts.enqueued], [1, 0]);
+  assert.equal(watch.count('acquired'), 1);
+});
+
+test('a signal while the command runs is for the command', async (t) => {
+  const { url } = await setUp(t);
+  const isReady = ready();
+  const script = 'trap "exit 9" USR1; trap : HUP TERM; READY; while :; do sleep 0.01; done';
+  const { code, signals } = start(url, ['-w', 'a', ...shell(script)]);
+  await isReady;
+  for (const name of ['SIGHUP', 'SIGTERM', 'SIGUSR1'] as const) signals.send(name);
+  assert.equal(await code, 9);
+  assert.deepEqual(signals.eventNames(), []);
+});
+
+test('it is suspended together with the command', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
+  const { url, folder } = await setUp(t);
+  const file = join(folder, 'pid');
+  const isReady = ready();
+  const { code, signals } = start(url, [
+    '-w',
+    'a',
+    ...shell('echo $$ > "$1"; READY; read x', file),
+  ]);
+  await isReady;
+  const pid = readFileSync(file, 'utf8');
+  signals.onRaise = () => {
+    while (stateOf(pid) !== 'T');
+    assert.equal(signals.listenerCount('SIGTSTP'), 0, 'the signal has its usual effect');
+  };
+  signals.send('SIGTSTP');
+  assert.deepEqual(signals.raised, ['SIGTSTP']);
+  // A process that is stopped would not end by it.
+  signals.send('SIGTERM');
+  assert.equal(await code, 143);
+});
+
+test('what the command leaves behind is ended before the lock is released', async (t) => {
+  const { watch, url, folder } = await setUp(t);
+  const file = join(folder, 'pid');
+  // The second one has to be killed.
+  const script = `sleep 1000 & (trap "" TERM; exec sleep 1000) & echo $! > "$1"; exit 3`;
+  const { code } = start(url, ['--grace', '50ms', '-w', 'a', ...shell(script, file)]);
+  await watch.until('acquired');
+  const left = watch.until('ended').then(() => stateOf(readFileSync(file, 'utf8')));
+  assert.equal(await code, 3);
+  assert.ok([undefined, 'Z', 'X'].includes(await left));
+});
+
+test('a lock that an administrator takes away ends the command, however stubborn', async (t) => {
+  const { url, watch } = await setUp(t);
+  const admin = await connect(url);
+  t.after(() => admin.close());
+  const cases = [
+    [
+      ['--grace', '1m', '--abandon-timeout', '4m'],
+      'trap "exit 5" TERM; READY; while :; do sleep 0.01; done',
+    ],
+    [['--grace', '50ms'], 'trap "" TERM; READY; sleep 1000'],
+  ] as const;
+  for (const [i, [options, script]] of cases.entries()) {
+    const isReady = ready();
+    const { code, said } = start(url, [...options, '-w', 'a', ...shell(script)]);
+    await isReady;
+    const [lock] = await locksOf(admin);
+    await admin.evict({ id: lock?.id ?? '' });
+    assert.equal(await code, 79);
+    assert.equal(
+      said.err,
+      'locktopus: the lock on write a was lost: an administrator took it away; ending sh.\n',
+    );
+    assert.equal(watch.count('evicted'), i + 1);
+  }
+});
+
+test('a connection that breaks costs nothing; a silent server costs the lock', async (t) => {
+  const { server, watch } = await setUp(t);
+  const proxy = new CuttingProxy(new Random(1), server.address.port);
+  proxy.isCutting = false;
+  const url = `locktopus://127.0.0.1:${await proxy.listen(t)}/jobs`;
+  const isReady = ready();
+  const times = ['--abandon-timeout', '1s', '--grace', '200ms'];
+  const script = 'READY; sleep 1000';
+  const { code, said, changes } = start(url, [...times, '-w', 'a', ...shell(script)]);
+  await isReady;
+  proxy.cut();
+  await watch.until('connected', 2);
+  await until(() => server.counts.acquired === 1);
+  proxy.silenced = 'both';
+  await changes.until(() => said.err !== '');
+  // Its goodbye need not wait.
+  proxy.close();
+  assert.equal(await code, 79);
+  assert.match(said.err, /^locktopus: the server has not answered for so long .*; ending sh\.\n$/);
+});
+
+test('work stops so early that its grace is over when the lock may be lost', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const controller = new AbortController();
+  let leftMs = 9000;
+  const lock = { id: '7', signal: controller.signal } as HeldLock;
+  Object.defineProperty(lock, 'leftMs', { get: () => leftMs });
+  const losses: number[] = [];
+  const { check, stop } = watchForLoss(lock, 5000, (_why, killInMs) => losses.push(killInMs));
+  const pass = (ms: number): void => {
+    leftMs -= ms;
+    t.mock.timers.tick(ms);
+  };
+  pass(3999);
+  leftMs = 9000; // An answer.
+  for (let i = 0; i < 3; i++) pass(1000);
+  pass(999);
+  assert.deepEqual(losses, []);
+  pass(1);
+  assert.deepEqual(losses, [5000]);
+  check();
+  pass(9000);
+  assert.deepEqual(losses, [5000], 'said once');
+  stop();
+
+  const lose = (code: string): number[] => {
+    const lost = new AbortController();
+    const killedIn: number[] = [];
+    const other = { id: '8', leftMs: 9000, signal: lost.signal } as HeldLock;
+    watchForLoss(other, 5000, (_why, killInMs) => killedIn.push(killInMs));
+    lost.abort(new LockLostError(code, 'why', { id: '8', resources: [] }));
+    return killedIn;
+  };
+  assert.deepEqual(lose('evicted'), [5000]);
+  assert.deepEqual(lose('unconfirmed'), [0], 'the process was stopped or stalled: no time is left');
+});
+
+/** The program in a process of its own, whose output ends when its command and all children have. */
+function program(t: TestContext, url: string, args: readonly string[]) {
+  const child = spawn(process.execPath, [...nodeArgs('bin/locktopus.ts'), 'run', ...args], {
+    env: { ...process.env, LOCKTOPUS_URL: url },
+    // As a shell does for a job.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const closed = once(child, 'close');
+  return {
+    child,
+    async said(text: string): Promise<void> {
+      while (!output.includes(text)) await once(child.stdout, 'data');
+    },
+    async ended(): Promise<{ status: unknown; output: string }> {
+      await closed;
+      return { status: child.exitCode ?? child.signalCode, output };
+    },
+  };
+}
+
+/** What the keyboard does: signals the whole job. */
+function press(child: ChildProcess, name: NodeJS.Signals): void {
+  process.kill(-(child.pid ?? assert.fail()), name);
+}
+
+test('Ctrl-C ends the wait, and later the command, once', async (t) => {
+  const { url, watch, server } = await setUp(t);
+  const script = 'trap "echo int; exit 5" INT; echo ready; while :; do sleep 0.01; done';
+  const first = program(t, url, ['-w', 'a', ...shell(script)]);
+  await first.said('ready');
+  const second = program(t, url, ['-w', 'a', '--', 'echo', 'never']);
+  await watch.until('enqueued');
+  press(second.child, 'SIGINT');
+  assert.deepEqual(await second.ended(), { status: 'SIGINT', output: '' });
+  assert.equal(server.counts.enqueued, 0);
+  press(first.child, 'SIGINT');
+  assert.deepEqual(await first.ended(), { status: 5, output: 'ready\nint\n' });
+});
+
+test('a killed run takes the command along, and the server frees the lock', async (t) => {
+  const { url, watch } = await setUp(t);
+  const times = ['--abandon-timeout', '1s', '--grace', '50ms'];
+  const script = '(trap "" TERM; echo ready; exec sleep 1000) & sleep 1000';
+  const { child, said, ended } = program(t, url, [...times, '-w', 'a', ...shell(script)]);
+  await said('ready');
+  press(child, 'SIGKILL');
+  assert.deepEqual(await ended(), { status: 'SIGKILL', output: 'ready\n' });
+  await watch.until('abandoned');
+});
+
+test('200 at once that increment a number in a file: none is lost', async (t) => {
+  const { url, folder } = await setUp(t);
+  const file = join(folder, 'number');
+  writeFileSync(file, '0\n');
+  const increment = ['sh', '-c', 'read n < "$1"; echo $((n + 1)) > "$1"', 'sh', file];
+  const codes = await Promise.all(
+    Array.from({ length: 200 }, (_, i) =>
+      // A few of them in processes of their own.
+      i % 50 === 0
+        ? program(t, url, ['-w', 'n', '--', ...increment])
+            .ended()
+            .then(({ status }) => status)
+        : start(url, ['-w', 'n', '--', ...increment]).code,
+    ),
+  );
+  assert.deepEqual(new Set(codes), new Set([0]));
+  assert.equal(readFileSync(file, 'utf8'), '200\n');
+});
