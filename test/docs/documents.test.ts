@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { OPTIONS } from '../../src/cli/options.ts';
@@ -12,6 +14,8 @@ import { ERROR_CODES } from '../../src/protocol/errors.ts';
 import { LIMITS } from '../../src/runtime/limits.ts';
 import type { Server } from '../../src/server.ts';
 import { LOCK_EVENTS } from '../../src/session/lock-events.ts';
+import { temporaryFolder } from '../support/certificates.ts';
+import { nodeArgs } from '../support/compiled.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
 import { documentOf, runProgram, sectionOf } from '../support/readme.ts';
@@ -25,6 +29,7 @@ import {
   type TranscriptClient,
   transcriptsOf,
 } from '../support/transcript.ts';
+import { Watch } from '../support/watch.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 const README = documentOf('README.md');
@@ -147,6 +152,59 @@ for (const [i, { text }] of PROGRAMS.entries()) {
     assertSays(output.replaceAll('\n', '|'), expected.replaceAll('\n', '|'));
   });
 }
+
+/** A user's folder with a `locktopus` that the shell finds, and a server. */
+async function shellUser(t: TestContext) {
+  const watch = new Watch();
+  const server = await startServer(t, { lockObserver: watch });
+  const folder = temporaryFolder(t);
+  const script = (name: string, text: string): string => {
+    const file = join(folder, name);
+    writeFileSync(file, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    return file;
+  };
+  const locktopus = [process.execPath, ...nodeArgs('bin/locktopus.ts')].join('" "');
+  script('locktopus', `exec "${locktopus}" "$@"`);
+  const env = {
+    ...process.env,
+    PATH: `${folder}:${process.env.PATH}`,
+    LOCKTOPUS_URL: `locktopus://127.0.0.1:${server.address.port}/jobs`,
+  };
+  const run = (command: string) => {
+    const child = spawn('sh', ['-c', command], { cwd: folder, env });
+    t.after(() => child.kill());
+    return once(child, 'close').then(() => child.exitCode);
+  };
+  return { watch, folder, script, run };
+}
+
+test('the command under a lock, as the README has it, ends with its exit code', async (t) => {
+  const { script, run, watch } = await shellUser(t);
+  script('bill.sh', 'exit "$1"');
+  const [{ text: command = '' } = {}] = blocksOf(README, 'bash');
+  assert.equal(await run(command), 17);
+  assert.equal(watch.count('acquired'), 1);
+});
+
+test('the cron job of the README does not overlap with itself', async (t) => {
+  const { folder, script, run, watch } = await shellUser(t);
+  const running = join(folder, 'running');
+  writeFileSync(running, '');
+  const job = script('report', `while [ -e ${running} ]; do sleep 0.01; done`);
+  const [{ text = '' } = {}] = blocksOf(README, 'crontab');
+  const [variable = '', line = ''] = text.trim().split('\n');
+  assert.match(variable, /^LOCKTOPUS_URL=locktopus:\/\/\S+$/);
+  // As cron reads it: five fields, and the rest is for the shell.
+  const [, command = ''] = /^(?:\S+ ){5}(.*)$/.exec(line) ?? [];
+  const ours = command.replace('/usr/local/bin/report', job);
+  assert.notEqual(ours, command);
+  const first = run(ours);
+  await watch.until('acquired');
+  assert.equal(await run(ours), 75);
+  rmSync(running);
+  assert.equal(await first, 0);
+  assert.equal(watch.count('acquired'), 1);
+});
 
 test('every command of the README is executed by .ci/run', () => {
   const ci = documentOf('.ci/run');
