@@ -24,7 +24,7 @@ export function hasTerminal(): boolean {
 
 /**
  * True if the process looks as one that nohup has started: it has a controlling terminal, and none of
- * its streams is one. Its work goes on after the end of the terminal.
+ * its streams is one. Its work goes on after the end of the terminal. Call it at start, as `hasTerminal`.
  */
 export function isLikeNohup(): boolean {
   return process.platform !== 'win32' && terminals.length === 0 && canOpenTerminal();

@@ -53,7 +53,7 @@ export async function startGroup(
     const [error] = await once(child, 'error');
     return new StartFailure(error);
   }
-  // At once, and before the event loop goes on: the watchdog must know the group as soon as there is one.
+  // Written before the event loop goes on: the watchdog knows the group as soon as there is one.
   watchdog.stdin?.write(`${child.pid}\n`);
   return new ProcessGroup(child, child.pid, watchdog);
 }
@@ -66,6 +66,8 @@ export class ProcessGroup {
   #killTimer: NodeJS.Timeout | undefined;
   #killAtMs = Number.POSITIVE_INFINITY;
   #isKilled = false;
+  /** Its id may belong to another group by now. */
+  #isOver = false;
 
   constructor(child: ChildProcess, id: number, watchdog: ChildProcess) {
     this.#id = id;
@@ -73,8 +75,9 @@ export class ProcessGroup {
     this.commandEnd = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
   }
 
-  /** Sends a signal to all processes of the group; no effect if there are none. */
+  /** Sends a signal to all processes of the group. Returns whether there are any. */
   signal(name: NodeJS.Signals | 0): boolean {
+    if (this.#isOver) return false;
     try {
       return process.kill(-this.#id, name);
     } catch (error) {
@@ -118,6 +121,7 @@ export class ProcessGroup {
     }
     clearTimeout(this.#killTimer);
     this.#watchdog.stdin?.end('\n');
+    this.#isOver = true;
     return isEmpty;
   }
 
@@ -159,7 +163,7 @@ function isLiving(pid: string, group: number): boolean {
  */
 const WATCHDOG = `read -r group || exit
 read -r ended && exit
-kill -s TERM -- "-$group"
+kill -s TERM -- "-$group" || exit
 kill -s CONT -- "-$group"
 sleep "$1"
 kill -s KILL -- "-$group"`;

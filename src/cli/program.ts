@@ -18,7 +18,10 @@ export async function runProgram(entry: VerbEntry, args: readonly string[]): Pro
     signals: {
       on: (name, handler) => process.on(name, handler),
       off: (name, handler) => process.off(name, handler),
-      raise: (name) => process.kill(process.pid, name),
+      raise: (name) => {
+        process.removeAllListeners(name);
+        process.kill(process.pid, name);
+      },
     },
   };
   process.exitCode = await runVerb(entry.name, await entry.load(), args, context);

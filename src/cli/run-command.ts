@@ -19,6 +19,9 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** Signals that the command gets. */
 const FORWARDED = [...ENDING, 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
 
+/** Whether SIGHUP is ignored: nohup asks for that, but Node resets it. */
+const outlivesTerminal = isLikeNohup();
+
 /** What the command line asks for. */
 export interface Plan {
   /** The command and its arguments. */
@@ -73,9 +76,8 @@ async function hold(
   wait: InterruptibleWait,
   context: VerbContext,
 ): Promise<CommandEnd | number> {
+  // No event can come between the grant and the start of the command: a signal is for one of the two.
   const lock = await client.lock(resources, { waitMs, signal: wait.signal });
-  // One that came after the grant.
-  wait.signal.throwIfAborted();
   const [file = ''] = command;
   const group = await startGroup(command, { ...context.env, LOCKTOPUS_ID: lock.id }, graceMs);
   if (group instanceof StartFailure) {
@@ -91,14 +93,13 @@ async function hold(
     group.end(killInMs);
   });
   wait.stop();
-  const stopForwarding = forwardSignals(context.signals, group, loss.check);
+  forwardSignals(context.signals, group, loss.check);
   const end = await group.commandEnd;
   const wasLost = isLost;
   if (!(await group.clear(graceMs))) {
     context.err(`locktopus: some processes that ${file} has started can't be ended.\n`);
   }
   loss.stop();
-  stopForwarding();
   return wasLost ? VerbExit.lost : end;
 }
 
@@ -129,17 +130,16 @@ function interruptibleWait(signals: Signals): InterruptibleWait {
 }
 
 /**
- * Passes signals on to the command, and is suspended together with it.
+ * Passes signals on to the command, and is suspended together with it. It is not undone: a signal that
+ * comes when the command has ended is too late to change the exit code.
  *
  * @param check is called when the process goes on: the lock may be lost
- * @returns stops that
  */
-function forwardSignals(signals: Signals, group: ProcessGroup, check: () => void): () => void {
-  const stopForwarding = onSignals(signals, FORWARDED, (name) => group.signal(name));
+function forwardSignals(signals: Signals, group: ProcessGroup, check: () => void): void {
+  onSignals(signals, FORWARDED, (name) => group.signal(name));
   const suspend = (): void => {
     // Not SIGTSTP: it has no effect on a group without a shell in its session.
     group.signal('SIGSTOP');
-    signals.off('SIGTSTP', suspend);
     // Where no shell could resume this process either, it has no effect, and all goes on at once.
     signals.raise('SIGTSTP');
     signals.on('SIGTSTP', suspend);
@@ -147,10 +147,6 @@ function forwardSignals(signals: Signals, group: ProcessGroup, check: () => void
     group.signal('SIGCONT');
   };
   signals.on('SIGTSTP', suspend);
-  return () => {
-    stopForwarding();
-    signals.off('SIGTSTP', suspend);
-  };
 }
 
 /** Returns what stops it. */
@@ -160,7 +156,7 @@ function onSignals(
   handle: (name: NodeJS.Signals) => void,
 ): () => void {
   const handler = (name: NodeJS.Signals): void => {
-    if (name !== 'SIGHUP' || !isLikeNohup()) handle(name);
+    if (name !== 'SIGHUP' || !outlivesTerminal) handle(name);
   };
   for (const name of names) signals.on(name, handler);
   return () => {

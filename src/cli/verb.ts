@@ -20,7 +20,10 @@ export interface Signals {
   on(name: NodeJS.Signals, handler: (name: NodeJS.Signals) => void): void;
   /** Without a handler a signal has its usual effect. */
   off(name: NodeJS.Signals, handler: (name: NodeJS.Signals) => void): void;
-  /** Sends a signal to this process; returns if it survives, after it was stopped and continued. */
+  /**
+   * Sends a signal to this process, without handlers for it: they are removed. Returns if it survives,
+   * after it was stopped and continued, say.
+   */
   raise(name: NodeJS.Signals): void;
 }
 
