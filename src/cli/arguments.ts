@@ -92,18 +92,19 @@ interface Found {
 
 /** `--wait`, `--wait=10s`, `-w` and `-worders/17`. */
 function findOption(arg: string, options: readonly VerbOption[]): Found | string {
-  const [, name = '', attached] = /^(--[^=]*|-[^-])=?(.+)?$/su.exec(arg) ?? [];
-  const isLong = name.startsWith('--');
+  const isLong = arg.startsWith('--');
+  const end = isLong ? `${arg}=`.indexOf('=') : '-w'.length;
+  const [name, rest] = [arg.slice(0, end), arg.slice(end)];
   const option = options.find(({ flag, short }) => name === (isLong ? `--${flag}` : `-${short}`));
   if (option !== undefined) {
-    return { option, name, attached: arg.endsWith('=') && arg === `${name}=` ? '' : attached };
+    return { option, name, attached: rest === '' ? undefined : rest.replace(/^=/, '') };
   }
   const near = nearest(
     name,
     options.map(({ flag }) => `--${flag}`),
     '--'.length,
   );
-  return `unknown option ${name || arg}${near === undefined ? '' : `. Did you mean ${near}?`}`;
+  return `unknown option ${name}${near === undefined ? '' : `. Did you mean ${near}?`}`;
 }
 
 /** Takes from `left` what `attached` doesn't have. */

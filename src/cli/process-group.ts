@@ -47,11 +47,14 @@ export async function startGroup(
   graceMs: number,
 ): Promise<ProcessGroup | StartFailure> {
   const watchdog = startWatchdog(graceMs);
-  const child = spawn(file, args, { detached: true, stdio: 'inherit', env });
-  if (child.pid === undefined) {
-    watchdog.stdin?.end('\n\n');
-    const [error] = await once(child, 'error');
-    return new StartFailure(error);
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, { detached: true, stdio: 'inherit', env });
+    // Node throws some errors and emits others.
+    if (child.pid === undefined) throw (await once(child, 'error'))[0];
+  } catch (error) {
+    watchdog.stdin?.end();
+    return new StartFailure(error as NodeJS.ErrnoException);
   }
   // Written before the event loop goes on: the watchdog knows the group as soon as there is one.
   watchdog.stdin?.write(`${child.pid}\n`);

@@ -92,8 +92,9 @@ async function hold(
     context.err(`locktopus: ${why}; ending ${file}.\n`);
     group.end(killInMs);
   });
-  wait.stop();
+  // In this order, so that no signal finds itself without a handler.
   forwardSignals(context.signals, group, loss.check);
+  wait.stop();
   const end = await group.commandEnd;
   const wasLost = isLost;
   if (!(await group.clear(graceMs))) {

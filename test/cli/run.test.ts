@@ -228,6 +228,7 @@ test('what keeps the command from running has an exit code of its own', async (t
     ],
     [77, ['-w', 'a', 'true'], {}, /\. Set --token-file or LOCKTOPUS_TOKEN\.\n$/],
     [126, ['-w', 'a', '/dev/null'], token, /^locktopus: cannot run \/dev\/null: .*EACCES/],
+    [126, ['-w', 'a', '/dev/null/x'], token, /^locktopus: cannot run \/dev\/null\/x: .*ENOTDIR/],
     [
       127,
       ['-w', 'a', 'no-such-command'],
