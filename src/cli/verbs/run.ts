@@ -79,9 +79,8 @@ export const RUN: Verb = {
     },
     ...CONNECTION_OPTIONS,
   ],
-  notes: `PATH is orders/17, say, or / for everything. In a segment, a slash is \\/, a backslash \\\\; an
-empty segment is \\e.
-All paths are held together. TIME is 500ms, 10s, 2m or 1h.
+  notes: `PATH is orders/17, say, or / for everything. In a segment, a slash is \\/ and a backslash \\\\; \\e
+is an empty segment. All paths are held together. TIME is 500ms, 10s, 2m or 1h.
 
 The command runs without a shell, with the standard streams and the environment of this program
 (LOCKTOPUS_TOKEN, too), in a process group of its own. LOCKTOPUS_ID is the id of the lock: a fencing
@@ -110,6 +109,7 @@ Exit codes:
   that of the command; 128 + n if signal n ended it, or the wait
   ${VerbExit.usage}   invalid command line
   ${VerbExit.unreachable}   no server could be reached
+  ${VerbExit.internal}   internal error of this program
   ${VerbExit.notAcquired}   the lock was not acquired: it is taken, --wait is over, or the server refused it
   ${VerbExit.protocol}   what was reached is not a lock server
   ${VerbExit.noPermission}   the token is missing or invalid
