@@ -68,7 +68,7 @@ const PAGE = 500;
 
 /** The locks in order of arrival, page by page. */
 export function inspect(
-  calls: Calls,
+  calls: Pick<Calls, 'ask'>,
   { path, id, signal }: InspectOptions,
 ): AsyncGenerator<InspectedLock, void, undefined> {
   const ask = (after: string | undefined): Promise<Page<InspectedLock>> => {
@@ -80,7 +80,7 @@ export function inspect(
 
 /** The namespaces by name, page by page. */
 export function namespaces(
-  calls: Calls,
+  calls: Pick<Calls, 'ask'>,
   { signal }: RequestOptions,
 ): AsyncGenerator<ListedNamespace, void, undefined> {
   const ask = (after: string | undefined): Promise<Page<ListedNamespace>> =>

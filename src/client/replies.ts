@@ -41,14 +41,24 @@ const EXCERPT_LENGTH = 60;
 
 /** @param text one message as it arrived */
 export function decodeReply(text: string): Reply | ProtocolError {
+  const fields = parseMessage(text);
+  return fields instanceof ProtocolError ? fields : toReply(fields, text);
+}
+
+/** @param text one message as it arrived */
+export function parseMessage(text: string): Fields | ProtocolError {
   let fields: unknown;
   try {
     fields = JSON.parse(text);
   } catch {
     return new ProtocolError(`this is not a Locktopus server: it sent ${excerpt(text)}`);
   }
-  if (!isFields(fields))
-    return new ProtocolError(`the server sent a message that is not an object: ${excerpt(text)}`);
+  if (isFields(fields)) return fields;
+  return new ProtocolError(`the server sent a message that is not an object: ${excerpt(text)}`);
+}
+
+/** @param text the message of which these are the fields, for errors */
+export function toReply(fields: Fields, text: string): Reply | ProtocolError {
   const { action, ref, id, state } = fields;
   const error = fields.error === undefined ? undefined : decodeError(fields.error);
   if (

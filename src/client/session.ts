@@ -32,7 +32,7 @@ import type { Target } from './url.ts';
 const GOODBYE_MS = 5000;
 
 /** Errors of `hello` that a retry won't change. */
-const FINAL_CODES: ReadonlySet<string> = new Set([
+export const FINAL_CODES: ReadonlySet<string> = new Set([
   'unauthorized',
   'forbidden',
   'bad_request',
@@ -306,7 +306,8 @@ export class Session implements ConnectorEvents, ExchangeHost {
   }
 }
 
-function unreachable(failures: readonly LocktopusError[]): LocktopusError {
+/** That none of the addresses can be used. */
+export function unreachable(failures: readonly LocktopusError[]): LocktopusError {
   const [first] = failures;
   if (failures.length === 1 && first instanceof ProtocolError) return first;
   const reasons = failures.map(({ message }) => message).join('; ');

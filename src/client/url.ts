@@ -28,6 +28,7 @@ export interface Target {
 }
 
 export const DEFAULT_PORT = 9009;
+export const DEFAULT_URL = 'locktopus://localhost';
 
 const SCHEMES = 'locktopus://, locktopuss://, unix:, ws:// or wss://';
 

@@ -226,7 +226,8 @@ class Subscription implements AsyncIterableIterator<WatchEvent> {
   }
 }
 
-function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
+/** @param fields of a message with the action `watch` that is no answer */
+export function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
   const bad = new ProtocolError('a watch event has a missing or invalid field');
   const { dropped, event, id, atMs, client, sessionId } = fields;
   if (dropped !== undefined) {
