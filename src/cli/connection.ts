@@ -14,6 +14,7 @@ import {
 } from '../client/index.ts';
 import type { Arguments, VerbOption } from './arguments.ts';
 import { nearest } from './nearest.ts';
+import { printable } from './printable.ts';
 import { type VerbContext, VerbExit } from './verb.ts';
 
 /** The options of every verb that talks to a server. */
@@ -113,7 +114,8 @@ export async function withClient(
 export function report(error: unknown, { err }: VerbContext): number {
   const explained = explain(error);
   if (explained === undefined) throw error;
-  err(`locktopus: ${explained.message}.\n`);
+  // A server may quote what other clients chose.
+  err(`locktopus: ${printable(explained.message)}.\n`);
   return explained.code;
 }
 
@@ -137,6 +139,9 @@ function explain(error: unknown): { message: string; code: number } | undefined 
       message: `${message}. Set --token-file or LOCKTOPUS_TOKEN`,
       code: VerbExit.noPermission,
     };
+  }
+  if (code === 'no_such_lock' || code === 'no_such_session') {
+    return { message, code: VerbExit.notFound };
   }
   if (MISTAKES.has(code)) return { message, code: VerbExit.usage };
   if (code === 'forbidden') return { message, code: VerbExit.noPermission };

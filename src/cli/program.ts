@@ -15,6 +15,9 @@ export async function runProgram(entry: VerbEntry, args: readonly string[]): Pro
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     isTerminal: process.stdout.isTTY === true,
+    get columns() {
+      return process.stdout.columns;
+    },
     signals: {
       on: (name, handler) => process.on(name, handler),
       off: (name, handler) => process.off(name, handler),

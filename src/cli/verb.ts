@@ -6,6 +6,8 @@ import { type Arguments, parseArguments, type VerbOption } from './arguments.ts'
  */
 export const VerbExit = {
   ok: 0,
+  /** There is no such lock or session. */
+  notFound: 1,
   usage: 64,
   unreachable: 69,
   internal: 70,
@@ -36,6 +38,8 @@ export interface VerbContext {
   err(text: string): void;
   /** Whether a person looks at standard output: it is a terminal. */
   readonly isTerminal: boolean;
+  /** The width of that terminal at present. */
+  readonly columns?: number | undefined;
   readonly signals: Signals;
 }
 

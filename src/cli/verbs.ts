@@ -18,6 +18,41 @@ export const VERBS: readonly VerbEntry[] = [
     summary: 'run a command while holding a lock',
     load: async () => (await import('./verbs/run.ts')).RUN,
   },
+  {
+    name: 'ls',
+    summary: 'show who holds what, and who waits behind whom',
+    load: async () => (await import('./verbs/ls.ts')).LS,
+  },
+  {
+    name: 'why',
+    summary: 'show why a lock waits, down to who holds it up',
+    load: async () => (await import('./verbs/why.ts')).WHY,
+  },
+  {
+    name: 'watch',
+    summary: 'show what happens to locks, as it happens',
+    load: async () => (await import('./verbs/watch.ts')).WATCH,
+  },
+  {
+    name: 'evict',
+    summary: 'take away a lock, or end a session',
+    load: async () => (await import('./verbs/evict.ts')).EVICT,
+  },
+  {
+    name: 'namespaces',
+    summary: 'show the namespaces of the server',
+    load: async () => (await import('./verbs/namespaces.ts')).NAMESPACES,
+  },
+  {
+    name: 'stats',
+    summary: 'show the numbers of a namespace',
+    load: async () => (await import('./verbs/stats.ts')).STATS,
+  },
+  {
+    name: 'ping',
+    summary: 'show whether the server answers, and how fast',
+    load: async () => (await import('./verbs/ping.ts')).PING,
+  },
 ];
 
 const SERVE = 'serve';
