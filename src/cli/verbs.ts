@@ -53,6 +53,11 @@ export const VERBS: readonly VerbEntry[] = [
     summary: 'show whether the server answers, and how fast',
     load: async () => (await import('./verbs/ping.ts')).PING,
   },
+  {
+    name: 'shell',
+    summary: 'talk to the server at a prompt',
+    load: async () => (await import('./verbs/shell.ts')).SHELL,
+  },
 ];
 
 const SERVE = 'serve';
