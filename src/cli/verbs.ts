@@ -58,6 +58,11 @@ export const VERBS: readonly VerbEntry[] = [
     summary: 'talk to the server at a prompt',
     load: async () => (await import('./verbs/shell.ts')).SHELL,
   },
+  {
+    name: 'completion',
+    summary: 'print a script that completes commands in bash or zsh',
+    load: async () => (await import('./verbs/completion.ts')).COMPLETION,
+  },
 ];
 
 const SERVE = 'serve';

@@ -403,6 +403,7 @@ test('ping answers 0 or 69, and mistakes are 64', async (t) => {
     ['evict', '--url', url],
     ['evict', '--url', url, '--session', '1', '2'],
     ['ping', '--url', url, 'now'],
+    ['completion', 'fish'],
   ]) {
     const { code, err } = await call(args);
     assert.equal(code, VerbExit.usage, args.join(' '));
@@ -446,10 +447,12 @@ test('with tokens, over TLS and a Unix socket', async (t) => {
   assert.equal((await call(['evict', ...tls, '--token-file', adminFile, id])).code, 0);
 });
 
-test('the program itself lists locks', async (t) => {
+test('the program itself lists locks, and the completion script knows every verb', async (t) => {
   const { url, client } = await openNamespace(t);
   await client.lock(write('a'));
   const ls = new Program(t, ['ls', '--json'], { LOCKTOPUS_URL: url });
   assert.equal(await ls.ended(), 0);
   assert.equal(JSON.parse(ls.stdout).state, 'acquired');
+  const { out } = await call(['completion', 'bash']);
+  for (const { name } of VERBS) assert.ok(out.includes(`    ${name}) words='--`), name);
 });
