@@ -8,6 +8,9 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { OPTIONS } from '../../src/cli/options.ts';
+import { runVerb } from '../../src/cli/verb.ts';
+import { VERBS } from '../../src/cli/verbs.ts';
+import { connect as connectClient, read, write } from '../../src/client/index.ts';
 import { METRICS } from '../../src/net/http/metrics.ts';
 import { ACTION_NAMES } from '../../src/protocol/actions/table.ts';
 import { ERROR_CODES } from '../../src/protocol/errors.ts';
@@ -20,6 +23,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
 import { documentOf, runProgram, sectionOf } from '../support/readme.ts';
 import { startServer } from '../support/running-server.ts';
+import { ShellSession } from '../support/shell-session.ts';
 import {
   assertSays,
   blocksOf,
@@ -204,6 +208,61 @@ test('the cron job of the README does not overlap with itself', async (t) => {
   rmSync(running);
   assert.equal(await first, 0);
   assert.equal(watch.count('acquired'), 1);
+});
+
+/** What two runs don't have in common: ages, addresses, blanks, the number of a session. */
+function comparable(text: string): string {
+  return text
+    .replaceAll(/\b(\d+(ms|[dhms])){1,2}\b/g, 'AGE')
+    .replaceAll(/\b(127\.0\.0\.1|localhost):\d+/g, 'ADDRESS')
+    .replaceAll(/; session \d+$/gm, '; session N')
+    .replaceAll(/ +/g, ' ');
+}
+
+test('what the README shows at the terminal is what happens', async (t) => {
+  const [{ text = '' } = {}] = blocksOf(README, 'terminal');
+  const server = await startServer(t);
+  const url = `locktopus://localhost:${server.address.port}`;
+  const clients = [await connectClient(url, { label: 'till' }), await connectClient(url)] as const;
+  for (const client of clients) t.after(() => client.close());
+  await clients[0].lock(write('orders', '17'), { label: 'checkout' });
+  void clients[1].lock(read('orders'));
+  await clients[1].ping();
+  const shell = new ShellSession(url);
+  t.after(() => shell.conversation.close());
+  const ids = new IdMap();
+  const prompt = /^(?:\$ locktopus|default>) /m;
+  for (const part of text.split(new RegExp(`(?=${prompt.source})`, 'm'))) {
+    const [line = '', ...expected] = part.trimEnd().split('\n');
+    const command = ids.toActual(line.replace(prompt, ''));
+    let shown = '';
+    if (line.startsWith('default>')) {
+      await shell.run(command);
+      shown = shell.taken();
+    } else if (command === 'shell') {
+      await shell.conversation.start();
+      shown = shell.taken();
+    } else {
+      const [name = '', ...args] = command.split(' ');
+      const out = (piece: string): void => {
+        shown += piece;
+      };
+      const signals = { on: () => {}, off: () => {}, raise: () => {} };
+      const context = { env: { LOCKTOPUS_URL: url }, out, err: out, isTerminal: false, signals };
+      const verb = VERBS.find((entry) => entry.name === name) ?? assert.fail(line);
+      assert.equal(await runVerb(name, await verb.load(), args, context), 0, shown);
+    }
+    const documented = expected.join('\n');
+    assert.equal(comparable(ids.toDocumented(shown.trimEnd(), documented)), comparable(documented));
+  }
+});
+
+test('the README lists the commands as they are', () => {
+  const rows = [...README.matchAll(/^\| `([a-z]+)[^|]*\| ([^|]+) \|$/gm)];
+  assert.deepEqual(
+    rows.map(([, name, summary]) => [name, summary]),
+    VERBS.filter(({ name }) => name !== 'run').map(({ name, summary }) => [name, summary]),
+  );
 });
 
 test('every command of the README is executed by .ci/run', () => {
