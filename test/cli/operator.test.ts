@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { report } from '../../src/cli/connection.ts';
 import { eventText } from '../../src/cli/event-text.ts';
 import { formatAge, lockTable, resourceText } from '../../src/cli/lock-text.ts';
 import { PLAIN, paintFor } from '../../src/cli/paint.ts';
@@ -17,6 +18,7 @@ import {
   connect,
   type InspectedLock,
   limited,
+  RefusedError,
   read,
   write,
 } from '../../src/client/index.ts';
@@ -24,6 +26,8 @@ import { Server } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { Program } from '../support/program.ts';
 import { startServer, until } from '../support/running-server.ts';
+
+const NO_SIGNALS = { on: () => {}, off: () => {}, raise: () => {} };
 
 test('ages are short, and rounded down', () => {
   const second = 1000;
@@ -54,6 +58,14 @@ test('nothing that a client chose can act on a terminal', () => {
   const json = printableJson(JSON.stringify(value));
   assert.match(json, /^[ -~]*$/);
   assert.deepEqual(JSON.parse(json), value);
+  // A server quotes what other clients chose.
+  let said = '';
+  const err = (text: string): void => {
+    said += text;
+  };
+  const context = { env: {}, out: () => {}, err, isTerminal: true, signals: NO_SIGNALS };
+  assert.equal(report(new RefusedError('forbidden', 'no\x1b[2J'), context), VerbExit.noPermission);
+  assert.equal(said, 'locktopus: no\\x1b[2J.\n');
 });
 
 test('columns are as wide as what a terminal shows', () => {
@@ -196,7 +208,7 @@ class Call {
   constructor(args: readonly string[], more: Partial<VerbContext> = {}) {
     const context: VerbContext = {
       ...{ env: {}, isTerminal: false },
-      signals: { on: () => {}, off: () => {}, raise: () => {} },
+      signals: NO_SIGNALS,
       out: (text) => {
         this.out += text;
       },

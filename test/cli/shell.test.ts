@@ -7,7 +7,9 @@ import { after, before, type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { type Actions, complete, runLine } from '../../src/cli/shell/commands.ts';
 import { appendHistory, historyFile, readHistory } from '../../src/cli/shell/history.ts';
+import { decode } from '../../src/cli/shell/messages.ts';
 import { Prompt } from '../../src/cli/shell/prompt.ts';
+import { Questions } from '../../src/cli/shell/questions.ts';
 import { wordsOf } from '../../src/cli/shell/words.ts';
 import { connect, write } from '../../src/client/index.ts';
 import { Server } from '../../src/server.ts';
@@ -248,6 +250,30 @@ test('raw JSON goes out as it is, and its answer is shown as it came', async (t)
   assert.match(two.said(), /"end":true\}\n$/);
   assert.equal(await two.run('{"action":"bye"}'), true);
   await until(() => two.left !== undefined);
+});
+
+test('an answer belongs to the oldest request; news and warnings belong to none', async () => {
+  const questions = new Questions({
+    ...{ isReady: () => true, send: () => {}, hasLock: (id) => id === '1' },
+  });
+  const take = (text: string): boolean => {
+    const reply = decode(text);
+    return reply instanceof Error ? assert.fail(reply) : questions.take(reply, text);
+  };
+  const shown: (string | undefined)[] = [];
+  const results = ['{"action":"lock"}', '{"action":"watch","path":[]}', '{nonsense'].map((text) =>
+    questions.json(text, ({ id }) => void shown.push(id)),
+  );
+  // Without a ref, the grant of an earlier lock looks like the answer.
+  assert.equal(take('{"action":"lock","id":"1","state":"acquired"}'), false);
+  assert.equal(take('{"error":{"code":"draining","message":"soon"}}'), false);
+  assert.equal(take('{"action":"lock","ref":7,"id":"2","state":"acquired"}'), false);
+  assert.equal(take('{"action":"lock","id":"2","state":"acquired"}'), true);
+  assert.equal(take('{"action":"watch","event":"acquired","id":"2"}'), false);
+  assert.equal(take('{"action":"watch","path":[]}'), true);
+  assert.equal(take('{"error":{"code":"bad_json","message":"no"}}'), true);
+  assert.deepEqual(await Promise.all(results), [true, true, false]);
+  assert.deepEqual(shown, ['2', undefined, undefined]);
 });
 
 test('what others chose can not act on the terminal', async (t) => {
