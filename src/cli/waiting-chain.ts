@@ -69,7 +69,7 @@ function stepsBehind({ lock, depth }: Pick<ChainStep, 'lock' | 'depth'>): {
 }
 
 /** Writes the chain as a tree, and what is at its root. */
-export async function tellChain(
+export async function writeChain(
   chain: AsyncIterable<ChainStep>,
   { paint = PLAIN }: Paper,
   out: (text: string) => void,

@@ -12,7 +12,7 @@ import { displayWidth, printable, printableJson, truncated } from '../../src/cli
 import { renderTable } from '../../src/cli/text-table.ts';
 import { runVerb, type VerbContext, VerbExit } from '../../src/cli/verb.ts';
 import { VERBS } from '../../src/cli/verbs.ts';
-import { MAX_CHAIN, tellChain, waitingChain } from '../../src/cli/waiting-chain.ts';
+import { MAX_CHAIN, waitingChain, writeChain } from '../../src/cli/waiting-chain.ts';
 import {
   type Client,
   connect,
@@ -149,7 +149,7 @@ test('a table of locks says who waits behind whom', () => {
 async function chainText(first: InspectedLock, others: readonly InspectedLock[]): Promise<string> {
   let text = '';
   const find = async (id: string) => others.find((lock) => lock.id === id);
-  await tellChain(waitingChain(first, find), {}, (part) => {
+  await writeChain(waitingChain(first, find), {}, (part) => {
     text += part;
   });
   return text;

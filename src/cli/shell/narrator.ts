@@ -1,4 +1,4 @@
-/** Tells in words what the server says, and keeps what the shell must know of it: its locks. */
+/** Says in words what the server sends, and keeps what the shell must know of it: its locks. */
 import type { LocktopusError } from '../../client/errors.ts';
 import { decodeResources } from '../../client/lock-fields.ts';
 import { type Fields, type Greeting, isPath, type Reply } from '../../client/replies.ts';

@@ -1,4 +1,4 @@
-/** The shell: what is typed goes to the server, and what comes back is told in words. */
+/** The shell: what is typed goes to the server, and what comes back is said in words. */
 import { LocktopusError, RefusedError } from '../../client/errors.ts';
 import { type InspectedLock, inspect, namespaces, STATS } from '../../client/inspect.ts';
 import type { Path } from '../../client/resources.ts';
@@ -8,7 +8,7 @@ import { pathText } from '../path-text.ts';
 import { printable } from '../printable.ts';
 import { listNamespaces, statsText } from '../stats-text.ts';
 import { renderTable } from '../text-table.ts';
-import { nothingText, tellChain, waitingChain } from '../waiting-chain.ts';
+import { nothingText, waitingChain, writeChain } from '../waiting-chain.ts';
 import { type Actions, COMMANDS, type LockFields, runLine } from './commands.ts';
 import type { ShellHost } from './host.ts';
 import { Narrator } from './narrator.ts';
@@ -103,7 +103,7 @@ export class Shell implements Actions {
     const first = await this.#find(id);
     if (first === undefined) throw new RefusedError('no_such_lock', `there is no lock ${id}`);
     const chain = waitingChain(first, (other) => this.#find(other));
-    await this.#written((out) => tellChain(chain, this.#host.paper(), out));
+    await this.#written((out) => writeChain(chain, this.#host.paper(), out));
     return true;
   }
 

@@ -10,7 +10,7 @@ import {
   withAnswer,
 } from '../operator.ts';
 import { type Verb, VerbExit } from '../verb.ts';
-import { tellChain, waitingChain } from '../waiting-chain.ts';
+import { waitingChain, writeChain } from '../waiting-chain.ts';
 
 export const WHY: Verb = {
   usage: 'why [options] ID',
@@ -38,7 +38,7 @@ ${CONNECTION_NOTES}`,
         }
       });
       if (!given.has(JSON_OPTION.flag)) {
-        await tellChain(chain, paperOf(context), context.out);
+        await writeChain(chain, paperOf(context), context.out);
         return VerbExit.ok;
       }
       for await (const { lock, depth, waiter } of chain) {
