@@ -1,11 +1,13 @@
 /** Clients for tests: of a real server over real sockets, by a clock that the test drives if it wants. */
 import { spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { type Client, connectClient } from '../../src/client/client.ts';
 import type { ClientClock, Environment } from '../../src/client/environment.ts';
 import { type ConnectOptions, connect } from '../../src/client/index.ts';
 import { SocketTransport } from '../../src/client/transport-socket.ts';
 import { parseUrl } from '../../src/client/url.ts';
+import { LOADER, moduleFile } from '../support/compiled.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 /** A client's clocks, both driven; each can be set. */
@@ -87,9 +89,9 @@ export function aborted(signal: AbortSignal): Promise<unknown> {
 
 /** Runs a program that uses the library, until the test ends. */
 export function runProgram(t: TestContext, program: string) {
-  const library = new URL('../../src/client/index.ts', import.meta.url).href;
+  const library = pathToFileURL(moduleFile('src/client/index.ts')).href;
   const text = `import { connect, write } from '${library}'; ${program}`;
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', text];
+  const args = [...LOADER, '--input-type=module', '--eval', text];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   return child;

@@ -22,6 +22,9 @@ const ALONE = [
   'session/memory-heap.test.ts',
   // It costs as much as a group.
   'client/simulation.test.ts',
+  // They mostly wait: for a browser, and for processes that are stopped and killed.
+  'client/chromium.test.ts',
+  'client/failures.test.ts',
   // Their hooks hold for all tests of a process.
   'net/websocket/connection.test.ts',
   'net/websocket/handshake.test.ts',

@@ -12,6 +12,9 @@ const COMPILED = join(ROOT, 'build');
 
 const usesCompiled = process.env.NODE_V8_COVERAGE === undefined && isUpToDate();
 
+/** The arguments with which Node runs a program in JavaScript that imports a `moduleFile`. */
+export const LOADER: readonly string[] = usesCompiled ? [] : ['--import', 'tsx'];
+
 /**
  * The arguments with which Node runs a module.
  *
@@ -19,8 +22,8 @@ const usesCompiled = process.env.NODE_V8_COVERAGE === undefined && isUpToDate();
  * @param imports modules to load first, likewise
  */
 export function nodeArgs(file: string, imports: readonly string[] = []): string[] {
-  const before = usesCompiled ? imports.map(moduleFile) : ['tsx', ...imports.map(moduleFile)];
-  return [...before.flatMap((module) => ['--import', module]), moduleFile(file)];
+  const before = imports.flatMap((module) => ['--import', moduleFile(module)]);
+  return [...LOADER, ...before, moduleFile(file)];
 }
 
 /** The file that Node loads for `file`, which is absolute or relative to the repository's root. */

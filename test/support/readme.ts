@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { LOADER, moduleFile } from './compiled.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -64,8 +65,8 @@ export function runProgram(t: TestContext, text: string, port: number): RunningP
   const file = join(folder, 'program.mjs');
   const program = text
     .replaceAll('9009', String(port))
-    .replace("'locktopus'", "'../../../src/index.ts'")
-    .replace("'locktopus/client'", "'../../../src/client/index.ts'");
+    .replace("'locktopus'", `'${moduleFile('src/index.ts')}'`)
+    .replace("'locktopus/client'", `'${moduleFile('src/client/index.ts')}'`);
   writeFileSync(file, program);
-  return new RunningProgram(t, process.execPath, ['--import', 'tsx', file]);
+  return new RunningProgram(t, process.execPath, [...LOADER, file]);
 }
