@@ -416,7 +416,7 @@ export class World implements WireHost {
   /** Of any lock, held or not; one without an id can't make another lock's hold shorter. */
   #drawExtension(locks: readonly LockView[]): ExtendRequest {
     const random = this.#random;
-    const holdMs = random.pick([null, 15, 300, 5000]);
+    const holdMs = spread(random, random.pick([undefined, 15, 300, 5000])) ?? null;
     if (holdMs === null && random.oneIn(2)) return { action: 'extend', ref: 7, holdMs };
     return { action: 'extend', ref: 8, id: random.pick(locks).id, holdMs };
   }
