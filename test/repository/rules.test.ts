@@ -14,6 +14,7 @@ const ROOMS = [
   'src/runtime',
   'src/table',
   'src/session',
+  'src/store',
   'src/protocol',
   'src/client',
   'src/net',
