@@ -1,0 +1,279 @@
+/**
+ * Records: what changes in a store, as text and back. Each is one line of JSON, so that a person can
+ * read a store with `less` and filter it with `jq`:
+ *
+ *     {"session":12,"namespace":"shop","abandonTimeoutMs":60000,"key":"dGhl..."}
+ *     {"lock":1795475605972001,"session":12,"resources":[{"type":"write","path":["orders","17"]}],
+ *       "ref":7,"held":true,"sinceMs":80123}                                     (in the same line)
+ *     {"deleteLock":1795475605972001}
+ *     {"deleteSession":12}
+ *
+ * JSON escapes line feeds and lone surrogates, so a record has neither, whatever a client sends.
+ *
+ * Records are made in the hot path. Put together by hand one takes 0.65 us, by `JSON.stringify` of
+ * an object 1.43 us (a loop over 300,000 locks with one path of two segments).
+ */
+import { NO_TERMS } from '../session/lock-record.ts';
+import type { StoredLock, StoredSession } from '../session/stored.ts';
+import type { Resource } from '../table/resource.ts';
+import { StoreError } from './store.ts';
+
+export function sessionRecord(session: StoredSession): string {
+  const { id, namespace, abandonTimeoutMs, label, key } = session;
+  const begin = `{"session":${id},"namespace":${JSON.stringify(namespace)}`;
+  const rest = `${optional('label', label)}${optional('key', key)}`;
+  return `${begin},"abandonTimeoutMs":${abandonTimeoutMs}${rest}}`;
+}
+
+export function lockRecord(lock: StoredLock): string {
+  const { id, session, resources, ref, terms, wasHeld, sinceMs } = lock;
+  const begin = `{"lock":${id},"session":${session},"resources":[${resourcesText(resources)}]`;
+  const refText = optional('ref', ref);
+  // Most locks have no terms and share this object.
+  const termsText =
+    terms === NO_TERMS
+      ? ''
+      : optional('waitMs', terms.waitMs) +
+        optional('holdMs', terms.holdMs) +
+        optional('owner', terms.owner) +
+        optional('label', terms.label);
+  return `${begin}${refText}${termsText},"held":${wasHeld},"sinceMs":${sinceMs}}`;
+}
+
+const DELETE_SESSION = '{"deleteSession":';
+const DELETE_LOCK = '{"deleteLock":';
+
+export function deleteSessionRecord(id: number): string {
+  return `${DELETE_SESSION}${id}}`;
+}
+
+export function deleteLockRecord(id: number): string {
+  return `${DELETE_LOCK}${id}}`;
+}
+
+function optional(field: string, value: string | number | undefined): string {
+  if (value === undefined) return '';
+  return `,"${field}":${typeof value === 'number' ? value : JSON.stringify(value)}`;
+}
+
+function resourcesText(resources: readonly Resource[]): string {
+  let text = '';
+  for (const resource of resources) {
+    let path = '';
+    for (const segment of resource.path) {
+      path += (path === '' ? '' : ',') + JSON.stringify(segment);
+    }
+    const limit = resource.type === 'read' ? optional('limit', resource.limit) : '';
+    text += `${text === '' ? '' : ','}{"type":"${resource.type}","path":[${path}]${limit}}`;
+  }
+  return text;
+}
+
+/** What is alive, each sorted by id. */
+export interface Sorted {
+  readonly sessions: readonly StoredSession[];
+  readonly locks: readonly StoredLock[];
+}
+
+/**
+ * The sessions and locks that are alive after the records applied so far. A put of an id that is
+ * present replaces it.
+ */
+export class LiveSet {
+  readonly #sessions = new Map<number, StoredSession>();
+  readonly #locks = new Map<number, StoredLock>();
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  get locks(): number {
+    return this.#locks.size;
+  }
+
+  /**
+   * Applies one record.
+   *
+   * @param mayBeAbsent whether a record may delete what is not there. So it is while puts of all
+   *   that is live are drawn in parts: what ends meanwhile may not have been drawn. Otherwise a put
+   *   is missing
+   * @returns an error, whose message names what is wrong with the record; nothing has changed then
+   */
+  apply(record: string, mayBeAbsent: boolean): StoreError | undefined {
+    if (record.startsWith(DELETE_LOCK)) {
+      return remove(this.#locks, record, DELETE_LOCK, mayBeAbsent);
+    }
+    if (record.startsWith(DELETE_SESSION)) {
+      return remove(this.#sessions, record, DELETE_SESSION, mayBeAbsent);
+    }
+    const put = decodePut(record);
+    if (typeof put === 'string') return wrong(record, put);
+    if ('namespace' in put) this.#sessions.set(put.id, put);
+    else this.#locks.set(put.id, put);
+    return undefined;
+  }
+
+  /**
+   * What is alive, each sorted by id, which is the order of arrival.
+   *
+   * @returns an error if a lock is without its session: a record is missing
+   */
+  sorted(): Sorted | StoreError {
+    const locks = [...this.#locks.values()].sort(byId);
+    const lonely = locks.find(({ session }) => !this.#sessions.has(session));
+    if (lonely !== undefined) {
+      const { id, session } = lonely;
+      return new StoreError(`lock ${id} belongs to session ${session}, which is missing`);
+    }
+    return { sessions: [...this.#sessions.values()].sort(byId), locks };
+  }
+}
+
+function byId(a: { readonly id: number }, b: { readonly id: number }): number {
+  return a.id - b.id;
+}
+
+function remove(
+  live: Map<number, unknown>,
+  record: string,
+  begin: string,
+  mayBeAbsent: boolean,
+): StoreError | undefined {
+  const digits = record.slice(begin.length, -1);
+  const id = Number(digits);
+  if (!isId(id) || record !== `${begin}${id}}`) return wrong(record, 'it must have one id');
+  if (live.delete(id) || mayBeAbsent) return undefined;
+  return wrong(record, 'it deletes what is not there');
+}
+
+/** Most characters of a record in an error message. */
+const SHOWN_LENGTH = 120;
+
+function wrong(record: string, reason: string): StoreError {
+  const shown = record.length <= SHOWN_LENGTH ? record : `${record.slice(0, SHOWN_LENGTH)}...`;
+  return new StoreError(`wrong record ${shown}: ${reason}`);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A session or lock, or what is wrong with it. */
+function decodePut(record: string): StoredSession | StoredLock | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(record);
+  } catch {
+    return 'it is not JSON';
+  }
+  if (!isObject(value)) return 'it is not a JSON object';
+  return 'lock' in value ? decodeLock(value) : decodeSession(value);
+}
+
+const SESSION_FIELDS = new Set(['session', 'namespace', 'abandonTimeoutMs', 'label', 'key']);
+
+function decodeSession(value: Fields): StoredSession | string {
+  const { session: id, namespace, abandonTimeoutMs, label, key } = value;
+  const unknown = unknownField(value, SESSION_FIELDS);
+  if (unknown !== undefined) return `it has an unknown field ${unknown}`;
+  if (!isId(id)) return 'session must be a positive integer';
+  if (typeof namespace !== 'string') return 'namespace must be a string';
+  if (typeof abandonTimeoutMs !== 'number' || abandonTimeoutMs < 0) {
+    return 'abandonTimeoutMs must be a number >= 0';
+  }
+  if (!isOptionalText(label)) return 'label must be a string';
+  if (!isOptionalText(key)) return 'key must be a string';
+  return { id, namespace, abandonTimeoutMs, label, key };
+}
+
+const LOCK_FIELDS = new Set([
+  'lock',
+  'session',
+  'resources',
+  'ref',
+  'waitMs',
+  'holdMs',
+  'owner',
+  'label',
+  'held',
+  'sinceMs',
+]);
+
+function decodeLock(value: Fields): StoredLock | string {
+  const { lock: id, session, resources, ref, held: wasHeld, sinceMs } = value;
+  const { waitMs, holdMs, owner, label } = value;
+  const unknown = unknownField(value, LOCK_FIELDS);
+  if (unknown !== undefined) return `it has an unknown field ${unknown}`;
+  if (!isId(id)) return 'lock must be a positive integer';
+  if (!isId(session)) return 'session must be a positive integer';
+  const badResource = checkResources(resources);
+  if (badResource !== undefined) return badResource;
+  if (!isOptionalText(ref) && !Number.isSafeInteger(ref)) return 'ref must be an integer or string';
+  if (!isOptionalMs(waitMs, 0)) return 'waitMs must be an integer >= 0';
+  if (!isOptionalMs(holdMs, 1)) return 'holdMs must be an integer >= 1';
+  if (!isOptionalText(owner)) return 'owner must be a string';
+  if (!isOptionalText(label)) return 'label must be a string';
+  if (typeof wasHeld !== 'boolean') return 'held must be true or false';
+  if (!isInteger(sinceMs, 0)) return 'sinceMs must be an integer >= 0';
+  const isBare = (waitMs ?? holdMs ?? owner ?? label) === undefined;
+  return {
+    id,
+    session,
+    // Checked above, and nothing else refers to the parsed value.
+    resources: resources as Resource[],
+    ref: ref as string | number | undefined,
+    terms: isBare ? NO_TERMS : { waitMs, holdMs, owner, label },
+    wasHeld,
+    sinceMs,
+  };
+}
+
+const RESOURCE_FIELDS = new Set(['type', 'path', 'limit']);
+
+/** What is wrong with the resources of a lock; undefined if they are `Resource`s. */
+function checkResources(value: unknown): string | undefined {
+  if (!Array.isArray(value) || value.length === 0)
+    return 'resources must be an array with elements';
+  for (let i = 0; i < value.length; i++) {
+    const reason = checkResource(value[i]);
+    if (reason !== undefined) return `resources[${i}]${reason}`;
+  }
+  return undefined;
+}
+
+function checkResource(value: unknown): string | undefined {
+  if (!isObject(value)) return ' must be an object';
+  const { type, path, limit } = value;
+  const unknown = unknownField(value, RESOURCE_FIELDS);
+  if (unknown !== undefined) return ` has an unknown field ${unknown}`;
+  if (type !== 'read' && type !== 'write') return '.type must be "read" or "write"';
+  if (!Array.isArray(path) || !path.every((segment) => typeof segment === 'string')) {
+    return '.path must be an array of strings';
+  }
+  if (limit === undefined) return undefined;
+  if (type === 'write') return '.limit is for reads only';
+  return isInteger(limit, 1) ? undefined : '.limit must be an integer >= 1';
+}
+
+function unknownField(value: Fields, known: ReadonlySet<string>): string | undefined {
+  for (const name in value) if (!known.has(name)) return JSON.stringify(name);
+  return undefined;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isInteger(value: unknown, min: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= min;
+}
+
+function isId(value: unknown): value is number {
+  return isInteger(value, 1);
+}
+
+function isOptionalMs(value: unknown, min: number): value is number | undefined {
+  return value === undefined || isInteger(value, min);
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string';
+}
