@@ -14,7 +14,7 @@ import {
   type Server as TlsServer,
 } from 'node:tls';
 import type { Locality } from '../../protocol/auth.ts';
-import { type TakenPath, takePath } from './unix-socket-path.ts';
+import { type TakenPath, takePath } from '../../runtime/unix-socket-path.ts';
 
 /** The TLS certificate and key, in PEM. */
 export interface TlsFiles {

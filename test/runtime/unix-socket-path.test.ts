@@ -6,14 +6,14 @@ import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } fr
 import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { takePath } from '../../../src/net/listen/unix-socket-path.ts';
-import { Server } from '../../../src/server.ts';
-import { temporaryFolder } from '../../support/certificates.ts';
-import { nodeArgs } from '../../support/compiled.ts';
-import { LineClient } from '../../support/line-client.ts';
-import type { Order } from '../../support/path-taker.ts';
-import { startServer } from '../../support/running-server.ts';
-import { leaveStaleSocket } from '../../support/stale-socket.ts';
+import { takePath } from '../../src/runtime/unix-socket-path.ts';
+import { Server } from '../../src/server.ts';
+import { temporaryFolder } from '../support/certificates.ts';
+import { nodeArgs } from '../support/compiled.ts';
+import { LineClient } from '../support/line-client.ts';
+import type { Order } from '../support/path-taker.ts';
+import { startServer } from '../support/running-server.ts';
+import { leaveStaleSocket } from '../support/stale-socket.ts';
 
 const [TAKER = '', ...EXEC_ARGV] = nodeArgs('test/support/path-taker.ts').toReversed();
 
