@@ -167,6 +167,12 @@ export const ERROR_CODES = {
     endsConnection: 'yes',
     tryAgain: 'later',
   },
+  restarting: {
+    meaning:
+      'unsolicited: a server that stores its locks stops, or is not ready yet; sessions and locks are kept',
+    endsConnection: 'yes',
+    tryAgain: 'in a moment: resume',
+  },
 } as const satisfies Record<string, ErrorFacts>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -284,6 +290,18 @@ export const SESSION_EVICTED = new RequestError(
 export const SHUTTING_DOWN = new RequestError(
   'shutting_down',
   'the server is stopping; all locks are released',
+);
+
+/** Like `SHUTTING_DOWN`, from a server with a store. */
+export const RESTARTING = new RequestError(
+  'restarting',
+  'the server is stopping, and keeps sessions and locks: connect again and resume the session',
+);
+
+/** Answers new connections while the server reads its store. */
+export const RECOVERING = new RequestError(
+  'restarting',
+  'the server is starting and not ready yet: connect again in a moment',
 );
 
 /** Answers requests for new locks and sessions while the server drains. */

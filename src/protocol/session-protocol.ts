@@ -12,6 +12,7 @@ import { Heartbeat } from '../session/heartbeat.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type { LockChange, Peer, SessionEnd, SessionSettings } from '../session/session-host.ts';
+import { keyOfName } from '../session/session-key.ts';
 import { ACTIONS, answer, type Request } from './actions/table.ts';
 import { Admission, needsSession, type Rejection } from './admission.ts';
 import type { Role } from './auth.ts';
@@ -22,6 +23,7 @@ import {
   ERROR_CODES,
   LINE_CUT_OFF,
   noWayToBegin,
+  RESTARTING,
   RequestError,
   SESSION_EVICTED,
   SHUTTING_DOWN,
@@ -101,7 +103,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
 
   /** Ends a session that can't be resumed. One with a name may be meant to go on elsewhere. */
   clientDone(): void {
-    if (!this.#ended && this.#session?.name === undefined) this.#session?.end();
+    if (!this.#ended && this.#session?.key === undefined) this.#session?.end();
   }
 
   onWritable(): void {
@@ -124,7 +126,8 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
       this.#rejecting.cancel();
       this.channel.end('shutting_down');
     }
-    this.#endWith('shutting_down', SHUTTING_DOWN);
+    const { journal } = this.host;
+    this.#endWith('shutting_down', journal === undefined ? SHUTTING_DOWN : RESTARTING);
   }
 
   /* Peer: called by the session. */
@@ -167,20 +170,20 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     return this.#session ?? this.begin({});
   }
 
-  begin({ namespace, abandonTimeoutMs, label, name }: SessionWishes): Session {
+  begin({ namespace, abandonTimeoutMs, label, key }: SessionWishes): Session {
     const settings = {
       namespace: namespace ?? this.#defaults.namespace,
       abandonTimeoutMs: abandonTimeoutMs ?? this.#defaults.abandonTimeoutMs,
       client: this.channel.client,
       label,
-      name,
+      key,
     };
     this.#session = new Session(this.host, settings, this);
     return this.#session;
   }
 
   resume(name: string): Session | undefined {
-    const session = this.host.registry.resumable(name);
+    const session = this.host.registry.resumable(keyOfName(name));
     session?.resume(this, this.channel.client);
     this.#session = session;
     return session;

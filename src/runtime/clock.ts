@@ -105,6 +105,41 @@ class SystemTimer implements Timer {
   }
 }
 
+/** A clock that goes on from another reading, such as the last one of an earlier process. */
+export class ShiftedClock implements Clock {
+  readonly #clock: Clock;
+  #shiftMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** It is `nowMs` milliseconds now. */
+  continueFrom(nowMs: number): void {
+    this.#shiftMs = nowMs - this.#clock.now();
+  }
+
+  now(): number {
+    return this.#clock.now() + this.#shiftMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    return this.#clock.setTimer(delayMs, callback);
+  }
+
+  arrived(): void {
+    this.#clock.arrived?.();
+  }
+
+  soon(job: () => void): void {
+    this.#clock.soon(job);
+  }
+
+  nextTurn(job: () => void): void {
+    this.#clock.nextTurn(job);
+  }
+}
+
 /** The clock of this process. */
 export const systemClock: Clock = {
   now: () => performance.now(),

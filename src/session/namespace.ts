@@ -62,7 +62,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   readonly #idle = new Set<Session>();
   /** Their memory in bytes, with a namespace for each: an upper bound of what they can free. */
   #idleBytes = 0;
-  /** Sessions that can be resumed, by their secret names. */
+  /** Sessions that can be resumed, by their keys. */
   readonly #resumable = new Map<string, Session>();
   #isDraining = false;
   /** The account for the clients of all namespaces. */
@@ -115,6 +115,15 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     return ++this.#lastSessionId;
   }
 
+  get lastSessionId(): number {
+    return this.#lastSessionId;
+  }
+
+  /** No session id up to `id` is given out from now on. */
+  skipSessionIds(id: number): void {
+    this.#lastSessionId = Math.max(this.#lastSessionId, id);
+  }
+
   get(name: string): Namespace | undefined {
     return this.#byName.get(name);
   }
@@ -130,12 +139,12 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     }
   }
 
-  /** The session with that secret name, if it has not ended. */
-  resumable(name: string): Session | undefined {
-    return this.#resumable.get(name);
+  /** The session with that key, if it has not ended. */
+  resumable(key: string): Session | undefined {
+    return this.#resumable.get(key);
   }
 
-  /** How many sessions have a name, open ones included. */
+  /** How many sessions can be resumed, open ones included. */
   get resumableCount(): number {
     return this.#resumable.size;
   }
@@ -167,7 +176,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     this.memory.charge(session.bytes);
     namespace.sessions.add(session);
     this.#sessions++;
-    if (session.name !== undefined) this.#resumable.set(session.name, session);
+    if (session.key !== undefined) this.#resumable.set(session.key, session);
     return namespace;
   }
 
@@ -177,7 +186,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     this.#sessions--;
     this.memory.discharge(session.bytes);
     this.setIdle(session, false);
-    if (session.name !== undefined) this.#resumable.delete(session.name);
+    if (session.key !== undefined) this.#resumable.delete(session.key);
     if (namespace.sessions.size > 0) return;
     this.#byName.delete(namespace.name);
     this.#names.delete(namespace.name);

@@ -62,6 +62,21 @@ export interface SessionRegistry {
   setIdle(session: Session, isIdle: boolean): void;
 }
 
+/**
+ * Records what must survive a restart, as it happens. It must not throw. Only a server with a store
+ * has one.
+ */
+export interface Journal {
+  /** `lock` is new: held or enqueued. */
+  lockAdded(lock: SessionLock): void;
+  /** The terms of `lock` have changed. */
+  lockChanged(lock: SessionLock): void;
+  /** `lock`, which was added, has ended. */
+  lockRemoved(lock: SessionLock): void;
+  /** `session` has ended; its locks are removed already. */
+  sessionEnded(session: Session): void;
+}
+
 /** What all sessions of a server share. */
 export interface SessionHost {
   readonly registry: SessionRegistry;
@@ -69,6 +84,8 @@ export interface SessionHost {
   readonly limits: Limits;
   readonly observer: LockObserver | undefined;
   readonly counters: Counters;
+  /** Undefined without a store. */
+  readonly journal?: Journal | undefined;
 }
 
 export interface SessionSettings {
@@ -80,8 +97,8 @@ export interface SessionSettings {
   readonly client: string;
   /** The client's name for the session, for people. */
   readonly label?: string | undefined;
-  /** The secret by which the session can be resumed; without it, it can't be. */
-  readonly name?: string | undefined;
+  /** By which the session can be resumed: see `keyOfName`; without it, it can't be. */
+  readonly key?: string | undefined;
 }
 
 /** Why a lock request failed. */

@@ -1,6 +1,6 @@
 /**
  * A session: one client's locks in one namespace. It outlives a lost connection by its abandon
- * timeout. Until then, if it has a name, another connection can resume it; after that, or on `bye`,
+ * timeout. Until then, if it has a key, another connection can resume it; after that, or on `bye`,
  * all its locks are released.
  *
  *             resume                 abandon timeout
@@ -10,7 +10,7 @@
  *      +------------------ end, evict ---------------------+    (evict: also when lost)
  *
  * Invariants: `locks` has exactly the locks of this session that are not released; only a session
- * with a name has waiting locks while it is lost; an ended session has neither locks nor timers.
+ * with a key has waiting locks while it is lost; an ended session has neither locks nor timers.
  *
  * The peer is notified of a grant inside the call that caused it. The table is consistent by then,
  * so the peer may call back; it must not throw.
@@ -32,6 +32,7 @@ import { lockBytes, sessionBytes, termsBytes } from './memory.ts';
 import type { Namespace } from './namespace.ts';
 import { OWNERS_OF_LOCKS, Owners } from './owners.ts';
 import type { LockError, Peer, SessionHost, SessionSettings } from './session-host.ts';
+import type { StoredLock } from './stored.ts';
 
 export class Session {
   /** Identifies the session for people; not a secret. */
@@ -39,7 +40,8 @@ export class Session {
   readonly namespace: Namespace;
   readonly abandonTimeoutMs: number;
   readonly label: string | undefined;
-  readonly name: string | undefined;
+  /** By which it can be resumed; undefined if it can't be. */
+  readonly key: string | undefined;
   /** Bytes charged to the memory account for the session without its locks. */
   readonly bytes: number;
   readonly locks = new LockIndex();
@@ -51,17 +53,27 @@ export class Session {
   #abandonTimer: Timer | undefined;
   /** When the last connection was lost, by the clock. */
   #lostMs = 0;
-  #state: 'open' | 'lost' | 'ended' = 'open';
+  #state: 'open' | 'lost' | 'ended';
 
-  constructor(host: SessionHost, settings: SessionSettings, peer: Peer) {
+  /**
+   * @param peer undefined for a session from a store, which is lost
+   * @param id its own in a store; else a new one
+   */
+  constructor(
+    host: SessionHost,
+    settings: SessionSettings,
+    peer: Peer | undefined,
+    id: number = host.registry.nextSessionId(),
+  ) {
     this.#host = host;
     this.#peer = peer;
+    this.#state = peer === undefined ? 'lost' : 'open';
     this.#client = settings.client;
     this.abandonTimeoutMs = settings.abandonTimeoutMs;
     this.label = settings.label;
-    this.name = settings.name;
+    this.key = settings.key;
     this.bytes = sessionBytes(settings);
-    this.id = host.registry.nextSessionId();
+    this.id = id;
     this.namespace = host.registry.join(settings.namespace, this);
   }
 
@@ -121,10 +133,11 @@ export class Session {
     }
     this.locks.add(lock);
     registry.memory.charge(bytes);
+    this.#host.journal?.lockAdded(lock);
     if (lock.state === 'acquired') {
       this.#hold(lock);
     } else {
-      this.#limitWait(lock);
+      this.#limitWait(lock, terms.waitMs);
       observer?.enqueued(lock);
       this.namespace.watchers.tell('enqueued', lock);
     }
@@ -155,6 +168,7 @@ export class Session {
     registry.memory.charge(bytes);
     record.bytes += bytes;
     record.terms = terms;
+    this.#host.journal?.lockChanged(lock);
     this.#limitHold(lock, holdMs);
     return true;
   }
@@ -167,14 +181,18 @@ export class Session {
   lose(peer: Peer): void {
     if (this.#state !== 'open' || this.#peer !== peer) return;
     this.#state = 'lost';
-    this.#lostMs = this.#host.clock.now();
     this.#peer = undefined;
-    if (this.name === undefined) {
+    this.#awaitResume();
+  }
+
+  #awaitResume(): void {
+    this.#lostMs = this.#host.clock.now();
+    if (this.key === undefined) {
       for (const lock of newestFirst(this.locks)) {
         if (lock.state === 'enqueued') this.#drop(lock, 'lost');
       }
     }
-    const isWorthKeeping = this.name !== undefined || this.locks.size > 0;
+    const isWorthKeeping = this.key !== undefined || this.locks.size > 0;
     if (!isWorthKeeping || this.abandonTimeoutMs === 0) {
       this.#finish('abandoned');
       return;
@@ -183,6 +201,38 @@ export class Session {
     this.#abandonTimer = this.#host.clock.setTimer(this.abandonTimeoutMs, () => {
       this.#finish('abandoned');
     });
+  }
+
+  /**
+   * Enters a lock from a store into the table, with its id. No limit, counter or observer applies:
+   * all of this happened before.
+   *
+   * @param stored its id is the one that the table gives out next
+   */
+  restore({ resources, ref, terms, wasHeld, sinceMs }: StoredLock): void {
+    const { registry, clock } = this.#host;
+    const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
+    const bytes = lockBytes(resources, terms, ref);
+    const record = new LockRecord(this, ref, terms, owner, bytes, sinceMs);
+    const lock = this.namespace.table.lock(resources, record);
+    // It was granted after it was stored: nothing says when, and a hold must not end early.
+    if (lock.state === 'acquired' && !wasHeld) record.sinceMs = Math.ceil(clock.now());
+    this.#owners?.own(lock);
+    this.locks.add(lock);
+    registry.memory.charge(bytes);
+  }
+
+  /** Everything is restored: timers start, and the session is as one whose connection is lost. */
+  recovered(): void {
+    const nowMs = this.#host.clock.now();
+    for (const lock of this.locks) {
+      const { sinceMs, terms } = lock.context;
+      const left = (ms: number): number => Math.max(0, sinceMs + ms - nowMs);
+      if (lock.state === 'enqueued') {
+        this.#limitWait(lock, terms.waitMs && left(terms.waitMs));
+      } else this.#limitHold(lock, terms.holdMs && left(terms.holdMs));
+    }
+    this.#awaitResume();
   }
 
   /** Continues on another connection, with all locks; the previous peer is notified. */
@@ -240,6 +290,7 @@ export class Session {
     this.#peer = undefined;
     this.#abandonTimer?.cancel();
     for (const lock of newestFirst(this.locks)) this.#drop(lock, cause);
+    this.#host.journal?.sessionEnded(this);
     this.#host.registry.leave(this);
   }
 
@@ -260,10 +311,11 @@ export class Session {
 
   /** Removes `lock`, for any cause, and grants the locks that waited only for it. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
-    const { observer, counters, registry } = this.#host;
+    const { observer, counters, registry, journal } = this.#host;
     counters.locksEnded[cause]++;
     lock.context.timer?.cancel();
     this.locks.remove(lock);
+    journal?.lockRemoved(lock);
     if (this.#state === 'lost' && this.locks.size === 0) registry.setIdle(this, true);
     registry.memory.discharge(lock.context.bytes);
     this.#owners?.disown(lock);
@@ -309,8 +361,7 @@ export class Session {
           });
   }
 
-  #limitWait(lock: SessionLock): void {
-    const { waitMs } = lock.context.terms;
+  #limitWait(lock: SessionLock, waitMs: number | undefined): void {
     if (waitMs === undefined) return;
     lock.context.timer = this.#host.clock.setTimer(waitMs, () => {
       // The peer is notified before any lock behind this one is granted.

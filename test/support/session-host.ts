@@ -46,7 +46,7 @@ export function setUp(limits: Partial<typeof DEFAULT_LIMITS> = {}) {
     sessionName?: string,
   ): TestSession => {
     const peer = peerOf(client);
-    const settings = { namespace, abandonTimeoutMs, client, name: sessionName };
+    const settings = { namespace, abandonTimeoutMs, client, key: sessionName };
     return new TestSession(host, settings, peer);
   };
   /** Takes a session over for a new connection of that client. */

@@ -2,6 +2,7 @@
 import { helloLimits, type Limits } from '../../runtime/limits.ts';
 import type { Ref } from '../../session/lock-record.ts';
 import type { Session } from '../../session/session.ts';
+import { keyOfName } from '../../session/session-key.ts';
 import { VERSION } from '../../version.ts';
 import { DRAINING, helloNotFirst, NO_SUCH_SESSION, RequestError } from '../errors.ts';
 import {
@@ -29,19 +30,20 @@ export const hello: ActionDefinition<HelloRequest> = {
   fields: ['token', 'session', 'namespace', 'abandonTimeoutMs', 'heartbeatMs', 'label'],
   decode: decodeHello,
   answer(context, request) {
-    const { host, channel, replies, begun } = context;
-    if (begun !== undefined) {
-      replies.error(request, helloNotFirst(begun.namespace.name));
+    const { host, channel, replies } = context;
+    if (context.begun !== undefined) {
+      replies.error(request, helloNotFirst(context.begun.namespace.name));
       return;
     }
-    const session = begin(context, request);
-    if (session === undefined) {
+    const begun = begin(context, request);
+    if (begun === undefined) {
       context.helloRefused();
       replies.error(request, NO_SUCH_SESSION);
       return;
     }
     if (request.heartbeatMs !== undefined) context.expectHeartbeat(request.heartbeatMs);
-    replies.fields(request, helloFields(session, request, host.limits));
+    const { name, session } = begun;
+    replies.fields(request, helloFields(name, session, request, host.limits));
     if (request.session === undefined) return;
     // The session may have `maxLocksPerSession` locks.
     channel.yieldTurn();
@@ -57,10 +59,21 @@ export const hello: ActionDefinition<HelloRequest> = {
   ],
 };
 
-function begin(context: RequestContext, request: HelloRequest): Session | undefined {
-  const { session, namespace, abandonTimeoutMs, label } = request;
-  if (session !== undefined) return context.resume(session);
-  return context.begin({ namespace, abandonTimeoutMs, label, name: context.host.newName() });
+/** The session's secret name, and the session; undefined if there is none to resume. */
+function begin(
+  context: RequestContext,
+  request: HelloRequest,
+): { readonly name: string; readonly session: Session } | undefined {
+  const { namespace, abandonTimeoutMs, label } = request;
+  if (request.session !== undefined) {
+    const session = context.resume(request.session);
+    return session && { name: request.session, session };
+  }
+  const name = context.host.newName();
+  return {
+    name,
+    session: context.begin({ namespace, abandonTimeoutMs, label, key: keyOfName(name) }),
+  };
 }
 
 function decodeHello(
@@ -95,10 +108,15 @@ function decodeHello(
 const PROTOCOL_VERSION = 2;
 
 /** The fields of the answer: the session's settings and the server's limits. */
-function helloFields(session: Session, request: HelloRequest, limits: Limits): object {
+function helloFields(
+  name: string,
+  session: Session,
+  request: HelloRequest,
+  limits: Limits,
+): object {
   const isResumed = request.session !== undefined;
   return {
-    session: session.name,
+    session: name,
     sessionId: String(session.id),
     namespace: session.namespace.name,
     ...(isResumed ? { resumed: true, locks: session.locks.size } : {}),
