@@ -103,8 +103,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
 
   end(): void {
     this.#splitter.stop();
-    this.#output.finish();
-    closeGracefully(this.#socket, this.#host.clock);
+    this.#output.finish(() => closeGracefully(this.#socket, this.#host.clock));
   }
 
   firstMessageIsDue(ms: number): void {

@@ -1,7 +1,7 @@
 /**
  * Feeds a socket's input to a reader, chunk by chunk. The reader may pause within a chunk: the rest
  * of the chunk is then delivered in a later turn, after other connections, and nothing more is read
- * from the socket before that.
+ * from the socket before that. With a store that is behind, nothing is read until it has caught up.
  */
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
@@ -16,6 +16,8 @@ export interface ChunkReader {
    */
   push(chunk: Buffer): number;
 }
+
+const NOTHING = Buffer.alloc(0);
 
 export class InputPump {
   readonly #socket: Duplex;
@@ -63,16 +65,22 @@ export class InputPump {
     this.#output.answering();
     const taken = this.#reader.push(chunk);
     this.#output.answered();
+    const { gate } = this.#host;
     if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
+    else if (gate?.isBehind) this.#takeLater(NOTHING, gate.whenCaughtUp.bind(gate));
     else if (this.#isPaused) this.#goOn();
   }
 
-  #takeLater(rest: Buffer): void {
+  /** @param later calls a job when it is time; by default in the next turn */
+  #takeLater(
+    rest: Buffer,
+    later: (job: () => void) => void = (job) => this.#host.turnQueue.nextTurn(job),
+  ): void {
     // A chunk just read is in reused memory and must be copied; a rest was copied before.
     const kept = this.#isPaused ? rest : Buffer.from(rest);
     this.#isPaused = true;
     this.#socket.pause();
-    this.#host.turnQueue.nextTurn(() => this.take(kept));
+    later(() => this.take(kept));
   }
 
   #goOn(): void {

@@ -11,6 +11,10 @@
  *
  * Output is kept as a byte string: see byte-string.ts.
  *
+ * With a store, output waits for a third thing: nothing is sent before what it depends on is stored
+ * (`OutputGate`). Then nothing is written inside the code that causes it either, because a change
+ * may be recorded after the output that reports it is pushed.
+ *
  * Bounds what a peer that does not read makes the server keep: past `maxUnreadBytes` the buffer
  * discards its output and calls `overflow` once; the owner then cuts the connection. The same
  * happens when all connections together exceed their budget (buffer-budget.ts).
@@ -25,19 +29,38 @@ const GATHERED_BYTES = 65_536;
 /** Connections whose replies are flushed together, at most: bounds the delay of the first one. */
 const FLUSHED_TOGETHER = 256;
 
+/** Holds output back until what it depends on is stored. */
+export interface OutputGate {
+  /**
+   * Calls `job` once all changes so far are stored: at once, or later, in the order of calls.
+   *
+   * @param bytes of output that wait with it
+   */
+  whenStored(job: () => void, bytes?: number): void;
+  /** The store is so slow that input should not be read now. */
+  readonly isBehind: boolean;
+  /** Calls `job` when `isBehind` may have changed. */
+  whenCaughtUp(job: () => void): void;
+}
+
 /** What all output buffers of a server share. */
 export interface OutputHost {
   readonly flushQueue: FlushQueue;
   readonly budget: BufferBudget;
+  /** Undefined without a store. */
+  readonly gate?: OutputGate | undefined;
 }
 
 export class OutputBuffer {
   readonly #target: Writable;
   readonly #queue: FlushQueue;
+  readonly #gate: OutputGate | undefined;
   readonly #account: BufferAccount;
   readonly #maxUnreadBytes: number;
   readonly #overflow: () => void;
   #pending = '';
+  /** Bytes that wait for the gate. */
+  #heldBack = 0;
   #isAnswering = false;
   /** All pending output may wait for another turn. */
   #mayWait = true;
@@ -45,7 +68,10 @@ export class OutputBuffer {
   #isFlushingSoon = false;
   /** A flush of notifications is scheduled by `flushAfterReading`. */
   #isDeferred = false;
+  /** Later pushes are ignored. */
   #closed = false;
+  /** No output is written any more. */
+  #isDiscarded = false;
 
   /**
    * @param target assumed open until `close` or `finish` is called here
@@ -55,6 +81,7 @@ export class OutputBuffer {
   constructor(target: Writable, host: OutputHost, maxUnreadBytes: number, overflow: () => void) {
     this.#target = target;
     this.#queue = host.flushQueue;
+    this.#gate = host.gate;
     this.#account = new BufferAccount(host.budget);
     this.#maxUnreadBytes = maxUnreadBytes;
     this.#overflow = overflow;
@@ -62,7 +89,7 @@ export class OutputBuffer {
 
   /** Bytes that are not sent yet. */
   get unreadBytes(): number {
-    return this.#target.writableLength + this.#pending.length;
+    return this.#target.writableLength + this.#pending.length + this.#heldBack;
   }
 
   /** The connection's input is being processed: output until `answered` is replies. */
@@ -85,7 +112,7 @@ export class OutputBuffer {
     this.#pending += bytes;
     this.#mayWait &&= mayWait;
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
-    if (this.#pending.length > GATHERED_BYTES) this.flush();
+    if (this.#pending.length > GATHERED_BYTES) this.#flushFull();
     const { unreadBytes } = this;
     if (unreadBytes > this.#maxUnreadBytes || !this.#account.keep(unreadBytes)) {
       this.close();
@@ -101,6 +128,19 @@ export class OutputBuffer {
     const bytes = this.#pending;
     this.#pending = '';
     this.#mayWait = true;
+    if (this.#gate === undefined) this.#write(bytes);
+    else this.#holdBack(bytes, this.#gate);
+  }
+
+  #holdBack(bytes: string, gate: OutputGate): void {
+    this.#heldBack += bytes.length;
+    gate.whenStored(() => {
+      this.#heldBack -= bytes.length;
+      if (!this.#isDiscarded) this.#write(bytes);
+    }, bytes.length);
+  }
+
+  #write(bytes: string): void {
     const mayCount = this.#account.isCounted || bytes.length > FREE_BYTES;
     if (mayCount) this.#target.write(bytes, 'latin1', this.#written);
     else this.#target.write(bytes, 'latin1');
@@ -119,6 +159,12 @@ export class OutputBuffer {
     } else this.flush();
   }
 
+  /** So much is pending that gathering more gains nothing. */
+  #flushFull(): void {
+    if (this.#gate === undefined) this.flush();
+    else if (!this.#isFlushingSoon) this.#schedule(false);
+  }
+
   #schedule(mayWait: boolean): void {
     if (!mayWait) {
       this.#isFlushingSoon = true;
@@ -129,16 +175,29 @@ export class OutputBuffer {
     }
   }
 
-  /** Writes the pending output and ignores later pushes. The owner ends the stream. */
-  finish(): void {
-    if (this.#closed) return;
-    this.flush();
+  /**
+   * Writes all output and ignores later pushes.
+   *
+   * @param finished called when all is written: the owner ends the stream
+   */
+  finish(finished: () => void): void {
     this.#closed = true;
+    if (this.#gate === undefined) {
+      this.flush();
+      finished();
+      return;
+    }
+    const gate = this.#gate;
+    this.#queue.soon(() => {
+      this.flush();
+      gate.whenStored(finished);
+    });
   }
 
   /** Discards the pending output and ignores later pushes. The owner ends the stream. */
   close(): void {
     this.#closed = true;
+    this.#isDiscarded = true;
     this.#pending = '';
     this.#account.keep(0);
   }
@@ -152,6 +211,11 @@ export class FlushQueue {
 
   constructor(turns: Turns) {
     this.#turns = turns;
+  }
+
+  /** Calls `job` when the code that runs now has finished. */
+  soon(job: () => void): void {
+    this.#turns.soon(job);
   }
 
   /** Flushes `output` when the code that runs now has finished. */

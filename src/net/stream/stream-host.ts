@@ -1,7 +1,7 @@
 /** The part of a server that all its connections share, whatever their protocol. */
 import type { Clock } from '../../runtime/clock.ts';
 import { BufferBudget } from './buffer-budget.ts';
-import { FlushQueue } from './output-buffer.ts';
+import { FlushQueue, type OutputGate } from './output-buffer.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 export interface StreamHost {
@@ -11,13 +11,15 @@ export interface StreamHost {
   readonly budget: BufferBudget;
   /** Whether to read sockets into one shared buffer where Node allows it: see shared-read.ts. */
   readonly sharedReads: boolean;
+  /** Undefined without a store. */
+  readonly gate: OutputGate | undefined;
 }
 
 /** @param maxBufferBytes bytes that all buffers of the server together may have */
 export function makeStreamHost(
   clock: Clock,
   maxBufferBytes: number,
-  { sharedReads = true } = {},
+  { sharedReads = true, gate }: { sharedReads?: boolean; gate?: OutputGate | undefined } = {},
 ): StreamHost {
   return {
     clock,
@@ -25,5 +27,6 @@ export function makeStreamHost(
     turnQueue: new TurnQueue(clock),
     budget: new BufferBudget(maxBufferBytes),
     sharedReads,
+    gate,
   };
 }

@@ -193,8 +193,7 @@ export class WebSocketConnection {
   #end(info: EndInfo): void {
     if (this.#state === 'ending' || this.#state === 'closed') return;
     this.#state = 'ending';
-    this.#output.finish();
-    closeGracefully(this.#socket, this.#options.streams.clock);
+    this.#output.finish(() => closeGracefully(this.#socket, this.#options.streams.clock));
     this.#report(info);
   }
 

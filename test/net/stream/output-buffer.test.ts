@@ -158,9 +158,9 @@ test('up to the bound is kept for a peer that does not read; one byte more overf
 test('finishing writes what has gathered; later pushes are ignored, and the stream is left alone', async () => {
   const { writes, output, turn, target } = setUp();
   output.push('last words');
-  output.finish();
+  output.finish(() => {});
   output.push('ghost');
-  output.finish();
+  output.finish(() => {});
   await turn();
   assert.deepEqual(writes.map(String), ['last words']);
   assert.equal(target.writableEnded, false);
