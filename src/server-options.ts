@@ -6,6 +6,7 @@ import type { Clock } from './runtime/clock.ts';
 import type { Limits } from './runtime/limits.ts';
 import type { StallReport } from './runtime/stall-meter.ts';
 import type { LockObserver } from './session/session-host.ts';
+import type { Store } from './store/store.ts';
 
 export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;
@@ -31,7 +32,19 @@ export interface AuthObserver {
   handshakeFailed(why: string, client: string | undefined): void;
 }
 
+/** Called when the store fails. */
+export interface StoreObserver {
+  /**
+   * The store has failed, and the server with it: connections are cut, and it must be started anew.
+   * No lock that a client was told of is lost.
+   */
+  failed(error: Error): void;
+}
+
 export interface ServerOptions {
+  /** Keeps sessions and locks across restarts; no other server may use it. Default none. */
+  readonly store?: Store | undefined;
+  readonly storeObserver?: StoreObserver | undefined;
   /** An IP address, or a name: then all its addresses on this machine. Default `127.0.0.1`. */
   readonly host?: string;
   /** 0 picks a free port. Default 9009. */

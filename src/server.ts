@@ -17,7 +17,8 @@ import { cutAfterTimeout } from './net/stream/graceful-close.ts';
 import { makeStreamHost, type StreamHost } from './net/stream/stream-host.ts';
 import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
 import type { ProtocolHost } from './protocol/channel.ts';
-import { type Clock, systemClock, type Timer } from './runtime/clock.ts';
+import { RECOVERING } from './protocol/errors.ts';
+import { type Clock, ShiftedClock, systemClock, type Timer } from './runtime/clock.ts';
 import { IdCounter } from './runtime/id-counter.ts';
 import { usualLimits } from './runtime/limits.ts';
 import { StallMeter, TICK_MS } from './runtime/stall-meter.ts';
@@ -33,6 +34,7 @@ import {
 import { Counters } from './session/counters.ts';
 import { Namespaces } from './session/namespace.ts';
 import { countHolders, statisticsOf } from './session/statistics.ts';
+import { Persistence, type Recovered } from './store/persistence.ts';
 
 /** Totals over all namespaces. */
 export interface ServerCounts {
@@ -71,6 +73,8 @@ export class Server {
   /** Connected clients by kind, and all clients since the start. */
   readonly #open = { lines: 0, websocket: 0 };
   readonly #opened = { lines: 0, websocket: 0 };
+  /** Undefined without a store. */
+  readonly #persistence: Persistence | undefined;
   readonly #stalls: StallMeter;
   readonly #startMs = performance.now();
   #stallTicker: NodeJS.Timeout | undefined;
@@ -78,18 +82,35 @@ export class Server {
 
   constructor(options: ServerOptions = {}) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    const { clock = systemClock, store } = options;
+    const shiftedClock = new ShiftedClock(clock);
+    this.#clock = store === undefined ? clock : shiftedClock;
     const usual = usualLimits();
     const { firstMessageMs: firstLineMs = usual.firstLineMs } = options.limits ?? {};
     const limits = { ...usual, firstLineMs, ...options.limits };
-    const nextId = new IdCounter(Date.now()).next;
-    this.#namespaces = new Namespaces(nextId, limits.maxLockBytes);
+    const lockIds = new IdCounter(store === undefined ? Date.now() : 0);
+    this.#namespaces = new Namespaces(lockIds.next, limits.maxLockBytes);
+    this.#persistence =
+      store &&
+      new Persistence(store, {
+        clock: shiftedClock,
+        lockIds,
+        registry: this.#namespaces,
+        wallClock: Date.now,
+        failed: (error) => this.#storeFailed(error),
+      });
+    const ledger = this.#persistence?.ledger;
     this.#host = {
+      journal: ledger,
       registry: this.#namespaces,
       newName: () => randomBytes(NAME_BYTES).toString('base64url'),
       clock: this.#clock,
-      startedMs: this.#clock.now(),
-      streams: makeStreamHost(this.#clock, limits.maxBufferBytes, options),
+      // With a store time goes on from an earlier server.
+      startedMs: store === undefined ? clock.now() : 0,
+      streams: makeStreamHost(this.#clock, limits.maxBufferBytes, {
+        sharedReads: options.sharedReads ?? true,
+        gate: ledger,
+      }),
       counters: new Counters(),
       limits,
       observer: options.lockObserver,
@@ -112,6 +133,7 @@ export class Server {
       limits: this.#host.limits,
       counters: this.#host.counters,
       full: () => options.fullObserver?.(),
+      notReady: () => (this.#isReady ? undefined : RECOVERING),
       acceptLines: (connection, head, firstMessageTimer) =>
         this.#acceptLines(connection, head, firstMessageTimer),
       acceptHttp: (connection, head, full) => this.#http.accept(connection, head, full),
@@ -123,11 +145,35 @@ export class Server {
    * Starts to listen. Rejects with the system's error (EADDRINUSE, EACCES...), or with that of TLS
    * if the certificate or the key can't be used. In a worker of node:cluster it always rejects,
    * with the code ERR_CLUSTER_WORKER: workers share one port, and each would have its own locks.
+   *
+   * With a store it resolves when all that is stored is restored. Until then clients are told to
+   * come back in a moment, and probes that the server is not ready. Rejects with a `StoreError` if
+   * the store can't be used.
    */
   async listen(): Promise<void> {
     if (cluster.isWorker) throw clusterWorkerError();
     await this.#listeners.open();
     this.#meterStalls();
+    try {
+      await this.#persistence?.recover(this.#host);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** What was restored from the store, if there is one. */
+  get recovered(): Recovered | undefined {
+    return this.#persistence?.recovered;
+  }
+
+  /** Whether sessions and locks outlive the server, in a store. */
+  get keepsLocks(): boolean {
+    return this.#persistence !== undefined;
+  }
+
+  get #isReady(): boolean {
+    return this.#persistence === undefined || this.#persistence.recovered !== undefined;
   }
 
   /** The TCP address that the server listens on. */
@@ -167,11 +213,13 @@ export class Server {
   }
 
   /**
-   * Stops: accepts no more connections, says goodbye to every client, releases all locks. Resolves
-   * when the last connection is closed; those still open after `CLOSE_TIMEOUT_MS` are cut.
+   * Stops: accepts no more connections, says goodbye to every client, releases all locks; with a
+   * store sessions and locks are kept instead. Resolves when the last connection is closed; those
+   * still open after `CLOSE_TIMEOUT_MS` are cut.
    */
   async close(): Promise<void> {
     this.#acceptor.stop();
+    this.#persistence?.freeze();
     clearInterval(this.#stallTicker);
     const closed = [
       this.#listeners.close(),
@@ -189,6 +237,18 @@ export class Server {
     this.#namespaces.endAll();
     for (const socket of this.#acceptor.sockets()) cutAfterTimeout(socket, this.#clock);
     await Promise.all(closed);
+    await this.#persistence?.close();
+  }
+
+  /**
+   * The store has failed: what is said from now on might be forgotten. So nothing is said, and
+   * clients find out by the end of their connections.
+   */
+  #storeFailed(error: Error): void {
+    this.#acceptor.stop();
+    for (const socket of this.#acceptor.sockets()) socket.destroy();
+    this.#options.storeObserver?.failed(error);
+    void this.close();
   }
 
   /**
@@ -282,6 +342,14 @@ export class Server {
     socket.on('close', () => clientObserver.disconnected(name));
   }
 
+  /** Why clients are not served now, as a sentence. */
+  #notReady(): string | undefined {
+    if (!this.#isReady) return 'The server is starting: it restores its locks.';
+    const ledger = this.#persistence?.ledger;
+    if (ledger?.isBehind) return 'The store is slow: answers wait until their locks are stored.';
+    return undefined;
+  }
+
   #metrics(): MetricsSnapshot {
     const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
     const { lines, websocket } = this.#open;
@@ -295,6 +363,7 @@ export class Server {
       uptimeMs: performance.now() - this.#startMs,
       stalls: this.#stalls,
       memoryBytes: { rss, heap_total: heapTotal, heap_used: heapUsed, external },
+      store: this.#persistence?.snapshot(),
     };
   }
 
@@ -307,6 +376,7 @@ export class Server {
       ),
       pingIntervalMs: this.#options.pingIntervalMs ?? DEFAULT_PING_INTERVAL_MS,
       metrics: () => this.#metrics(),
+      notReady: () => this.#notReady(),
       opened: (channel, connection) => {
         this.#announce(connection, 'websocket');
         this.#keep(connection, channel);

@@ -3,29 +3,13 @@
  * object, so that counting is an addition. None is per namespace: clients choose those names and
  * could create any number of time series.
  */
+import { Histogram } from '../runtime/histogram.ts';
 import { RELEASE_CAUSES, type ReleaseCause } from './lock-events.ts';
 
 /** Upper bounds, in milliseconds and inclusive, of the buckets of waiting times. */
 export const WAIT_BUCKETS_MS: readonly number[] = [
   1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000,
 ];
-
-/** Waiting times of locks that were acquired after a wait. */
-export class WaitHistogram {
-  /** Locks per bucket, not cumulative; the last bucket has no upper bound. */
-  readonly counts = new Float64Array(WAIT_BUCKETS_MS.length + 1);
-  count = 0;
-  sumMs = 0;
-
-  add(waitedMs: number): void {
-    let at = 0;
-    // Past the last bound the comparison is with infinity, which ends the loop.
-    while (waitedMs > (WAIT_BUCKETS_MS[at] ?? Number.POSITIVE_INFINITY)) at++;
-    this.counts[at] = (this.counts[at] ?? 0) + 1;
-    this.count++;
-    this.sumMs += waitedMs;
-  }
-}
 
 export class Counters {
   /** Lock requests, without retries by the `ref` of a live lock. */
@@ -40,7 +24,8 @@ export class Counters {
   >;
   /** Failed authentications, by reason. */
   readonly authFailures = { no_token: 0, wrong_token: 0, tls_handshake: 0 };
-  readonly waits = new WaitHistogram();
+  /** Waiting times of locks that were acquired after a wait. */
+  readonly waits = new Histogram(WAIT_BUCKETS_MS);
   /** Errors sent, by code; codes that were never sent are absent. */
   readonly errors = new Map<string, number>();
 

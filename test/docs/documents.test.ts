@@ -21,6 +21,7 @@ import { temporaryFolder } from '../support/certificates.ts';
 import { nodeArgs } from '../support/compiled.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LineClient } from '../support/line-client.ts';
+import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { documentOf, runProgram, sectionOf } from '../support/readme.ts';
 import { startServer } from '../support/running-server.ts';
 import { ShellSession } from '../support/shell-session.ts';
@@ -76,10 +77,14 @@ async function webSocketClient(
 }
 
 /** A client for each kind of transcript. */
+/** The kind of a transcript whose server has a store. */
+const STORED = 'with a store';
+
 const CLIENTS: Readonly<
   Record<string, (t: TestContext, server: Server) => Promise<TranscriptClient>>
 > = {
   '': lineClient,
+  [STORED]: lineClient,
   v1: (t, server) => webSocketClient(t, server, '/v1?namespace=shop'),
   v2: (t, server) => webSocketClient(t, server, '/v2'),
 };
@@ -92,11 +97,16 @@ const TRANSCRIPTS: Transcript[] = [
 for (const transcript of TRANSCRIPTS) {
   test(`the transcript at ${transcript.name} is what happens`, async (t) => {
     const clock = new FakeClock();
-    const server = await startServer(t, { clock });
+    const disk = transcript.kind === STORED ? new MemoryDisk() : undefined;
+    const start = () => startServer(t, { clock, store: disk && new MemoryStore(disk) });
     const client = CLIENTS[transcript.kind] ?? assert.fail('a kind that this test does not know');
+    let server = Promise.resolve(await start());
     await play(transcript, {
-      connect: () => client(t, server),
-      drain: () => void server.drain(60_000),
+      connect: async () => client(t, await server),
+      drain: async () => (await server).drain(60_000),
+      restart: () => {
+        server = server.then((old) => old.close()).then(start);
+      },
       advance: (ms) => clock.advance(ms),
     });
   });

@@ -3,7 +3,7 @@
  *
  *     A> what client A sends           A< what it is sent, next
  *     A< (the server ends the connection)
- *     A# the connection breaks         # 1500 ms later         # the server drains
+ *     A# the connection breaks         # 1500 ms later         # the server drains, or restarts
  *     A# the client closes with 1000
  *
  * Ids and names of sessions in a document stand for those that the server assigns: each for the
@@ -29,6 +29,8 @@ export interface Stage {
   connect(): Promise<TranscriptClient>;
   /** Begins to drain. */
   drain(): void;
+  /** Begins to restart; later clients are of the next server. */
+  restart(): void;
   /** Advances time. */
   advance(ms: number): void;
 }
@@ -74,6 +76,10 @@ export async function play(transcript: Transcript, stage: Stage): Promise<void> 
     assert.notEqual(kind, undefined, `not a line of a transcript: ${line}`);
     if (name === '' && text === 'the server drains') {
       stage.drain();
+      continue;
+    }
+    if (name === '' && text === 'the server restarts') {
+      stage.restart();
       continue;
     }
     if (name === '') {

@@ -67,8 +67,8 @@ interface Route {
 interface HttpConnection {
   readonly accepted: AcceptedConnection;
   readonly timeout: RequestTimeout;
-  /** The error that answers its first request, if the server is at its connection limit. */
-  readonly full: RequestError | undefined;
+  /** The error that answers its first request, if the server is full or not ready. */
+  readonly rejected: RequestError | undefined;
 }
 
 export class HttpServer {
@@ -117,10 +117,10 @@ export class HttpServer {
    * Takes over a connection that has begun with an HTTP request.
    *
    * @param head the bytes already read
-   * @param full set if the server is at its connection limit: the first request gets this error and
-   *   the connection closes. Probes and metrics are still answered: the server is full, not broken.
+   * @param rejected set if the server is full or not ready: the first request gets this error and
+   *   the connection closes. Probes and metrics are still answered: the server is not broken.
    */
-  accept(accepted: AcceptedConnection, head: Buffer, full?: RequestError): void {
+  accept(accepted: AcceptedConnection, head: Buffer, rejected?: RequestError): void {
     const { clock, limits } = this.#host;
     const { socket } = accepted;
     const timeout = new RequestTimeout(socket, clock, limits.firstMessageMs, (isIdle) => {
@@ -129,7 +129,7 @@ export class HttpServer {
       else if (isIdle) closeGracefully(socket, clock);
       else this.#answerAndClose(socket, tooLate(limits));
     });
-    this.#connections.set(socket, { accepted, timeout, full });
+    this.#connections.set(socket, { accepted, timeout, rejected });
     socket.unshift(head);
     this.#server.emit('connection', socket);
   }
@@ -171,7 +171,8 @@ export class HttpServer {
    * body that is malformed or never ends must not cause a second response.
    */
   #isLast(request: IncomingMessage, { lateMs }: Page): boolean {
-    if (lateMs !== undefined || this.#connectionOf(request.socket).full !== undefined) return true;
+    if (lateMs !== undefined || this.#connectionOf(request.socket).rejected !== undefined)
+      return true;
     return hasBody(request) || !isSpoken(request);
   }
 
@@ -200,10 +201,10 @@ export class HttpServer {
     if (mistake !== undefined) return mistake;
     if (target === undefined) return sentence(400, 'The request target must be a path.');
     const { url } = target;
-    const { full, accepted } = this.#connectionOf(socket);
-    if (full !== undefined && !WATCHED_PATHS.has(url.pathname)) {
-      this.#host.counters.countError(full.code);
-      return serverFull(full);
+    const { rejected, accepted } = this.#connectionOf(socket);
+    if (rejected !== undefined && !WATCHED_PATHS.has(url.pathname)) {
+      this.#host.counters.countError(rejected.code);
+      return unavailable(rejected);
     }
     return { url, locality: isProxied(headers) ? 'remote' : accepted.locality };
   }
@@ -281,7 +282,7 @@ export class HttpServer {
     const { limits, registry } = this.#host;
     if (registry.isDraining) return draining();
     const code = registry.refuseSession(limits);
-    return code === undefined ? undefined : serverFull(noMoreSessions(code, limits));
+    return code === undefined ? undefined : unavailable(noMoreSessions(code, limits));
   }
 
   /**
@@ -346,7 +347,7 @@ function isOtherVersion({ code, message }: NodeJS.ErrnoException): boolean {
 }
 
 /** The error as a page; its message, lower-case in the line protocol, becomes a sentence. */
-function serverFull({ message }: RequestError): Page {
+function unavailable({ message }: RequestError): Page {
   const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
   return sentence(503, text, { 'Retry-After': '1' });
 }

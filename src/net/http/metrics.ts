@@ -3,7 +3,8 @@
  * from it. Pure: numbers in, text out. Names begin with `locktopus_`, units are seconds and bytes,
  * counters end in `_total`. A test compares the table with PROTOCOL.md, section 7.
  */
-import { type Counters, WAIT_BUCKETS_MS, type WaitHistogram } from '../../session/counters.ts';
+import type { Histogram } from '../../runtime/histogram.ts';
+import type { Counters } from '../../session/counters.ts';
 import type { Statistics } from '../../session/statistics.ts';
 import { VERSION } from '../../version.ts';
 
@@ -21,6 +22,19 @@ export interface MetricsSnapshot {
   readonly uptimeMs: number;
   readonly stalls: { readonly count: number; readonly maxMs: number };
   readonly memoryBytes: Readonly<Record<'rss' | 'heap_total' | 'heap_used' | 'external', number>>;
+  /** Undefined without a store. */
+  readonly store: StoreSnapshot | undefined;
+}
+
+/** The state of a server's store. */
+export interface StoreSnapshot {
+  readonly commits: Histogram;
+  readonly records: number;
+  /** Of the records, without what the store adds. */
+  readonly bytesWritten: number;
+  readonly bytes: number;
+  readonly heldBackBytes: number;
+  readonly recovered: Readonly<Record<'sessions' | 'locks', number>>;
 }
 
 /** A row of the table. */
@@ -30,22 +44,67 @@ export type Metric = {
   /** One line of text, without a backslash. */
   readonly help: string;
 } & (
-  | { readonly type: 'gauge' | 'counter'; readonly value: (snapshot: MetricsSnapshot) => number }
+  | {
+      readonly type: 'gauge' | 'counter';
+      /** Undefined if the server has no such thing: the metric is absent. */
+      readonly value: (snapshot: MetricsSnapshot) => number | undefined;
+    }
   | {
       readonly type: 'gauge' | 'counter';
       readonly label: string;
       /** A number for each value of the label. Label values must need no escaping. */
-      readonly values: (snapshot: MetricsSnapshot) => Readonly<Record<string, number>>;
+      readonly values: (snapshot: MetricsSnapshot) => Readonly<Record<string, number>> | undefined;
     }
   | {
       readonly type: 'histogram';
-      readonly histogram: (snapshot: MetricsSnapshot) => WaitHistogram;
+      readonly histogram: (snapshot: MetricsSnapshot) => Histogram | undefined;
     }
 );
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Every metric, in the order of the page. */
+/** Absent without a store. */
+const STORE_METRICS: readonly Metric[] = [
+  {
+    name: 'store_commit_seconds',
+    type: 'histogram',
+    help: 'Time of each commit of a batch of changes to the store.',
+    histogram: ({ store }) => store?.commits,
+  },
+  {
+    name: 'store_records_total',
+    type: 'counter',
+    help: 'Records committed: sessions and locks that began or ended.',
+    value: ({ store }) => store?.records,
+  },
+  {
+    name: 'store_written_bytes_total',
+    type: 'counter',
+    help: 'Bytes of those records.',
+    value: ({ store }) => store?.bytesWritten,
+  },
+  {
+    name: 'store_bytes',
+    type: 'gauge',
+    help: 'Size of the store.',
+    value: ({ store }) => store?.bytes,
+  },
+  {
+    name: 'store_held_back_bytes',
+    type: 'gauge',
+    help: 'Output that waits until what it reports is stored.',
+    value: ({ store }) => store?.heldBackBytes,
+  },
+  {
+    name: 'store_recovered',
+    type: 'gauge',
+    label: 'kind',
+    help: 'What was restored at the start: sessions, locks.',
+    values: ({ store }) => store?.recovered,
+  },
+];
+
+/** Every metric, in the order of the page. Those of the store are absent without one. */
 export const METRICS: readonly Metric[] = [
   {
     name: 'info',
@@ -176,37 +235,41 @@ export const METRICS: readonly Metric[] = [
     help: 'Waiting time of locks that were enqueued and then acquired.',
     histogram: ({ counters }) => counters.waits,
   },
+  ...STORE_METRICS,
 ];
 
 export function metricsText(snapshot: MetricsSnapshot): string {
   return METRICS.map((metric) => {
+    const samples = samplesOf(metric, snapshot);
+    if (samples === undefined) return '';
     const name = `locktopus_${metric.name}`;
     const head = `# HELP ${name} ${metric.help}\n# TYPE ${name} ${metric.type}\n`;
-    const samples = samplesOf(metric, snapshot).map(([rest, value]) => `${name}${rest} ${value}\n`);
-    return head + samples.join('');
+    return head + samples.map(([rest, value]) => `${name}${rest} ${value}\n`).join('');
   }).join('');
 }
 
+type Sample = readonly [rest: string, value: number];
+
 /** The samples of a metric: the suffix or labels that follow its name, and the value. */
-function samplesOf(metric: Metric, snapshot: MetricsSnapshot): [rest: string, value: number][] {
-  if ('value' in metric) return [['', metric.value(snapshot)]];
-  if ('histogram' in metric) return histogramSamples(metric.histogram(snapshot));
+function samplesOf(metric: Metric, snapshot: MetricsSnapshot): readonly Sample[] | undefined {
+  if ('value' in metric) {
+    const value = metric.value(snapshot);
+    return value === undefined ? undefined : [['', value]];
+  }
+  if ('histogram' in metric) {
+    const histogram = metric.histogram(snapshot);
+    return histogram && histogramSamples(histogram);
+  }
   const { label } = metric;
-  return Object.entries(metric.values(snapshot)).map(([of, value]) => [
-    `{${label}="${of}"}`,
-    value,
-  ]);
+  const values = metric.values(snapshot);
+  return values && Object.entries(values).map(([of, value]) => [`{${label}="${of}"}`, value]);
 }
 
-function histogramSamples({
-  counts,
-  count,
-  sumMs,
-}: WaitHistogram): [rest: string, value: number][] {
+function histogramSamples({ boundsMs, counts, count, sumMs }: Histogram): readonly Sample[] {
   let soFar = 0;
-  const buckets = Array.from(counts, (inBucket, i): [string, number] => {
+  const buckets = Array.from(counts, (inBucket, i): Sample => {
     soFar += inBucket;
-    const bound = WAIT_BUCKETS_MS[i];
+    const bound = boundsMs[i];
     return [`_bucket{le="${bound === undefined ? '+Inf' : bound / 1000}"}`, soFar];
   });
   return [...buckets, ['_sum', sumMs / 1000], ['_count', count]];

@@ -23,6 +23,8 @@ export interface Page {
 /** What pages read. */
 export interface PageHost {
   readonly registry: Namespaces;
+  /** Why the server does not serve clients now, as a sentence; undefined if it does. */
+  notReady(): string | undefined;
   metrics(): MetricsSnapshot;
 }
 
@@ -83,10 +85,7 @@ const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
   [STATS_V1_PATH, (url, { registry }) => statsV1(url, registry)],
   [METRICS_PATH, (_url, host) => metrics(host)],
   [LIVE_PATH, () => sentence(200, 'The server is alive.')],
-  [
-    READY_PATH,
-    (_url, { registry }) => (registry.isDraining ? draining() : sentence(200, 'Ready.')),
-  ],
+  [READY_PATH, (_url, host) => ready(host)],
 ]);
 
 /**
@@ -111,6 +110,12 @@ export function namespaceMissing({ pathname, searchParams }: URL): Page | undefi
 /** The page that rejects new sessions while the server drains. */
 export function draining(): Page {
   return sentence(503, 'The server is stopping: it accepts no new sessions or locks.');
+}
+
+function ready(host: PageHost): Page {
+  if (host.registry.isDraining) return draining();
+  const why = host.notReady();
+  return why === undefined ? sentence(200, 'Ready.') : sentence(503, why);
 }
 
 function metrics(host: PageHost): Page {

@@ -40,12 +40,14 @@ export interface AcceptorHost {
   readonly auth: Pick<Auth, 'needsToken'>;
   /** Called for each connection that is rejected at the connection limit. */
   full(): void;
+  /** The error for all connections while the server is not ready; undefined once it is. */
+  notReady(): RequestError | undefined;
   /**
    * @param head the bytes already read
    * @param firstMessageTimer to be cancelled at the first valid message
    */
   acceptLines(connection: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient;
-  /** @param error answers the first request, if the server is at its connection limit */
+  /** @param error answers the first request, if the server is full or not ready */
   acceptHttp(connection: AcceptedConnection, head: Buffer, error?: RequestError): void;
 }
 
@@ -88,12 +90,16 @@ export class Acceptor {
     this.#total++;
     if (this.#isStopped) {
       connection.socket.destroy();
+      return;
+    }
+    const notReady = this.#host.notReady();
+    if (notReady !== undefined) {
+      this.#reject(connection, notReady);
     } else if (this.#admitted.size < limits.maxConnections) {
       this.#admit(connection);
     } else {
       this.#host.full();
-      if (this.#rejected.size >= MAX_REJECTED) this.#cutOldest();
-      this.#reject(connection);
+      this.#reject(connection, tooManyConnections(limits));
     }
   }
 
@@ -129,15 +135,15 @@ export class Acceptor {
     });
   }
 
-  #reject(connection: AcceptedConnection): void {
-    const { clock, limits } = this.#host;
+  #reject(connection: AcceptedConnection, error: RequestError): void {
+    if (this.#rejected.size >= MAX_REJECTED) this.#cutOldest();
+    const { clock } = this.#host;
     const { socket } = connection;
     cutAfterTimeout(socket, clock);
     keep(socket, this.#rejected);
     keep(socket, this.#silent);
     sniff(socket, (protocol, head) => {
       this.#silent.delete(socket);
-      const error = tooManyConnections(limits);
       if (protocol === 'http') this.#host.acceptHttp(connection, head, error);
       else this.#endWith(socket, error);
     });

@@ -1,0 +1,358 @@
+/**
+ * Stands between the server and its store. It gathers changes into batches, keeps one commit under
+ * way, and holds output back until what it depends on is stored: nothing is said before that. So a
+ * crash at any moment is to clients what a lost connection is.
+ *
+ * The changes of one turn of the event loop go into one batch; while a batch is being committed the
+ * next one gathers. A lock that begins and ends within one batch is never written.
+ *
+ * Invariants:
+ *  1. A job given to `whenStored` runs after the commit of every change recorded before it.
+ *  2. Jobs run in the order in which they were given.
+ *  3. No id above those in the last committed batch reaches a client.
+ */
+import type { Clock } from '../runtime/clock.ts';
+import { Histogram } from '../runtime/histogram.ts';
+import type { SessionLock } from '../session/lock-record.ts';
+import type { Session } from '../session/session.ts';
+import type { Journal } from '../session/session-host.ts';
+import type { StoredLock, StoredSession } from '../session/stored.ts';
+import { deleteLockRecord, deleteSessionRecord, lockRecord, sessionRecord } from './record.ts';
+import type { Batch, Position, Store } from './store.ts';
+
+/**
+ * Ids are stored ahead, so that a batch is rarely needed for ids alone: a lock that begins and ends
+ * within a batch leaves no other trace, but its id may be a fencing token.
+ */
+const LOCK_IDS_AHEAD = 1_000_000;
+const SESSION_IDS_AHEAD = 1000;
+
+/** A commit under way for this long, in milliseconds, counts as a store that is behind. */
+const SLOW_COMMIT_MS = 1000;
+
+/** More output held back than this, in bytes, too. */
+const MUCH_HELD_BACK_BYTES = 64 * 1024 * 1024;
+
+type Job = () => void;
+
+/** The counters of ids that a batch carries. */
+export interface IdSources {
+  /** The id of a lock that was given out last. */
+  lastLockId(): number;
+  lastSessionId(): number;
+}
+
+export interface LedgerOptions {
+  readonly clock: Clock;
+  readonly ids: IdSources;
+  /** Called once, when a commit fails. No job runs any more. */
+  readonly failed: (error: Error) => void;
+}
+
+export class Ledger implements Journal {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #ids: IdSources;
+  readonly #failed: (error: Error) => void;
+  readonly statistics = new CommitStatistics();
+  /** Sessions with a record, committed or gathered. */
+  readonly #stored = new Set<Session>();
+  #gathering = new Gathering();
+  /** What had gathered when the ledger was frozen, until it is committed. */
+  #frozen: readonly string[] = [];
+  /** Jobs that wait for the commit under way; undefined if there is none. */
+  #underWay: Job[] | undefined;
+  #commitStartMs = 0;
+  /** Jobs that wait for the batch that gathers. */
+  #waiting: Job[] = [];
+  #waitingBytes = 0;
+  #underWayBytes = 0;
+  #caughtUp: Job[] = [];
+  /** The last batch, committed or under way. */
+  #position: Position = { batch: 0, lockIds: 0, sessionIds: 0, clockMs: 0 };
+  #isSealDue = false;
+  /** Ends the wait of `finish` if the store fails. */
+  #whenFailed: Job = () => {};
+  #state: 'open' | 'frozen' | 'failed' = 'open';
+
+  constructor(store: Store, { clock, ids, failed }: LedgerOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#ids = ids;
+    this.#failed = failed;
+  }
+
+  /**
+   * Continues after what the store has loaded, which is all restored.
+   *
+   * @param sessions that the store has records of
+   */
+  async start(batch: number, sessions: Iterable<Session>): Promise<void> {
+    for (const session of sessions) this.#stored.add(session);
+    this.#position = this.#next(batch);
+    await this.#store.start(this.#position, () => this.#live());
+  }
+
+  /* Journal: called by sessions. */
+
+  lockAdded(lock: SessionLock): void {
+    if (this.#state !== 'open') return;
+    const { session } = lock.context;
+    if (!this.#stored.has(session)) {
+      this.#stored.add(session);
+      this.#gathering.newSessions.add(session);
+    }
+    this.#gathering.newLocks.set(lock.id, lock);
+    this.#sealSoon();
+  }
+
+  lockChanged(lock: SessionLock): void {
+    if (this.#state !== 'open') return;
+    if (!this.#gathering.newLocks.has(lock.id)) this.#gathering.changedLocks.set(lock.id, lock);
+    this.#sealSoon();
+  }
+
+  lockRemoved({ id }: SessionLock): void {
+    if (this.#state !== 'open') return;
+    if (this.#gathering.newLocks.delete(id)) return;
+    this.#gathering.changedLocks.delete(id);
+    this.#gathering.endedLocks.push(id);
+    this.#sealSoon();
+  }
+
+  sessionEnded(session: Session): void {
+    if (this.#state !== 'open' || !this.#stored.delete(session)) return;
+    if (this.#gathering.newSessions.delete(session)) return;
+    this.#gathering.endedSessions.push(session.id);
+    this.#sealSoon();
+  }
+
+  /* OutputGate: called by output buffers. */
+
+  whenStored(job: Job, bytes = 0): void {
+    // Changes that have cancelled out leave jobs that wait: later ones must stay behind them.
+    if (this.#waiting.length > 0 || this.#isDirty()) {
+      this.#waiting.push(job);
+      this.#waitingBytes += bytes;
+      this.#sealSoon();
+    } else if (this.#underWay !== undefined) {
+      this.#underWay.push(job);
+      this.#underWayBytes += bytes;
+    } else if (!this.#hasFailed) job();
+  }
+
+  /** Bytes of output that wait for a commit. */
+  get heldBackBytes(): number {
+    return this.#waitingBytes + this.#underWayBytes;
+  }
+
+  /** Whether the store is so slow that reading more input would only add to what waits. */
+  get isBehind(): boolean {
+    if (this.#underWay === undefined) return false;
+    const isSlow = this.#clock.now() - this.#commitStartMs > SLOW_COMMIT_MS;
+    return isSlow || this.heldBackBytes > MUCH_HELD_BACK_BYTES;
+  }
+
+  /** Calls `job` when the commit under way has ended. */
+  whenCaughtUp(job: Job): void {
+    this.#caughtUp.push(job);
+  }
+
+  /** Nothing is recorded from now on: the server stops, and what is stored stays. */
+  freeze(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'frozen';
+    // Sessions and locks are about to end, so they are described now.
+    this.#forgetIdleSessions();
+    this.#frozen = this.#gathering.records();
+    this.#gathering = new Gathering();
+  }
+
+  /**
+   * Resolves when all that is recorded is committed, with the time at which the server stops, or
+   * can't be.
+   */
+  async finish(): Promise<void> {
+    if (this.#hasFailed || this.#position.batch === 0) return;
+    await Promise.race([
+      new Promise<void>((resolve) => this.whenStored(resolve)),
+      new Promise<void>((resolve) => (this.#whenFailed = resolve)),
+    ]);
+    if (this.#hasFailed) return;
+    const last = { ...this.#next(this.#position.batch + 1), records: [] };
+    await this.#store.commit(last).catch((error: unknown) => this.#fail(error));
+  }
+
+  get #hasFailed(): boolean {
+    return this.#state === 'failed';
+  }
+
+  #isDirty(): boolean {
+    const { lockIds, sessionIds } = this.#position;
+    return (
+      !this.#gathering.isEmpty ||
+      this.#frozen.length > 0 ||
+      this.#ids.lastLockId() > lockIds ||
+      this.#ids.lastSessionId() > sessionIds
+    );
+  }
+
+  #sealSoon(): void {
+    if (this.#isSealDue || this.#underWay !== undefined) return;
+    this.#isSealDue = true;
+    this.#clock.nextTurn(() => {
+      this.#isSealDue = false;
+      if (this.#underWay === undefined) this.#seal();
+    });
+  }
+
+  /** Commits what has gathered. No commit is under way. */
+  #seal(): void {
+    if (this.#hasFailed) return;
+    const jobs = this.#waiting;
+    this.#waiting = [];
+    this.#forgetIdleSessions();
+    if (!this.#isDirty()) {
+      this.#waitingBytes = 0;
+      run(jobs);
+      return;
+    }
+    const records = [...this.#frozen, ...this.#gathering.records()];
+    this.#frozen = [];
+    this.#gathering = new Gathering();
+    this.#position = this.#next(this.#position.batch + 1);
+    this.#commitStartMs = this.#clock.now();
+    this.#underWay = jobs;
+    this.#underWayBytes = this.#waitingBytes;
+    this.#waitingBytes = 0;
+    this.#commit({ ...this.#position, records });
+  }
+
+  /** A new session whose locks have ended already needs no record yet. */
+  #forgetIdleSessions(): void {
+    for (const session of this.#gathering.newSessions) {
+      if (session.locks.size > 0) continue;
+      this.#gathering.newSessions.delete(session);
+      this.#stored.delete(session);
+    }
+  }
+
+  #commit(batch: Batch): void {
+    this.#store.commit(batch).then(
+      () => this.#committed(batch),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #fail(error: unknown): void {
+    this.#state = 'failed';
+    this.#whenFailed();
+    this.#failed(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #committed({ records }: Batch): void {
+    const jobs = this.#underWay ?? [];
+    this.#underWay = undefined;
+    this.#underWayBytes = 0;
+    this.statistics.add(records, this.#clock.now() - this.#commitStartMs);
+    this.#forgetIdleSessions();
+    // The store works on the next batch while the output of this one is written.
+    if (this.#isDirty()) this.#seal();
+    run(jobs);
+    // What these waited for has cancelled out.
+    if (this.#underWay === undefined && this.#waiting.length > 0) this.#seal();
+    const caughtUp = this.#caughtUp;
+    this.#caughtUp = [];
+    run(caughtUp);
+  }
+
+  #next(batch: number): Position {
+    return {
+      batch,
+      lockIds: this.#ids.lastLockId() + LOCK_IDS_AHEAD,
+      sessionIds: this.#ids.lastSessionId() + SESSION_IDS_AHEAD,
+      // Rounded down: a hold that is restored must not end early.
+      clockMs: Math.floor(this.#clock.now()),
+    };
+  }
+
+  *#live(): Generator<string> {
+    for (const session of this.#stored) {
+      yield sessionRecord(storedSession(session));
+      for (const lock of session.locks) {
+        if (lock.state !== 'released') yield lockRecord(storedLock(lock));
+      }
+    }
+  }
+}
+
+/** The changes of the next batch. */
+class Gathering {
+  readonly newSessions = new Set<Session>();
+  readonly newLocks = new Map<number, SessionLock>();
+  /** Locks of earlier batches with other terms. */
+  readonly changedLocks = new Map<number, SessionLock>();
+  /** Ids of locks and sessions of earlier batches. */
+  readonly endedLocks: number[] = [];
+  readonly endedSessions: number[] = [];
+
+  get isEmpty(): boolean {
+    return (
+      this.newLocks.size === 0 &&
+      this.endedLocks.length === 0 &&
+      this.newSessions.size === 0 &&
+      this.changedLocks.size === 0 &&
+      this.endedSessions.length === 0
+    );
+  }
+
+  records(): string[] {
+    const records: string[] = [];
+    for (const session of this.newSessions) records.push(sessionRecord(storedSession(session)));
+    for (const lock of this.newLocks.values()) records.push(lockRecord(storedLock(lock)));
+    for (const lock of this.changedLocks.values()) records.push(lockRecord(storedLock(lock)));
+    for (const id of this.endedLocks) records.push(deleteLockRecord(id));
+    for (const id of this.endedSessions) records.push(deleteSessionRecord(id));
+    return records;
+  }
+}
+
+/** Upper bounds, in milliseconds and inclusive, of the buckets of commit times. */
+const COMMIT_BUCKETS_MS: readonly number[] = [
+  0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500,
+];
+
+/** What was committed since the start. */
+export class CommitStatistics {
+  readonly commits = new Histogram(COMMIT_BUCKETS_MS);
+  records = 0;
+  /** Characters of all records. */
+  bytes = 0;
+
+  add(records: readonly string[], ms: number): void {
+    this.commits.add(ms);
+    this.records += records.length;
+    for (const record of records) this.bytes += record.length;
+  }
+}
+
+function storedSession({ id, namespace, abandonTimeoutMs, label, key }: Session): StoredSession {
+  return { id, namespace: namespace.name, abandonTimeoutMs, label, key };
+}
+
+function storedLock({ id, state, resources, context }: SessionLock): StoredLock {
+  const { session, ref, terms, sinceMs } = context;
+  return {
+    id,
+    session: session.id,
+    resources,
+    ref,
+    terms,
+    wasHeld: state === 'acquired',
+    sinceMs,
+  };
+}
+
+function run(jobs: readonly Job[]): void {
+  for (const job of jobs) job();
+}
