@@ -1,0 +1,112 @@
+/**
+ * The claim of a process on a data directory: a Unix socket in it, on which the process listens and
+ * answers each connection with its process id. The system frees it when the process ends, however
+ * it ends. Node has no file locks.
+ *
+ * Known limit: a socket is of one machine. Two machines that share a directory by a network file
+ * system do not see each other's claims.
+ */
+import { existsSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { takePath } from '../runtime/unix-socket-path.ts';
+import { codeOf, doing } from './files.ts';
+import type { Directory } from './log.ts';
+import { StoreError } from './store.ts';
+
+const SOCKET = 'owner.sock';
+
+/** Milliseconds to wait for the answer of a process that may be stopped. */
+const ANSWER_MS = 500;
+
+export interface Claim {
+  /** Frees the directory. Never rejects. */
+  release(): Promise<void>;
+}
+
+/** Who has a directory: `pid` is undefined if the process does not answer. */
+export interface Owner {
+  readonly pid: number | undefined;
+}
+
+/** @throws StoreError if another process has the directory */
+export async function claimDirectory(directory: Directory): Promise<Claim> {
+  const path = socketPath(directory);
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.end(`${process.pid}\n`);
+  });
+  const listen = (privatePath: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.on('error', reject);
+      server.listen(privatePath, resolve);
+    });
+  const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+  // The claim alone is no reason for the process to stay.
+  server.unref();
+  try {
+    const taken = await takePath(path, 0o600, listen);
+    return {
+      release: () => {
+        taken.giveBack();
+        return close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw await refusal(directory, error);
+  }
+}
+
+/** Why the directory could not be claimed. */
+async function refusal(directory: Directory, error: unknown): Promise<unknown> {
+  const { path } = directory;
+  const owner = await ownerOf(directory);
+  if (owner !== undefined) {
+    const process = owner.pid === undefined ? 'another process' : `process ${owner.pid}`;
+    return new StoreError(
+      `the data directory ${path} is in use by ${process}: stop that one, or choose another directory`,
+      { cause: error },
+    );
+  }
+  if (codeOf(error) === 'EADDRINUSE') {
+    const message = `cannot claim the data directory ${path}: another process is about to, or ${path}/${SOCKET} is no socket: then remove it`;
+    return new StoreError(message, { cause: error });
+  }
+  return doing('claim', `the data directory ${path}`, Promise.reject(error)).catch(
+    (explained: unknown) => explained,
+  );
+}
+
+/** The process that has the directory; undefined if none has. Changes nothing. */
+export function ownerOf(directory: Directory): Promise<Owner | undefined> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = connect(socketPath(directory));
+    const settle = (owner: Owner | undefined): void => {
+      socket.destroy();
+      resolve(owner);
+    };
+    const settleByAnswer = (): void => {
+      const pid = Number(answer);
+      settle({ pid: Number.isSafeInteger(pid) && pid > 0 ? pid : undefined });
+    };
+    socket.setTimeout(ANSWER_MS, settleByAnswer);
+    socket.on('data', (bytes) => {
+      answer += bytes;
+    });
+    socket.on('end', settleByAnswer);
+    socket.on('error', (error) => {
+      const isFree = ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ENOTDIR'].includes(codeOf(error));
+      settle(isFree ? undefined : { pid: undefined });
+    });
+  });
+}
+
+/**
+ * A path of the socket. That of a data directory may be longer than the system allows for a socket;
+ * on Linux an open directory has a short one as well.
+ */
+function socketPath({ path, fd }: Directory): string {
+  const short = `/proc/self/fd/${fd}`;
+  return `${process.platform === 'linux' && existsSync(short) ? short : path}/${SOCKET}`;
+}

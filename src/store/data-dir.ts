@@ -1,0 +1,232 @@
+/**
+ * A store in a directory: one log, `locktopus.log`, to which each batch is appended by one write
+ * that is on the disk when it returns.
+ *
+ * Each start writes a new log with what is alive, and so does a log that has grown past a multiple
+ * of that, while commits go on:
+ *
+ *     appending --- log has grown ---> drawing: each commit goes to both logs, and draws a slice
+ *         ^                                             |  all is drawn
+ *         |                                             v
+ *     publishing <--- flushed, no commit under way --- flushing: each commit goes to both logs
+ *
+ * The log before decides until the new one has its name; a commit that comes while the new one is
+ * published waits for it.
+ *
+ * After a failed or short write nothing is written any more. What the disk has then is unknown, and
+ * a second flush may report success for pages that the first one has given up.
+ */
+import type { Buffer } from 'node:buffer';
+import { dirname } from 'node:path';
+import { invariant } from '../table/invariant.ts';
+import { type Claim, claimDirectory } from './claim.ts';
+import { doing, type Files, systemFiles } from './files.ts';
+import { encodeFrame } from './frame.ts';
+import { type Directory, type Log, logPath, NewLog } from './log.ts';
+import { readLog } from './log-reader.ts';
+import {
+  type Batch,
+  type LiveRecords,
+  type Loaded,
+  type Position,
+  type Store,
+  StoreError,
+} from './store.ts';
+
+/** A log is written anew when it has grown to this multiple of what was alive. */
+const GROWTH = 4;
+
+const NOTHING: Loaded = {
+  position: { batch: 0, lockIds: 0, sessionIds: 0, clockMs: 0 },
+  sessions: [],
+  locks: [],
+};
+
+/** What a test replaces. */
+export interface DataDirectoryOptions {
+  /** By default those of the system. */
+  readonly files?: Files;
+  /** By default a socket in the directory. */
+  readonly claim?: (directory: Directory) => Promise<Claim>;
+  /** Bytes below which a log is not written anew while it is in use. By default 4 MiB. */
+  readonly minRewriteBytes?: number;
+  /** Characters of a snapshot that are drawn at a time. By default 128 Ki. */
+  readonly sliceLength?: number;
+}
+
+const DEFAULTS: Required<DataDirectoryOptions> = {
+  files: systemFiles,
+  claim: claimDirectory,
+  minRewriteBytes: 4 * 1024 * 1024,
+  // About 1,000 records, which take 2 ms.
+  sliceLength: 128 * 1024,
+};
+
+/** See the top of this file. */
+type Phase = 'appending' | 'drawing' | 'flushing' | 'flushed' | 'publishing';
+
+export class DataDirectory implements Store {
+  readonly path: string;
+  readonly #options: Required<DataDirectoryOptions>;
+  #directory: Directory | undefined;
+  #claim: Claim | undefined;
+  #log: Log | undefined;
+  #live: LiveRecords | undefined;
+  /** Number of the last batch. */
+  #batch = 0;
+  /** The size of the log that was loaded. */
+  #loadedBytes: number | undefined;
+  /** Why nothing may be written any more. */
+  #failure: unknown;
+  #isCommitting = false;
+  /** The writes of the last commit. */
+  #writes: Promise<unknown> = Promise.resolve();
+  #phase: Phase = 'appending';
+  /** The log in the making, except while appending. */
+  #next: NewLog | undefined;
+  /** The flushing or publishing that goes on beside commits. Never rejects. */
+  #beside: Promise<void> = Promise.resolve();
+  /** The end of the log before. */
+  #replaced: Promise<void> | undefined;
+
+  /** @param path the directory; it is made if it is missing, but not the one that it is in */
+  constructor(path: string, options: DataDirectoryOptions = {}) {
+    this.path = path;
+    this.#options = { ...DEFAULTS, ...options };
+  }
+
+  /** The size of the log, and of the one in the making. */
+  get bytes(): number | undefined {
+    if (this.#log === undefined) return this.#loadedBytes;
+    return this.#log.bytes + (this.#next?.bytes ?? 0);
+  }
+
+  async load(): Promise<Loaded> {
+    try {
+      const { files, claim } = this.#options;
+      const directory = await openDirectory(files, this.path);
+      this.#directory = directory;
+      this.#claim = await claim(directory);
+      const contents = await readLog(files, logPath(this.path));
+      this.#loadedBytes = contents?.bytes ?? 0;
+      if (contents === undefined) return NOTHING;
+      const { position, sessions, locks } = contents;
+      return { position, sessions, locks };
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async start(position: Position, live: LiveRecords): Promise<void> {
+    invariant(this.#directory !== undefined && this.#log === undefined, 'start without load');
+    this.#live = live;
+    this.#batch = position.batch;
+    const next = new NewLog(this.#directory, live(), this.#options.sliceLength);
+    this.#next = next;
+    while (!next.isDrawn) await next.add(position, [], 0);
+    this.#log = await next.publish();
+    this.#next = undefined;
+  }
+
+  async commit(batch: Batch): Promise<void> {
+    invariant(!this.#isCommitting, 'a commit is under way');
+    invariant(batch.batch === this.#batch + 1, 'a batch is out of order');
+    this.#batch = batch.batch;
+    this.#isCommitting = true;
+    try {
+      const frame = encodeFrame(batch, batch.records);
+      if (this.#phase === 'publishing') await this.#beside;
+      await this.#write(batch, frame);
+    } catch (error) {
+      this.#failure ??= error;
+      throw error;
+    } finally {
+      this.#isCommitting = false;
+    }
+    this.#goOn();
+  }
+
+  async close(): Promise<void> {
+    this.#failure ??= new StoreError(`the data directory ${this.path} is closed`);
+    await Promise.all([this.#writes, this.#beside]);
+    await this.#next?.close();
+    await this.#log?.close();
+    await this.#replaced;
+    await this.#claim?.release();
+    this.#claim = undefined;
+    const directory = this.#directory;
+    this.#directory = undefined;
+    await directory?.files.close(directory.fd).catch(() => {});
+  }
+
+  /** Draws from what is live synchronously, unless the log has just been published. */
+  #write(batch: Batch, frame: Buffer): Promise<unknown> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const log = this.#log;
+    invariant(log !== undefined, 'commit without start');
+    this.#rewriteIfGrown(log);
+    const writes = [log.append(frame), this.#next?.add(batch, batch.records, frame.length)];
+    this.#writes = Promise.allSettled(writes);
+    return Promise.all(writes);
+  }
+
+  #rewriteIfGrown(log: Log): void {
+    const { bytes, aliveBytes } = log;
+    if (this.#phase !== 'appending') return;
+    if (bytes < this.#options.minRewriteBytes || bytes < GROWTH * aliveBytes) return;
+    invariant(this.#directory !== undefined && this.#live !== undefined, 'commit after close');
+    this.#phase = 'drawing';
+    this.#next = new NewLog(this.#directory, this.#live(), this.#options.sliceLength);
+  }
+
+  /** Takes the next step of making a log, if it is time for it and no commit is under way. */
+  #goOn(): void {
+    const next = this.#next;
+    if (next === undefined || this.#isCommitting || this.#failure !== undefined) return;
+    if (this.#phase === 'drawing' && next.isDrawn) {
+      this.#phase = 'flushing';
+      this.#doBeside(this.#flush(next));
+    } else if (this.#phase === 'flushed') {
+      this.#phase = 'publishing';
+      this.#doBeside(this.#publish(next));
+    }
+  }
+
+  #doBeside(step: Promise<void>): void {
+    this.#beside = step.catch((error: unknown) => {
+      this.#failure ??= error;
+    });
+  }
+
+  async #flush(next: NewLog): Promise<void> {
+    await next.flush();
+    this.#phase = 'flushed';
+    this.#goOn();
+  }
+
+  async #publish(next: NewLog): Promise<void> {
+    const log = await next.publish();
+    this.#replaced = this.#log?.close();
+    this.#log = log;
+    this.#next = undefined;
+    this.#phase = 'appending';
+  }
+}
+
+async function openDirectory(files: Files, path: string): Promise<Directory> {
+  const isNew = await doing('make the data directory', path, files.makeDirectory(path));
+  if (isNew) await syncDirectory(files, dirname(path));
+  const fd = await doing('open the data directory', path, files.open(path, 'directory'));
+  return { files, path, fd };
+}
+
+/** So that a crash of the machine does not lose a directory that was made in it. */
+async function syncDirectory(files: Files, path: string): Promise<void> {
+  const fd = await doing('open', path, files.open(path, 'directory'));
+  try {
+    await doing('flush', path, files.sync(fd));
+  } finally {
+    await files.close(fd).catch(() => {});
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The file system calls of a data directory: few enough that a test can fail each of them. All are
+ * asynchronous, each takes one hop through the thread pool.
+ */
+import * as fs from 'node:fs';
+import { StoreError } from './store.ts';
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_TRUNC, O_DIRECTORY } = fs.constants;
+
+/** Undefined where the system lacks it, whatever its type says. */
+const O_DSYNC: number | undefined = fs.constants.O_DSYNC;
+
+/** How a file is opened; `durable`: each write is on the disk before it returns. */
+export type OpenMode = 'read' | 'create' | 'durable' | 'directory';
+
+/** Rejections are the system's errors. */
+export interface Files {
+  /** Makes a directory that only its owner can enter; false if there was something already. */
+  makeDirectory(path: string): Promise<boolean>;
+  open(path: string, mode: OpenMode): Promise<number>;
+  /** The size of the file in bytes. */
+  size(fd: number): Promise<number>;
+  /** Returns how many bytes were read: at least one, except at the end of the file. */
+  read(fd: number, into: Uint8Array, position: number): Promise<number>;
+  /** Returns how many bytes were written: on a full disk fewer than given, without an error. */
+  write(fd: number, bytes: Uint8Array, position: number): Promise<number>;
+  /** Flushes what was written to the disk. */
+  sync(fd: number): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  close(fd: number): Promise<void>;
+}
+
+const FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: O_RDONLY,
+  create: O_WRONLY | O_CREAT | O_TRUNC,
+  durable: O_WRONLY | (O_DSYNC ?? 0),
+  directory: O_RDONLY | (O_DIRECTORY ?? 0),
+};
+
+export const systemFiles: Files = {
+  makeDirectory: (path) =>
+    new Promise((resolve, reject) => {
+      fs.mkdir(path, 0o700, (error) => {
+        if (error === null) resolve(true);
+        else if (error.code === 'EEXIST') resolve(false);
+        else reject(error);
+      });
+    }),
+  open: (path, mode) => call((done) => fs.open(path, FLAGS[mode], 0o600, done)),
+  size: async (fd) => (await call<fs.Stats>((done) => fs.fstat(fd, done))).size,
+  read: (fd, into, position) => call((done) => fs.read(fd, into, 0, into.length, position, done)),
+  write: async (fd, bytes, position) => {
+    const written = await call<number>((done) =>
+      fs.write(fd, bytes, 0, bytes.length, position, done),
+    );
+    if (O_DSYNC === undefined) await systemFiles.sync(fd);
+    return written;
+  },
+  sync: (fd) => call<void>((done) => fs.fsync(fd, done)),
+  rename: (from, to) => call<void>((done) => fs.rename(from, to, done)),
+  close: (fd) => call<void>((done) => fs.close(fd, done)),
+};
+
+type Done<T> = (error: Error | null, value?: T) => void;
+
+function call<T>(begin: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    begin((error, value) => {
+      if (error) reject(error);
+      else resolve(value as T);
+    });
+  });
+}
+
+/** What to do about an error of the system, by its code. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: 'No space is left on the disk: free some, then start the server again',
+  EDQUOT: 'The disk quota is used up: free some space, then start the server again',
+  EFBIG: 'The file has reached the size limit of the process (ulimit -f): raise it',
+  EACCES: 'Permission denied: give the user of the server access, or choose another directory',
+  EPERM: 'Permission denied: give the user of the server access, or choose another directory',
+  EROFS: 'The file system is read-only: mount it for writing, or choose another directory',
+  ENOTDIR: 'There is a file where a directory is needed: choose another directory',
+  EISDIR: 'There is a directory where a file is needed: move it away',
+  ENOENT: 'A directory in this path does not exist: create it',
+  EMFILE: 'The process has too many open files: raise its limit (ulimit -n)',
+  ENFILE: 'The system has too many open files: raise its limit',
+  EIO: 'The disk has failed: check it, then start the server again',
+};
+
+/**
+ * Waits for a call of `Files`.
+ *
+ * @param what the call for people: `write`, `open`
+ * @throws StoreError for an error of the system, with `path` and what to do about it
+ */
+export async function doing<T>(what: string, path: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const remedy = REMEDIES[codeOf(error)];
+    const message = `cannot ${what} ${path}: ${reason}${remedy === undefined ? '' : `. ${remedy}`}`;
+    throw new StoreError(message, { cause: error });
+  }
+}
+
+/** The system's code of an error; '' if it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}

@@ -1,0 +1,218 @@
+/**
+ * Writes logs: appends batches to the present one, and makes a new one with what is alive.
+ *
+ * A new log is written beside the present one, under a name that no reader looks at, and replaces
+ * it once it is complete and on the disk. So at every moment there is one whole log.
+ */
+import { Buffer } from 'node:buffer';
+import { doing, type Files } from './files.ts';
+import { encodeFrame, LOG_NAME, LOG_VERSION } from './frame.ts';
+import { type Batch, type Position, StoreError } from './store.ts';
+
+/** An open data directory. */
+export interface Directory {
+  readonly files: Files;
+  readonly path: string;
+  readonly fd: number;
+}
+
+export function logPath(directory: string): string {
+  return `${directory}/locktopus.log`;
+}
+
+/** Appends to a file. After a failure nothing may be appended: a part may have been written. */
+class Appender {
+  readonly #files: Files;
+  readonly #path: string;
+  readonly #fd: number;
+  #bytes: number;
+  #isClosed = false;
+
+  constructor(files: Files, path: string, fd: number, bytes: number) {
+    this.#files = files;
+    this.#path = path;
+    this.#fd = fd;
+    this.#bytes = bytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  async append(bytes: Buffer): Promise<void> {
+    const at = this.#bytes;
+    this.#bytes += bytes.length;
+    const written = await doing('write', this.#path, this.#files.write(this.#fd, bytes, at));
+    if (written === bytes.length) return;
+    throw new StoreError(
+      `cannot write ${this.#path}: ${written} of ${bytes.length} bytes were written. ` +
+        'The disk is probably full: free some space, then start the server again',
+    );
+  }
+
+  sync(): Promise<void> {
+    return doing('flush', this.#path, this.#files.sync(this.#fd));
+  }
+
+  /** Never rejects: all that matters has been flushed. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#files.close(this.#fd).catch(() => {});
+  }
+}
+
+/** The present log: what is appended is on the disk when the promise resolves. */
+export class Log {
+  readonly #appender: Appender;
+  /** Bytes of what was alive when the log was made, without what has been appended since. */
+  readonly aliveBytes: number;
+
+  constructor(appender: Appender, aliveBytes: number) {
+    this.#appender = appender;
+    this.aliveBytes = aliveBytes;
+  }
+
+  get bytes(): number {
+    return this.#appender.bytes;
+  }
+
+  append(frame: Buffer): Promise<void> {
+    return this.#appender.append(frame);
+  }
+
+  close(): Promise<void> {
+    return this.#appender.close();
+  }
+}
+
+/**
+ * A log in the making. It is a snapshot, drawn in slices, and the batches meanwhile.
+ *
+ * Invariant: when `add` returns, the frames added so far amount to the state after the last batch,
+ * except for the puts of what has not been drawn yet. A slice is drawn in the same synchronous call
+ * in which its batch is added, when that batch holds all changes up to now. So for each record that
+ * is alive:
+ *  - if it came before the snapshot was begun, its put is in a slice, and its delete in a later
+ *    frame or in the batch of the same one. In a frame the slice comes first, and what it has was
+ *    alive after the batch.
+ *  - if it came later, its put and its delete are in the batches, in order; a slice may repeat a
+ *    put.
+ * A delete may therefore come without a put, or a lock before its session, until all is drawn.
+ */
+export class NewLog {
+  readonly #directory: Directory;
+  readonly #path: string;
+  readonly #live: Iterator<string>;
+  readonly #sliceLength: number;
+  #created: Appender | undefined;
+  /** The end of what was begun; each step waits for the one before. */
+  #done: Promise<Appender>;
+  #isDrawn = false;
+  #bytes = 0;
+  #aliveBytes = 0;
+
+  /**
+   * @param live puts of all that is live
+   * @param sliceLength characters to draw at a time
+   */
+  constructor(directory: Directory, live: Iterator<string>, sliceLength: number) {
+    this.#directory = directory;
+    this.#path = `${logPath(directory.path)}.new`;
+    this.#live = live;
+    this.#sliceLength = sliceLength;
+    this.#done = this.#create();
+  }
+
+  /** Bytes added. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether the snapshot is complete. */
+  get isDrawn(): boolean {
+    return this.#isDrawn;
+  }
+
+  /**
+   * Adds a batch, and before it a slice of the snapshot, at least as long as the batch: so a log
+   * that is made while batches arrive has at most twice the size of what is alive.
+   */
+  async add(position: Position, records: Batch['records'], batchBytes: number): Promise<void> {
+    const frame = this.#isDrawn
+      ? encodeFrame(position, records)
+      : this.#encodeSlice(position, records, Math.max(this.#sliceLength, batchBytes));
+    this.#bytes += frame.length;
+    await this.#then((appender) => appender.append(frame));
+  }
+
+  #encodeSlice(position: Position, records: Batch['records'], length: number): Buffer {
+    const slice: string[] = [];
+    let drawn = 0;
+    while (drawn < length) {
+      const next = this.#live.next();
+      if (next.done === true) {
+        this.#isDrawn = true;
+        break;
+      }
+      slice.push(next.value);
+      drawn += next.value.length;
+    }
+    this.#aliveBytes += drawn;
+    const { batch, lockIds, sessionIds, clockMs } = position;
+    const snapshot = this.#isDrawn ? 'end' : 'part';
+    return encodeFrame({ batch, lockIds, sessionIds, clockMs, snapshot }, slice.concat(records));
+  }
+
+  /** Flushes what has been added so far; more may be added meanwhile. */
+  async flush(): Promise<void> {
+    const appender = await this.#done;
+    await appender.sync();
+  }
+
+  /**
+   * Makes this the log of the directory. The snapshot must be complete, and nothing may be added
+   * any more. When the promise resolves, a crash of the machine leaves this log, not the one before.
+   */
+  async publish(): Promise<Log> {
+    const { files, path: directory, fd: directoryFd } = this.#directory;
+    const appender = await this.#done;
+    await appender.sync();
+    const path = logPath(directory);
+    const fd = await doing('open', this.#path, files.open(this.#path, 'durable'));
+    const log = new Log(new Appender(files, path, fd, appender.bytes), this.#aliveBytes);
+    try {
+      await doing('rename', this.#path, files.rename(this.#path, path));
+      await doing('flush', directory, files.sync(directoryFd));
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+    await appender.close();
+    return log;
+  }
+
+  /** Gives up. Never rejects. */
+  async close(): Promise<void> {
+    await this.#done.catch(() => {});
+    await this.#created?.close();
+  }
+
+  async #create(): Promise<Appender> {
+    const { files } = this.#directory;
+    const fd = await doing('create', this.#path, files.open(this.#path, 'create'));
+    const appender = new Appender(files, this.#path, fd, 0);
+    this.#created = appender;
+    await appender.append(Buffer.from(`${LOG_NAME}${LOG_VERSION}\n`));
+    return appender;
+  }
+
+  #then(step: (appender: Appender) => Promise<void>): Promise<Appender> {
+    const done = this.#done.then(async (appender) => {
+      await step(appender);
+      return appender;
+    });
+    this.#done = done;
+    return done;
+  }
+}

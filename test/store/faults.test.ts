@@ -1,0 +1,135 @@
+/** A data directory on a disk that fails: what was committed is there, and never half of a batch. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DataDirectory } from '../../src/store/data-dir.ts';
+import { type Loaded, StoreError } from '../../src/store/store.ts';
+import { type Fault, MemoryFiles } from '../support/memory-files.ts';
+import { Random } from '../support/random.ts';
+import { StoreModel } from '../support/store-model.ts';
+
+const PATH = '/data';
+const LOG = '/data/locktopus.log';
+const COMMITS = 14;
+
+function openOn(files: MemoryFiles): DataDirectory {
+  const claim = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} });
+  return new DataDirectory(PATH, { files, claim, minRewriteBytes: 1500, sliceLength: 150 });
+}
+
+/** What a run has done until it ended. */
+interface Run {
+  hasLoaded: boolean;
+  /** The state after each batch, by number. */
+  readonly states: Map<number, Loaded>;
+  /** The number of `start`, at whose state any of the locks that ended meanwhile may be there. */
+  startedAt: number;
+  /** The last batch whose commit has resolved. */
+  committed: number;
+}
+
+/** A server's life: a start and some commits. Rejects with what has failed. */
+async function live(store: DataDirectory, seed: number, run: Run): Promise<void> {
+  const random = new Random(seed);
+  run.hasLoaded = false;
+  const loaded = await store.load();
+  run.hasLoaded = true;
+  run.committed = loaded.position.batch;
+  run.states.set(run.committed, loaded);
+  const model = StoreModel.from(loaded, random);
+  run.startedAt = model.next().batch;
+  model.drawn = () => {
+    if (random.oneIn(8)) model.endAnyLock();
+  };
+  run.states.set(run.startedAt, model.state());
+  await store.start(model.state().position, model.live);
+  model.drawn = () => {};
+  run.committed = run.startedAt;
+  for (let i = 0; i < COMMITS; i++) {
+    for (let changes = random.below(12); changes >= 0; changes--) model.step();
+    const batch = model.seal();
+    run.states.set(batch.batch, model.state());
+    await store.commit(batch);
+    run.committed = batch.batch;
+  }
+}
+
+function newRun(): Run {
+  return { hasLoaded: false, states: new Map(), startedAt: 0, committed: 0 };
+}
+
+/** Reads what `run` has left on `files`, and lets a server go on from there. */
+async function recover(files: MemoryFiles, run: Run, what: string): Promise<void> {
+  const store = openOn(files);
+  const loaded = await store.load();
+  const { batch } = loaded.position;
+  assert.ok(batch >= run.committed, `${what}: batch ${batch}, after ${run.committed}`);
+  const state = run.states.get(batch);
+  assert.ok(state !== undefined, what);
+  if (batch === run.startedAt) assertBetween(loaded, state, run.states.get(batch + 1), what);
+  else assert.deepEqual(loaded, state, what);
+  await store.close();
+  assert.equal(files.openCount, 0);
+
+  const next = newRun();
+  const second = openOn(files);
+  await live(second, batch, next);
+  assert.deepEqual(next.states.get(batch), loaded);
+  await second.close();
+}
+
+/** The state at a start: what ended meanwhile may be there or not. */
+function assertBetween(found: Loaded, most: Loaded, after: Loaded | undefined, what: string): void {
+  const ids = (state: Loaded): Set<number> => new Set(state.locks.map(({ id }) => id));
+  assert.deepEqual(found.position, most.position, what);
+  assert.deepEqual(found.sessions, most.sessions, what);
+  for (const id of ids(found)) assert.ok(ids(most).has(id), what);
+  if (after === undefined) return;
+  for (const id of ids(after)) assert.ok(!ids(most).has(id) || ids(found).has(id), what);
+}
+
+/** Files with the log of a server that has run before. */
+async function usedFiles(seed: number): Promise<MemoryFiles> {
+  const files = new MemoryFiles(new Random(seed));
+  const store = openOn(files);
+  await live(store, seed, newRun());
+  await store.close();
+  assert.equal(files.openCount, 0);
+  return files;
+}
+
+test('whichever call fails, and however: the commits that resolved are there, and no half batch', async () => {
+  let failed = 0;
+  let rewriting = 0;
+  for (const fault of ['cut', 'EIO', 'ENOSPC', 'short'] as Fault[]) {
+    for (let at = 1, hasFailed = true; hasFailed; at++) {
+      const what = `${fault} at call ${at}`;
+      const files = (await usedFiles(at % 7)).afterExit();
+      const before = files.contents();
+      const run = newRun();
+      // The same life without a fault: what there is to lose.
+      await live(openOn(files.afterExit()), at, run);
+      run.committed = run.startedAt - 1;
+      const store = openOn(files);
+      files.failAt(at, fault);
+      const end = live(store, at, run).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      const error = await Promise.race([end, files.whenCut]);
+      hasFailed = files.hasFailed;
+      if (error !== undefined) {
+        failed++;
+        assert.ok(error instanceof StoreError, `${what}: ${error}`);
+        if (!run.hasLoaded) assert.deepEqual(files.contents(), before, what);
+        await store.close();
+        assert.equal(files.openCount, 0, what);
+      }
+      if (files.contents().has(`${LOG}.new`)) rewriting++;
+      await recover(files.afterExit(), run, `${what}, the process has ended`);
+      await recover(files.afterCrash(), run, `${what}, all that was not flushed is lost`);
+      await recover(files.afterAnyCrash(new Random(at)), run, `${what}, some of it is lost`);
+    }
+  }
+  assert.ok(failed > 50, `${failed} runs have failed`);
+  assert.ok(rewriting > 50, `${rewriting} runs had a log in the making`);
+});

@@ -1,0 +1,315 @@
+/** The contract of a store, for each of them; then what a directory adds to it. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { DataDirectory } from '../../src/store/data-dir.ts';
+import { type Store, StoreError } from '../../src/store/store.ts';
+import { temporaryFolder } from '../support/certificates.ts';
+import { nodeArgs } from '../support/compiled.ts';
+import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
+import { Random } from '../support/random.ts';
+import { StoreModel } from '../support/store-model.ts';
+
+/** Returns stores that have one disk; its own name for a message. */
+type Kind = (t: TestContext) => () => Store;
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  'in memory': () => {
+    const disk = new MemoryDisk();
+    return () => new MemoryStore(disk);
+  },
+  'in a directory': (t) => {
+    const path = join(temporaryFolder(t), 'data');
+    return () => new DataDirectory(path);
+  },
+  'in a directory, written anew all the time': (t) => {
+    const path = join(temporaryFolder(t), 'data');
+    return () => new DataDirectory(path, { minRewriteBytes: 0, sliceLength: 100 });
+  },
+};
+
+/** Loads and starts `store`; the model goes on from what it holds. */
+async function begin(store: Store, seed: number): Promise<StoreModel> {
+  const model = StoreModel.from(await store.load(), new Random(seed));
+  await store.start(model.next(), model.live);
+  return model;
+}
+
+async function change(store: Store, model: StoreModel, batches: number): Promise<void> {
+  for (let batch = 0; batch < batches; batch++) {
+    for (let changes = 0; changes < 9; changes++) model.step();
+    await store.commit(model.seal());
+  }
+}
+
+for (const [kind, make] of Object.entries(KINDS)) {
+  test(`a store ${kind}: new, it is empty`, async (t) => {
+    const store = make(t)();
+    assert.deepEqual(await store.load(), {
+      position: { batch: 0, lockIds: 0, sessionIds: 0, clockMs: 0 },
+      sessions: [],
+      locks: [],
+    });
+    await store.close();
+  });
+
+  test(`a store ${kind}: what is committed is there for the next one, and the one after`, async (t) => {
+    const open = make(t);
+    for (let seed = 1; seed < 6; seed++) {
+      const store = open();
+      const model = await begin(store, seed);
+      assert.ok((store.bytes ?? 1) >= 0);
+      await change(store, model, seed === 3 ? 0 : 20);
+      await store.close();
+      const next = open();
+      assert.deepEqual(await next.load(), model.state());
+      await next.close();
+    }
+  });
+
+  test(`a store ${kind}: a batch without records keeps the position`, async (t) => {
+    const open = make(t);
+    const store = open();
+    const model = await begin(store, 1);
+    await store.commit(model.seal());
+    await store.close();
+    const next = open();
+    assert.deepEqual((await next.load()).position, model.state().position);
+    await next.close();
+  });
+
+  test(`a store ${kind}: it has one user at a time`, async (t) => {
+    const open = make(t);
+    const first = open();
+    const model = await begin(first, 1);
+    const second = open();
+    await assert.rejects(second.load(), StoreError);
+    await second.close();
+    await change(first, model, 2);
+    await first.close();
+    const third = open();
+    assert.deepEqual(await third.load(), model.state());
+    await third.close();
+  });
+}
+
+test('in memory: a commit ends when the test says; a crash loses it, or not', async () => {
+  for (const isStored of [false, true]) {
+    const disk = new MemoryDisk();
+    const store = new MemoryStore(disk, { isHeld: true });
+    const model = await begin(store, 1);
+    const before = model.state();
+    model.beginSession();
+    const batch = model.seal();
+    void store.commit(batch);
+    assert.equal(store.underWay, batch);
+    store.crash({ isStored });
+    const next = new MemoryStore(disk);
+    assert.deepEqual(await next.load(), isStored ? model.state() : before);
+  }
+});
+
+/** Starts a process that uses `path`. Resolves with the number of the last batch that it found. */
+async function startUser(t: TestContext, path: string): Promise<[ChildProcess, number]> {
+  const [program = '', ...execArgv] = nodeArgs('test/support/store-user.ts').toReversed();
+  const child = fork(program, [path], { execArgv: execArgv.toReversed() });
+  t.after(() => child.kill('SIGKILL'));
+  const [batch] = await once(child, 'message');
+  return [child, batch];
+}
+
+test('a killed process frees the directory; what it was told is stored is there; a copy is, too', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'data');
+  const [child, first] = await startUser(t, path);
+  assert.equal(first, 0);
+  let stored = 0;
+  child.on('message', (batch: number) => {
+    stored = batch;
+  });
+  const until = async (batch: number): Promise<void> => {
+    while (stored < batch) await once(child, 'message');
+  };
+  await until(20);
+
+  await assert.rejects(
+    new DataDirectory(path).load(),
+    new RegExp(`${path} is in use by process ${child.pid}: stop`),
+  );
+
+  // Copies while batches are stored; the log is written anew several times meanwhile.
+  for (let i = 0; i < 10; i++) {
+    const before = stored;
+    const copy = join(folder, `copy-${i}`);
+    execFileSync('cp', ['-a', path, copy]);
+    const store = new DataDirectory(copy);
+    const { position } = await store.load();
+    assert.ok(position.batch >= before, `${position.batch} in a copy begun after ${before}`);
+    await store.start({ ...position, batch: position.batch + 1 }, () => [].values());
+    await store.close();
+    await until(stored + 20);
+  }
+
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const store = new DataDirectory(path);
+  const { position } = await store.load();
+  assert.ok(position.batch >= stored, `${position.batch}, but ${stored} was told`);
+  await store.close();
+});
+
+test('a directory and its files are for their owner alone; one that is there stays as it is', async (t) => {
+  const path = join(temporaryFolder(t), 'data');
+  const store = new DataDirectory(path);
+  await begin(store, 1);
+  const modeOf = (name: string): number => statSync(join(path, name)).mode & 0o777;
+  assert.equal(modeOf('.'), 0o700);
+  for (const name of readdirSync(path)) assert.equal(modeOf(name), 0o600, name);
+  assert.ok(existsSync(join(path, 'locktopus.log')));
+  await store.close();
+  assert.deepEqual(readdirSync(path), ['locktopus.log']);
+  chmodSync(path, 0o750);
+  const next = new DataDirectory(path);
+  await begin(next, 1);
+  assert.equal(modeOf('.'), 0o750);
+  await next.close();
+});
+
+test('a path longer than that of a socket may be', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
+  const path = join(temporaryFolder(t), 'd'.repeat(200));
+  const store = new DataDirectory(path);
+  const model = await begin(store, 1);
+  await change(store, model, 3);
+  await assert.rejects(new DataDirectory(path).load(), /is in use by process \d+/);
+  await store.close();
+});
+
+test('what the remains of a server and of a copy leave in a directory is no obstacle', async (t) => {
+  const path = join(temporaryFolder(t), 'data');
+  const store = new DataDirectory(path);
+  const model = await begin(store, 1);
+  await change(store, model, 5);
+  await store.close();
+  writeFileSync(join(path, 'locktopus.log.new'), 'locktopus-log 9\nhalf of a log');
+  writeFileSync(join(path, 'notes.txt'), 'made by an operator');
+  // A socket on which nobody listens any more, and the folder of a server that was starting.
+  const dead = createServer().listen(join(path, 'dead.sock'));
+  await once(dead, 'listening');
+  execFileSync('cp', ['-a', join(path, 'dead.sock'), join(path, 'owner.sock')]);
+  mkdirSync(join(path, 'owner.sock.lock'));
+  execFileSync('cp', ['-a', join(path, 'dead.sock'), join(path, 'owner.sock.lock', 'abcd')]);
+  dead.close();
+  const next = new DataDirectory(path);
+  assert.deepEqual(await next.load(), model.state());
+  await next.start(model.next(), model.live);
+  await next.close();
+  assert.deepEqual(readdirSync(path), ['locktopus.log', 'notes.txt']);
+});
+
+/** How the loading of `path` is refused. */
+async function refusal(path: string): Promise<string> {
+  const store = new DataDirectory(path);
+  const error = await store.load().then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof StoreError, String(error));
+  await store.close();
+  return error.message;
+}
+
+test('a directory that cannot be used: the message says what happened, and what to do', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  assert.match(await refusal(file), new RegExp(`open the data directory ${file}: ENOTDIR.*choose`));
+  const orphan = join(folder, 'no', 'data');
+  assert.match(await refusal(orphan), new RegExp(`make the data directory ${orphan}.*create it`));
+
+  const path = join(folder, 'data');
+  const store = new DataDirectory(path);
+  await begin(store, 1);
+  await store.close();
+  const log = join(path, 'locktopus.log');
+  const whole = readFileSync(log);
+  const other = Buffer.concat([Buffer.from('locktopus-log 2\n'), whole.subarray(16)]);
+  writeFileSync(log, other);
+  assert.match(
+    await refusal(path),
+    /locktopus.log has version 2.* knows version 1 alone. Start the/,
+  );
+  assert.deepEqual(readFileSync(log), other);
+  assert.deepEqual(readdirSync(path), ['locktopus.log']);
+
+  writeFileSync(join(path, 'owner.sock'), '');
+  assert.match(await refusal(path), /owner.sock is no socket: then remove it/);
+});
+
+test('a directory that its user may not write to', {
+  skip: process.getuid?.() === 0,
+}, async (t) => {
+  const path = join(temporaryFolder(t), 'data');
+  mkdirSync(path, { mode: 0o500 });
+  assert.match(await refusal(path), /ermission denied.*give the user of the server access/);
+});
+
+/** Mounts a small file system; false where that is not allowed. */
+function mounts(path: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', path], { stdio: 'ignore' });
+  } catch {
+    return false;
+  }
+  return true;
+}
+
+test('a full disk: the commit is refused with words, and what was stored before is there', async (t) => {
+  const path = join(temporaryFolder(t), 'small');
+  mkdirSync(path);
+  if (!mounts(path)) return t.skip('needs the permission to mount');
+  try {
+    await fillDisk(path);
+  } finally {
+    execFileSync('umount', [path]);
+  }
+});
+
+async function fillDisk(path: string): Promise<void> {
+  const store = new DataDirectory(path);
+  const model = await begin(store, 1);
+  let stored = model.state();
+  const fill = async (): Promise<void> => {
+    for (;;) {
+      await change(store, model, 1);
+      stored = model.state();
+    }
+  };
+  const full = /cannot write .*locktopus.log.*free some/;
+  await assert.rejects(fill(), (error) => error instanceof StoreError && full.test(error.message));
+  await assert.rejects(store.commit(model.seal()), full);
+  await store.close();
+
+  // A start that has no place for a new log beside the old one changes nothing.
+  const log = readFileSync(join(path, 'locktopus.log'));
+  const next = new DataDirectory(path);
+  assert.deepEqual(await next.load(), stored);
+  const many = StoreModel.from(stored, new Random(1));
+  for (let i = 0; i < 1000; i++) many.lock(many.beginSession());
+  await assert.rejects(next.start(many.next(), many.live), full);
+  await next.close();
+  assert.deepEqual(readFileSync(join(path, 'locktopus.log')), log);
+}

@@ -1,0 +1,227 @@
+/**
+ * A file system in memory that knows what is on the disk and what is not yet, and that fails or
+ * stops at a chosen call.
+ */
+import assert from 'node:assert/strict';
+import type { Files, OpenMode } from '../../src/store/files.ts';
+import { Random } from './random.ts';
+
+/** What happens at the chosen call. `cut`: the machine loses its power in the middle of it. */
+export type Fault = 'EIO' | 'ENOSPC' | 'short' | 'cut';
+
+const NEVER = new Promise<never>(() => {});
+
+class Inode {
+  /** As read by processes. */
+  data: Buffer = Buffer.alloc(0);
+  /** As on the disk. */
+  durable: Buffer = Buffer.alloc(0);
+}
+
+type Names = Map<string, Inode>;
+
+interface Descriptor {
+  /** Undefined for a directory. */
+  readonly inode: Inode | undefined;
+  readonly mode: OpenMode;
+}
+
+export class MemoryFiles implements Files {
+  #names: Names = new Map();
+  /** The names on the disk, and those that may or may not be there, each after one more change. */
+  #durableNames: Names[] = [new Map()];
+  readonly #open = new Map<number, Descriptor>();
+  #lastFd = 1000;
+  /** Calls so far, without those that can't fail. */
+  #calls = 0;
+  #faultAt = 0;
+  #fault: Fault = 'EIO';
+  readonly #random: Random;
+  #isCut = false;
+  #cut: () => void = () => {};
+  /** Resolves when the power is cut. */
+  readonly whenCut = new Promise<void>((resolve) => {
+    this.#cut = resolve;
+  });
+
+  constructor(random = new Random(1)) {
+    this.#random = random;
+  }
+
+  /** How many descriptors are open. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** Whether the call that `failAt` has chosen has come. */
+  get hasFailed(): boolean {
+    return this.#faultAt > 0 && this.#calls >= this.#faultAt;
+  }
+
+  /** Lets the `at`-th call from now fail. */
+  failAt(at: number, fault: Fault): void {
+    this.#faultAt = this.#calls + at;
+    this.#fault = fault;
+  }
+
+  /** All files, as processes read them. */
+  contents(): Map<string, Buffer> {
+    return new Map([...this.#names].map(([path, { data }]) => [path, data]));
+  }
+
+  put(path: string, data: Buffer): void {
+    const inode = new Inode();
+    inode.data = data;
+    inode.durable = data;
+    this.#names.set(path, inode);
+    this.#durableNames = [new Map(this.#names)];
+  }
+
+  /** The files after the end of the process. */
+  afterExit(): MemoryFiles {
+    return this.#after(this.#names, ({ data }) => data);
+  }
+
+  /** The disk after the machine has lost its power: all that was not flushed is lost. */
+  afterCrash(): MemoryFiles {
+    return this.#after(this.#durableNames[0], ({ durable }) => durable);
+  }
+
+  /** The same, but any part of what was not flushed may be there. */
+  afterAnyCrash(random: Random): MemoryFiles {
+    const names = random.pick(this.#durableNames);
+    return this.#after(names, ({ durable, data }) => mix(durable, data, random));
+  }
+
+  #after(names: Names = new Map(), kept: (inode: Inode) => Buffer): MemoryFiles {
+    const after = new MemoryFiles(this.#random);
+    for (const [path, inode] of names) after.put(path, Buffer.from(kept(inode)));
+    return after;
+  }
+
+  async makeDirectory(): Promise<boolean> {
+    await this.#call();
+    return false;
+  }
+
+  async open(path: string, mode: OpenMode): Promise<number> {
+    await this.#call();
+    const fd = ++this.#lastFd;
+    if (mode === 'directory') {
+      this.#open.set(fd, { inode: undefined, mode });
+      return fd;
+    }
+    let inode = this.#names.get(path);
+    if (mode === 'create') {
+      inode ??= new Inode();
+      inode.data = Buffer.alloc(0);
+      if (!this.#names.has(path)) this.#rename((names) => names.set(path, inode as Inode));
+    }
+    if (inode === undefined) throw systemError('ENOENT');
+    this.#open.set(fd, { inode, mode });
+    return fd;
+  }
+
+  async size(fd: number): Promise<number> {
+    await this.#call();
+    return this.#inode(fd).data.length;
+  }
+
+  async read(fd: number, into: Uint8Array, position: number): Promise<number> {
+    await this.#call();
+    // Now and then fewer bytes than there are.
+    const length = this.#random.oneIn(8) ? 1 + this.#random.below(into.length) : into.length;
+    return this.#inode(fd).data.copy(into, 0, position, position + length);
+  }
+
+  async write(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+    if (this.#isCut) await NEVER;
+    const isFault = this.#isFaultNow();
+    const count = isFault ? this.#random.below(bytes.length) : bytes.length;
+    const inode = this.#inode(fd);
+    const { mode } = this.#descriptor(fd);
+    assert.ok(mode === 'create' || mode === 'durable');
+    assert.equal(position, inode.data.length, 'appends');
+    inode.data = Buffer.concat([inode.data, bytes.subarray(0, count)]);
+    await this.#end(isFault && this.#fault !== 'short');
+    if (mode === 'durable' && !isFault) inode.durable = inode.data;
+    return count;
+  }
+
+  async sync(fd: number): Promise<void> {
+    await this.#call();
+    const { inode } = this.#descriptor(fd);
+    if (inode === undefined) this.#durableNames = this.#durableNames.slice(-1);
+    else inode.durable = inode.data;
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    if (this.#isCut) await NEVER;
+    const inode = this.#names.get(from);
+    assert.ok(inode !== undefined);
+    const isFault = this.#isFaultNow();
+    const isDone = !isFault || this.#fault === 'cut';
+    if (isDone) {
+      this.#rename((names) => {
+        names.set(to, inode);
+        names.delete(from);
+      });
+    }
+    await this.#end(isFault);
+  }
+
+  async close(fd: number): Promise<void> {
+    assert.ok(this.#open.delete(fd), 'closed twice');
+  }
+
+  #rename(change: (names: Names) => void): void {
+    change(this.#names);
+    this.#durableNames.push(new Map(this.#names));
+  }
+
+  #descriptor(fd: number): Descriptor {
+    const descriptor = this.#open.get(fd);
+    assert.ok(descriptor !== undefined, `descriptor ${fd} is not open`);
+    return descriptor;
+  }
+
+  #inode(fd: number): Inode {
+    const { inode } = this.#descriptor(fd);
+    assert.ok(inode !== undefined);
+    return inode;
+  }
+
+  #isFaultNow(): boolean {
+    this.#calls++;
+    return this.#calls === this.#faultAt;
+  }
+
+  async #call(): Promise<void> {
+    await this.#end(this.#isFaultNow());
+  }
+
+  /** A turn of the loop, then the end of a call. */
+  async #end(isFault: boolean): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (isFault && this.#fault === 'cut') {
+      this.#isCut = true;
+      this.#cut();
+    }
+    if (this.#isCut) await NEVER;
+    if (!isFault) return;
+    throw systemError(this.#fault === 'short' ? 'EIO' : this.#fault);
+  }
+}
+
+/** `data` where it is longer than `durable`, up to some byte, and zeros in one of its blocks. */
+function mix(durable: Buffer, data: Buffer, random: Random): Buffer {
+  if (data.length <= durable.length) return random.oneIn(2) ? durable : data;
+  const length = durable.length + random.below(data.length - durable.length + 1);
+  const kept = Buffer.from(data.subarray(0, length));
+  if (random.oneIn(3)) kept.fill(0, durable.length + random.below(length - durable.length + 1));
+  return kept;
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: it has failed`), { code });
+}
