@@ -82,7 +82,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EROFS: 'The file system is read-only: mount it for writing, or choose another directory',
   ENOTDIR: 'There is a file where a directory is needed: choose another directory',
   EISDIR: 'There is a directory where a file is needed: move it away',
-  ENOENT: 'A directory in this path does not exist: create it',
+  ENOENT: 'Correct the path, or create the directory that is missing',
   EMFILE: 'The process has too many open files: raise its limit (ulimit -n)',
   ENFILE: 'The system has too many open files: raise its limit',
   EIO: 'The disk has failed: check it, then start the server again',

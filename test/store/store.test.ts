@@ -238,7 +238,10 @@ test('a directory that cannot be used: the message says what happened, and what 
   writeFileSync(file, '');
   assert.match(await refusal(file), new RegExp(`open the data directory ${file}: ENOTDIR.*choose`));
   const orphan = join(folder, 'no', 'data');
-  assert.match(await refusal(orphan), new RegExp(`make the data directory ${orphan}.*create it`));
+  assert.match(
+    await refusal(orphan),
+    new RegExp(`make the data directory ${orphan}.*create the directory`),
+  );
 
   const path = join(folder, 'data');
   const store = new DataDirectory(path);

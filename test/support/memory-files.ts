@@ -143,16 +143,19 @@ export class MemoryFiles implements Files {
     assert.ok(mode === 'create' || mode === 'durable');
     assert.equal(position, inode.data.length, 'appends');
     inode.data = Buffer.concat([inode.data, bytes.subarray(0, count)]);
+    await turn();
     await this.#end(isFault && this.#fault !== 'short');
     if (mode === 'durable' && !isFault) inode.durable = inode.data;
     return count;
   }
 
   async sync(fd: number): Promise<void> {
-    await this.#call();
     const { inode } = this.#descriptor(fd);
+    const data = inode?.data;
+    await turn();
+    await this.#call();
     if (inode === undefined) this.#durableNames = this.#durableNames.slice(-1);
-    else inode.durable = inode.data;
+    else inode.durable = data ?? inode.durable;
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -200,9 +203,7 @@ export class MemoryFiles implements Files {
     await this.#end(this.#isFaultNow());
   }
 
-  /** A turn of the loop, then the end of a call. */
   async #end(isFault: boolean): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
     if (isFault && this.#fault === 'cut') {
       this.#isCut = true;
       this.#cut();
@@ -211,6 +212,11 @@ export class MemoryFiles implements Files {
     if (!isFault) return;
     throw systemError(this.#fault === 'short' ? 'EIO' : this.#fault);
   }
+}
+
+/** Other things go on while the disk writes. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** `data` where it is longer than `durable`, up to some byte, and zeros in one of its blocks. */
