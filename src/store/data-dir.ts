@@ -8,7 +8,7 @@
  *     appending --- log has grown ---> drawing: each commit goes to both logs, and draws a slice
  *         ^                                             |  all is drawn
  *         |                                             v
- *     publishing <--- flushed, no commit under way --- flushing: each commit goes to both logs
+ *     publishing <--- flushed, and a commit ends --- flushing: each commit goes to both logs
  *
  * The log before decides until the new one has its name; a commit that comes while the new one is
  * published waits for it.
@@ -180,10 +180,10 @@ export class DataDirectory implements Store {
     this.#next = new NewLog(this.#directory, this.#live(), this.#options.sliceLength);
   }
 
-  /** Takes the next step of making a log, if it is time for it and no commit is under way. */
+  /** Takes the next step of making a log, if it is time for it. */
   #goOn(): void {
     const next = this.#next;
-    if (next === undefined || this.#isCommitting || this.#failure !== undefined) return;
+    if (next === undefined) return;
     if (this.#phase === 'drawing' && next.isDrawn) {
       this.#phase = 'flushing';
       this.#doBeside(this.#flush(next));
@@ -202,7 +202,6 @@ export class DataDirectory implements Store {
   async #flush(next: NewLog): Promise<void> {
     await next.flush();
     this.#phase = 'flushed';
-    this.#goOn();
   }
 
   async #publish(next: NewLog): Promise<void> {

@@ -90,15 +90,11 @@ export class Log {
  * A log in the making. It is a snapshot, drawn in slices, and the batches meanwhile.
  *
  * Invariant: when `add` returns, the frames added so far amount to the state after the last batch,
- * except for the puts of what has not been drawn yet. A slice is drawn in the same synchronous call
- * in which its batch is added, when that batch holds all changes up to now. So for each record that
- * is alive:
- *  - if it came before the snapshot was begun, its put is in a slice, and its delete in a later
- *    frame or in the batch of the same one. In a frame the slice comes first, and what it has was
- *    alive after the batch.
- *  - if it came later, its put and its delete are in the batches, in order; a slice may repeat a
- *    put.
- * A delete may therefore come without a put, or a lock before its session, until all is drawn.
+ * but for the puts of what has not been drawn yet. For a slice is drawn in the same synchronous call
+ * in which a batch is added, and that batch holds all changes up to now. So the put of what was
+ * alive at the begin is in a slice, unless it ends first; that of what came later is in its batch,
+ * and perhaps in a slice as well; and each delete is in its batch, after the put or without one. A
+ * lock may come before its session, too.
  */
 export class NewLog {
   readonly #directory: Directory;
@@ -135,13 +131,14 @@ export class NewLog {
   }
 
   /**
-   * Adds a batch, and before it a slice of the snapshot, at least as long as the batch: so a log
-   * that is made while batches arrive has at most twice the size of what is alive.
+   * Adds a batch, and before it a slice of the snapshot. It is longer than the batch, so that the
+   * snapshot ends also if it comes to what begins meanwhile: after at most as many bytes of batches
+   * as are alive.
    */
   async add(position: Position, records: Batch['records'], batchBytes: number): Promise<void> {
     const frame = this.#isDrawn
       ? encodeFrame(position, records)
-      : this.#encodeSlice(position, records, Math.max(this.#sliceLength, batchBytes));
+      : this.#encodeSlice(position, records, Math.max(this.#sliceLength, 2 * batchBytes));
     this.#bytes += frame.length;
     await this.#then((appender) => appender.append(frame));
   }

@@ -14,6 +14,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { checkDirectory } from '../../src/store/check.ts';
 import { DataDirectory } from '../../src/store/data-dir.ts';
 import { type Store, StoreError } from '../../src/store/store.ts';
 import { temporaryFolder } from '../support/certificates.ts';
@@ -204,7 +205,8 @@ test('what the remains of a server and of a copy leave in a directory is no obst
   const model = await begin(store, 1);
   await change(store, model, 5);
   await store.close();
-  writeFileSync(join(path, 'locktopus.log.new'), 'locktopus-log 9\nhalf of a log');
+  // Longer than the new log will be.
+  writeFileSync(join(path, 'locktopus.log.new'), 'locktopus-log 9\n'.repeat(10_000));
   writeFileSync(join(path, 'notes.txt'), 'made by an operator');
   // A socket on which nobody listens any more, and the folder of a server that was starting.
   const dead = createServer().listen(join(path, 'dead.sock'));
@@ -216,6 +218,11 @@ test('what the remains of a server and of a copy leave in a directory is no obst
   const next = new DataDirectory(path);
   assert.deepEqual(await next.load(), model.state());
   await next.start(model.next(), model.live);
+  const { owner, log } = await checkDirectory(path);
+  assert.deepEqual(owner, { pid: process.pid });
+  assert.ok(log !== undefined && !(log instanceof StoreError));
+  assert.equal(log.tornBytes, 0);
+  assert.deepEqual(log.locks, model.state().locks);
   await next.close();
   assert.deepEqual(readdirSync(path), ['locktopus.log', 'notes.txt']);
 });

@@ -3,6 +3,7 @@
  * stops at a chosen call.
  */
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import type { Files, OpenMode } from '../../src/store/files.ts';
 import { Random } from './random.ts';
 
@@ -21,15 +22,20 @@ class Inode {
 type Names = Map<string, Inode>;
 
 interface Descriptor {
+  readonly path: string;
   /** Undefined for a directory. */
   readonly inode: Inode | undefined;
   readonly mode: OpenMode;
+  /** Writes and flushes under way. */
+  busy: number;
 }
 
 export class MemoryFiles implements Files {
   #names: Names = new Map();
   /** The names on the disk, and those that may or may not be there, each after one more change. */
   #durableNames: Names[] = [new Map()];
+  /** Directories, and whether the names of each are sure to be on the disk. */
+  readonly #directories = new Map<string, boolean>([['/', true]]);
   readonly #open = new Map<number, Descriptor>();
   #lastFd = 1000;
   /** Calls so far, without those that can't fail. */
@@ -73,6 +79,7 @@ export class MemoryFiles implements Files {
     const inode = new Inode();
     inode.data = data;
     inode.durable = data;
+    this.#directories.set(dirname(path), true);
     this.#names.set(path, inode);
     this.#durableNames = [new Map(this.#names)];
   }
@@ -95,20 +102,25 @@ export class MemoryFiles implements Files {
 
   #after(names: Names = new Map(), kept: (inode: Inode) => Buffer): MemoryFiles {
     const after = new MemoryFiles(this.#random);
-    for (const [path, inode] of names) after.put(path, Buffer.from(kept(inode)));
+    for (const [path, inode] of names) {
+      const isThere = this.#directories.get(dirname(path)) === true || names === this.#names;
+      if (isThere) after.put(path, Buffer.from(kept(inode)));
+    }
     return after;
   }
 
-  async makeDirectory(): Promise<boolean> {
+  async makeDirectory(path: string): Promise<boolean> {
     await this.#call();
-    return false;
+    if (this.#directories.has(path)) return false;
+    this.#directories.set(path, false);
+    return true;
   }
 
   async open(path: string, mode: OpenMode): Promise<number> {
     await this.#call();
     const fd = ++this.#lastFd;
     if (mode === 'directory') {
-      this.#open.set(fd, { inode: undefined, mode });
+      this.#open.set(fd, { path, inode: undefined, mode, busy: 0 });
       return fd;
     }
     let inode = this.#names.get(path);
@@ -118,7 +130,7 @@ export class MemoryFiles implements Files {
       if (!this.#names.has(path)) this.#rename((names) => names.set(path, inode as Inode));
     }
     if (inode === undefined) throw systemError('ENOENT');
-    this.#open.set(fd, { inode, mode });
+    this.#open.set(fd, { path, inode, mode, busy: 0 });
     return fd;
   }
 
@@ -143,18 +155,18 @@ export class MemoryFiles implements Files {
     assert.ok(mode === 'create' || mode === 'durable');
     assert.equal(position, inode.data.length, 'appends');
     inode.data = Buffer.concat([inode.data, bytes.subarray(0, count)]);
-    await turn();
+    await this.#turn(fd);
     await this.#end(isFault && this.#fault !== 'short');
     if (mode === 'durable' && !isFault) inode.durable = inode.data;
     return count;
   }
 
   async sync(fd: number): Promise<void> {
-    const { inode } = this.#descriptor(fd);
+    const { inode, path } = this.#descriptor(fd);
     const data = inode?.data;
-    await turn();
+    await this.#turn(fd);
     await this.#call();
-    if (inode === undefined) this.#durableNames = this.#durableNames.slice(-1);
+    if (inode === undefined) this.#syncDirectory(path);
     else inode.durable = data ?? inode.durable;
   }
 
@@ -174,7 +186,23 @@ export class MemoryFiles implements Files {
   }
 
   async close(fd: number): Promise<void> {
-    assert.ok(this.#open.delete(fd), 'closed twice');
+    assert.equal(this.#descriptor(fd).busy, 0, 'closed while it is written to');
+    this.#open.delete(fd);
+  }
+
+  #syncDirectory(path: string): void {
+    this.#durableNames = this.#durableNames.slice(-1);
+    for (const directory of this.#directories.keys()) {
+      if (dirname(directory) === path) this.#directories.set(directory, true);
+    }
+  }
+
+  /** Other things go on while the disk writes. */
+  async #turn(fd: number): Promise<void> {
+    const descriptor = this.#descriptor(fd);
+    descriptor.busy++;
+    await new Promise((resolve) => setImmediate(resolve));
+    descriptor.busy--;
   }
 
   #rename(change: (names: Names) => void): void {
@@ -212,11 +240,6 @@ export class MemoryFiles implements Files {
     if (!isFault) return;
     throw systemError(this.#fault === 'short' ? 'EIO' : this.#fault);
   }
-}
-
-/** Other things go on while the disk writes. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** `data` where it is longer than `durable`, up to some byte, and zeros in one of its blocks. */

@@ -117,7 +117,7 @@ export class StoreModel {
   }
 
   /** Puts of all that is live, drawn while it changes. */
-  readonly live = (): Iterator<string> => this.#draw();
+  readonly live = (): Generator<string> => this.#draw();
 
   *#draw(): Generator<string> {
     for (const session of this.#sessions.values()) {
