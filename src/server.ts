@@ -88,7 +88,7 @@ export class Server {
     const usual = usualLimits();
     const { firstMessageMs: firstLineMs = usual.firstLineMs } = options.limits ?? {};
     const limits = { ...usual, firstLineMs, ...options.limits };
-    const lockIds = new IdCounter(store === undefined ? Date.now() : 0);
+    const lockIds = store === undefined ? new IdCounter(Date.now()) : new IdCounter(0);
     this.#namespaces = new Namespaces(lockIds.next, limits.maxLockBytes);
     this.#persistence =
       store &&

@@ -14,13 +14,18 @@ const MAX_MESSAGE_CHARS = 500;
 
 /** Writes the line to standard error and ends the process at once. */
 export function crash(error: unknown): never {
+  fail(CRASHED, crashLine(error));
+}
+
+/** Writes `line` to standard error and ends the process at once. */
+export function fail(exitCode: number, line: string): never {
   try {
     // Synchronous: the stream might write only after the process has ended.
-    writeSync(STDERR, `${new Date().toISOString()} ${crashLine(error)}\n`);
+    writeSync(STDERR, `${new Date().toISOString()} ${line}\n`);
   } catch {
     // Standard error can't be written to. The process must end all the same.
   }
-  process.exit(CRASHED);
+  process.exit(exitCode);
 }
 
 /** What happened, where, and what follows from it, in one line. */

@@ -152,6 +152,16 @@ const TIMEOUTS = [
   },
 ] as const satisfies readonly Option[];
 
+const STORAGE = [
+  {
+    flag: 'data-dir',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'directory that keeps all locks across restarts; made if missing',
+  },
+] as const satisfies readonly Option[];
+
 const LOGGING = [
   {
     flag: 'log-clients',
@@ -179,7 +189,13 @@ const LOGGING = [
 
 export type Flag =
   | LimitFlag
-  | (typeof LISTENING | typeof ACCESS | typeof TIMEOUTS | typeof LOGGING)[number]['flag'];
+  | (
+      | typeof LISTENING
+      | typeof ACCESS
+      | typeof STORAGE
+      | typeof TIMEOUTS
+      | typeof LOGGING
+    )[number]['flag'];
 
 type FlaggedOption = Option & { readonly flag: Flag };
 
@@ -190,6 +206,7 @@ export const OPTION_GROUPS: readonly (readonly [
 ])[] = [
   ['Listening', LISTENING],
   ['Access', ACCESS],
+  ['Storage', STORAGE],
   ['Timeouts', [...TIMEOUTS, ...limitOptions('MS')]],
   ['Logging', LOGGING],
   ['Limits', limitOptions('N')],

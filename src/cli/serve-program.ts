@@ -3,7 +3,7 @@ import cluster from 'node:cluster';
 import { constants } from 'node:os';
 import { inheritedFds } from './activation.ts';
 import { hasTerminal, leaveClosedTerminals } from './controlling-terminal.ts';
-import { crash } from './crash.ts';
+import { crash, fail } from './crash.ts';
 import { LogSink } from './log-sink.ts';
 import { run } from './serve.ts';
 
@@ -25,6 +25,7 @@ export async function serveProgram(args: readonly string[]): Promise<void> {
   const running = await run(args, process.env, {
     out: (text) => sink.write(text),
     err: (text) => process.stderr.write(text),
+    fail,
     hasTerminal: hasTerminal(),
     fds: inheritedFds(process.env, process.pid),
   });

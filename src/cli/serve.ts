@@ -3,8 +3,10 @@
 import { roomForLocks } from '../runtime/limits.ts';
 import { plural } from '../runtime/text.ts';
 import { type Drained, Server } from '../server.ts';
-import type { ClientObserver } from '../server-options.ts';
+import type { ClientObserver, ServerOptions } from '../server-options.ts';
 import type { LockObserver } from '../session/session-host.ts';
+import { DataDirectory } from '../store/data-dir.ts';
+import { StoreError } from '../store/store.ts';
 import { VERSION } from '../version.ts';
 import { connectionsWithin, isWorthSaying, openFilesLimit } from './open-files.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -23,10 +25,12 @@ import {
   lockName,
   lostPathLine,
   openFilesWarning,
+  recoveredLine,
   stallLine,
   startLine,
   statsLine,
   stoppedLine,
+  storeFailedLine,
   stuckLine,
   wrongTokenLine,
 } from './texts.ts';
@@ -42,11 +46,20 @@ export interface Terminal {
   err(text: string): void;
   /** Descriptors of inherited sockets to listen on; or a sentence that says what is wrong. */
   readonly fds?: readonly number[] | string;
+  /** Writes a line to standard error and ends the process at once, with that exit code. */
+  fail(exitCode: number, line: string): void;
   /** Whether SIGHUP means that a terminal was closed; see `hasTerminal`. */
   readonly hasTerminal: boolean;
 }
 
-export const ExitCode = { ok: 0, cannotListen: 1, mistake: 2, cutOff: 3 } as const;
+export const ExitCode = {
+  ok: 0,
+  cannotListen: 1,
+  mistake: 2,
+  cutOff: 3,
+  storeUnusable: 4,
+  storeFailed: 5,
+} as const;
 
 /**
  * Runs the program.
@@ -121,16 +134,20 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     clientObserver: settings.logClients ? clientLog(log) : undefined,
     lockObserver: settings.logLocks ? lockLog(log) : undefined,
     stallObserver: (report) => log(stallLine(report)),
+    store: settings.dataDir === '' ? undefined : new DataDirectory(settings.dataDir),
+    storeObserver: {
+      failed: (error) => terminal.fail(ExitCode.storeFailed, storeFailedLine(error)),
+    },
   });
   try {
     await server.listen();
   } catch (error) {
-    const failure = error instanceof Error ? error : new Error(String(error));
-    const isMistake = failure instanceof RangeError || isClusterError(failure);
-    terminal.err(`locktopus: ${listenFailure(failure, { ...settings.server, fds })}\n`);
-    return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
+    return cannotStart(error, { ...settings.server, fds }, terminal);
   }
   log(startLine(server.addresses, settings));
+  if (server.recovered !== undefined) {
+    log(recoveredLine(settings.dataDir, server.recovered));
+  }
   for (const note of settings.notes) log(note);
   if (isWorthSaying(maxConnections, limits.maxConnections, settings.isMaxConnectionsChosen)) {
     log(openFilesWarning(maxConnections, limits.maxConnections));
@@ -150,10 +167,22 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
         `${signal}: stopping (${statsLine(server.counts)}); a second signal ends the process at once`,
       );
       const { cutOff } = await drain(server, settings.drainTimeoutMs, log);
-      log(stoppedLine(cutOff));
-      return cutOff === 0 ? ExitCode.ok : ExitCode.cutOff;
+      log(stoppedLine(cutOff, server.keepsLocks));
+      return cutOff === 0 || server.keepsLocks ? ExitCode.ok : ExitCode.cutOff;
     },
   };
+}
+
+/** Says why the server can't start; returns the exit code. */
+function cannotStart(error: unknown, options: ServerOptions, terminal: Terminal): number {
+  const failure = error instanceof Error ? error : new Error(String(error));
+  if (failure instanceof StoreError) {
+    terminal.err(`locktopus: ${failure.message}.\n`);
+    return ExitCode.storeUnusable;
+  }
+  terminal.err(`locktopus: ${listenFailure(failure, options)}\n`);
+  const isMistake = failure instanceof RangeError || isClusterError(failure);
+  return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
 }
 
 /** See `RunningServer.reload`. */

@@ -15,6 +15,8 @@ export interface Settings {
   readonly server: ServerOptions & { readonly limits: Limits };
   readonly tokens: TokenSources;
   readonly tls: TlsPaths;
+  /** The data directory; empty to keep locks in memory only. */
+  readonly dataDir: string;
   readonly logClients: boolean;
   readonly logLocks: boolean;
   /** Seconds between two statistics lines; 0 for none. */
@@ -201,10 +203,13 @@ function settingsFrom(
       ),
     },
     tls: { cert: text('tls-cert'), key: text('tls-key'), ca: text('tls-ca') },
+    dataDir: text('data-dir'),
     logClients: isOn('log-clients'),
     logLocks: isOn('log-locks'),
     statsIntervalS: integer('stats-interval'),
-    drainTimeoutMs: integer('drain-timeout'),
+    // Locks in a store outlive the stop, so it need not wait for their holders.
+    drainTimeoutMs:
+      text('data-dir') === '' || given.has('drain-timeout') ? integer('drain-timeout') : 0,
     isMaxConnectionsChosen: given.has('max-connections'),
     chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(
       ({ flag }) => `${flag} ${text(flag)}`,

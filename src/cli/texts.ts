@@ -6,6 +6,7 @@ import { plural } from '../runtime/text.ts';
 import type { ServerCounts } from '../server.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
 import type { SessionLock } from '../session/lock-record.ts';
+import type { Recovered } from '../store/persistence.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
 import { OPTION_GROUPS, type Option, variableOf } from './options.ts';
@@ -49,15 +50,19 @@ Signals:
                    files: the same as SIGTERM if the server runs in a terminal, which was closed
                    then; ignored elsewhere (nohup, daemons, containers without a terminal).
   SIGINT, SIGTERM  drain and stop: refuse new sessions and locks, and wait until no lock is held,
-                   at most for --drain-timeout. Closing the connections takes up to five seconds
-                   more, even with a timeout of 0. A second signal ends the process at once. npx
-                   and npm do not pass signals on: start the server with node.
+                   at most for --drain-timeout; with --data-dir locks are kept, and it waits only if
+                   --drain-timeout is set. Closing the connections takes up to five seconds more,
+                   even with a timeout of 0. A second signal ends the process at once. npx and npm
+                   do not pass signals on: start the server with node.
 
 Exit codes:
   0                stopped, no holder was cut off
   1                could not listen
   2                invalid options, or started in a worker of node:cluster (PM2 cluster mode)
-  3                stopped, and clients that held locks were cut off
+  3                stopped, and clients that held locks were cut off; with --data-dir their locks
+                   are kept, and the code is 0
+  4                the data directory can't be used; nothing in it was changed
+  5                writing to the data directory failed; no lock that a client was told of is lost
   70               internal error: the server could not trust its lock table any more
   130, 143         ended by a second signal
   134              out of memory (SIGABRT)
@@ -217,9 +222,26 @@ export function drainLine(holders: number, { acquired }: ServerCounts): string {
   return `draining: ${plural(holders, 'session')} ${verb} ${plural(acquired, 'lock')}`;
 }
 
-/** The end of a drain. */
-export function stoppedLine(cutOff: number): string {
+/** The end of a recovery. */
+export function recoveredLine(path: string, { sessions, locks, ms, bytes }: Recovered): string {
+  const what = `${plural(sessions, 'session')} and ${plural(locks, 'lock')}`;
+  const size = bytes === undefined ? '' : ` (${plural(bytes, 'byte')})`;
+  return `recovered ${what} from ${path}${size} in ${Math.round(ms)} ms`;
+}
+
+/** The data directory can't be written any more; the process ends. */
+export function storeFailedLine({ message }: Error): string {
+  return `${message} Ending at once: no lock that a client was told of is lost. Mend the cause and start the server again`;
+}
+
+/**
+ * The end of a drain.
+ *
+ * @param keepsLocks whether the locks that are still held are kept in a store
+ */
+export function stoppedLine(cutOff: number, keepsLocks = false): string {
   if (cutOff === 0) return 'stopped';
+  if (keepsLocks) return `stopped; the locks of ${plural(cutOff, 'session')} are kept`;
   const verb = cutOff === 1 ? 'was' : 'were';
   return `stopped; ${plural(cutOff, 'session')} that held locks ${verb} cut off`;
 }
