@@ -1,0 +1,52 @@
+/** A real server with a store whose commits end when the test says. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Server } from '../../src/server.ts';
+import type { LiveRecords, Position } from '../../src/store/store.ts';
+import { LineClient, lock, write } from '../support/line-client.ts';
+import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
+
+/** Rewrites itself whenever it stores a batch. */
+class RewritingStore extends MemoryStore {
+  #live: LiveRecords | undefined;
+  drawn: string[] = [];
+
+  override start(position: Position, live: LiveRecords): Promise<void> {
+    this.#live = live;
+    return super.start(position, live);
+  }
+
+  override finish(): void {
+    const drawing = this.#live?.();
+    this.drawn = [];
+    for (let next = drawing?.next(); next?.done === false; next = drawing?.next()) {
+      this.drawn.push(next.value);
+    }
+    super.finish();
+  }
+}
+
+test('a store that rewrites itself while the server stops keeps all locks', async (t) => {
+  const begun: (() => void)[] = [];
+  const store = new RewritingStore(new MemoryDisk(), {
+    isHeld: true,
+    begun: () => begun.shift()?.(),
+  });
+  const server = new Server({ port: 0, store });
+  await server.listen();
+  const client = await LineClient.connect(t, server.address.port);
+  const commit = new Promise<void>((resolve) => begun.push(resolve));
+  client.send({ action: 'hello', namespace: 'shop' }, lock(write('a')));
+  await commit;
+  // The last batch has the time of the end.
+  begun.push(() => store.finish());
+  const closed = server.close();
+  store.finish();
+  const replies = await client.ended();
+  const told = replies.map(({ action, state, error }) => state ?? action ?? error);
+  assert.deepEqual(told.slice(0, 2), ['hello', 'acquired'], 'what is stored is said');
+  assert.equal((told[2] as { code: string }).code, 'restarting');
+  await closed;
+  assert.equal(store.drawn.length, 2, 'the session and its lock');
+  assert.equal(server.counts.sessions, 0);
+});
