@@ -64,12 +64,12 @@ async function refusal(directory: Directory, error: unknown): Promise<unknown> {
   if (owner !== undefined) {
     const process = owner.pid === undefined ? 'another process' : `process ${owner.pid}`;
     return new StoreError(
-      `the data directory ${path} is in use by ${process}: stop that one, or choose another directory`,
+      `the data directory ${path} is in use by ${process}: stop it or choose another directory`,
       { cause: error },
     );
   }
   if (codeOf(error) === 'EADDRINUSE') {
-    const message = `cannot claim the data directory ${path}: another process is about to, or ${path}/${SOCKET} is no socket: then remove it`;
+    const message = `cannot claim the data directory ${path}: another process is starting with it, or ${path}/${SOCKET} is not a socket and must be removed`;
     return new StoreError(message, { cause: error });
   }
   return doing('claim', `the data directory ${path}`, Promise.reject(error)).catch(

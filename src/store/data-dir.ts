@@ -71,6 +71,8 @@ export class DataDirectory implements Store {
   #directory: Directory | undefined;
   #claim: Claim | undefined;
   #log: Log | undefined;
+  /** Bytes of what was alive when the log was made. */
+  #aliveBytes = 0;
   #live: LiveRecords | undefined;
   /** Number of the last batch. */
   #batch = 0;
@@ -89,7 +91,7 @@ export class DataDirectory implements Store {
   /** The end of the log before. */
   #replaced: Promise<void> | undefined;
 
-  /** @param path the directory; it is made if it is missing, but not the one that it is in */
+  /** @param path the directory; it is made if it is missing, but its parent must exist */
   constructor(path: string, options: DataDirectoryOptions = {}) {
     this.path = path;
     this.#options = { ...DEFAULTS, ...options };
@@ -119,14 +121,11 @@ export class DataDirectory implements Store {
   }
 
   async start(position: Position, live: LiveRecords): Promise<void> {
-    invariant(this.#directory !== undefined && this.#log === undefined, 'start without load');
     this.#live = live;
     this.#batch = position.batch;
-    const next = new NewLog(this.#directory, live(), this.#options.sliceLength);
-    this.#next = next;
+    const next = this.#rewrite();
     while (!next.isDrawn) await next.add(position, [], 0);
-    this.#log = await next.publish();
-    this.#next = undefined;
+    await this.#publish(next);
   }
 
   async commit(batch: Batch): Promise<void> {
@@ -165,19 +164,21 @@ export class DataDirectory implements Store {
     if (this.#failure !== undefined) throw this.#failure;
     const log = this.#log;
     invariant(log !== undefined, 'commit without start');
-    this.#rewriteIfGrown(log);
+    if (this.#phase === 'appending' && this.#hasGrown(log.bytes)) this.#rewrite();
     const writes = [log.append(frame), this.#next?.add(batch, batch.records, frame.length)];
     this.#writes = Promise.allSettled(writes);
     return Promise.all(writes);
   }
 
-  #rewriteIfGrown(log: Log): void {
-    const { bytes, aliveBytes } = log;
-    if (this.#phase !== 'appending') return;
-    if (bytes < this.#options.minRewriteBytes || bytes < GROWTH * aliveBytes) return;
-    invariant(this.#directory !== undefined && this.#live !== undefined, 'commit after close');
+  #hasGrown(bytes: number): boolean {
+    return bytes >= this.#options.minRewriteBytes && bytes >= GROWTH * this.#aliveBytes;
+  }
+
+  #rewrite(): NewLog {
+    invariant(this.#directory !== undefined && this.#live !== undefined, 'not started, or closed');
     this.#phase = 'drawing';
     this.#next = new NewLog(this.#directory, this.#live(), this.#options.sliceLength);
+    return this.#next;
   }
 
   /** Takes the next step of making a log, if it is time for it. */
@@ -208,6 +209,7 @@ export class DataDirectory implements Store {
     const log = await next.publish();
     this.#replaced = this.#log?.close();
     this.#log = log;
+    this.#aliveBytes = next.aliveBytes;
     this.#next = undefined;
     this.#phase = 'appending';
   }

@@ -20,8 +20,8 @@ export function logPath(directory: string): string {
   return `${directory}/locktopus.log`;
 }
 
-/** Appends to a file. After a failure nothing may be appended: a part may have been written. */
-class Appender {
+/** A log, to append to. After a failure nothing may be appended: a part may have been written. */
+export class Log {
   readonly #files: Files;
   readonly #path: string;
   readonly #fd: number;
@@ -62,37 +62,13 @@ class Appender {
   }
 }
 
-/** The present log: what is appended is on the disk when the promise resolves. */
-export class Log {
-  readonly #appender: Appender;
-  /** Bytes of what was alive when the log was made, without what has been appended since. */
-  readonly aliveBytes: number;
-
-  constructor(appender: Appender, aliveBytes: number) {
-    this.#appender = appender;
-    this.aliveBytes = aliveBytes;
-  }
-
-  get bytes(): number {
-    return this.#appender.bytes;
-  }
-
-  append(frame: Buffer): Promise<void> {
-    return this.#appender.append(frame);
-  }
-
-  close(): Promise<void> {
-    return this.#appender.close();
-  }
-}
-
 /**
  * A log in the making. It is a snapshot, drawn in slices, and the batches meanwhile.
  *
  * Invariant: when `add` returns, the frames added so far amount to the state after the last batch,
  * but for the puts of what has not been drawn yet. For a slice is drawn in the same synchronous call
  * in which a batch is added, and that batch holds all changes up to now. So the put of what was
- * alive at the begin is in a slice, unless it ends first; that of what came later is in its batch,
+ * alive at the beginning is in a slice, unless it ends first; that of what came later is in its batch,
  * and perhaps in a slice as well; and each delete is in its batch, after the put or without one. A
  * lock may come before its session, too.
  */
@@ -101,9 +77,9 @@ export class NewLog {
   readonly #path: string;
   readonly #live: Iterator<string>;
   readonly #sliceLength: number;
-  #created: Appender | undefined;
+  #created: Log | undefined;
   /** The end of what was begun; each step waits for the one before. */
-  #done: Promise<Appender>;
+  #done: Promise<Log>;
   #isDrawn = false;
   #bytes = 0;
   #aliveBytes = 0;
@@ -125,6 +101,11 @@ export class NewLog {
     return this.#bytes;
   }
 
+  /** Characters of the snapshot: about the bytes of what is alive. */
+  get aliveBytes(): number {
+    return this.#aliveBytes;
+  }
+
   /** Whether the snapshot is complete. */
   get isDrawn(): boolean {
     return this.#isDrawn;
@@ -140,7 +121,12 @@ export class NewLog {
       ? encodeFrame(position, records)
       : this.#encodeSlice(position, records, Math.max(this.#sliceLength, 2 * batchBytes));
     this.#bytes += frame.length;
-    await this.#then((appender) => appender.append(frame));
+    const done = this.#done.then(async (log) => {
+      await log.append(frame);
+      return log;
+    });
+    this.#done = done;
+    await done;
   }
 
   #encodeSlice(position: Position, records: Batch['records'], length: number): Buffer {
@@ -163,21 +149,22 @@ export class NewLog {
 
   /** Flushes what has been added so far; more may be added meanwhile. */
   async flush(): Promise<void> {
-    const appender = await this.#done;
-    await appender.sync();
+    const log = await this.#done;
+    await log.sync();
   }
 
   /**
    * Makes this the log of the directory. The snapshot must be complete, and nothing may be added
-   * any more. When the promise resolves, a crash of the machine leaves this log, not the one before.
+   * any more. When the promise resolves, a crash of the machine leaves this log; what is appended to
+   * it is on the disk when the promise of that resolves.
    */
   async publish(): Promise<Log> {
     const { files, path: directory, fd: directoryFd } = this.#directory;
-    const appender = await this.#done;
-    await appender.sync();
+    const created = await this.#done;
+    await created.sync();
     const path = logPath(directory);
     const fd = await doing('open', this.#path, files.open(this.#path, 'durable'));
-    const log = new Log(new Appender(files, path, fd, appender.bytes), this.#aliveBytes);
+    const log = new Log(files, path, fd, created.bytes);
     try {
       await doing('rename', this.#path, files.rename(this.#path, path));
       await doing('flush', directory, files.sync(directoryFd));
@@ -185,7 +172,7 @@ export class NewLog {
       await log.close();
       throw error;
     }
-    await appender.close();
+    await created.close();
     return log;
   }
 
@@ -195,21 +182,12 @@ export class NewLog {
     await this.#created?.close();
   }
 
-  async #create(): Promise<Appender> {
+  async #create(): Promise<Log> {
     const { files } = this.#directory;
     const fd = await doing('create', this.#path, files.open(this.#path, 'create'));
-    const appender = new Appender(files, this.#path, fd, 0);
-    this.#created = appender;
-    await appender.append(Buffer.from(`${LOG_NAME}${LOG_VERSION}\n`));
-    return appender;
-  }
-
-  #then(step: (appender: Appender) => Promise<void>): Promise<Appender> {
-    const done = this.#done.then(async (appender) => {
-      await step(appender);
-      return appender;
-    });
-    this.#done = done;
-    return done;
+    const log = new Log(files, this.#path, fd, 0);
+    this.#created = log;
+    await log.append(Buffer.from(`${LOG_NAME}${LOG_VERSION}\n`));
+    return log;
   }
 }

@@ -107,7 +107,7 @@ export class LiveSet {
       return remove(this.#sessions, record, DELETE_SESSION, mayBeAbsent);
     }
     const put = decodePut(record);
-    if (typeof put === 'string') return wrong(record, put);
+    if (typeof put === 'string') return invalid(record, put);
     if ('namespace' in put) this.#sessions.set(put.id, put);
     else this.#locks.set(put.id, put);
     return undefined;
@@ -141,17 +141,17 @@ function remove(
 ): StoreError | undefined {
   const digits = record.slice(begin.length, -1);
   const id = Number(digits);
-  if (!isId(id) || record !== `${begin}${id}}`) return wrong(record, 'it must have one id');
+  if (!isId(id) || record !== `${begin}${id}}`) return invalid(record, 'it must have one id');
   if (live.delete(id) || mayBeAbsent) return undefined;
-  return wrong(record, 'it deletes what is not there');
+  return invalid(record, 'it deletes what is not there');
 }
 
 /** Most characters of a record in an error message. */
 const SHOWN_LENGTH = 120;
 
-function wrong(record: string, reason: string): StoreError {
+function invalid(record: string, reason: string): StoreError {
   const shown = record.length <= SHOWN_LENGTH ? record : `${record.slice(0, SHOWN_LENGTH)}...`;
-  return new StoreError(`wrong record ${shown}: ${reason}`);
+  return new StoreError(`invalid record ${shown}: ${reason}`);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

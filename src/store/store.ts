@@ -44,7 +44,7 @@ export interface Store {
    */
   load(): Promise<Loaded>;
   /**
-   * Makes the store ready for commits.
+   * Makes the store ready for commits. Sessions and locks may end meanwhile, but none begins.
    *
    * @param position with the number after the last stored one
    * @param live what is live now. The store may call it again during any `commit`, in which it

@@ -137,23 +137,26 @@ const LOCK =
 test('what a correct server does not write is refused, with the place and the reason', async () => {
   const end: [Partial<Frame>, string[]] = [{ snapshot: 'end' }, []];
   const wrong: [Buffer, RegExp][] = [
-    [Buffer.alloc(0), /byte 0 of 0: it does not begin as a log/],
-    [Buffer.from('hello\n'), /byte 0 of 6: it does not begin as a log/],
-    [logOf(), /byte 16 of 16: the snapshot at the begin of the log is not whole/],
-    [logOf([{ snapshot: 'part' }, []]), /the snapshot at the begin of the log is not whole/],
+    [Buffer.alloc(0), /byte 0 of 0: it is not a Locktopus log/],
+    [Buffer.from('hello\n'), /byte 0 of 6: it is not a Locktopus log/],
+    [logOf(), /byte 16 of 16: the snapshot at its start is incomplete/],
+    [logOf([{ snapshot: 'part' }, []]), /the snapshot at its start is incomplete/],
     [logOf([{}, []]), /byte 16 .*a part of the snapshot is missing/],
     [logOf([{ snapshot: 'part' }, []], [{ batch: 2 }, []]), /a part of the snapshot is missing/],
     [logOf(end, [{ batch: 2, snapshot: 'end' }, []]), /a second snapshot begins/],
     [logOf(end, [{ batch: 3 }, []]), /batch 3 follows batch 1/],
     [logOf(end, [{ batch: 1 }, []]), /batch 1 follows batch 1/],
     [logOf([{ batch: 1, snapshot: 'part' }, []], [{ batch: 3, snapshot: 'end' }, []]), /3 follows/],
-    [logOf([{ snapshot: 'end' }, ['{"lock":0}']]), /byte 16 .*wrong record {"lock":0}: lock must/],
+    [
+      logOf([{ snapshot: 'end' }, ['{"lock":0}']]),
+      /byte 16 .*invalid record {"lock":0}: lock must/,
+    ],
     [logOf([{ snapshot: 'end' }, [LOCK]]), /lock 5 belongs to session 3, which is missing/],
     [logOf([{ snapshot: 'end', lockIds: 4 }, [PUT, LOCK]]), /ids above the last ones, 4 and 9/],
     [logOf([{ snapshot: 'end', sessionIds: 2 }, [PUT]]), /ids above the last ones, 9 and 2/],
     [
       logOf(end, [{ batch: 2 }, []], [{ batch: 3 }, [deleteLockRecord(7)]]),
-      /wrong record {"deleteLock":7}: it deletes what is not there/,
+      /invalid record {"deleteLock":7}: it deletes what is not there/,
     ],
   ];
   for (const [log, reason] of wrong) assert.match(String(await refusal(log)), reason);
@@ -209,7 +212,7 @@ test('a check says what a log holds, or why a server can not start with it', asy
   assert.equal(
     await check(FIRST_LINE),
     "/data: no server uses it\nA server can't start with it: /data/locktopus.log is broken at byte 16 of 16: " +
-      'the snapshot at the begin of the log is not whole. Nothing has been changed. ' +
+      'the snapshot at its start is incomplete. Nothing has been changed. ' +
       'Restore the file from a copy, or move it away to start without the locks in it',
   );
 });

@@ -163,6 +163,8 @@ test('a killed process frees the directory; what it was told is stored is there;
     await until(stored + 20);
   }
 
+  child.kill('SIGSTOP');
+  await assert.rejects(new DataDirectory(path).load(), /is in use by another process: stop/);
   child.kill('SIGKILL');
   await once(child, 'exit');
   const store = new DataDirectory(path);
@@ -260,13 +262,13 @@ test('a directory that cannot be used: the message says what happened, and what 
   writeFileSync(log, other);
   assert.match(
     await refusal(path),
-    /locktopus.log has version 2.* knows version 1 alone. Start the/,
+    /locktopus.log has version 2.* can read only version 1. Start the/,
   );
   assert.deepEqual(readFileSync(log), other);
   assert.deepEqual(readdirSync(path), ['locktopus.log']);
 
   writeFileSync(join(path, 'owner.sock'), '');
-  assert.match(await refusal(path), /owner.sock is no socket: then remove it/);
+  assert.match(await refusal(path), /owner.sock is not a socket and must be removed/);
 });
 
 test('a directory that its user may not write to', {
