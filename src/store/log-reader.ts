@@ -21,7 +21,7 @@ import {
   LOG_NAME,
   LOG_VERSION,
 } from './frame.ts';
-import { LiveSet, type Sorted } from './record.ts';
+import { type Live, LiveSet } from './record.ts';
 import { type Loaded, type Position, StoreError } from './store.ts';
 
 export interface LogContents extends Loaded {
@@ -142,7 +142,7 @@ class LogReader {
     return {
       version,
       position,
-      ...this.#sorted(at, position),
+      ...(await this.#decode(position)),
       bytes: size,
       tornBytes: size - at,
       batches: this.#batches,
@@ -201,7 +201,7 @@ class LogReader {
         this.#records++;
       }
       from = to;
-      if (from < body.length) await new Promise<void>((next) => systemClock.nextTurn(next));
+      if (from < body.length) await nextTurn();
     }
     if (frame.snapshot === undefined) this.#batches++;
     this.#last = frame;
@@ -223,22 +223,32 @@ class LogReader {
     }
   }
 
-  /** The end of the log is at `at`. */
-  #sorted(at: number, { lockIds, sessionIds }: Position): Sorted {
-    const sorted = this.#live.sorted();
-    if (sorted instanceof StoreError) throw this.#broken(at, sorted.message);
-    const lock = sorted.locks.at(-1)?.id ?? 0;
-    const session = sorted.sessions.at(-1)?.id ?? 0;
-    if (lock <= lockIds && session <= sessionIds) return sorted;
-    throw this.#broken(at, `there are ids above the last ones, ${lockIds} and ${sessionIds}`);
+  async #decode({ lockIds, sessionIds }: Position): Promise<Live> {
+    const steps = this.#live.decode();
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) await nextTurn();
+    const live = step.value;
+    if (live instanceof StoreError) throw this.#wrong(`: ${live.message}`);
+    const lock = live.locks.at(-1)?.id ?? 0;
+    const session = live.sessions.at(-1)?.id ?? 0;
+    if (lock <= lockIds && session <= sessionIds) return live;
+    throw this.#wrong(`: it has ids above the last ones, ${lockIds} and ${sessionIds}`);
   }
 
   #broken(at: number, reason: string): StoreError {
+    return this.#wrong(` at byte ${at} of ${this.#input.size}: ${reason}`);
+  }
+
+  #wrong(how: string): StoreError {
     return new StoreError(
-      `${this.#path} is broken at byte ${at} of ${this.#input.size}: ${reason}. Nothing has been ` +
-        'changed. Restore the file from a copy, or move it away to start without the locks in it',
+      `${this.#path} is broken${how}. Nothing has been changed. ` +
+        'Restore the file from a copy, or move it away to start without the locks in it',
     );
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => systemClock.nextTurn(resolve));
 }
 
 /** Where the lines that begin at `from` end, if about as many are taken as a window has. */

@@ -20,14 +20,14 @@ import { StoreError } from './store.ts';
 
 export function sessionRecord(session: StoredSession): string {
   const { id, namespace, abandonTimeoutMs, label, key } = session;
-  const begin = `{"session":${id},"namespace":${JSON.stringify(namespace)}`;
+  const begin = `${PUT_SESSION}${id},"namespace":${JSON.stringify(namespace)}`;
   const rest = `${optional('label', label)}${optional('key', key)}`;
   return `${begin},"abandonTimeoutMs":${abandonTimeoutMs}${rest}}`;
 }
 
 export function lockRecord(lock: StoredLock): string {
   const { id, session, resources, ref, terms, wasHeld, sinceMs } = lock;
-  const begin = `{"lock":${id},"session":${session},"resources":[${resourcesText(resources)}]`;
+  const begin = `${PUT_LOCK}${id},"session":${session},"resources":[${resourcesText(resources)}]`;
   const refText = optional('ref', ref);
   // Most locks have no terms and share this object.
   const termsText =
@@ -40,6 +40,8 @@ export function lockRecord(lock: StoredLock): string {
   return `${begin}${refText}${termsText},"held":${wasHeld},"sinceMs":${sinceMs}}`;
 }
 
+const PUT_SESSION = '{"session":';
+const PUT_LOCK = '{"lock":';
 const DELETE_SESSION = '{"deleteSession":';
 const DELETE_LOCK = '{"deleteLock":';
 
@@ -70,26 +72,20 @@ function resourcesText(resources: readonly Resource[]): string {
 }
 
 /** What is alive, each sorted by id. */
-export interface Sorted {
+export interface Live {
   readonly sessions: readonly StoredSession[];
   readonly locks: readonly StoredLock[];
 }
 
 /**
  * The sessions and locks that are alive after the records applied so far. A put of an id that is
- * present replaces it.
+ * present replaces it. Most puts of a log are deleted in it again, so they are kept as text, and
+ * decoded in the end.
  */
 export class LiveSet {
-  readonly #sessions = new Map<number, StoredSession>();
-  readonly #locks = new Map<number, StoredLock>();
-
-  get sessions(): number {
-    return this.#sessions.size;
-  }
-
-  get locks(): number {
-    return this.#locks.size;
-  }
+  /** Puts by the digits of their ids. */
+  readonly #sessions = new Map<string, string>();
+  readonly #locks = new Map<string, string>();
 
   /**
    * Applies one record.
@@ -106,45 +102,70 @@ export class LiveSet {
     if (record.startsWith(DELETE_SESSION)) {
       return remove(this.#sessions, record, DELETE_SESSION, mayBeAbsent);
     }
-    const put = decodePut(record);
-    if (typeof put === 'string') return invalid(record, put);
-    if ('namespace' in put) this.#sessions.set(put.id, put);
-    else this.#locks.set(put.id, put);
-    return undefined;
+    if (record.startsWith(PUT_LOCK)) return put(this.#locks, record, PUT_LOCK);
+    if (record.startsWith(PUT_SESSION)) return put(this.#sessions, record, PUT_SESSION);
+    return invalid(record, 'it neither puts nor deletes');
   }
 
   /**
-   * What is alive, each sorted by id, which is the order of arrival.
+   * Decodes what is alive, each sorted by id, which is the order of arrival. Yields now and then, so
+   * that the caller can let the event loop turn.
    *
-   * @returns an error if a lock is without its session: a record is missing
+   * @returns an error if a put is invalid, or if a lock is without its session: a put is missing
    */
-  sorted(): Sorted | StoreError {
-    const locks = [...this.#locks.values()].sort(byId);
-    const lonely = locks.find(({ session }) => !this.#sessions.has(session));
-    if (lonely !== undefined) {
-      const { id, session } = lonely;
-      return new StoreError(`lock ${id} belongs to session ${session}, which is missing`);
-    }
-    return { sessions: [...this.#sessions.values()].sort(byId), locks };
+  *decode(): Generator<void, Live | StoreError> {
+    const sessions = yield* decodeAll(this.#sessions, decodeSession);
+    if (sessions instanceof StoreError) return sessions;
+    const locks = yield* decodeAll(this.#locks, decodeLock);
+    if (locks instanceof StoreError) return locks;
+    const ids = new Set(sessions.map(({ id }) => id));
+    const lonely = locks.find(({ session }) => !ids.has(session));
+    if (lonely === undefined) return { sessions, locks };
+    const { id, session } = lonely;
+    return new StoreError(`lock ${id} belongs to session ${session}, which is missing`);
   }
 }
 
-function byId(a: { readonly id: number }, b: { readonly id: number }): number {
-  return a.id - b.id;
+/** Records decoded between two turns of the event loop; they take about 4 ms. */
+const RECORDS_PER_TURN = 1000;
+
+function* decodeAll<T extends { readonly id: number }>(
+  records: ReadonlyMap<string, string>,
+  decode: (value: Fields) => T | string,
+): Generator<void, T[] | StoreError> {
+  const decoded: T[] = [];
+  for (const [digits, record] of records) {
+    const value = parse(record);
+    const one = typeof value === 'string' ? value : decode(value);
+    if (typeof one === 'string') return invalid(record, one);
+    if (String(one.id) !== digits) return invalid(record, 'it has two ids');
+    decoded.push(one);
+    if (decoded.length % RECORDS_PER_TURN === 0) yield;
+  }
+  return decoded.sort((a, b) => a.id - b.id);
+}
+
+function put(live: Map<string, string>, record: string, begin: string): StoreError | undefined {
+  const end = record.indexOf(',', begin.length);
+  if (end === -1) return invalid(record, 'it must have more than an id');
+  live.set(record.slice(begin.length, end), record);
+  return undefined;
 }
 
 function remove(
-  live: Map<number, unknown>,
+  live: Map<string, string>,
   record: string,
   begin: string,
   mayBeAbsent: boolean,
 ): StoreError | undefined {
   const digits = record.slice(begin.length, -1);
-  const id = Number(digits);
-  if (!isId(id) || record !== `${begin}${id}}`) return invalid(record, 'it must have one id');
-  if (live.delete(id) || mayBeAbsent) return undefined;
-  return invalid(record, 'it deletes what is not there');
+  if (!record.endsWith('}')) return invalid(record, 'it is not JSON');
+  if (live.delete(digits)) return undefined;
+  if (!ID.test(digits)) return invalid(record, 'it must have one id');
+  return mayBeAbsent ? undefined : invalid(record, 'it deletes what is not there');
 }
+
+const ID = /^[1-9][0-9]*$/;
 
 /** Most characters of a record in an error message. */
 const SHOWN_LENGTH = 120;
@@ -156,16 +177,14 @@ function invalid(record: string, reason: string): StoreError {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A session or lock, or what is wrong with it. */
-function decodePut(record: string): StoredSession | StoredLock | string {
-  let value: unknown;
+/** The fields of a record, or what is wrong with it. */
+function parse(record: string): Fields | string {
   try {
-    value = JSON.parse(record);
+    const value: unknown = JSON.parse(record);
+    return isObject(value) ? value : 'it is not a JSON object';
   } catch {
     return 'it is not JSON';
   }
-  if (!isObject(value)) return 'it is not a JSON object';
-  return 'lock' in value ? decodeLock(value) : decodeSession(value);
 }
 
 const SESSION_FIELDS = new Set(['session', 'namespace', 'abandonTimeoutMs', 'label', 'key']);
