@@ -39,7 +39,7 @@ const HEAD = /^#([0-9a-f]{8}) ([0-9a-f]{8})\n$/;
 /** The longest body that a head can announce. */
 const MAX_BODY_BYTES = 2 ** 32 - 1;
 
-/** What is at the begin of a frame. */
+/** What a frame begins with. */
 export interface FrameHead {
   readonly bodyBytes: number;
   readonly crc: number;

@@ -12,7 +12,6 @@ import {
 } from '../../src/store/record.ts';
 import { StoreError } from '../../src/store/store.ts';
 import type { Resource } from '../../src/table/resource.ts';
-import { decodeNow } from '../support/memory-store.ts';
 
 /** Any text, broken surrogates and line feeds included. */
 const text = fc.string({ unit: fc.integer({ max: 0xffff }).map((c) => String.fromCharCode(c)) });
@@ -74,7 +73,7 @@ test('what is put comes back the same, whatever it contains, from one line', () 
         assert.ok(isOneLine(record));
         assert.equal(live.apply(record, false), undefined);
       }
-      assert.deepEqual(decodeNow(live), { sessions: [owner], locks: [someLock] });
+      assert.deepEqual(live.sorted(), { sessions: [owner], locks: [someLock] });
     }),
   );
 });
@@ -100,7 +99,7 @@ test('sessions and locks come back in order of their ids; a put replaces, a dele
     deleteSessionRecord(2),
   ];
   for (const record of records) assert.equal(live.apply(record, false), undefined);
-  const sorted = decodeNow(live);
+  const sorted = live.sorted();
   assert.ok(!(sorted instanceof StoreError));
   assert.deepEqual(sorted.sessions, [OWNER]);
   assert.deepEqual(
@@ -123,7 +122,7 @@ test('a missing record is an error: a delete without its put, a lock without its
     '{"lock":5,"session":4,"resources":[{"type":"read","path":[]}],"held":true,"sinceMs":0}',
     false,
   );
-  assert.match(String(decodeNow(live)), /lock 5 belongs to session 4, which is missing/);
+  assert.match(String(live.sorted()), /lock 5 belongs to session 4, which is missing/);
 });
 
 test('a wrong record is an error that names what is wrong', () => {
@@ -175,7 +174,7 @@ test('a wrong record is an error that names what is wrong', () => {
   ];
   for (const [record, reason] of wrong) {
     const live = new LiveSet();
-    const error = live.apply(record, true) ?? decodeNow(live);
+    const error = live.apply(record, true) ?? live.sorted();
     assert.ok(error instanceof StoreError, record);
     assert.match(error.message, reason);
   }
@@ -186,7 +185,7 @@ test('any text is a record or an error', () => {
   fc.assert(
     fc.property(fc.oneof(text, json), (record) => {
       const live = new LiveSet();
-      assert.ok((live.apply(record, true) ?? decodeNow(live)) instanceof StoreError);
+      assert.ok((live.apply(record, true) ?? live.sorted()) instanceof StoreError);
     }),
   );
 });

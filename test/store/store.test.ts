@@ -131,7 +131,7 @@ async function startUser(t: TestContext, path: string): Promise<[ChildProcess, n
   return [child, batch];
 }
 
-test('a killed process frees the directory; what it was told is stored is there; a copy is, too', async (t) => {
+test('a killed process frees the directory; the batches that it reported are there, in copies, too', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'data');
   const [child, first] = await startUser(t, path);
@@ -169,7 +169,7 @@ test('a killed process frees the directory; what it was told is stored is there;
   await once(child, 'exit');
   const store = new DataDirectory(path);
   const { position } = await store.load();
-  assert.ok(position.batch >= stored, `${position.batch}, but ${stored} was told`);
+  assert.ok(position.batch >= stored, `${position.batch}, but ${stored} was reported`);
   await store.close();
 });
 
@@ -210,7 +210,7 @@ test('what the remains of a server and of a copy leave in a directory is no obst
   // Longer than the new log will be.
   writeFileSync(join(path, 'locktopus.log.new'), 'locktopus-log 9\n'.repeat(10_000));
   writeFileSync(join(path, 'notes.txt'), 'made by an operator');
-  // A socket on which nobody listens any more, and the folder of a server that was starting.
+  // A dead socket, and the folder of a server that was starting.
   const dead = createServer().listen(join(path, 'dead.sock'));
   await once(dead, 'listening');
   execFileSync('cp', ['-a', join(path, 'dead.sock'), join(path, 'owner.sock')]);

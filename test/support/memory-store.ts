@@ -10,7 +10,7 @@
  *     new MemoryStore(disk)
  */
 import assert from 'node:assert/strict';
-import { type Live, LiveSet } from '../../src/store/record.ts';
+import { LiveSet } from '../../src/store/record.ts';
 import {
   type Batch,
   type LiveRecords,
@@ -19,14 +19,6 @@ import {
   type Store,
   StoreError,
 } from '../../src/store/store.ts';
-
-/** Decodes what is alive in one go. */
-export function decodeNow(live: LiveSet): Live | StoreError {
-  const steps = live.decode();
-  let step = steps.next();
-  while (step.done !== true) step = steps.next();
-  return step.value;
-}
 
 /** What outlives a store. */
 export class MemoryDisk {
@@ -81,9 +73,9 @@ export class MemoryStore implements Store {
       const error = live.apply(record, false);
       if (error !== undefined) throw error;
     }
-    const decoded = decodeNow(live);
-    if (decoded instanceof StoreError) throw decoded;
-    return { position, ...decoded };
+    const sorted = live.sorted();
+    if (sorted instanceof StoreError) throw sorted;
+    return { position, ...sorted };
   }
 
   async start(position: Position, live: LiveRecords): Promise<void> {
