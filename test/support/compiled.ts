@@ -12,8 +12,13 @@ const COMPILED = join(ROOT, 'build');
 
 const usesCompiled = process.env.NODE_V8_COVERAGE === undefined && isUpToDate();
 
-/** The arguments with which Node runs a program in JavaScript that imports a `moduleFile`. */
-export const LOADER: readonly string[] = usesCompiled ? [] : ['--import', 'tsx'];
+/**
+ * The arguments with which Node runs a program in JavaScript that imports a `moduleFile`, in any
+ * folder.
+ */
+export const LOADER: readonly string[] = usesCompiled
+  ? []
+  : ['--import', import.meta.resolve('tsx')];
 
 /**
  * The arguments with which Node runs a module.
