@@ -80,14 +80,11 @@ export class FakeSocket {
     this.#ended();
   }
 
+  /** As in Node, 'close' does not follow at once: timers and other input may come before. */
   destroy(): void {
     if (this.destroyed) return;
-    this.destroyed = true;
-    this.#unread = [];
-    this.#clock.soon(() => {
-      this.closed = true;
-      this.#emit('close');
-    });
+    this.#discard();
+    this.#clock.nextTurn(() => this.#close());
   }
 
   /** Bytes come from the peer. */
@@ -106,7 +103,8 @@ export class FakeSocket {
 
   /** The connection is lost. */
   reset(): void {
-    this.destroy();
+    this.#discard();
+    this.#close();
     this.#clock.runSoon();
   }
 
@@ -117,6 +115,17 @@ export class FakeSocket {
     // As in Node: no more can be written once the output has ended.
     if (!this.#isEnding && !this.destroyed) this.#emit('drain');
     this.#clock.runSoon();
+  }
+
+  #discard(): void {
+    this.destroyed = true;
+    this.#unread = [];
+  }
+
+  #close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#emit('close');
   }
 
   #flow(): void {

@@ -84,7 +84,7 @@ export function drawSwarm(random: Random): Swarm {
     limits: {
       ...DEFAULT_LIMITS,
       maxMessageBytes: MAX_MESSAGE_BYTES,
-      maxUnreadBytes: random.pick([8000, DEFAULT_LIMITS.maxUnreadBytes]),
+      maxUnreadBytes: random.pick([1000, 4000, DEFAULT_LIMITS.maxUnreadBytes]),
       maxLocksPerSession: random.pick([3, 10_000]),
       maxWaitersPerNamespace: random.pick([4, 1_000_000, 1_000_000]),
       maxWatches: random.pick([1, 100]),
