@@ -160,7 +160,7 @@ async function start(disk: MemoryDisk, wallClockMs = 0) {
   const state = (id: number): string | undefined => registry.get('shop')?.lockById(id)?.state;
   /** All that has happened is stored, and the server is gone. */
   const crash = async (): Promise<MemoryDisk> => {
-    await persistence.ledger.settled();
+    await persistence.ledger.finish();
     store.crash();
     return disk;
   };

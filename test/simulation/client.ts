@@ -42,6 +42,7 @@ const FAREWELLS: ReadonlySet<unknown> = new Set([
   'evicted',
   'draining',
   'shutting_down',
+  'restarting',
 ]);
 
 /** Actions with an answer of several messages, the last of which says so. */

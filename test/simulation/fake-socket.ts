@@ -19,7 +19,8 @@ export class FakeSocket {
   /** The peer has closed its side. */
   #isHalfClosed = false;
   #hasEmittedEnd = false;
-  #isEnding = false;
+  /** The server has ended its side. */
+  isEnding = false;
   /** Bytes that the peer has not read. */
   writableLength = 0;
   /** The peer reads nothing. */
@@ -75,8 +76,8 @@ export class FakeSocket {
   }
 
   end(): void {
-    if (this.destroyed || this.#isEnding) return;
-    this.#isEnding = true;
+    if (this.destroyed || this.isEnding) return;
+    this.isEnding = true;
     this.#ended();
   }
 
@@ -113,7 +114,7 @@ export class FakeSocket {
     this.isStalled = false;
     this.writableLength = 0;
     // As in Node: no more can be written once the output has ended.
-    if (!this.#isEnding && !this.destroyed) this.#emit('drain');
+    if (!this.isEnding && !this.destroyed) this.#emit('drain');
     this.#clock.runSoon();
   }
 

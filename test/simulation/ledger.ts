@@ -70,6 +70,12 @@ interface Fence {
 export class Fences {
   readonly #byPath = new Map<string, Fence>();
 
+  copy(): Fences {
+    const copy = new Fences();
+    for (const [key, fence] of this.#byPath) copy.#byPath.set(key, { ...fence });
+    return copy;
+  }
+
   acquired(id: number, resources: readonly Resource[]): void {
     for (const { type, path } of resources) {
       for (const fence of this.#byPath.values()) {

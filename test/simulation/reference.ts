@@ -6,6 +6,7 @@
  * It gets the same requests, lost connections and time as the server, and says what the server must
  * send on every connection. Only ids and the names of sessions come from the server.
  */
+import assert from 'node:assert/strict';
 import type { Timer } from '../../src/runtime/clock.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
 import type { ReleaseCause } from '../../src/session/lock-events.ts';
@@ -52,6 +53,8 @@ export interface ReferenceSession {
   readonly name: string | undefined;
   readonly namespace: ReferenceNamespace;
   readonly abandonTimeoutMs: number;
+  /** It has had a lock: a store knows it. */
+  isStored: boolean;
   peer: ReferencePeer | undefined;
   isEnded: boolean;
   abandonTimer: Timer | undefined;
@@ -69,7 +72,31 @@ export interface ReferenceLock {
   /** Earlier locks that conflict and are not released. */
   readonly blockers: Set<ReferenceLock>;
   isHeld: boolean;
+  /** It was granted after a wait, by this server. */
+  isGranted: boolean;
   timer: Timer | undefined;
+  /** When its wait or hold ends, by the server's clock; undefined for never. */
+  endMs: number | undefined;
+}
+
+/** What a store would keep. */
+export interface Snapshot {
+  readonly sessions: readonly ReferenceSession[];
+  readonly locks: readonly ReferenceLock[];
+}
+
+/** What a restarted server has chosen. */
+export interface Restored {
+  /** By the server's clock. */
+  readonly clockMs: number;
+  readonly lastSessionId: number;
+  /** When the wait or hold of a lock ends. */
+  endOf(namespace: string, id: number): RestoredEnd | undefined;
+}
+
+export interface RestoredEnd {
+  readonly isHeld: boolean;
+  readonly endMs: number | undefined;
 }
 
 /** One connection, as the reference sees it. */
@@ -111,6 +138,8 @@ export class ReferenceServer {
   readonly #defaultAbandonTimeoutMs: number;
   readonly #issued: Issued;
   #lastSessionId = 0;
+  /** What the server's clock reads while `clock` reads 0. */
+  #startMs = 0;
 
   constructor(limits: Limits, defaultAbandonTimeoutMs: number, issued: Issued) {
     this.#limits = limits;
@@ -145,6 +174,71 @@ export class ReferenceServer {
     if (peer.dropped === 0) return;
     this.#say(peer, `dropped ${peer.dropped}`);
     peer.dropped = 0;
+  }
+
+  get #nowMs(): number {
+    return this.#startMs + this.clock.now();
+  }
+
+  /** What a store has of it now. */
+  snapshot(): Snapshot {
+    const namespaces = [...this.namespaces.values()];
+    const sessions = namespaces.flatMap((one) => [...one.sessions]);
+    const locks = namespaces.flatMap(({ alive }) => alive);
+    return {
+      sessions: sessions.filter(({ isStored }) => isStored).map((session) => ({ ...session })),
+      locks: locks.map((lock) => ({ ...lock, blockers: new Set(lock.blockers) })),
+    };
+  }
+
+  /** Goes on with what a store had, as the server that took over did. */
+  restore({ sessions, locks }: Snapshot, restored: Restored): void {
+    this.#startMs = restored.clockMs;
+    this.#lastSessionId = restored.lastSessionId;
+    const byId = new Map<number, ReferenceSession>();
+    const alive = new Map<number, ReferenceLock>();
+    for (const session of [...sessions].sort((a, b) => a.id - b.id)) {
+      const namespace = this.#namespace(session.namespace.name);
+      const state = { peer: undefined, abandonTimer: undefined, locks: new Set<ReferenceLock>() };
+      byId.set(session.id, { ...session, namespace, ...state });
+    }
+    for (const session of byId.values()) this.#add(session);
+    for (const lock of [...locks].sort((a, b) => a.id - b.id)) {
+      const session = byId.get(lock.session.id);
+      assert.ok(session !== undefined);
+      const blockers = [...lock.blockers].flatMap(({ id }) => alive.get(id) ?? []);
+      const copy = { ...lock, session, blockers: new Set(blockers), timer: undefined };
+      alive.set(lock.id, copy);
+      session.locks.add(copy);
+      session.namespace.alive.push(copy);
+      const chosen = restored.endOf(session.namespace.name, lock.id);
+      // If it has another state, that is what the end of this recovery does to it.
+      if (chosen?.isHeld === lock.isHeld) copy.endMs = this.#checkEnd(lock, chosen.endMs);
+      copy.isGranted = false;
+    }
+    for (const session of byId.values()) {
+      for (const lock of session.locks) this.#restoreTimer(lock);
+      this.#awaitResume(session);
+    }
+  }
+
+  #restoreTimer(lock: ReferenceLock): void {
+    const { endMs, isHeld } = lock;
+    lock.timer?.cancel();
+    const ms = endMs === undefined ? undefined : Math.max(0, endMs - this.#nowMs);
+    this.#startTimer(lock, ms, isHeld ? 'expired' : 'timeout');
+  }
+
+  /** Waits and holds go on; a hold that began after the lock was stored may begin anew. */
+  #checkEnd({ id, endMs, isGranted, request }: ReferenceLock, chosen: number | undefined) {
+    if (endMs === undefined || chosen === undefined) {
+      assert.equal(chosen, endMs, `lock ${id} has no end`);
+      return chosen;
+    }
+    const goesOn = chosen >= endMs && chosen < endMs + 2;
+    const isAnew = isGranted && chosen === this.#nowMs + (request.holdMs ?? 0);
+    assert.ok(goesOn || isAnew, `lock ${id} ends at ${chosen} instead of ${endMs}`);
+    return chosen;
   }
 
   /** @param peers all connected peers */
@@ -336,8 +430,8 @@ export class ReferenceServer {
       namespace.alive.filter((other) => locksConflict({ id, resources }, other)),
     );
     const limits = limitsThatCount(resources);
-    const isHeld = false;
-    const lock = { id, session, request, resources, limits, blockers, isHeld, timer: undefined };
+    const state = { isHeld: false, isGranted: false, timer: undefined, endMs: undefined };
+    const lock = { id, session, request, resources, limits, blockers, ...state };
     namespace.alive.push(lock);
     session.locks.add(lock);
     if (!isFree(lock)) {
@@ -351,10 +445,12 @@ export class ReferenceServer {
         session.locks.delete(lock);
         return error;
       }
+      session.isStored = true;
       this.#note('enqueued', lock);
       this.#startTimer(lock, request.waitMs, 'timeout');
       return lock;
     }
+    session.isStored = true;
     this.#hold(lock);
     return lock;
   }
@@ -367,6 +463,7 @@ export class ReferenceServer {
   }
 
   #startTimer(lock: ReferenceLock, ms: number | undefined, end: 'timeout' | 'expired'): void {
+    lock.endMs = ms === undefined ? undefined : this.#nowMs + ms;
     lock.timer =
       ms === undefined
         ? undefined
@@ -497,6 +594,7 @@ export class ReferenceServer {
       if (lock.isHeld) continue;
       for (const other of locks) lock.blockers.delete(other);
       if (!isFree(lock)) continue;
+      lock.isGranted = true;
       this.#hold(lock);
       this.#tell(lock, 'acquired');
     }
@@ -529,25 +627,34 @@ export class ReferenceServer {
     abandonTimeoutMs: number,
     name: string | undefined,
   ): ReferenceSession {
-    let namespace = this.namespaces.get(namespaceName);
-    if (namespace === undefined) {
-      namespace = { name: namespaceName, alive: [], sessions: new Set(), watchers: new Set() };
-      this.namespaces.set(namespaceName, namespace);
-    }
     const session: ReferenceSession = {
       id: ++this.#lastSessionId,
       name,
-      namespace,
+      namespace: this.#namespace(namespaceName),
       abandonTimeoutMs,
+      isStored: false,
       peer,
       isEnded: false,
       abandonTimer: undefined,
       lostMs: 0,
       locks: new Set(),
     };
-    namespace.sessions.add(session);
-    if (name !== undefined) this.resumable.set(name, session);
+    this.#add(session);
     return session;
+  }
+
+  #namespace(name: string): ReferenceNamespace {
+    let namespace = this.namespaces.get(name);
+    if (namespace === undefined) {
+      namespace = { name, alive: [], sessions: new Set(), watchers: new Set() };
+      this.namespaces.set(name, namespace);
+    }
+    return namespace;
+  }
+
+  #add(session: ReferenceSession): void {
+    session.namespace.sessions.add(session);
+    if (session.name !== undefined) this.resumable.set(session.name, session);
   }
 
   #current(peer: ReferencePeer): ReferenceSession {
@@ -576,6 +683,10 @@ export class ReferenceServer {
     session?.namespace.watchers.delete(peer);
     if (session === undefined || session.isEnded || session.peer !== peer) return;
     session.peer = undefined;
+    this.#awaitResume(session);
+  }
+
+  #awaitResume(session: ReferenceSession): void {
     session.lostMs = this.clock.now();
     if (session.name === undefined) {
       this.#remove(

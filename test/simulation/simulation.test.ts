@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { withSeeds } from '../support/random.ts';
+import { withSeeds, withSeedsInTurn } from '../support/random.ts';
+import { StoredWorld } from './stored-world.ts';
 import { World } from './world.ts';
 
 test('clients that lock, disconnect, resume, stall and send nonsense get what the reference says', (t: TestContext) => {
@@ -24,4 +25,23 @@ test('clients that lock, disconnect, resume, stall and send nonsense get what th
     `${steps} steps from SEED=${firstSeed} in ${seconds.toFixed(1)} s, ${Math.round(steps / seconds)} a second; ${told} times a client was told that it holds a lock`,
   );
   assert.ok(told > 0, 'clients hold locks');
+});
+
+test('with a store, a crash at any moment is to clients what a lost connection is', async (t: TestContext) => {
+  const startMs = performance.now();
+  let steps = 0;
+  let restarts = 0;
+  let told = 0;
+  await withSeedsInTurn(40, async (random) => {
+    const stored = new StoredWorld(random);
+    await stored.play();
+    steps += stored.world.steps;
+    restarts += stored.restarts;
+    told += stored.world.ledger.entered;
+  });
+  const seconds = (performance.now() - startMs) / 1000;
+  t.diagnostic(
+    `${steps} steps with ${restarts} restarts in ${seconds.toFixed(1)} s; ${told} times a client was told that it holds a lock`,
+  );
+  assert.ok(told > 0 && restarts > 0, 'clients hold locks, and servers restart');
 });

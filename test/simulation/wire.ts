@@ -25,6 +25,9 @@ const MANY_BYTES = 1_000_000;
 export interface WireHost {
   readonly clock: SimulatedClock;
   readonly server: LineHost;
+  nowMs(): number;
+  /** A message has left the server: its client may read it, whatever happens. */
+  told(reply: Reply): void;
   /** The server sent a message on it. */
   touched(peer: ReferencePeer): void;
   /** Called after the server did something with this wire, with what the reference must do. */
@@ -101,6 +104,11 @@ export class Wire implements Channel, Conversation {
     return this.#toClient.length;
   }
 
+  /** The server has ended it, and all that it said has left the server. */
+  get hasClosed(): boolean {
+    return this.isEnded && this.#socket.isEnding;
+  }
+
   /** The client writes. */
   write(request: Request): void {
     this.#requests.push(request);
@@ -153,6 +161,12 @@ export class Wire implements Channel, Conversation {
     this.#protocol.clientDone();
     this.#host.clientDone(this.peer);
     this.lose(false);
+  }
+
+  /** The server's process has ended. */
+  serverIsGone(): void {
+    this.isLost = true;
+    this.#sessionLost();
   }
 
   /** Checks that no message waits; to be called when all have had their turn. */
@@ -272,7 +286,9 @@ export class Wire implements Channel, Conversation {
     for (const line of lines) {
       const text = textOf(line);
       assert.equal(text, this.#said.shift(), 'what is written is what was said');
-      this.#toClient.push(replyOf(text));
+      const reply = replyOf(text);
+      if (reply !== undefined) this.#host.told(reply);
+      this.#toClient.push(reply);
     }
   }
 
@@ -290,7 +306,7 @@ export class Wire implements Channel, Conversation {
   #sessionLost(): void {
     const { session } = this;
     this.session = undefined;
-    if (session !== undefined) session.lostAtMs = this.#host.clock.now();
+    if (session !== undefined) session.lostAtMs = this.#host.nowMs();
   }
 }
 

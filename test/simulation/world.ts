@@ -6,18 +6,16 @@
  */
 import assert from 'node:assert/strict';
 import type { LineHost } from '../../src/net/lines/line-connection.ts';
-import { makeStreamHost } from '../../src/net/stream/stream-host.ts';
-import { Auth } from '../../src/protocol/auth.ts';
 import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
 import { V1Protocol } from '../../src/protocol/v1-protocol.ts';
-import { Counters } from '../../src/session/counters.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
-import { type Namespace, Namespaces } from '../../src/session/namespace.ts';
+import type { Namespace } from '../../src/session/namespace.ts';
+import type { Reply } from '../support/line-client.ts';
 import { LockModel } from '../support/lock-model.ts';
 import type { Random } from '../support/random.ts';
 import { type LockView, SimulatedClient } from './client.ts';
 import { Fences, Ledger, type SessionView } from './ledger.ts';
-import { ReferencePeer, ReferenceServer } from './reference.ts';
+import { ReferencePeer, ReferenceServer, type Snapshot } from './reference.ts';
 import type {
   EvictRequest,
   ExtendRequest,
@@ -25,12 +23,12 @@ import type {
   LockRequest,
   Request,
 } from './requests.ts';
-import { SimulatedClock } from './simulated-clock.ts';
+import type { SimulatedClock } from './simulated-clock.ts';
+import { type Backing, type ServerParts, SimulatedServer } from './simulated-server.ts';
 import { drawLie, drawResources, drawSome, drawSwarm, type Step, type Swarm } from './swarm.ts';
 import { Wire, type WireHost } from './wire.ts';
 
 const DEFAULT_ABANDON_TIMEOUT_MS = 300;
-const FIRST_ID = 1_000_000;
 /** The unit of time, so that sums are exact. */
 const TICKS_PER_MS = 2 ** 20;
 /** Up to this many clients, everything is checked after every step. */
@@ -38,15 +36,25 @@ const SMALL = 6;
 /** Steps between two checks of a larger world. */
 const LOOK_EVERY = 97;
 
+/** What is to be found again after a crash. */
+export interface WorldSnapshot {
+  readonly reference: Snapshot;
+  readonly fences: ReadonlyMap<string, Fences>;
+}
+
 export class World implements WireHost {
   readonly swarm: Swarm;
   readonly ledger = new Ledger();
   readonly #random: Random;
-  readonly clock = new SimulatedClock();
-  readonly #host: LineHost;
-  readonly #reference: ReferenceServer;
-  readonly #issued = { lastId: FIRST_ID, lastName: '' };
-  readonly #fences = new Map<string, Fences>();
+  readonly #parts: ServerParts;
+  #server: SimulatedServer;
+  /** When the present server started. */
+  #startMs = 0;
+  #reference: ReferenceServer;
+  #lastName = '';
+  /** The largest ids of locks and sessions that any client was told. */
+  readonly #told = { lockId: 0, sessionId: 0 };
+  #fences = new Map<string, Fences>();
   readonly #clients: SimulatedClient[];
   /** Wires that their clients have left and the server still has. */
   readonly #abandoned = new Set<Wire>();
@@ -58,21 +66,17 @@ export class World implements WireHost {
   #refCount = 0;
   steps = 0;
 
-  constructor(random: Random) {
+  /** @param limits of the round, where they are not drawn */
+  constructor(random: Random, limits: Partial<Pick<Swarm, 'clients' | 'steps'>> = {}) {
     this.#random = random;
-    this.swarm = drawSwarm(random);
-    const { limits } = this.swarm;
-    this.#host = {
-      registry: new Namespaces(() => ++this.#issued.lastId, limits.maxLockBytes),
+    this.swarm = { ...drawSwarm(random), ...limits };
+    this.#parts = {
+      limits: this.swarm.limits,
+      defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
       newName: () => {
-        this.#issued.lastName = `s${this.#sessions.size}-${random.below(2 ** 30)}`;
-        return this.#issued.lastName;
+        this.#lastName = `s${this.#sessions.size}-${random.below(2 ** 30)}`;
+        return this.#lastName;
       },
-      clock: this.clock,
-      startedMs: 0,
-      streams: makeStreamHost(this.clock, limits.maxBufferBytes),
-      counters: new Counters(),
-      limits,
       observer: {
         enqueued: ({ id }) => void this.#observed.push(`enqueued ${id}`),
         acquired: (lock) => this.#acquired(lock),
@@ -81,24 +85,43 @@ export class World implements WireHost {
           if (cause === 'evicted') this.ledger.revoke(id);
         },
       },
-      defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
-      auth: new Auth({ client: [], admin: [] }),
-      adminObserver: undefined,
-      authFailed: () => assert.fail('no token is wanted here'),
     };
-    this.#reference = new ReferenceServer(limits, DEFAULT_ABANDON_TIMEOUT_MS, this.#issued);
+    this.#server = new SimulatedServer(this.#parts);
+    this.#reference = this.#newReference();
     this.#clients = Array.from({ length: this.swarm.clients }, (_, i) => {
       const kind = random.below(10) < this.swarm.v1Per10 ? 'v1' : 'session';
       return new SimulatedClient(`client ${i}`, kind, this.ledger, () => this.nowMs());
     });
   }
 
+  #newReference(): ReferenceServer {
+    const { lockIds } = this.#server;
+    const lastName = (): string => this.#lastName;
+    return new ReferenceServer(this.swarm.limits, DEFAULT_ABANDON_TIMEOUT_MS, {
+      get lastId() {
+        return lockIds.last;
+      },
+      get lastName() {
+        return lastName();
+      },
+    });
+  }
+
   get server(): LineHost {
-    return this.#host;
+    return this.#server.host;
+  }
+
+  get clock(): SimulatedClock {
+    return this.#server.clock;
   }
 
   nowMs(): number {
-    return this.clock.now();
+    return this.#startMs + this.clock.now();
+  }
+
+  told({ id, sessionId }: Reply): void {
+    this.#told.lockId = Math.max(this.#told.lockId, Number(id ?? 0));
+    this.#told.sessionId = Math.max(this.#told.sessionId, Number(sessionId ?? 0));
   }
 
   touched(peer: ReferencePeer): void {
@@ -133,22 +156,78 @@ export class World implements WireHost {
 
   /** Plays the round, until no client and no lock is left. */
   play(): void {
-    for (; this.steps < this.swarm.steps; this.steps++) {
-      this.#step();
-      this.#compare();
-      const { clients } = this.swarm;
-      if (clients <= SMALL || this.steps % LOOK_EVERY === 0) this.#lookAtEverything();
-    }
-    if (this.#random.oneIn(4)) this.#shutDown();
-    else this.#everybodyLeaves();
-    this.#checkNothingLeft();
+    while (this.steps < this.swarm.steps) this.step();
+    if (this.#random.oneIn(4)) this.shutDown();
+    else this.everybodyLeaves();
+    this.checkNothingLeft();
+  }
+
+  step(): void {
+    this.#step();
+    this.#compare();
+    const { clients } = this.swarm;
+    if (clients <= SMALL || this.steps % LOOK_EVERY === 0) this.#lookAtEverything();
+    this.steps++;
+  }
+
+  snapshot(): WorldSnapshot {
+    const fences = new Map([...this.#fences].map(([name, one]) => [name, one.copy()]));
+    return { reference: this.#reference.snapshot(), fences };
+  }
+
+  /**
+   * The server is gone, and all connections with it. Another one takes its place, with what its
+   * store has: that must be what `snapshot` has.
+   */
+  async restart(backing: Backing, { reference, fences }: WorldSnapshot): Promise<SimulatedServer> {
+    const wires = this.#wires();
+    for (const client of this.#clients) this.#readSome(client);
+    this.#abandoned.clear();
+    this.#namespaces.clear();
+    this.#touched.clear();
+    this.#observed = [];
+    this.#fences = new Map([...fences].map(([name, one]) => [name, one.copy()]));
+    const server = new SimulatedServer(this.#parts, backing);
+    this.#startMs = this.nowMs();
+    this.#server = server;
+    for (const wire of wires) wire.serverIsGone();
+    await server.recover();
+    const { lockIds, registry } = server;
+    assert.ok(lockIds.last >= this.#told.lockId, 'ids of locks rise over restarts');
+    assert.ok(registry.lastSessionId >= this.#told.sessionId, 'ids of sessions, too');
+    this.#reference = this.#newReference();
+    this.#reference.restore(reference, {
+      clockMs: this.server.clock.now(),
+      lastSessionId: registry.lastSessionId,
+      endOf: (name, id) => {
+        const lock = registry.get(name)?.lockById(id);
+        if (lock === undefined) return undefined;
+        const { sinceMs, terms } = lock.context;
+        const isHeld = lock.state === 'acquired';
+        const ms = isHeld ? terms.holdMs : terms.waitMs;
+        return { isHeld, endMs: ms === undefined ? undefined : sinceMs + ms };
+      },
+    });
+    this.#compare();
+    this.#lookAtEverything();
+    return server;
+  }
+
+  /** What had left the server may reach its client, or may not. */
+  #readSome(client: SimulatedClient): void {
+    const { wire } = client;
+    if (wire === undefined) return;
+    const count = this.#random.below(wire.messagesToClient + 1);
+    for (let i = 0; i < count; i++) client.read();
+    client.wire = undefined;
   }
 
   /** From here on holders may finish, and all others are disconnected. */
   #drain(): void {
     const wires = this.#wires();
     for (const wire of wires) wire.serverDraining();
-    this.#host.registry.drain();
+    this.#server.registry.drain();
+    // What is written now may cut a connection: server and reference do that after the drain.
     this.#reference.drain(wires.map(({ peer }) => peer));
     this.clock.runSoon();
   }
@@ -170,7 +249,7 @@ export class World implements WireHost {
     }
     const client = random.pick(this.#clients);
     const { wire } = client;
-    if (!this.clock.hasTurns) wire?.checkAllIsWritten();
+    if (!this.clock.hasTurns && !this.#server.isHeldBack) wire?.checkAllIsWritten();
     if (wire === undefined) this.#connect(client);
     else if (step === 'up' && wire.bytesToServer > 0) this.#up(wire);
     else if (client.isStalled) this.#maybeWake(client, wire);
@@ -223,7 +302,7 @@ export class World implements WireHost {
     if (wire === undefined) return;
     let count = 1 + this.#random.below(wire.messagesToClient + 1);
     while (count-- > 0 && wire.messagesToClient > 0) client.read();
-    if (!(wire.isEnded || wire.isLost) || wire.messagesToClient > 0) return;
+    if (!(wire.hasClosed || wire.isLost) || wire.messagesToClient > 0) return;
     client.wire = undefined;
     this.#lose(wire);
   }
@@ -270,12 +349,12 @@ export class World implements WireHost {
     const random = this.#random;
     if (client.kind === 'v1') {
       // Its handshake would be refused.
-      if (this.#host.registry.isDraining) return;
+      if (this.#server.registry.isDraining) return;
       const session = this.#drawSession();
       const { namespace, abandonTimeoutMs } = session;
       const peer = this.#reference.connectV1(namespace, abandonTimeoutMs);
       const settings = { namespace, abandonTimeoutMs };
-      client.connect(this.#wire(peer, (channel) => new V1Protocol(this.#host, channel, settings)));
+      client.connect(this.#wire(peer, (channel) => new V1Protocol(this.server, channel, settings)));
       client.begin(session);
       return;
     }
@@ -292,7 +371,7 @@ export class World implements WireHost {
 
   #sessionWire(): Wire {
     const peer = new ReferencePeer('session');
-    return this.#wire(peer, (channel) => new SessionProtocol(this.#host, channel));
+    return this.#wire(peer, (channel) => new SessionProtocol(this.server, channel));
   }
 
   #wire(peer: ReferencePeer, converse: ConstructorParameters<typeof Wire>[3]): Wire {
@@ -504,7 +583,7 @@ export class World implements WireHost {
 
   /** The tables, the reference and the brute-force model must hold the same. */
   #lookAtEverything(): void {
-    const namespaces = this.#host.registry;
+    const namespaces = this.#server.registry;
     assert.equal(namespaces.size, this.#reference.namespaces.size, 'namespaces');
     assert.equal(
       namespaces.resumableCount,
@@ -522,7 +601,7 @@ export class World implements WireHost {
       const states = new Map(reference.alive.map(({ id }) => [id, held.has(id)]));
       assert.equal(table.size.acquired + table.size.enqueued, states.size, 'locks');
       for (const session of sessions) {
-        if (this.#host.registry.isDraining)
+        if (this.#server.registry.isDraining)
           assert.ok(session.isHolder, 'who holds nothing has left');
         for (const { id, state } of session.locks) {
           assert.equal(state === 'acquired', states.get(id), `lock ${id} is ${state}`);
@@ -531,7 +610,7 @@ export class World implements WireHost {
     }
   }
 
-  #everybodyLeaves(): void {
+  everybodyLeaves(): void {
     for (const client of this.#clients) {
       if (client.wire !== undefined) this.#cut(client, client.wire);
     }
@@ -541,13 +620,18 @@ export class World implements WireHost {
     this.#lookAtEverything();
   }
 
-  #shutDown(): void {
+  /** @param finish lets all turns pass, and whatever else output waits for */
+  shutDown(finish = () => this.#allTurns()): void {
     const wires = this.#wires();
     for (const wire of wires) if (!wire.isEnded) wire.shutDown();
-    this.#host.registry.endAll();
-    while (this.clock.hasTurns) this.clock.runTurn();
+    if (this.#server.persistence === undefined) this.#server.registry.endAll();
+    finish();
     for (const wire of wires) wire.checkAllIsWritten();
     for (const wire of wires) wire.lose(false);
+  }
+
+  #allTurns(): void {
+    while (this.clock.hasTurns) this.clock.runTurn();
   }
 
   /** All wires that the server has not lost yet. */
@@ -558,11 +642,11 @@ export class World implements WireHost {
     ];
   }
 
-  #checkNothingLeft(): void {
-    assert.equal(this.#host.registry.size, 0, 'no namespace is left');
-    assert.equal(this.#host.registry.resumableCount, 0, 'no session can be resumed');
+  checkNothingLeft(): void {
+    assert.equal(this.#server.registry.size, 0, 'no namespace is left');
+    assert.equal(this.#server.registry.resumableCount, 0, 'no session can be resumed');
     assert.equal(this.clock.pendingTimers, 0, 'no timer runs');
-    assert.equal(this.#host.registry.memory.charged, 0, 'no memory is charged');
+    assert.equal(this.#server.registry.memory.charged, 0, 'no memory is charged');
     for (const { table, sessions, watchers } of this.#namespaces) {
       assert.ok(table.isEmpty);
       assert.equal(table.size.paths, 0);

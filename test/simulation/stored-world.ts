@@ -1,0 +1,121 @@
+/**
+ * A world whose server has a store. Commits end when the seed says. The server crashes between any
+ * two steps, or is stopped; of the commit under way all is stored or nothing. What the next server
+ * has must be what the reference had when the last stored batch was sealed, and no client may have
+ * been told anything that this un-says.
+ */
+import assert from 'node:assert/strict';
+import { MemoryDisk } from '../support/memory-store.ts';
+import type { Random } from '../support/random.ts';
+import type { SimulatedServer } from './simulated-server.ts';
+import { idsOf, SimulatedStore } from './simulated-store.ts';
+import { World, type WorldSnapshot } from './world.ts';
+
+const NOTHING: WorldSnapshot = { reference: { sessions: [], locks: [] }, fences: new Map() };
+
+export class StoredWorld {
+  readonly world: World;
+  readonly #random: Random;
+  readonly #disk = new MemoryDisk();
+  #store: SimulatedStore;
+  #server: SimulatedServer | undefined;
+  /** What is to be found if a batch is the last one that is stored, by its number. */
+  readonly #snapshots = new Map<number, WorldSnapshot>();
+  /** A commit ends once in so many steps, the server crashes, or it is stopped. */
+  readonly #steps: number;
+  readonly #stepsOfCommit: number;
+  readonly #stepsOfServer: number;
+  readonly #isStopped: boolean;
+  /** What a server drops as it stops is not recorded. */
+  #isStopping = false;
+  restarts = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+    const clients = random.pick([2, 3, 4, 6, 10, 20]);
+    this.#steps = 1000;
+    this.world = new World(random, { clients, steps: this.#steps });
+    this.#stepsOfCommit = random.pick([1, 2, 6, 20, 60]);
+    this.#stepsOfServer = random.pick([25, 80, 300]);
+    this.#isStopped = random.oneIn(4);
+    this.#store = this.#newStore();
+  }
+
+  async play(): Promise<void> {
+    const { world } = this;
+    this.#snapshots.set(0, NOTHING);
+    await this.#start();
+    while (world.steps < this.#steps) {
+      if (this.#random.oneIn(this.#stepsOfCommit)) this.#finish();
+      if (this.#random.oneIn(this.#stepsOfServer)) await this.#restart();
+      world.step();
+    }
+    world.everybodyLeaves();
+    this.#finishAll();
+    world.checkNothingLeft();
+    assert.deepEqual(idsOf(this.#disk.records), [[], []], 'nothing is left in the store');
+    assert.equal(this.#server?.persistence?.ledger.heldBackBytes, 0);
+  }
+
+  #newStore(): SimulatedStore {
+    const begun = (): void => this.#sealed();
+    return new SimulatedStore(this.#disk, { isHeld: true, begun });
+  }
+
+  /** A commit begins: everything up to now is in its batch or in those before. */
+  #sealed(): void {
+    const { underWay } = this.#store;
+    assert.ok(underWay !== undefined);
+    this.#snapshots.delete(underWay.batch - 2);
+    this.#snapshots.set(underWay.batch, this.world.snapshot());
+    if (this.#isStopping || !this.#random.oneIn(8)) return;
+    const stored = idsOf([...this.#disk.records, ...underWay.records]);
+    assert.deepEqual(this.#store.drawLive(), stored, 'what is live is what is stored');
+  }
+
+  #finish(): void {
+    this.#store.finish();
+    this.world.clock.runSoon();
+  }
+
+  /** Lets everything go out. */
+  #finishAll(): void {
+    const { clock } = this.world;
+    clock.runSoon();
+    while (clock.hasTurns || this.#store.underWay !== undefined) {
+      clock.runTurn();
+      this.#finish();
+    }
+  }
+
+  async #restart(): Promise<void> {
+    this.restarts++;
+    if (this.#isStopped) await this.#stop();
+    else this.#store.crash({ isStored: this.#random.oneIn(2) });
+    this.#store = this.#newStore();
+    await this.#start();
+  }
+
+  /** Stops the server: all is stored that had happened. */
+  async #stop(): Promise<void> {
+    const { world } = this;
+    const snapshot = world.snapshot();
+    this.#isStopping = true;
+    this.#server?.persistence?.freeze();
+    world.shutDown(() => this.#finishAll());
+    await this.#server?.persistence?.close();
+    this.#isStopping = false;
+    this.#snapshots.set(this.#disk.position.batch, snapshot);
+  }
+
+  async #start(): Promise<void> {
+    const { batch } = this.#disk.position;
+    const snapshot = this.#snapshots.get(batch);
+    assert.ok(snapshot !== undefined);
+    // Whatever begins now ends in the batches that follow.
+    this.#snapshots.clear();
+    this.#snapshots.set(batch + 1, snapshot);
+    const wallClockMs = this.#random.below(2000);
+    this.#server = await this.world.restart({ store: this.#store, wallClockMs }, snapshot);
+  }
+}
