@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Path, Resource } from '../../src/table/resource.ts';
+import type { Reply } from '../support/line-client.ts';
 import { isPrefix, locksConflict } from '../support/lock-model.ts';
 
 /** One session as its client and the wires know it. */
@@ -89,6 +90,50 @@ export class Fences {
       const fence = this.#byPath.get(key) ?? { path, read: 0, write: 0 };
       this.#byPath.set(key, fence);
       fence[type] = Math.max(fence[type], id);
+    }
+  }
+}
+
+/** How far a lock has come; it never goes back. */
+const STAGES: readonly unknown[] = ['enqueued', 'acquired', 'ended'];
+
+/** What has left the server, of locks and sessions: no crash may un-say it. */
+export class Told {
+  readonly #stages = new Map<number, number>();
+  lastLockId = 0;
+  lastSessionId = 0;
+
+  add({ id, sessionId, state, event, error }: Reply): void {
+    this.lastSessionId = Math.max(this.lastSessionId, Number(sessionId ?? 0));
+    if (id === undefined || error !== undefined) return;
+    this.lastLockId = Math.max(this.lastLockId, Number(id));
+    const what = state ?? event;
+    if (what === undefined) return;
+    const stage = STAGES.indexOf(what);
+    const before = this.#stages.get(Number(id)) ?? 0;
+    this.#stages.set(Number(id), Math.max(before, stage === -1 ? STAGES.length - 1 : stage));
+  }
+
+  /**
+   * A server has crashed.
+   *
+   * @param stored whether each lock that is stored is held, by id
+   * @param lastId the last id at that time: other locks up to it had ended
+   * @param alive the locks that were alive at the crash
+   */
+  check(
+    stored: ReadonlyMap<number, boolean>,
+    lastId: number,
+    alive: ReadonlyMap<number, unknown>,
+  ): void {
+    for (const [id, at] of this.#stages) {
+      const isHeld = stored.get(id);
+      const after = isHeld === undefined ? 2 : Number(isHeld);
+      const said = `lock ${id} was said to be ${STAGES[at]}`;
+      assert.ok(after >= at, `${said}, and is ${STAGES[after]} after a crash`);
+      // One that began and ended since then has left nothing that could be un-said.
+      const isForgotten = at < 2 && isHeld === undefined && id > lastId && alive.has(id);
+      assert.ok(!isForgotten, `${said}, and is not stored`);
     }
   }
 }

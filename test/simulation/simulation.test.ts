@@ -32,7 +32,7 @@ test('with a store, a crash at any moment is to clients what a lost connection i
   let steps = 0;
   let restarts = 0;
   let told = 0;
-  await withSeedsInTurn(40, async (random) => {
+  await withSeedsInTurn(25, async (random) => {
     const stored = new StoredWorld(random);
     await stored.play();
     steps += stored.world.steps;

@@ -9,9 +9,14 @@ import { MemoryDisk } from '../support/memory-store.ts';
 import type { Random } from '../support/random.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { idsOf, SimulatedStore } from './simulated-store.ts';
+import { type Swarm, stepsOf } from './swarm.ts';
 import { World, type WorldSnapshot } from './world.ts';
 
-const NOTHING: WorldSnapshot = { reference: { sessions: [], locks: [] }, fences: new Map() };
+const NOTHING: WorldSnapshot = {
+  reference: { sessions: [], locks: [] },
+  fences: new Map(),
+  lastId: 0,
+};
 
 export class StoredWorld {
   readonly world: World;
@@ -32,11 +37,10 @@ export class StoredWorld {
 
   constructor(random: Random) {
     this.#random = random;
-    const clients = random.pick([2, 3, 4, 6, 10, 20]);
     this.#steps = 1000;
-    this.world = new World(random, { clients, steps: this.#steps });
-    this.#stepsOfCommit = random.pick([1, 2, 6, 20, 60]);
-    this.#stepsOfServer = random.pick([25, 80, 300]);
+    this.world = new World(random, drawBusySwarm(random, this.#steps));
+    this.#stepsOfCommit = random.pick([1, 4, 12, 40]);
+    this.#stepsOfServer = random.pick([40, 100, 300]);
     this.#isStopped = random.oneIn(4);
     this.#store = this.#newStore();
   }
@@ -46,8 +50,12 @@ export class StoredWorld {
     this.#snapshots.set(0, NOTHING);
     await this.#start();
     while (world.steps < this.#steps) {
-      if (this.#random.oneIn(this.#stepsOfCommit)) this.#finish();
-      if (this.#random.oneIn(this.#stepsOfServer)) await this.#restart();
+      // A commit has just ended, and its output has left: the best moment for a crash.
+      const isBoundary =
+        this.#store.underWay !== undefined && this.#random.oneIn(this.#stepsOfCommit);
+      if (isBoundary) this.#finish();
+      const odds = isBoundary ? this.#stepsOfServer / 5 : this.#stepsOfServer;
+      if (this.#random.oneIn(odds)) await this.#restart();
       world.step();
     }
     world.everybodyLeaves();
@@ -118,4 +126,25 @@ export class StoredWorld {
     const wallClockMs = this.#random.below(2000);
     this.#server = await this.world.restart({ store: this.#store, wallClockMs }, snapshot);
   }
+}
+
+/**
+ * Locks come and go, and most sessions can be resumed: only they hear of it if a crash un-says
+ * something.
+ */
+function drawBusySwarm(random: Random, steps: number): Partial<Swarm> {
+  const rarely = (): number => random.pick([0, 0, 1]);
+  const often = { up: 16, down: 12, lock: 12, release: 10, cancel: random.pick([0, 3]) };
+  const seldom = { retry: rarely(), evict: rarely(), bye: rarely(), takeover: rarely() };
+  const look = { look: rarely(), watch: rarely(), stall: rarely(), lie: rarely() };
+  const trouble = { cut: rarely(), notice: 2, time: random.pick([0, 1, 3]) };
+  return {
+    clients: random.pick([1, 2, 3, 4, 8]),
+    steps,
+    v1Per10: random.pick([0, 0, 0, 2]),
+    unnamedPer10: random.pick([0, 0, 0, 2]),
+    abandonsMs: random.pick([[0, 300], [200, 1000], [100_000], [100_000]]),
+    heartbeatsMs: random.pick([[undefined], [undefined], [undefined, 1009]]),
+    odds: stepsOf({ ...often, ...seldom, ...look, ...trouble, extend: random.pick([0, 3]) }),
+  };
 }

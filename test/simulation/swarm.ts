@@ -114,8 +114,13 @@ function drawOdds(random: Random): Step[] {
     notice: sometimes(1, 4),
     time: sometimes(0, 1, 2, 8),
   };
+  return stepsOf(weights);
+}
+
+/** Each step as often as its weight says. */
+export function stepsOf(weights: Readonly<Partial<Record<Step, number>>>): Step[] {
   return (Object.keys(weights) as Step[]).flatMap((step) =>
-    Array.from({ length: weights[step] }, () => step),
+    Array.from({ length: weights[step] ?? 0 }, () => step),
   );
 }
 

@@ -14,7 +14,7 @@ import type { Reply } from '../support/line-client.ts';
 import { LockModel } from '../support/lock-model.ts';
 import type { Random } from '../support/random.ts';
 import { type LockView, SimulatedClient } from './client.ts';
-import { Fences, Ledger, type SessionView } from './ledger.ts';
+import { Fences, Ledger, type SessionView, Told } from './ledger.ts';
 import { ReferencePeer, ReferenceServer, type Snapshot } from './reference.ts';
 import type {
   EvictRequest,
@@ -40,6 +40,8 @@ const LOOK_EVERY = 97;
 export interface WorldSnapshot {
   readonly reference: Snapshot;
   readonly fences: ReadonlyMap<string, Fences>;
+  /** The last lock id. */
+  readonly lastId: number;
 }
 
 export class World implements WireHost {
@@ -52,8 +54,7 @@ export class World implements WireHost {
   #startMs = 0;
   #reference: ReferenceServer;
   #lastName = '';
-  /** The largest ids of locks and sessions that any client was told. */
-  readonly #told = { lockId: 0, sessionId: 0 };
+  readonly #told = new Told();
   #fences = new Map<string, Fences>();
   readonly #clients: SimulatedClient[];
   /** Wires that their clients have left and the server still has. */
@@ -66,10 +67,10 @@ export class World implements WireHost {
   #refCount = 0;
   steps = 0;
 
-  /** @param limits of the round, where they are not drawn */
-  constructor(random: Random, limits: Partial<Pick<Swarm, 'clients' | 'steps'>> = {}) {
+  /** @param swarm parameters of the round that are not drawn as usual */
+  constructor(random: Random, swarm: Partial<Swarm> = {}) {
     this.#random = random;
-    this.swarm = { ...drawSwarm(random), ...limits };
+    this.swarm = { ...drawSwarm(random), ...swarm };
     this.#parts = {
       limits: this.swarm.limits,
       defaultAbandonTimeoutMs: DEFAULT_ABANDON_TIMEOUT_MS,
@@ -119,9 +120,8 @@ export class World implements WireHost {
     return this.#startMs + this.clock.now();
   }
 
-  told({ id, sessionId }: Reply): void {
-    this.#told.lockId = Math.max(this.#told.lockId, Number(id ?? 0));
-    this.#told.sessionId = Math.max(this.#told.sessionId, Number(sessionId ?? 0));
+  told(reply: Reply): void {
+    this.#told.add(reply);
   }
 
   touched(peer: ReferencePeer): void {
@@ -172,14 +172,17 @@ export class World implements WireHost {
 
   snapshot(): WorldSnapshot {
     const fences = new Map([...this.#fences].map(([name, one]) => [name, one.copy()]));
-    return { reference: this.#reference.snapshot(), fences };
+    return { reference: this.#reference.snapshot(), fences, lastId: this.#server.lockIds.last };
   }
 
   /**
    * The server is gone, and all connections with it. Another one takes its place, with what its
    * store has: that must be what `snapshot` has.
    */
-  async restart(backing: Backing, { reference, fences }: WorldSnapshot): Promise<SimulatedServer> {
+  async restart(backing: Backing, snapshot: WorldSnapshot): Promise<SimulatedServer> {
+    const { reference, fences, lastId } = snapshot;
+    const alive = heldOf(this.#reference.snapshot());
+    this.#told.check(heldOf(reference), lastId, alive);
     const wires = this.#wires();
     for (const client of this.#clients) this.#readSome(client);
     this.#abandoned.clear();
@@ -193,8 +196,8 @@ export class World implements WireHost {
     for (const wire of wires) wire.serverIsGone();
     await server.recover();
     const { lockIds, registry } = server;
-    assert.ok(lockIds.last >= this.#told.lockId, 'ids of locks rise over restarts');
-    assert.ok(registry.lastSessionId >= this.#told.sessionId, 'ids of sessions, too');
+    assert.ok(lockIds.last >= this.#told.lastLockId, 'ids of locks rise over restarts');
+    assert.ok(registry.lastSessionId >= this.#told.lastSessionId, 'ids of sessions, too');
     this.#reference = this.#newReference();
     this.#reference.restore(reference, {
       clockMs: this.server.clock.now(),
@@ -217,7 +220,8 @@ export class World implements WireHost {
   #readSome(client: SimulatedClient): void {
     const { wire } = client;
     if (wire === undefined) return;
-    const count = this.#random.below(wire.messagesToClient + 1);
+    const most = wire.messagesToClient;
+    const count = this.#random.oneIn(2) ? most : this.#random.below(most + 1);
     for (let i = 0; i < count; i++) client.read();
     client.wire = undefined;
   }
@@ -672,6 +676,11 @@ function comparePeer(peer: ReferencePeer): void {
   }
   peer.said = [];
   peer.expected = [];
+}
+
+/** Whether each lock is held, by id. */
+function heldOf({ locks }: Snapshot): ReadonlyMap<number, boolean> {
+  return new Map(locks.map(({ id, isHeld }) => [id, isHeld]));
 }
 
 /** Events of other sessions may be sent before a watcher's reply, all else after it. */
