@@ -213,10 +213,12 @@ export class Session {
     const { registry, clock } = this.#host;
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
     const bytes = lockBytes(resources, terms, ref);
-    const record = new LockRecord(this, ref, terms, owner, bytes, sinceMs);
+    const nowMs = Math.ceil(clock.now());
+    // The clock may have gone back by a part of a millisecond.
+    const record = new LockRecord(this, ref, terms, owner, bytes, Math.min(sinceMs, nowMs));
     const lock = this.namespace.table.lock(resources, record);
     // It was granted after it was stored: nothing says when, and a hold must not end early.
-    if (lock.state === 'acquired' && !wasHeld) record.sinceMs = Math.ceil(clock.now());
+    if (lock.state === 'acquired' && !wasHeld) record.sinceMs = nowMs;
     this.#owners?.own(lock);
     this.locks.add(lock);
     registry.memory.charge(bytes);

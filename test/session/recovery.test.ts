@@ -257,6 +257,21 @@ test('holds go on where they were, extended ones too, and never end early', asyn
   assert.equal(after.state(endless.id), 'acquired');
 });
 
+test('a lock that is restored within its first millisecond can be extended, and stored again', async () => {
+  const before = await start(new MemoryDisk());
+  before.clock.advance(10.25);
+  const { id } = mustGet(before.open('key'), {}, write('x'));
+  const after = await start(await before.crash());
+  assert.equal(after.shiftedClock.now(), 10);
+  const session = after.resume('key');
+  const lock = session.locks.get(id);
+  assert.ok(lock !== undefined);
+  session.extend(lock, 1);
+  assert.equal(lock.context.terms.holdMs, 1);
+  const last = await start(await after.crash());
+  assert.equal(last.state(id), 'acquired');
+});
+
 test('a lock that was granted after it was stored has its hold anew, once', async () => {
   const before = await start(new MemoryDisk());
   const session = before.open('key');

@@ -81,6 +81,8 @@ export interface ReferenceLock {
 
 /** What a store would keep. */
 export interface Snapshot {
+  /** By the server's clock. */
+  readonly nowMs: number;
   readonly sessions: readonly ReferenceSession[];
   readonly locks: readonly ReferenceLock[];
 }
@@ -186,13 +188,14 @@ export class ReferenceServer {
     const sessions = namespaces.flatMap((one) => [...one.sessions]);
     const locks = namespaces.flatMap(({ alive }) => alive);
     return {
+      nowMs: this.#nowMs,
       sessions: sessions.filter(({ isStored }) => isStored).map((session) => ({ ...session })),
       locks: locks.map((lock) => ({ ...lock, blockers: new Set(lock.blockers) })),
     };
   }
 
   /** Goes on with what a store had, as the server that took over did. */
-  restore({ sessions, locks }: Snapshot, restored: Restored): void {
+  restore({ nowMs, sessions, locks }: Snapshot, restored: Restored): void {
     this.#startMs = restored.clockMs;
     this.#lastSessionId = restored.lastSessionId;
     const byId = new Map<number, ReferenceSession>();
@@ -213,7 +216,9 @@ export class ReferenceServer {
       session.namespace.alive.push(copy);
       const chosen = restored.endOf(session.namespace.name, lock.id);
       // If it has another state, that is what the end of this recovery does to it.
-      if (chosen?.isHeld === lock.isHeld) copy.endMs = this.#checkEnd(lock, chosen.endMs);
+      if (chosen?.isHeld === lock.isHeld) {
+        copy.endMs = this.#checkEnd(lock, chosen.endMs, nowMs);
+      }
       copy.isGranted = false;
     }
     for (const session of byId.values()) {
@@ -229,13 +234,22 @@ export class ReferenceServer {
     this.#startTimer(lock, ms, isHeld ? 'expired' : 'timeout');
   }
 
-  /** Waits and holds go on; a hold that began after the lock was stored may begin anew. */
-  #checkEnd({ id, endMs, isGranted, request }: ReferenceLock, chosen: number | undefined) {
+  /**
+   * Waits and holds go on; a hold that began after the lock was stored may begin anew.
+   *
+   * @param thenMs when the lock was as it is given here
+   */
+  #checkEnd(
+    { id, endMs, isGranted, request }: ReferenceLock,
+    chosen: number | undefined,
+    thenMs: number,
+  ): number | undefined {
     if (endMs === undefined || chosen === undefined) {
       assert.equal(chosen, endMs, `lock ${id} has no end`);
       return chosen;
     }
-    const goesOn = chosen >= endMs && chosen < endMs + 2;
+    const isEarly = chosen - this.#nowMs < endMs - thenMs;
+    const goesOn = !isEarly && chosen < endMs + 2;
     const isAnew = isGranted && chosen === this.#nowMs + (request.holdMs ?? 0);
     assert.ok(goesOn || isAnew, `lock ${id} ends at ${chosen} instead of ${endMs}`);
     return chosen;

@@ -13,7 +13,7 @@ import { type Swarm, stepsOf } from './swarm.ts';
 import { World, type WorldSnapshot } from './world.ts';
 
 const NOTHING: WorldSnapshot = {
-  reference: { sessions: [], locks: [] },
+  reference: { nowMs: 0, sessions: [], locks: [] },
   fences: new Map(),
   lastId: 0,
 };
