@@ -248,10 +248,10 @@ export class ReferenceServer {
       assert.equal(chosen, endMs, `lock ${id} has no end`);
       return chosen;
     }
-    const isEarly = chosen - this.#nowMs < endMs - thenMs;
-    const goesOn = !isEarly && chosen < endMs + 2;
-    const isAnew = isGranted && chosen === this.#nowMs + (request.holdMs ?? 0);
-    assert.ok(goesOn || isAnew, `lock ${id} ends at ${chosen} instead of ${endMs}`);
+    const [left, leftThen] = [chosen - this.#nowMs, endMs - thenMs];
+    const goesOn = left >= leftThen && chosen < endMs + 2;
+    const isAnew = isGranted && left === request.holdMs;
+    assert.ok(goesOn || isAnew, `lock ${id} has ${left} ms left instead of ${leftThen}`);
     return chosen;
   }
 
