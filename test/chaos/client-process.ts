@@ -30,6 +30,8 @@ export interface Orders {
   readonly places: number;
   /** Milliseconds for open requests once it must finish. */
   readonly patienceMs: number;
+  /** See `drawCharacter`. */
+  readonly isPatient: boolean;
 }
 
 /** The longest time, in milliseconds, that a client works under a lock, and rests after one. */
@@ -43,7 +45,7 @@ let lives = 0;
 
 /** One client from its first connection to its end. */
 async function live(random: Random): Promise<void> {
-  const character = drawCharacter(random);
+  const character = drawCharacter(random, orders.isPatient);
   const port = character.isBehindProxy ? orders.proxyPort : orders.port;
   if (isOfLibrary(character.kind)) {
     await liveByLibrary(character, port, random);
@@ -55,8 +57,7 @@ async function live(random: Random): Promise<void> {
       await lockOnce(client, character, random);
       await delay(random.below(WORK_MS));
     }
-    // Some leave with requests open.
-    if (random.oneIn(4) && !isFinishing) await startOne(client, character, random);
+    if (character.leavesLocks && !isFinishing) await startOne(client, character, random);
     await client.leave();
   } catch (error) {
     if (!(error instanceof Over)) throw error;
@@ -82,6 +83,7 @@ async function liveByLibrary(character: Character, port: number, random: Random)
     });
     await delay(random.below(WORK_MS));
   }
+  if (!character.leavesLocks) await client.settle();
   await client.leave();
 }
 

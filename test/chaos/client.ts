@@ -231,10 +231,13 @@ export class ChaosClient {
     this.#changes.notify();
   }
 
-  /** An error that ends the connection: no heartbeat, or taken over by our own next one. */
+  /**
+   * An error that ends the connection: no heartbeat, taken over by our own next one, or a server that
+   * reads its data directory.
+   */
   #unasked(reply: Reply): void {
-    const code = codeOf(reply);
-    if (code !== 'silent' && code !== 'taken_over') throw unexpected(reply);
+    const code = codeOf(reply) ?? '';
+    if (!['silent', 'taken_over', 'restarting'].includes(code)) throw unexpected(reply);
   }
 
   #hello(reply: Reply, at: Nanos): void {
@@ -262,8 +265,11 @@ export class ChaosClient {
     for (const wanted of this.#wanted.values()) {
       if (wanted.id !== undefined && !listed.has(wanted.ref)) this.#gone(wanted);
     }
-    for (const reply of replies) this.#lock(reply);
-    this.#history.write({ t: now(), c: this.name, e: 'heard', asked });
+    for (const reply of replies) {
+      if (this.#named(reply) !== undefined) this.#lock(reply);
+      else this.#cameBack(reply);
+    }
+    this.#history.write({ t: now(), c: this.name, e: 'heard', asked, resumed: true });
     this.#accept();
     this.#changes.notify();
   }
@@ -297,6 +303,12 @@ export class ChaosClient {
         this.#sendRelease(wanted);
       }
     }
+  }
+
+  /** A lock that has ended is in the list again: for the checker to find. */
+  #cameBack({ ref, id, state }: Reply): void {
+    const lock = { r: Number(ref), id: Number(id), state: state as 'enqueued' | 'acquired' };
+    this.#history.write({ t: now(), c: this.name, e: 'told', ...lock, asked: this.#asked });
   }
 
   #released(reply: Reply): void {

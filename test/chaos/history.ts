@@ -83,6 +83,8 @@ export interface Held extends OfRequest {
 export interface Heard extends Of {
   readonly e: 'heard';
   readonly asked: Nanos;
+  /** Set if that request resumed the session. */
+  readonly resumed?: true;
 }
 
 /** The client says goodbye and gives up all its locks. Logged before it is sent. */

@@ -100,6 +100,19 @@ export class LibraryClient {
     else this.#history.write({ t: now(), ...request, e: 'gone' });
   }
 
+  /** Waits until the server has heard what it is owed: a client that closes while it is unreachable
+   * leaves its locks to the abandon timeout. */
+  async settle(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#client.ping();
+        return;
+      } catch (error) {
+        if (!(error instanceof UnreachableError)) throw error;
+      }
+    }
+  }
+
   async leave(): Promise<void> {
     this.#history.write({ t: now(), c: this.#name, e: 'bye' });
     await this.#client.close();

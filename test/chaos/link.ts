@@ -90,7 +90,11 @@ export class Link {
     const wasUpgraded = this.#stream.isUpgraded;
     const frames = this.#stream.push(chunk);
     const { head, isUpgraded } = this.#stream;
-    if (head !== undefined && !isUpgraded) throw new Error(`the handshake was refused: ${head}`);
+    // A server that reads its data directory is not ready yet.
+    if (head?.startsWith('HTTP/1.1 503 ')) this.destroy();
+    else if (head !== undefined && !isUpgraded) {
+      throw new Error(`the handshake was refused: ${head}`);
+    }
     if (isUpgraded && !wasUpgraded) this.#handlers.opened();
     for (const { opcode, payload } of frames) {
       if (this.#isBroken) return;

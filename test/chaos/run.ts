@@ -1,6 +1,7 @@
 /**
  * A chaos run: the real program behind a bad network, processes of clients that are killed, stopped
- * and continued, and a guard of what the locks protect; afterwards the histories are checked.
+ * and continued, and a guard of what the locks protect; afterwards the histories are checked. Or the
+ * server has a data directory, and is what is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,16 +12,21 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { nodeArgs } from '../support/compiled.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
-import { Program } from '../support/program.ts';
 import { Random } from '../support/random.ts';
 import { check, type Verdict } from './checker.ts';
 import type { Orders } from './client-process.ts';
 import { Guard } from './guard.ts';
 import { type HistoryEvent, now, readHistory } from './history.ts';
+import { ChaosServer } from './server.ts';
 
 export interface ChaosOptions {
   readonly seed: number;
   readonly seconds: number;
+  /**
+   * The server has a data directory, and is killed and started again that many times, whatever
+   * `seconds` says. No other fault is done to processes then.
+   */
+  readonly kills?: number | undefined;
   readonly processes: number;
   /** Clients at a time in each process. */
   readonly places: number;
@@ -38,11 +44,15 @@ export interface ChaosReport {
   readonly clients: number;
   /** The faults done to processes and connections, counted by name. */
   readonly faults: Readonly<Record<string, number>>;
-  /** Waits until the server keeps nothing for clients, then stops it; returns its exit code. */
-  readonly stop: () => Promise<number | NodeJS.Signals | null>;
+  /** Sessions that clients have resumed. */
+  readonly resumes: number;
+  readonly server: ChaosServer;
+  /** Undefined unless the server was killed. */
+  readonly dataDir: string | undefined;
 }
 
-const NOTHING_LEFT = / 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting/;
+/** Guarded writes between two kills, at most. */
+const WORK_BETWEEN_KILLS = 60;
 
 interface Crew {
   readonly name: string;
@@ -71,14 +81,9 @@ class Chaos {
   }
 
   async run(): Promise<ChaosReport> {
-    const { seed, processes, patienceMs, places, imports } = this.#options;
-    const server = new Program(
-      this.#t,
-      ['--port', '0', '--stats-interval', '1', '--default-abandon-timeout', '1000'],
-      {},
-      imports,
-    );
-    const port = await server.port();
+    const { seed, processes, patienceMs, places, imports = [], kills } = this.#options;
+    const dataDir = kills === undefined ? undefined : join(this.#folder, 'data');
+    const { server, port } = await ChaosServer.start(this.#t, imports, dataDir);
     const proxy = new CuttingProxy(new Random(seed), port);
     proxy.maxDelayMs = 5;
     const guard = new Guard();
@@ -87,28 +92,47 @@ class Chaos {
       proxyPort: await proxy.listen(this.#t),
       guardPort: await guard.listen(this.#t),
     };
-    const hire = (): Promise<void> => this.#hire({ ...ports, places, patienceMs });
+    const isPatient = kills !== undefined;
+    const hire = (): Promise<void> => this.#hire({ ...ports, places, patienceMs, isPatient });
     await Promise.all(Array.from({ length: processes }, hire));
 
-    const until = now() + this.#options.seconds * 1e9;
-    while (now() < until) {
-      await delay(100 + this.#random.below(400));
-      await this.#fault(server, hire);
-    }
+    if (kills !== undefined) await this.#kill(server, kills, guard);
+    else await this.#disturb(server, hire);
     proxy.isCutting = false;
     await Promise.all(this.#crews.map((crew) => this.#dismiss(crew)));
     if (proxy.cuts > 0) this.faults['connections cut'] = proxy.cuts;
 
     const histories = this.#crews.map(({ historyPath }) => readHistory(historyPath));
-    const opened = histories.flat().filter(({ e }) => e === 'opened');
-    const verdict = check([...histories, this.#kills]);
+    const events = histories.flat();
     return {
-      verdict,
+      verdict: check([...histories, this.#kills]),
       guard,
-      clients: opened.length,
+      clients: events.filter(({ e }) => e === 'opened').length,
       faults: this.faults,
-      stop: () => stop(server),
+      resumes: events.filter((event) => event.e === 'heard' && event.resumed).length,
+      server,
+      dataDir,
     };
+  }
+
+  async #disturb(server: ChaosServer, hire: () => Promise<void>): Promise<void> {
+    const until = now() + this.#options.seconds * 1e9;
+    while (now() < until) {
+      await delay(100 + this.#random.below(400));
+      await this.#fault(server, hire);
+    }
+  }
+
+  async #kill(server: ChaosServer, kills: number, guard: Guard): Promise<void> {
+    while (server.kills < kills) {
+      // Clients work again, as far as the machine lets them.
+      const enough = guard.sums.accepted + this.#random.below(WORK_BETWEEN_KILLS);
+      const until = now() + 2e9;
+      while (guard.sums.accepted < enough && now() < until) await delay(10);
+      await delay(this.#random.below(30));
+      await server.crash(this.#random);
+    }
+    this.faults['server killed'] = server.kills;
   }
 
   async #hire(rest: Omit<Orders, 'name' | 'seed' | 'historyPath'>): Promise<void> {
@@ -134,15 +158,13 @@ class Chaos {
     if (child.exitCode !== null) throw new Error(`client process ${name} failed: ${crew.output}`);
   }
 
-  async #fault(server: Program, hire: () => Promise<void>): Promise<void> {
+  async #fault(server: ChaosServer, hire: () => Promise<void>): Promise<void> {
     const alive = this.#crews.filter(({ isKilled }) => !isKilled);
     const crew = this.#random.pick(alive);
     const dice = this.#options.isCalm === true ? 0 : this.#random.below(20);
     if (dice < 5) {
       this.#count('server stopped and woken');
-      server.child.kill('SIGSTOP');
-      await delay(20 + this.#random.below(300));
-      server.child.kill('SIGCONT');
+      await server.pause(20 + this.#random.below(300));
     } else if (dice < 18) {
       // Longer than some abandon timeouts and heartbeats, shorter than others.
       this.#count('clients stopped and woken');
@@ -172,12 +194,6 @@ class Chaos {
   #count(fault: string): void {
     this.faults[fault] = (this.faults[fault] ?? 0) + 1;
   }
-}
-
-async function stop(server: Program): Promise<number | NodeJS.Signals | null> {
-  await server.logged(NOTHING_LEFT, server.stdout.length);
-  server.child.kill('SIGTERM');
-  return server.ended();
 }
 
 export function runChaos(t: TestContext, options: ChaosOptions): Promise<ChaosReport> {

@@ -6,6 +6,8 @@ export const NAMESPACES = ['shop', 'depot', 'till', 'office'];
 const SEGMENTS = ['a', 'b', 'c'];
 /** The library takes no shorter ones. */
 const LONG_ABANDON_MS = [100, 200, 500, 1500];
+/** Longer than a server needs to start again. */
+const PATIENT_ABANDON_MS = 10_000;
 /** The only path with limited reads. */
 const LIMITED = ['c', 'seats'];
 
@@ -17,17 +19,26 @@ export interface Character {
   /** None of v1. */
   readonly heartbeatMs: number | undefined;
   readonly isBehindProxy: boolean;
+  /** Whether it may leave while its last request is open. */
+  readonly leavesLocks: boolean;
   readonly locks: number;
   readonly farewell: 'bye' | 'destroy' | 'halfClose';
 }
 
-export function drawCharacter(random: Random): Character {
+/**
+ * @param isPatient whether sessions outlive a server that starts again. Then clients may not leave
+ *   locks behind, which would be in the way for as long
+ */
+export function drawCharacter(random: Random, isPatient: boolean): Character {
   const kinds = ['lines', 'lines', 'v2', 'v2', 'v1', 'library', 'library-ws'] as const;
   const kind = random.pick(kinds);
+  const isLasting = isPatient && kind !== 'v1';
+  const choices = isOfLibrary(kind) ? LONG_ABANDON_MS : [0, 50, ...LONG_ABANDON_MS];
   return {
     kind,
     namespace: random.pick(NAMESPACES),
-    abandonMs: random.pick(isOfLibrary(kind) ? LONG_ABANDON_MS : [0, 50, ...LONG_ABANDON_MS]),
+    abandonMs: isLasting ? PATIENT_ABANDON_MS : random.pick(choices),
+    leavesLocks: !isLasting && random.oneIn(4),
     heartbeatMs: kind === 'v1' || random.oneIn(3) ? undefined : random.pick([150, 300, 600]),
     isBehindProxy: !random.oneIn(3),
     // Many clients request one lock only.
