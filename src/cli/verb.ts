@@ -8,6 +8,8 @@ export const VerbExit = {
   ok: 0,
   /** There is no such lock or session. */
   notFound: 1,
+  /** A server can't start with the data directory. */
+  broken: 1,
   usage: 64,
   unreachable: 69,
   internal: 70,

@@ -54,6 +54,11 @@ export const VERBS: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/ping.ts')).PING,
   },
   {
+    name: 'store',
+    summary: 'check a data directory: what it holds, or where it is broken',
+    load: async () => (await import('./verbs/store.ts')).STORE,
+  },
+  {
     name: 'shell',
     summary: 'talk to the server at a prompt',
     load: async () => (await import('./verbs/shell.ts')).SHELL,
