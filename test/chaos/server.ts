@@ -77,6 +77,15 @@ export class ChaosServer {
     this.recovered += Number(locks);
   }
 
+  /** Stops the process as an operator does, and starts the next one; returns the exit code. */
+  async restart(): Promise<number | NodeJS.Signals | null> {
+    this.#program.child.kill('SIGTERM');
+    const code = await this.#program.ended();
+    this.#program = this.#begin();
+    await this.#program.port();
+    return code;
+  }
+
   /** Waits until the server keeps nothing for clients, then stops it; returns its exit code. */
   async stop(): Promise<number | NodeJS.Signals | null> {
     const { child, stdout } = this.#program;
