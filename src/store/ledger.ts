@@ -89,8 +89,9 @@ export class Ledger implements Journal {
    */
   async start(batch: number, sessions: Iterable<Session>): Promise<void> {
     for (const session of sessions) this.#stored.add(session);
-    this.#position = this.#next(batch);
-    await this.#store.start(this.#position, () => this.#live());
+    const position = this.#next(batch);
+    await this.#store.start(position, () => this.#live());
+    this.#position = position;
   }
 
   /* Journal: called by sessions. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { Server } from '../../src/server.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
+import { StoreError } from '../../src/store/store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask } from '../support/http-client.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
@@ -15,25 +16,29 @@ import { V1Client } from '../support/v1-client.ts';
 async function startHeld(t: TestContext, options: ServerOptions = {}) {
   let begun = 0;
   const disk = new MemoryDisk();
-  let isEnding = false;
+  let isLetGo = false;
   const store: MemoryStore = new MemoryStore(disk, {
     isHeld: true,
     begun: () => {
       begun++;
-      if (isEnding) store.finish();
+      if (isLetGo) store.finish();
     },
   });
   const server = new Server({ port: 0, store, ...options });
   await server.listen();
   t.after(() => {
-    isEnding = true;
-    store.finish();
+    letGo();
     return server.close();
   });
   const client = await LineClient.connect(t, server.address.port);
   /** Waits for the n-th commit to begin. */
   const commit = (n: number): Promise<void> => until(() => begun === n);
-  return { disk, store, server, client, commit };
+  /** Commits end at once from now on. */
+  const letGo = (): void => {
+    isLetGo = true;
+    store.finish();
+  };
+  return { disk, store, server, client, commit, letGo };
 }
 
 /** Starts servers one after another on the same disk. */
@@ -289,4 +294,41 @@ test('the metrics of the store are there with a store only', async (t) => {
   assert.match(body, /^locktopus_store_held_back_bytes 0$/m);
   client.socket.destroy();
   await once(client.socket, 'close');
+});
+
+/** What a watcher hears of so many locks that are stored together: events, and events dropped. */
+async function watched(t: TestContext, count: number) {
+  const { client, server, letGo } = await startHeld(t);
+  const watcher = await LineClient.connect(t, server.address.port);
+  await watcher.ask({ action: 'watch', path: [] });
+  const label = 'x'.repeat(200);
+  client.send(...Array.from({ length: count }, (_, i) => ({ ...lock(write(String(i))), label })));
+  while (server.counts.acquired < count) await someTurns();
+  letGo();
+  let [events, dropped] = [0, 0];
+  while (events + dropped < count) {
+    const message = await watcher.next();
+    if (message.dropped === undefined) events++;
+    else dropped += Number(message.dropped);
+  }
+  return { events, dropped };
+}
+
+test('a watcher that reads misses nothing because of the store', async (t) => {
+  assert.deepEqual(await watched(t, 1000), { events: 1000, dropped: 0 });
+});
+
+test('a watcher for whom too much is held back is told how much it misses', async (t) => {
+  const { dropped } = await watched(t, 5000);
+  assert.ok(dropped > 0);
+});
+
+test('a store that can not be written at the start says why, and nothing else', async () => {
+  const store = new MemoryStore();
+  store.start = () => Promise.reject(new StoreError('no space is left'));
+  const failures: string[] = [];
+  const storeObserver = { failed: (error: Error) => void failures.push(error.message) };
+  const server = new Server({ port: 0, store, storeObserver });
+  await assert.rejects(server.listen(), /no space is left/);
+  assert.deepEqual(failures, []);
 });

@@ -60,7 +60,13 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#firstMessageTimer = firstMessageTimer;
     this.#host = host;
     this.#socket = socket;
-    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, () => this.#cut());
+    this.#output = new OutputBuffer(
+      socket,
+      streams,
+      maxUnreadBytes,
+      () => this.#cut(),
+      () => this.#conversation.onWritable(),
+    );
     this.#conversation = converse(this);
     this.#isTokenDue = host.auth.needsToken;
     this.#maxLineBytes = maxFirstMessageBytes(host.auth, host.limits);

@@ -26,6 +26,9 @@ import { BufferAccount, type BufferBudget, FREE_BYTES } from './buffer-budget.ts
 /** Past this size output is written at once: gathering more gains nothing. */
 const GATHERED_BYTES = 65_536;
 
+/** Bytes of one connection's output that may wait for the store without counting as unread. */
+const FREE_HELD_BACK_BYTES = 1024 * 1024;
+
 /** Connections whose replies are flushed together, at most: bounds the delay of the first one. */
 const FLUSHED_TOGETHER = 256;
 
@@ -58,6 +61,7 @@ export class OutputBuffer {
   readonly #account: BufferAccount;
   readonly #maxUnreadBytes: number;
   readonly #overflow: () => void;
+  readonly #released: () => void;
   #pending = '';
   /** Bytes that wait for the gate. */
   #heldBack = 0;
@@ -77,18 +81,37 @@ export class OutputBuffer {
    * @param target assumed open until `close` or `finish` is called here
    * @param maxUnreadBytes bytes that the peer may leave unread
    * @param overflow called once, when that limit or the budget of all connections is exceeded
+   * @param released called when output that waited for the store has been written
    */
-  constructor(target: Writable, host: OutputHost, maxUnreadBytes: number, overflow: () => void) {
+  constructor(
+    target: Writable,
+    host: OutputHost,
+    maxUnreadBytes: number,
+    overflow: () => void,
+    released: () => void = () => {},
+  ) {
     this.#target = target;
     this.#queue = host.flushQueue;
     this.#gate = host.gate;
     this.#account = new BufferAccount(host.budget);
     this.#maxUnreadBytes = maxUnreadBytes;
     this.#overflow = overflow;
+    this.#released = released;
   }
 
-  /** Bytes that are not sent yet. */
+  /**
+   * Bytes that wait for the peer to read. What waits for the store is no fault of the peer, but
+   * past `FREE_HELD_BACK_BYTES` it counts, too.
+   */
   get unreadBytes(): number {
+    const { writableLength } = this.#target;
+    if (this.#gate === undefined) return writableLength + this.#pending.length;
+    const waiting = this.#pending.length + this.#heldBack;
+    return writableLength + Math.max(0, waiting - FREE_HELD_BACK_BYTES);
+  }
+
+  /** Bytes that this buffer costs. */
+  get #keptBytes(): number {
     return this.#target.writableLength + this.#pending.length + this.#heldBack;
   }
 
@@ -113,8 +136,8 @@ export class OutputBuffer {
     this.#mayWait &&= mayWait;
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
     if (this.#pending.length > GATHERED_BYTES) this.#flushFull();
-    const { unreadBytes } = this;
-    if (unreadBytes > this.#maxUnreadBytes || !this.#account.keep(unreadBytes)) {
+    const kept = this.#keptBytes;
+    if (kept > this.#maxUnreadBytes || !this.#account.keep(kept)) {
       this.close();
       this.#overflow();
     }
@@ -136,7 +159,9 @@ export class OutputBuffer {
     this.#heldBack += bytes.length;
     gate.whenStored(() => {
       this.#heldBack -= bytes.length;
-      if (!this.#isDiscarded) this.#write(bytes);
+      if (this.#isDiscarded) return;
+      this.#write(bytes);
+      this.#released();
     }, bytes.length);
   }
 
@@ -148,7 +173,7 @@ export class OutputBuffer {
 
   /** A write has finished or failed. */
   readonly #written = (): void => {
-    this.#account.keep(this.#target.destroyed ? 0 : this.unreadBytes);
+    this.#account.keep(this.#target.destroyed ? 0 : this.#keptBytes);
   };
 
   /** Like `flush`, except that output that may wait does so until the next turn. */

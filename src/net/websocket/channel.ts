@@ -137,6 +137,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     }
   }
 
+  written(): void {
+    this.#conversation.onWritable();
+  }
+
   ended({ code, clean }: EndInfo): void {
     this.#pingTimer.cancel();
     this.#firstMessageTimer.cancel();

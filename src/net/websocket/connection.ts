@@ -50,6 +50,8 @@ export interface WebSocketHandlers {
   text(message: string): void;
   /** `message` must be copied if it is kept: its memory is reused after the call. */
   binary(message: Buffer): void;
+  /** Output that waited for the store has been written. */
+  written?(): void;
   /** No call follows this one. */
   ended(info: EndInfo): void;
 }
@@ -83,7 +85,8 @@ export class WebSocketConnection {
     this.#handlers = handlers;
     const { streams, maxUnreadBytes } = options;
     const overflow = (): void => this.#overflow();
-    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, overflow);
+    const written = (): void => handlers.written?.();
+    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, overflow, written);
     const account = new BufferAccount(streams.budget);
     const mayKeep = (bytes: number): boolean => {
       const isKept = account.keep(bytes);
