@@ -96,7 +96,7 @@ export class Server {
         clock: shiftedClock,
         lockIds,
         registry: this.#namespaces,
-        wallClock: Date.now,
+        wallNow: () => Date.now(),
         failed: (error) => this.#storeFailed(error),
       });
     const ledger = this.#persistence?.ledger;

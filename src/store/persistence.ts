@@ -26,7 +26,7 @@ export interface PersistenceOptions {
   readonly lockIds: IdCounter;
   readonly registry: Namespaces;
   /** Milliseconds since 1970, as from `Date.now`: it may have been set back. */
-  readonly wallClock: () => number;
+  readonly wallNow: () => number;
   /** Called once, when the store fails: the server must not serve any more. */
   readonly failed: (error: Error) => void;
 }
@@ -68,13 +68,13 @@ export class Persistence {
    * if it can't be used.
    */
   async recover(host: SessionHost): Promise<Recovered> {
-    const { clock, lockIds, registry, wallClock } = this.#options;
+    const { clock, lockIds, registry, wallNow } = this.#options;
     const startMs = performance.now();
     const { position, sessions, locks } = await this.#store.load();
     clock.continueFrom(position.clockMs);
     const restored = await restore({ ...host, clock }, lockIds, sessions, locks);
     lockIds.skipTo(position.lockIds);
-    lockIds.skipToTime(wallClock());
+    lockIds.skipToTime(wallNow());
     registry.skipSessionIds(position.sessionIds);
     await this.ledger.start(position.batch + 1, restored);
     // Only now: a session that ends from here on is recorded.

@@ -131,7 +131,7 @@ async function start(disk: MemoryDisk, wallClockMs = 0) {
   const store = new MemoryStore(disk);
   const persistence = new Persistence(store, {
     ...{ clock: shiftedClock, lockIds, registry },
-    wallClock: () => wallClockMs,
+    wallNow: () => wallClockMs,
     failed: (error) => assert.fail(error),
   });
   const counters = new Counters();

@@ -50,7 +50,7 @@ export class SimulatedServer {
       backing &&
       new Persistence(backing.store, {
         ...{ clock, lockIds, registry },
-        wallClock: () => backing.wallClockMs,
+        wallNow: () => backing.wallClockMs,
         failed: (error) => assert.fail(error),
       });
     const ledger = this.persistence?.ledger;
