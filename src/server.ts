@@ -79,6 +79,7 @@ export class Server {
   readonly #startMs = performance.now();
   #stallTicker: NodeJS.Timeout | undefined;
   #draining: Promise<Drained> | undefined;
+  #isClosed = false;
 
   constructor(options: ServerOptions = {}) {
     this.#options = options;
@@ -160,6 +161,7 @@ export class Server {
       await this.close();
       throw error;
     }
+    if (this.#isClosed) throw new Error('the server was closed while it started');
   }
 
   /** What was restored from the store, if there is one. */
@@ -218,6 +220,7 @@ export class Server {
    * still open after `CLOSE_TIMEOUT_MS` are cut.
    */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#acceptor.stop();
     this.#persistence?.freeze();
     clearInterval(this.#stallTicker);

@@ -33,7 +33,7 @@ export function crashLine(error: unknown): string {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const short = message.replace(/\s+/g, ' ').trim().slice(0, MAX_MESSAGE_CHARS);
   const where = frameOf(error) ?? 'unknown place';
-  return `crashed: ${short} (${where}, Locktopus ${VERSION}, Node ${process.version}). The lock table is in doubt, so all locks are gone; please report this as a bug`;
+  return `crashed: ${short} (${where}, Locktopus ${VERSION}, Node ${process.version}). The lock table is in doubt, so the process ends, and without a data directory all locks are gone; please report this as a bug`;
 }
 
 /** The innermost call that is not Node's own. */

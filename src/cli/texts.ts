@@ -231,7 +231,7 @@ export function recoveredLine(path: string, { sessions, locks, ms, bytes }: Reco
 
 /** The data directory can't be written any more; the process ends. */
 export function storeFailedLine({ message }: Error): string {
-  return `${message}. Ending at once: no lock that a client was told of is lost. Mend the cause and start the server again`;
+  return `${message}. The server ends at once; no lock that a client was told of is lost`;
 }
 
 /**

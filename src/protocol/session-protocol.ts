@@ -146,7 +146,8 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
         this.#endWith('evicted', SESSION_EVICTED);
         break;
       case 'draining':
-        this.shutDown();
+        // The session has ended, with a store too.
+        this.#endWith('shutting_down', SHUTTING_DOWN);
         this.#leave();
     }
   }

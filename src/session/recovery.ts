@@ -40,7 +40,7 @@ export async function restore(
   for (const slice of slicesOf(locks)) {
     for (const lock of slice) {
       const session = byId.get(lock.session);
-      if (session === undefined) throw new Error(`lock ${lock.id} is of no session`);
+      if (session === undefined) throw new Error(`lock ${lock.id} has no session`);
       ids.skipTo(lock.id - 1);
       session.restore(lock);
     }

@@ -189,6 +189,8 @@ export class Ledger implements Journal {
   }
 
   #isDirty(): boolean {
+    // The store takes no commits before its start.
+    if (this.#position.batch === 0) return false;
     const { lockIds, sessionIds } = this.#position;
     return (
       !this.#gathering.isEmpty ||

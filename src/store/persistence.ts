@@ -36,6 +36,7 @@ export class Persistence {
   readonly #store: Store;
   readonly #options: PersistenceOptions;
   #recovered: Recovered | undefined;
+  #recovery: Promise<Recovered> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(store: Store, options: PersistenceOptions) {
@@ -67,7 +68,12 @@ export class Persistence {
    * Restores what the store has. Rejects with a `StoreError`, and with nothing in the store changed,
    * if it can't be used.
    */
-  async recover(host: SessionHost): Promise<Recovered> {
+  recover(host: SessionHost): Promise<Recovered> {
+    this.#recovery = this.#recover(host);
+    return this.#recovery;
+  }
+
+  async #recover(host: SessionHost): Promise<Recovered> {
     const { clock, lockIds, registry, wallNow } = this.#options;
     const startMs = performance.now();
     const { position, sessions, locks } = await this.#store.load();
@@ -94,9 +100,15 @@ export class Persistence {
     this.ledger.freeze();
   }
 
-  /** Commits what is left, and gives up the store. */
+  /** Commits what is left, and gives up the store; after the recovery, if one is under way. */
   close(): Promise<void> {
-    this.#closed ??= this.ledger.finish().then(() => this.#store.close());
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#recovery?.catch(() => {});
+    await this.ledger.finish();
+    await this.#store.close();
   }
 }
