@@ -1,7 +1,7 @@
 /** The work that is measured, and the bars. `FULL` is the real size, `TINY` shows that it runs. */
 import type { Cell, Contender, Question } from './cell.ts';
 import type { Library } from './library-load.ts';
-import { heldMemory, idleMemory, startUp } from './other-samplers.ts';
+import { heldMemory, idleMemory, recovery, rewrite, startUp } from './other-samplers.ts';
 import { lockReply, PARENT } from './requests.ts';
 import type { ServerSpec } from './servers.ts';
 
@@ -15,6 +15,11 @@ export interface Sizes {
   readonly held: number;
   readonly elsewhere: readonly number[];
   readonly libraryInFlight: number;
+  /** Connections, each with the bar of a server with a data directory. */
+  readonly stored: readonly (readonly [connections: number, atLeast: number])[];
+  readonly recovered: readonly number[];
+  /** Tenths of a second that the log has to be rewritten. */
+  readonly rewriteSlices: number;
 }
 
 export const FULL: Sizes = {
@@ -26,6 +31,13 @@ export const FULL: Sizes = {
   held: 100_000,
   elsewhere: [1, 1000, 100_000],
   libraryInFlight: 16,
+  stored: [
+    [1, 0.24],
+    [64, 0.6],
+    [1024, 0.8],
+  ],
+  recovered: [10_000, 100_000],
+  rewriteSlices: 600,
 };
 
 export const TINY: Sizes = {
@@ -37,6 +49,9 @@ export const TINY: Sizes = {
   held: 200,
   elsewhere: [50],
   libraryInFlight: 2,
+  stored: [[2, 0]],
+  recovered: [200],
+  rewriteSlices: 1,
 };
 
 const F1 = 'f1';
@@ -77,6 +92,12 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     starting(ours),
     elsewhere(ours, sizes),
     libraries(ours, sizes),
+    ...sizes.stored.map(([connections, atLeast]) =>
+      stored(ours, `k-${connections}`, { connections }, atLeast),
+    ),
+    stored(ours, 'k-flight', { connections: 16, inFlight: 64 }, 0.5),
+    ...sizes.recovered.map((locks) => recovered(ours, sizes, locks)),
+    rewritten(ours, sizes),
   ];
 }
 
@@ -333,5 +354,68 @@ function libraries(ours: ServerSpec, { libraryInFlight: inFlight }: Sizes): Cell
       { of: clientCost(OURS), against: clientCost(name) },
     ]),
     shown: [SECOND, 'p50Us', 'p99Us', 'serverUsPerCycle', 'generatorUsPerCycle', 'generatorBusy'],
+  };
+}
+
+const STORED = `${OURS}, stored`;
+
+function stored(ours: ServerSpec, name: string, shape: Shape, atLeast: number): Cell {
+  const { connections, inFlight = 1 } = shape;
+  const each = inFlight === 1 ? '' : `, ${inFlight} cycles in flight on each`;
+  // Alone, a client waits for the disk twice a cycle, Redis too.
+  const redisBar = connections === 1 ? undefined : 1;
+  return {
+    name,
+    work: `lock and release with a data directory, ${connections} connections${each}`,
+    contenders: [
+      cycles(OURS, ours, 'session', shape),
+      cycles(STORED, { ...ours, isStored: true } as ServerSpec, 'session', shape),
+      cycles('redis, always', { kind: 'redis', isStored: true }, 'redis', shape),
+    ],
+    questions: [
+      rate(STORED, OURS, atLeast),
+      rate(STORED, 'redis, always', redisBar),
+      cost(STORED, OURS),
+    ],
+    shown: SHOWN,
+  };
+}
+
+function recovered(ours: ServerSpec, { recovered: counts }: Sizes, locks: number): Cell {
+  const bar = locks === counts.at(-1) ? { atMost: 1500 } : {};
+  return {
+    name: `k-recovery-${locks}`,
+    work: `recovery of ${locks} locks from a data directory`,
+    contenders: [
+      {
+        name: STORED,
+        server: { ...ours, args: MANY_LOCKS, isStored: true } as ServerSpec,
+        work: recovery(locks),
+      },
+    ],
+    questions: [{ of: { contender: STORED, name: 'recoveryMs' }, ...bar }],
+    shown: ['recoveryMs'],
+    maxRounds: 5,
+  };
+}
+
+function rewritten(ours: ServerSpec, { held: locks, rewriteSlices }: Sizes): Cell {
+  const figure = (name: string) => ({ contender: STORED, name });
+  return {
+    name: 'k-rewrite',
+    work: `${locks} locks held, 16 connections with 64 cycles in flight on each, until the log is rewritten`,
+    contenders: [
+      {
+        name: STORED,
+        server: { ...ours, args: MANY_LOCKS, isStored: true } as ServerSpec,
+        work: rewrite(locks, rewriteSlices),
+      },
+    ],
+    questions: [
+      { of: figure('rewriteStallMs'), atMost: 20 },
+      { of: figure('fileToAlive'), atMost: 7 },
+    ],
+    shown: ['rewriteStallMs', 'otherStallMs', 'fileToAlive'],
+    maxRounds: 3,
   };
 }

@@ -1,13 +1,15 @@
 /** What is measured without a load: memory, and the time to start. Each sample has a new server. */
 import { once } from 'node:events';
+import { rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import type { Sampler } from './cell.ts';
 import { beside, Child } from './child.ts';
 import type { Command, Task } from './generator.ts';
-import type { Memory } from './probe.ts';
+import type { Memory, Stall } from './probe.ts';
 import { lockRequest, PARENT } from './requests.ts';
 import type { Figures } from './sample.ts';
-import { type ServerSpec, startServer } from './servers.ts';
+import { newDirectory, type ServerSpec, startServer } from './servers.ts';
 
 type Measure = (server: ServerSpec) => Promise<Figures>;
 
@@ -38,6 +40,94 @@ export const startUp = sampled(async (spec) => {
     await server.stop();
   }
 });
+
+/** The time in which a server of so many locks, killed and started again, has them all. */
+export function recovery(count: number): (server: ServerSpec) => Promise<Sampler> {
+  return async (spec) => {
+    const directory = newDirectory();
+    const server = await startServer(spec, false, directory);
+    const generator = new Child('generator', [process.execPath, beside('generator')]);
+    const held: Task = { kind: 'hold', locks: count, parent: PARENT };
+    await generator.ask({ open: held, port: server.port } satisfies Command);
+    await server.stop();
+    await generator.stop();
+    return {
+      async sample() {
+        const next = await startServer(spec, false, directory);
+        await next.stop();
+        return { recoveryMs: next.recoveredMs };
+      },
+      async close() {
+        rmSync(directory, { recursive: true });
+        return undefined;
+      },
+    };
+  };
+}
+
+/** Milliseconds of the slices in which a rewrite is looked for. */
+const SLICE_MS = 100;
+/**
+ * How long the event loop of a server stands still while its log is written anew, beside so many held
+ * locks and cycles in flight, and how large the files get.
+ *
+ * @param count held locks
+ * @param maxSlices after so many it ends without a rewrite
+ */
+export function rewrite(
+  count: number,
+  maxSlices: number,
+): (server: ServerSpec) => Promise<Sampler> {
+  return async (spec) => {
+    const directory = newDirectory();
+    const server = await startServer(spec, true, directory);
+    const [holder, worker] = [0, 1].map(
+      () => new Child('generator', [process.execPath, beside('generator')]),
+    ) as [Child, Child];
+    const { port } = server;
+    const held: Task = { kind: 'hold', locks: count, parent: PARENT };
+    const cycles = { kind: 'cycles', language: 'session', resources: 1, segments: 2 } as const;
+    const work: Task = { ...cycles, connections: 16, inFlight: 64 };
+    await holder.ask({ open: held, port } satisfies Command);
+    await worker.ask({ open: work, port } satisfies Command);
+    await server.ask('stall');
+    return {
+      async sample() {
+        const stalls = { rewriteStallMs: 0, otherStallMs: 0 };
+        let most = 0;
+        const first = filesIn(directory);
+        for (let i = 0; i < maxSlices; i++) {
+          const before = filesIn(directory);
+          await worker.ask({ sampleMs: SLICE_MS } satisfies Command);
+          const after = filesIn(directory);
+          const { stallMs } = (await server.ask('stall')) as Stall;
+          const isRewriting = before.log !== after.log || before.hasNew || after.hasNew;
+          const which = isRewriting ? 'rewriteStallMs' : 'otherStallMs';
+          stalls[which] = Math.max(stalls[which], stallMs);
+          most = Math.max(most, before.bytes, after.bytes);
+          if (after.log !== first.log && !after.hasNew) break;
+        }
+        return { ...stalls, fileToAlive: most / filesIn(directory).bytes };
+      },
+      async close() {
+        for (const child of [holder, worker, server]) await child.stop();
+        rmSync(directory, { recursive: true });
+        return undefined;
+      },
+    };
+  };
+}
+
+/** The files of a data directory: which one is the log, whether one is in the making, bytes of both. */
+function filesIn(directory: string): { log: number; hasNew: boolean; bytes: number } {
+  const of = (name: string) => statSync(join(directory, name), { throwIfNoEntry: false });
+  const [log, next] = [of('locktopus.log'), of('locktopus.log.new')];
+  return {
+    log: log?.ino ?? 0,
+    hasNew: next !== undefined,
+    bytes: (log?.size ?? 0) + (next?.size ?? 0),
+  };
+}
 
 function sampled(measure: Measure): (server: ServerSpec) => Promise<Sampler> {
   return async (server) => ({

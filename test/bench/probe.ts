@@ -3,10 +3,14 @@
  * can see, the memory in use and where its time goes. Does not keep the process alive.
  */
 import { Session } from 'node:inspector';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { heapUsed } from '../support/heap.ts';
 
-/** `memory` is answered with `Memory`, `profile` with nothing, `end profile` with a .cpuprofile. */
-export type ProbeQuestion = 'memory' | 'profile' | 'end profile';
+/**
+ * `memory` is answered with `Memory`, `profile` with nothing, `end profile` with a .cpuprofile,
+ * `stall` with a `Stall`.
+ */
+export type ProbeQuestion = 'memory' | 'profile' | 'end profile' | 'stall';
 
 /** Bytes, after a full collection of garbage. */
 export interface Memory {
@@ -15,7 +19,13 @@ export interface Memory {
   readonly rss: number;
 }
 
+/** The longest time that the event loop was held up, since the last such question. */
+export interface Stall {
+  readonly stallMs: number;
+}
+
 const session = new Session();
+const delays = monitorEventLoopDelay({ resolution: 1 });
 
 function answer(question: ProbeQuestion): void {
   switch (question) {
@@ -27,6 +37,11 @@ function answer(question: ProbeQuestion): void {
       process.send?.({ heap, external, rss } satisfies Memory);
       return;
     }
+    case 'stall':
+      process.send?.({ stallMs: delays.max / 1e6 } satisfies Stall);
+      delays.enable();
+      delays.reset();
+      return;
     case 'profile':
       session.connect();
       session.post('Profiler.enable');

@@ -1,54 +1,104 @@
 /** The servers that are measured, each a program of its own: ours, the floors and the peers. */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beside, Child } from './child.ts';
 import { INSTALL_PEERS, liveMutex } from './live-mutex.ts';
 import type { ProbeQuestion } from './probe.ts';
 
 export type ServerSpec =
-  | { readonly kind: 'ours'; readonly program: string; readonly args?: readonly string[] }
+  | {
+      readonly kind: 'ours';
+      readonly program: string;
+      readonly args?: readonly string[];
+      /** With a data directory. */
+      readonly isStored?: boolean;
+    }
   | { readonly kind: 'floor'; readonly parses: boolean; readonly reply: string }
   | { readonly kind: 'echo' }
-  | { readonly kind: 'redis' }
+  | {
+      readonly kind: 'redis';
+      /** With `appendfsync always`. */
+      readonly isStored?: boolean;
+    }
   | { readonly kind: 'live-mutex' };
 
 export interface RunningServer {
   readonly port: number;
   readonly pid: number;
+  /** Milliseconds of the recovery from the data directory. */
+  readonly recoveredMs: number;
   /** Asks the probe, if it was started with one. */
   ask(question: ProbeQuestion): Promise<unknown>;
   stop(): Promise<void>;
 }
 
-/** @param hasProbe whether it can be asked for its memory and for a profile; Node programs only */
-export async function startServer(spec: ServerSpec, hasProbe = false): Promise<RunningServer> {
+const ALWAYS = ['--appendonly', 'yes', '--appendfsync', 'always'];
+const NEVER = ['--appendonly', 'no'];
+
+/** A new directory on the disk that the bench is on. */
+export function newDirectory(): string {
+  return mkdtempSync(fileURLToPath(new URL('./stored-', import.meta.url)));
+}
+
+/**
+ * @param hasProbe whether it can be asked for its memory and for a profile; Node programs only
+ * @param dataDir of a server that is stored: one that remains. By default a new one, removed when the
+ *   server is stopped
+ */
+export async function startServer(
+  spec: ServerSpec,
+  hasProbe = false,
+  dataDir?: string,
+): Promise<RunningServer> {
   const flags = hasProbe ? ['--import', pathToFileURL(beside('probe')).href] : [];
   const isOwnPort = spec.kind === 'redis' || spec.kind === 'live-mutex';
   const chosen = isOwnPort ? await freePort() : 0;
-  const child = new Child('server', commandOf(spec, flags, chosen));
-  const [, port] = await child.printed(
-    spec.kind === 'redis' ? /Ready to accept connections/ : /listens on \S+:(\d+) /,
-  );
+  const isStored = 'isStored' in spec && spec.isStored === true;
+  const ownDir = isStored && dataDir === undefined ? newDirectory() : undefined;
+  const child = new Child('server', commandOf(spec, flags, chosen, dataDir ?? ownDir));
+  const [, port, recoveredMs] = await child.printed(readyLine(spec.kind, isStored));
   return {
     port: Number(port ?? chosen),
     pid: child.pid,
+    recoveredMs: Number(recoveredMs),
     ask: (ask) => child.ask({ ask }),
-    stop: () => child.stop(),
+    async stop() {
+      await child.stop();
+      if (ownDir !== undefined) rmSync(ownDir, { recursive: true });
+    },
   };
 }
 
-function commandOf(spec: ServerSpec, flags: readonly string[], port: number): string[] {
+function readyLine(kind: ServerSpec['kind'], isStored: boolean): RegExp {
+  if (kind === 'redis') return /Ready to accept connections/;
+  if (!isStored) return /listens on \S+:(\d+) /;
+  return /listens on \S+:(\d+) [\s\S]*recovered .* in (\d+) ms/;
+}
+
+function commandOf(
+  spec: ServerSpec,
+  flags: readonly string[],
+  port: number,
+  directory: string | undefined,
+): string[] {
   const node = [process.execPath, ...flags];
   switch (spec.kind) {
     case 'ours':
-      return [...node, spec.program, '--port', '0', ...(spec.args ?? [])];
+      return [
+        ...[...node, spec.program, '--port', '0', ...(spec.args ?? [])],
+        ...(directory === undefined ? [] : ['--data-dir', directory]),
+      ];
     case 'floor':
       return [...node, beside('floor-lines'), spec.parses ? 'parse' : 'plain', spec.reply];
     case 'echo':
       return [...node, beside('floor-websocket')];
     case 'redis':
-      return ['redis-server', '--port', `${port}`, '--save', '', '--appendonly', 'no'];
+      return [
+        ...['redis-server', '--port', `${port}`, '--save', ''],
+        ...(directory === undefined ? NEVER : [...ALWAYS, '--dir', directory]),
+      ];
     case 'live-mutex':
       return [...node, beside('live-mutex'), `${port}`];
   }
