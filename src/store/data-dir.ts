@@ -135,8 +135,9 @@ export class DataDirectory implements Store {
     this.#isCommitting = true;
     try {
       const frame = encodeFrame(batch, batch.records);
-      if (this.#phase === 'publishing') await this.#beside;
-      await this.#write(batch, frame);
+      const mayDraw = this.#phase !== 'publishing';
+      if (!mayDraw) await this.#beside;
+      await this.#write(batch, frame, mayDraw);
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -159,12 +160,15 @@ export class DataDirectory implements Store {
     await directory?.files.close(directory.fd).catch(() => {});
   }
 
-  /** Draws from what is live synchronously, unless the log has just been published. */
-  #write(batch: Batch, frame: Buffer): Promise<unknown> {
+  /**
+   * @param mayDraw whether nothing can have changed since the batch was sealed. Otherwise a slice
+   *   could have a lock that ends before the next batch is sealed: no delete of it would follow
+   */
+  #write(batch: Batch, frame: Buffer, mayDraw: boolean): Promise<unknown> {
     if (this.#failure !== undefined) throw this.#failure;
     const log = this.#log;
     invariant(log !== undefined, 'commit without start');
-    if (this.#phase === 'appending' && this.#hasGrown(log.bytes)) this.#rewrite();
+    if (mayDraw && this.#phase === 'appending' && this.#hasGrown(log.bytes)) this.#rewrite();
     const writes = [log.append(frame), this.#next?.add(batch, batch.records, frame.length)];
     this.#writes = Promise.allSettled(writes);
     return Promise.all(writes);

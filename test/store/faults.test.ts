@@ -157,6 +157,44 @@ test('whichever call fails, and however: the commits that resolved are there, an
   assert.ok(rewriting > 50, `${rewriting} runs had a log in the making`);
 });
 
+test('a log is written anew on a slow disk: what begins and ends meanwhile is not stored', async () => {
+  const random = new Random(1);
+  const files = new MemoryFiles();
+  const store = openOn(files);
+  await store.load();
+  const model = new StoreModel(random);
+  await store.start(model.next(), model.live);
+  const session = model.beginSession();
+  const locks: number[] = [];
+  // Few locks that end soon: a log has grown already when it is published.
+  const change = (): void => {
+    if (locks.length < 3 && random.oneIn(2)) locks.push(model.lock(session));
+    else for (const lock of locks.splice(0, 1)) model.endLock(lock);
+  };
+  for (let i = 0; i < 100; i++) {
+    files.slowness = 1 + random.below(40);
+    const batch = model.seal();
+    const state = model.state();
+    let isStored = false;
+    const commit = store.commit(batch).then(() => {
+      isStored = true;
+    });
+    for (let turns = 0; !isStored || turns < 8; turns++) {
+      change();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await commit;
+    await assertHas(files.afterCrash(), state, `batch ${i}`);
+  }
+  await store.close();
+});
+
+async function assertHas(files: MemoryFiles, state: Loaded, what: string): Promise<void> {
+  const store = openOn(files);
+  assert.deepEqual(await store.load(), state, what);
+  await store.close();
+}
+
 test('a log does not grow for ever, even if batches are larger than the slices of a snapshot', async () => {
   const files = new MemoryFiles();
   const store = openOn(files);

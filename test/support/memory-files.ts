@@ -43,6 +43,8 @@ export class MemoryFiles implements Files {
   #faultAt = 0;
   #fault: Fault = 'EIO';
   readonly #random: Random;
+  /** Turns of the loop that each flush and rename takes. */
+  slowness = 1;
   #isCut = false;
   #cut: () => void = () => {};
   /** Resolves when the power is cut. */
@@ -164,7 +166,7 @@ export class MemoryFiles implements Files {
   async sync(fd: number): Promise<void> {
     const { inode, path } = this.#descriptor(fd);
     const data = inode?.data;
-    await this.#turn(fd);
+    await this.#turn(fd, this.slowness);
     await this.#call();
     if (inode === undefined) this.#syncDirectory(path);
     else inode.durable = data ?? inode.durable;
@@ -172,6 +174,7 @@ export class MemoryFiles implements Files {
 
   async rename(from: string, to: string): Promise<void> {
     if (this.#isCut) await NEVER;
+    await someTurns(this.slowness - 1);
     const inode = this.#names.get(from);
     assert.ok(inode !== undefined);
     const isFault = this.#isFaultNow();
@@ -198,10 +201,10 @@ export class MemoryFiles implements Files {
   }
 
   /** Other things go on while the disk writes. */
-  async #turn(fd: number): Promise<void> {
+  async #turn(fd: number, turns = 1): Promise<void> {
     const descriptor = this.#descriptor(fd);
     descriptor.busy++;
-    await new Promise((resolve) => setImmediate(resolve));
+    await someTurns(turns);
     descriptor.busy--;
   }
 
@@ -240,6 +243,10 @@ export class MemoryFiles implements Files {
     if (!isFault) return;
     throw systemError(this.#fault === 'short' ? 'EIO' : this.#fault);
   }
+}
+
+async function someTurns(turns: number): Promise<void> {
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** `data` where it is longer than `durable`, up to some byte, and zeros in one of its blocks. */
