@@ -19,9 +19,20 @@ export async function idleConnections(port: number, count: number): Promise<Sock
   return sockets;
 }
 
-/** Holds so many locks in one session, two segments each. @param parent the first segment of all */
-export async function heldLocks(port: number, count: number, parent: string): Promise<Socket> {
+/**
+ * Holds so many locks in one session, two segments each.
+ *
+ * @param parent the first segment of all
+ * @param hello a first request, if it needs one
+ */
+export async function heldLocks(
+  port: number,
+  count: number,
+  parent: string,
+  hello?: string,
+): Promise<Socket> {
   const client = await LineCounter.open(port, 64 * 1024);
+  if (hello !== undefined) await client.ask(hello, 1);
   for (let from = 0; from < count; from += BATCH) {
     const size = Math.min(BATCH, count - from);
     const requests = Array.from({ length: size }, (_, i) =>

@@ -29,6 +29,9 @@ export interface Backing {
   readonly wallClockMs: number;
 }
 
+/** So few that even small worlds have output that waits for later turns. */
+const FLUSHED_TOGETHER = { replies: 2, notifications: 1 };
+
 /** Lock ids of a server without a store start above this many milliseconds times 1000. */
 const FIRST_MS = 1000;
 
@@ -59,7 +62,10 @@ export class SimulatedServer {
       registry,
       clock,
       startedMs: 0,
-      streams: makeStreamHost(clock, limits.maxBufferBytes, { gate: ledger }),
+      streams: makeStreamHost(clock, limits.maxBufferBytes, {
+        gate: ledger,
+        flushedTogether: FLUSHED_TOGETHER,
+      }),
       counters: new Counters(),
       journal: ledger,
       auth: new Auth({ client: [], admin: [] }),

@@ -1,7 +1,7 @@
 /** The part of a server that all its connections share, whatever their protocol. */
 import type { Clock } from '../../runtime/clock.ts';
 import { BufferBudget } from './buffer-budget.ts';
-import { FlushQueue, type OutputGate } from './output-buffer.ts';
+import { type FlushedTogether, FlushQueue, type OutputGate } from './output-buffer.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 export interface StreamHost {
@@ -15,15 +15,21 @@ export interface StreamHost {
   readonly gate: OutputGate | undefined;
 }
 
+interface StreamSettings {
+  readonly sharedReads?: boolean;
+  readonly gate?: OutputGate | undefined;
+  readonly flushedTogether?: FlushedTogether;
+}
+
 /** @param maxBufferBytes bytes that all buffers of the server together may have */
 export function makeStreamHost(
   clock: Clock,
   maxBufferBytes: number,
-  { sharedReads = true, gate }: { sharedReads?: boolean; gate?: OutputGate | undefined } = {},
+  { sharedReads = true, gate, flushedTogether }: StreamSettings = {},
 ): StreamHost {
   return {
     clock,
-    flushQueue: new FlushQueue(clock),
+    flushQueue: new FlushQueue(clock, flushedTogether),
     turnQueue: new TurnQueue(clock),
     budget: new BufferBudget(maxBufferBytes),
     sharedReads,

@@ -14,7 +14,7 @@ import { until } from '../../support/running-server.ts';
 const streams = makeStreamHost(systemClock, 2 ** 30);
 
 /** A stream that keeps its writes; with `isStuck`, its peer reads nothing. */
-function setUp(maxUnreadBytes = 100, isStuck = false) {
+function setUp(maxUnreadBytes = 100, isStuck = false, host = streams) {
   const writes: Buffer[] = [];
   const target = new Writable({
     highWaterMark: 10,
@@ -24,7 +24,7 @@ function setUp(maxUnreadBytes = 100, isStuck = false) {
     },
   });
   let overflows = 0;
-  const output = new OutputBuffer(target, streams, maxUnreadBytes, () => {
+  const output = new OutputBuffer(target, host, maxUnreadBytes, () => {
     overflows++;
   });
   const job = () => new Promise<void>((resolve) => queueMicrotask(resolve));
@@ -97,6 +97,42 @@ test('of many connections the first are answered before the last are read', asyn
   assert.equal(isWritten.indexOf(false), 256);
   await all[0]?.turn();
   assert.ok(all.every(({ writes }) => writes.length === 1));
+});
+
+test('of notifications for many connections a turn writes some, and replies do not wait for them', async () => {
+  const flushedTogether = { replies: 256, notifications: 2 };
+  const host = makeStreamHost(systemClock, 2 ** 30, { flushedTogether });
+  const some = () => setUp(100, false, host);
+  const all = [some(), some(), some(), some(), some()] as const;
+  const client = some();
+  for (const { output } of all) output.push('a');
+  await client.job();
+  const written = (): string[] => all.map((one) => textOf(one).join(' '));
+  assert.deepEqual(written(), ['a', 'a', '', '', '']);
+  client.output.answering();
+  client.output.push('reply');
+  client.output.answered();
+  all[0].output.push('b');
+  all[4].output.push('b');
+  await client.turn();
+  assert.deepEqual(textOf(client), ['reply']);
+  assert.deepEqual(written(), ['a b', 'a', 'a', 'a', '']);
+  await client.turn();
+  assert.deepEqual(written(), ['a b', 'a', 'a', 'a', 'ab']);
+});
+
+test('events for many watchers are written to some in a turn', async () => {
+  const flushedTogether = { replies: 1, notifications: 2 };
+  const host = makeStreamHost(systemClock, 2 ** 30, { flushedTogether });
+  const all = [1, 2, 3].map(() => setUp(100, false, host));
+  const written = (): string[] => all.map((one) => textOf(one).join(' '));
+  for (const { output } of all) output.push('a', true);
+  for (const { output } of all) output.push('b', true);
+  assert.deepEqual(written(), ['', '', '']);
+  await new Promise(setImmediate);
+  assert.deepEqual(written(), ['ab', 'ab', '']);
+  await new Promise(setImmediate);
+  assert.deepEqual(written(), ['ab', 'ab', 'ab']);
 });
 
 test('news take with them whatever waits', async () => {
