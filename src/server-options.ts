@@ -10,6 +10,8 @@ import type { Store } from './store/store.ts';
 
 export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 9009;
+/** As many as Linux queues at most unless it is told otherwise (net.core.somaxconn). */
+export const DEFAULT_BACKLOG = 4096;
 export const DEFAULT_ABANDON_TIMEOUT_MS = 60_000;
 export const DEFAULT_STALL_THRESHOLD_MS = 500;
 /** Shorter than the 20 s of silence that the protocol allows at most, with time for an answer. */
@@ -57,6 +59,11 @@ export interface ServerOptions {
   readonly socket?: { readonly path: string; readonly mode?: number } | undefined;
   /** Descriptors of sockets that already listen. They replace all addresses above. */
   readonly fds?: readonly number[] | undefined;
+  /**
+   * Connections (>= 1) that may wait to be accepted, on each address; the system may lower it, and
+   * the clients of more of them try again after a second. Default 4096.
+   */
+  readonly backlog?: number;
   /**
    * Milliseconds (>= 0) for which locks outlive a lost connection. Default 60,000. Capped at
    * `limits.maxAbandonTimeoutMs`.

@@ -25,6 +25,7 @@ import { StallMeter, TICK_MS } from './runtime/stall-meter.ts';
 import {
   type ClientKind,
   DEFAULT_ABANDON_TIMEOUT_MS,
+  DEFAULT_BACKLOG,
   DEFAULT_HOST,
   DEFAULT_PING_INTERVAL_MS,
   DEFAULT_PORT,
@@ -300,12 +301,13 @@ export class Server {
     const { firstMessageMs, maxConnections } = this.#host.limits;
     const options = {
       ...{ host, port, tcp, tls, socket, fds: this.#options.fds ?? [] },
+      backlog: this.#options.backlog ?? DEFAULT_BACKLOG,
       handshakeMs: firstMessageMs,
       maxConnections: maxConnections + MAX_REJECTED,
       setTimer: this.#clock.setTimer.bind(this.#clock),
     };
     const events: ListenerEvents = {
-      arrived: () => this.#clock.arrived?.(),
+      arrived: (backlog) => this.#clock.arrived?.(backlog),
       handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
       accept: (connection) => this.#acceptor.accept(connection),
       full: () => this.#options.fullObserver?.(),

@@ -6,6 +6,7 @@ import { hostFault, originFault } from '../net/http/origin-policy.ts';
 import { LIMITS, type Limit, type LimitFlag } from '../runtime/limits.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
+  DEFAULT_BACKLOG,
   DEFAULT_HOST,
   DEFAULT_PING_INTERVAL_MS,
   DEFAULT_PORT,
@@ -65,6 +66,15 @@ const LISTENING = [
     help: 'permissions of that socket; clients need write access',
   },
   { flag: 'no-tcp', type: 'switch', default: 'false', help: 'listen on the Unix socket only' },
+  {
+    flag: 'backlog',
+    type: 'integer',
+    min: 1,
+    max: 65_535,
+    value: 'N',
+    default: String(DEFAULT_BACKLOG),
+    help: 'connections that may wait to be accepted; the system may lower it',
+  },
   {
     flag: 'no-shared-reads',
     type: 'switch',

@@ -188,6 +188,7 @@ function settingsFrom(
       host: text('host'),
       port: integer('port'),
       tcp: !isOn('no-tcp'),
+      backlog: integer('backlog'),
       sharedReads: !isOn('no-shared-reads'),
       socket:
         text('socket') === ''

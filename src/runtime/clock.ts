@@ -24,8 +24,12 @@ export interface Clock extends Turns {
    * cancelled: never earlier, and not before the input that had arrived by then has been read.
    */
   setTimer(delayMs: number, callback: () => void): Timer;
-  /** A connection has been accepted, so more may wait to be. For clocks that wait for input. */
-  arrived?(): void;
+  /**
+   * A connection has been accepted, so more may wait to be. For clocks that wait for input.
+   *
+   * @param backlog how many the listen queue holds at most
+   */
+  arrived?(backlog: number): void;
 }
 
 /** The longest delay of `setTimeout`, which fires at once for a longer one. */
@@ -42,11 +46,12 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
  *
  * Then it lets turns of the loop pass. A connection is accepted in one turn and its input is read
  * in the next: hence TURNS_OF_GRACE. But libuv accepts only one connection per turn, so turns that
- * accept one do not count. At most as many connections had arrived as the listen queue holds (511
- * in Node); after MAX_TURNS all later ones are new, and must not delay the timer for ever.
+ * accept one do not count. At most as many connections had arrived as the listen queues hold;
+ * after as many turns all later ones are new, and must not delay the timer for ever. A server
+ * usually listens on two addresses at most: hence QUEUES.
  */
 const TURNS_OF_GRACE = 2;
-const MAX_TURNS = 1024;
+const QUEUES = 2;
 const MAX_GRACE_MS = 1000;
 
 /** Milliseconds that a timer may be late without a stall. */
@@ -54,6 +59,9 @@ const USUAL_DELAY_MS = 20;
 
 /** Connections accepted so far in this process. */
 let arrivals = 0;
+
+/** The backlog of the longest listen queue so far; at first the one that Node chooses. */
+let longestQueue = 511;
 
 class SystemTimer implements Timer {
   readonly #callback: () => void;
@@ -84,23 +92,23 @@ class SystemTimer implements Timer {
       return;
     }
     if (lateMs <= USUAL_DELAY_MS) {
-      this.#waitTurns(TURNS_OF_GRACE, MAX_TURNS);
+      this.#waitTurns(TURNS_OF_GRACE);
       return;
     }
     const graceMs = Math.min(lateMs, MAX_GRACE_MS);
-    this.#timeout = setTimeout(() => this.#waitTurns(TURNS_OF_GRACE, MAX_TURNS), graceMs);
+    this.#timeout = setTimeout(() => this.#waitTurns(TURNS_OF_GRACE), graceMs);
   }
 
   /**
    * @param turns how many turns without a new connection must pass
-   * @param turnsAtMost how many turns of any kind may pass
+   * @param waited how many turns of any kind have passed
    */
-  #waitTurns(turns: number, turnsAtMost: number): void {
+  #waitTurns(turns: number, waited = 0): void {
     const arrivalsBefore = arrivals;
     this.#immediate = setImmediate(() => {
       const left = arrivals === arrivalsBefore ? turns - 1 : TURNS_OF_GRACE;
-      if (left === 0 || turnsAtMost === 1) this.#callback();
-      else this.#waitTurns(left, turnsAtMost - 1);
+      if (left === 0 || waited >= QUEUES * longestQueue) this.#callback();
+      else this.#waitTurns(left, waited + 1);
     });
   }
 }
@@ -127,8 +135,8 @@ export class ShiftedClock implements Clock {
     return this.#clock.setTimer(delayMs, callback);
   }
 
-  arrived(): void {
-    this.#clock.arrived?.();
+  arrived(backlog: number): void {
+    this.#clock.arrived?.(backlog);
   }
 
   soon(job: () => void): void {
@@ -144,8 +152,9 @@ export class ShiftedClock implements Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (delayMs, callback) => new SystemTimer(delayMs, callback),
-  arrived: () => {
+  arrived: (backlog) => {
     arrivals++;
+    longestQueue = Math.max(longestQueue, backlog);
   },
   soon: (job) => queueMicrotask(job),
   nextTurn: (job) => void setImmediate(job),

@@ -44,6 +44,7 @@ test('every cell of the bench has a number for every figure and an answer to eve
     'k-flight',
     'k-recovery-200',
     'k-rewrite',
+    'l',
     'table',
   ]);
   for (const { name, contenders, answers, skipped } of results) {

@@ -1,7 +1,7 @@
 /** The work that is measured, and the bars. `FULL` is the real size, `TINY` shows that it runs. */
 import type { Cell, Contender, Question } from './cell.ts';
 import type { Library } from './library-load.ts';
-import { heldMemory, idleMemory, recovery, rewrite, startUp } from './other-samplers.ts';
+import { allAtOnce, heldMemory, idleMemory, recovery, rewrite, startUp } from './other-samplers.ts';
 import { lockReply, PARENT } from './requests.ts';
 import type { ServerSpec } from './servers.ts';
 
@@ -98,6 +98,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     stored(ours, 'k-flight', { connections: 16, inFlight: 64 }, 0.5),
     ...sizes.recovered.map((locks) => recovered(ours, sizes, locks)),
     rewritten(ours, sizes),
+    reconnecting(ours, sizes),
   ];
 }
 
@@ -417,5 +418,23 @@ function rewritten(ours: ServerSpec, { held: locks, rewriteSlices }: Sizes): Cel
     ],
     shown: ['rewriteStallMs', 'otherStallMs', 'fileToAlive'],
     maxRounds: 3,
+  };
+}
+
+function reconnecting(ours: ServerSpec, sizes: Sizes): Cell {
+  const work = allAtOnce(sizes.idle);
+  const lastMs = (contender: string) => ({ contender, name: 'lastMs' });
+  return {
+    name: 'l',
+    work: `${sizes.idle} clients connect at once; until the last has its first answer`,
+    contenders: [
+      { name: F1, server: floor(true), work },
+      { name: OURS, server: ours, work },
+    ],
+    questions: [
+      { of: lastMs(OURS), atMost: 800 },
+      { of: lastMs(OURS), against: lastMs(F1) },
+    ],
+    shown: ['lastMs'],
   };
 }

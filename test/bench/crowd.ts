@@ -8,15 +8,18 @@ const LF = 0x0a;
 /** Requests in one write; each batch is answered before the next is sent. */
 const BATCH = 1000;
 
-/** Opens connections that say one thing, are answered, and are silent from then on. */
-export async function idleConnections(port: number, count: number): Promise<Socket[]> {
-  const sockets: Socket[] = [];
-  for (let i = 0; i < count; i++) {
+/**
+ * Opens connections that say one thing, are answered, and are silent from then on.
+ *
+ * @param atOnce whether all connect at the same time, and not one after another
+ */
+export async function idleConnections(port: number, count: number, atOnce = false): Promise<void> {
+  const openOne = async (): Promise<void> => {
     const client = await LineCounter.open(port, 512);
     await client.ask('{"action":"ping"}\n', 1);
-    sockets.push(client.socket);
-  }
-  return sockets;
+  };
+  if (atOnce) await Promise.all(Array.from({ length: count }, openOne));
+  else for (let i = 0; i < count; i++) await openOne();
 }
 
 /**

@@ -29,6 +29,7 @@ const server = createServer({ noDelay: true }, (socket) => {
     if (count > 0) socket.write(replies[count] ?? reply.repeat(count));
   });
 });
-server.listen(0, '127.0.0.1', () => {
+// Many clients may connect at once: without a queue for them, it is the kernel's retries that are measured.
+server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
   console.log(`listens on 127.0.0.1:${(server.address() as AddressInfo).port} `);
 });

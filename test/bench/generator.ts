@@ -40,7 +40,7 @@ export type Task =
   | { readonly kind: 'line up'; readonly waiters: number }
   | { readonly kind: 'live-mutex'; readonly clients: number }
   | { readonly kind: 'library'; readonly library: Library; readonly inFlight: number }
-  | { readonly kind: 'idle'; readonly connections: number }
+  | { readonly kind: 'idle'; readonly connections: number; readonly atOnce?: boolean }
   | { readonly kind: 'hold'; readonly locks: number; readonly parent: string };
 
 /** Of the tasks, the one that only holds. */
@@ -88,7 +88,7 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
     case 'library':
       return LibraryLoad.open(task.library, port, task.inFlight);
     case 'idle':
-      await idleConnections(port, task.connections);
+      await idleConnections(port, task.connections, task.atOnce);
       return undefined;
     case 'hold':
       await heldLocks(port, task.locks, task.parent);

@@ -129,6 +129,27 @@ function filesIn(directory: string): { log: number; hasNew: boolean; bytes: numb
   };
 }
 
+/**
+ * The time until the last of many clients that connect at once has its answer, as after a restart.
+ *
+ * @param count clients
+ */
+export function allAtOnce(count: number): (server: ServerSpec) => Promise<Sampler> {
+  return sampled(async (spec) => {
+    const server = await startServer(spec);
+    const generator = new Child('generator', [process.execPath, beside('generator')]);
+    try {
+      const open: Task = { kind: 'idle', connections: count, atOnce: true };
+      const startMs = performance.now();
+      await generator.ask({ open, port: server.port } satisfies Command);
+      return { lastMs: performance.now() - startMs };
+    } finally {
+      await generator.stop();
+      await server.stop();
+    }
+  });
+}
+
 function sampled(measure: Measure): (server: ServerSpec) => Promise<Sampler> {
   return async (server) => ({
     sample: () => measure(server),

@@ -23,6 +23,7 @@ test('the defaults are those of the documentation', () => {
       host: '127.0.0.1',
       port: 9009,
       tcp: true,
+      backlog: 4096,
       sharedReads: true,
       socket: undefined,
       defaultAbandonTimeoutMs: 60_000,

@@ -34,6 +34,8 @@ export type Place =
 export interface ListenerOptions {
   readonly place: Place;
   readonly tls?: TlsFiles | undefined;
+  /** Connections that may wait to be accepted. */
+  readonly backlog: number;
   /** Milliseconds that a TLS handshake may take. */
   readonly handshakeMs: number;
   /**
@@ -60,8 +62,12 @@ export interface AcceptedConnection {
 
 /** Events of the listeners of a server. */
 export interface ListenerEvents {
-  /** A TCP or Unix connection was opened; TLS has not begun. */
-  arrived(): void;
+  /**
+   * A TCP or Unix connection was opened; TLS has not begun.
+   *
+   * @param backlog of the listener: so many more may wait
+   */
+  arrived(backlog: number): void;
   /**
    * A TLS handshake failed or timed out.
    *
@@ -127,7 +133,7 @@ export class Listener {
     // Two more: one in its handshake, and the one that it is cut for.
     this.#server.maxConnections = options.maxConnections + 2;
     this.#server.on('connection', (socket) => {
-      events.arrived();
+      events.arrived(options.backlog);
       this.#open++;
       socket.on('close', () => this.#open--);
       if (this.#open > options.maxConnections && this.#cutOldestHandshake()) events.full();
@@ -242,7 +248,8 @@ export class Listener {
   ): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(place, () => {
+      const { backlog } = this.#options;
+      this.#server.listen({ ...place, backlog }, () => {
         this.#server.off('error', reject);
         // Only Unix sockets have no TCP address; of an inherited one not even the path is known.
         this.#isLocal = this.address === undefined;

@@ -18,6 +18,8 @@ export interface ListenersOptions {
    * Descriptors of sockets that already listen. If there are any, they replace TCP and `socket`.
    */
   readonly fds: readonly number[];
+  /** Connections that may wait to be accepted, on each address. */
+  readonly backlog: number;
   /** Milliseconds that a TLS handshake may take. */
   readonly handshakeMs: number;
   /** Connections of each listener; more are cut at once. */
@@ -196,9 +198,9 @@ export class Listeners {
   }
 
   #makeListener(place: Place): Listener {
-    const { tls, handshakeMs, maxConnections } = this.#options;
+    const { tls, backlog, handshakeMs, maxConnections } = this.#options;
     const nextUnixClient = (): number => ++this.#unixClients;
-    const options = { place, tls, handshakeMs, maxConnections, nextUnixClient };
+    const options = { place, tls, backlog, handshakeMs, maxConnections, nextUnixClient };
     return new Listener(options, this.#events);
   }
 }
