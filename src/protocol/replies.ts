@@ -13,6 +13,9 @@ import { idText } from './ids.ts';
 /** The `state` of a message: `released` answers a release, the others belong to a lock request. */
 export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
 
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
 /** The fields that every request has and every reply to it echoes. */
 export interface Envelope {
   readonly action: string;
@@ -53,11 +56,9 @@ export class ReplyWriter {
   lockError(lock: SessionLock, error: RequestError): void {
     this.#counters.countError(error.code);
     const { code, message } = error;
-    const text = JSON.stringify({ code, message });
+    const text = toByteString(JSON.stringify({ code, message }));
     this.#channel.notify(
-      toByteString(
-        `{"action":"lock",${refField(lock.context.ref)}"id":"${lock.id}","error":${text}}`,
-      ),
+      `{"action":"lock",${refField(lock.context.ref)}"id":"${lock.id}","error":${text}}`,
     );
   }
 
@@ -92,19 +93,28 @@ export function errorMessage(
   details: object = {},
 ): string {
   const head = action === undefined ? '' : `"action":"${action}",`;
-  const error = JSON.stringify({ code, message, ...details });
-  return toByteString(`{${head}${refField(ref)}"error":${error}}`);
+  const error = toByteString(JSON.stringify({ code, message, ...details }));
+  return `{${head}${refField(ref)}"error":${error}}`;
 }
 
 function stateMessage(action: string, ref: Ref | undefined, id: number, state: ReplyState): string {
-  const text = `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
-  // Only a string `ref` can have characters beyond ASCII.
-  return typeof ref === 'string' ? toByteString(text) : text;
+  return `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
 }
 
+/** The field as a byte string, with its comma; empty without a ref. */
 function refField(ref: Ref | undefined): string {
   if (ref === undefined) return '';
-  return `"ref":${typeof ref === 'number' ? ref : JSON.stringify(ref)},`;
+  if (typeof ref === 'number') return `"ref":${ref},`;
+  return isPlain(ref) ? `"ref":"${ref}",` : `"ref":${toByteString(JSON.stringify(ref))},`;
+}
+
+/** Whether `text` is printable ASCII that JSON writes as it is. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e || code === QUOTE || code === BACKSLASH) return false;
+  }
+  return true;
 }
 
 /* Descriptions of a lock that `inspect`, `watch` and the deadlock error share. */

@@ -4,6 +4,7 @@
  */
 
 import type { Timer } from '../runtime/clock.ts';
+import type { SmallSet } from '../runtime/small-set.ts';
 import type { Lock } from '../table/lock.ts';
 import type { Session } from './session.ts';
 
@@ -30,16 +31,28 @@ export const NO_TERMS: LockTerms = {
   label: undefined,
 };
 
+export function termsOf(
+  waitMs: number | undefined,
+  holdMs: number | undefined,
+  owner: string | undefined,
+  label: string | undefined,
+): LockTerms {
+  const isBare = (waitMs ?? holdMs ?? owner ?? label) === undefined;
+  return isBare ? NO_TERMS : { waitMs, holdMs, owner, label };
+}
+
 /** A thread of work of one session; exists as long as it has locks. */
 export interface Owner {
   readonly name: string;
   readonly session: Session;
-  readonly locks: Set<SessionLock>;
+  readonly locks: SmallSet<SessionLock>;
   /**
    * Its waiting locks, so that a deadlock search need not scan all its locks; made for the first. A
    * lock that has just been granted may still be in the set.
    */
-  waits: Set<SessionLock> | undefined;
+  waits: SmallSet<SessionLock> | undefined;
+  /** The link of `Owners`. */
+  nextByName: Owner | null;
 }
 
 export class LockRecord {

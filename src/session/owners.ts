@@ -1,12 +1,36 @@
 /**
  * The owners of one session's locks: threads of work, by name. An owner without locks is forgotten.
  */
+import { SmallSet } from '../runtime/small-set.ts';
+import { ChainedTable, hashOf } from '../table/chained-table.ts';
 import type { Owner, SessionLock } from './lock-record.ts';
 import type { Session } from './session.ts';
 
+class OwnersByName extends ChainedTable<string, Owner> {
+  get(name: string): Owner | undefined {
+    return this.find(name, hashOf(name));
+  }
+
+  protected keyOf(owner: Owner): string {
+    return owner.name;
+  }
+
+  protected hashOf(owner: Owner): number {
+    return hashOf(owner.name);
+  }
+
+  protected nextOf(owner: Owner): Owner | null {
+    return owner.nextByName;
+  }
+
+  protected setNext(owner: Owner, next: Owner | null): void {
+    owner.nextByName = next;
+  }
+}
+
 export class Owners {
   readonly #session: Session;
-  readonly #byName = new Map<string, Owner>();
+  readonly #byName = new OwnersByName();
 
   constructor(session: Session) {
     this.#session = session;
@@ -16,8 +40,14 @@ export class Owners {
   named(name: string): Owner {
     let owner = this.#byName.get(name);
     if (owner === undefined) {
-      owner = { name, session: this.#session, locks: new Set(), waits: undefined };
-      this.#byName.set(name, owner);
+      owner = {
+        name,
+        session: this.#session,
+        locks: new SmallSet(),
+        waits: undefined,
+        nextByName: null,
+      };
+      this.#byName.add(owner);
     }
     return owner;
   }
@@ -28,7 +58,7 @@ export class Owners {
     if (owner === undefined) return;
     owner.locks.add(lock);
     if (lock.state !== 'enqueued') return;
-    owner.waits ??= new Set();
+    owner.waits ??= new SmallSet();
     owner.waits.add(lock);
   }
 
@@ -43,7 +73,7 @@ export class Owners {
     if (owner === undefined) return;
     owner.locks.delete(lock);
     owner.waits?.delete(lock);
-    if (owner.locks.size === 0) this.#byName.delete(owner.name);
+    if (owner.locks.size === 0) this.#byName.delete(owner);
   }
 }
 

@@ -13,7 +13,7 @@
  * Records are made in the hot path. Put together by hand one takes 0.65 us, by `JSON.stringify` of
  * an object 1.43 us (a loop over 300,000 locks with one path of two segments).
  */
-import { NO_TERMS } from '../session/lock-record.ts';
+import { NO_TERMS, termsOf } from '../session/lock-record.ts';
 import type { StoredLock, StoredSession } from '../session/stored.ts';
 import type { Resource } from '../table/resource.ts';
 import { StoreError } from './store.ts';
@@ -240,14 +240,13 @@ function decodeLock(value: Fields): StoredLock | string {
   if (!isOptionalText(label)) return 'label must be a string';
   if (typeof wasHeld !== 'boolean') return 'held must be true or false';
   if (!isInteger(sinceMs, 0)) return 'sinceMs must be an integer >= 0';
-  const isBare = (waitMs ?? holdMs ?? owner ?? label) === undefined;
   return {
     id,
     session,
     // Checked above, and nothing else refers to the parsed value.
     resources: resources as Resource[],
     ref: ref as string | number | undefined,
-    terms: isBare ? NO_TERMS : { waitMs, holdMs, owner, label },
+    terms: termsOf(waitMs, holdMs, owner, label),
     wasHeld,
     sinceMs,
   };

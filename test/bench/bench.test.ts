@@ -45,6 +45,7 @@ test('every cell of the bench has a number for every figure and an answer to eve
     'k-recovery-200',
     'k-rewrite',
     'l',
+    'm',
     'table',
   ]);
   for (const { name, contenders, answers, skipped } of results) {

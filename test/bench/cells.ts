@@ -2,7 +2,7 @@
 import type { Cell, Contender, Question } from './cell.ts';
 import type { Library } from './library-load.ts';
 import { allAtOnce, heldMemory, idleMemory, recovery, rewrite, startUp } from './other-samplers.ts';
-import { lockReply, PARENT } from './requests.ts';
+import { lockReply, PARENT, SPELLING_NAMES } from './requests.ts';
 import type { ServerSpec } from './servers.ts';
 
 export interface Sizes {
@@ -99,6 +99,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     ...sizes.recovered.map((locks) => recovered(ours, sizes, locks)),
     rewritten(ours, sizes),
     reconnecting(ours, sizes),
+    spellings(ours),
   ];
 }
 
@@ -436,5 +437,27 @@ function reconnecting(ours: ServerSpec, sizes: Sizes): Cell {
       { of: lastMs(OURS), against: lastMs(F1) },
     ],
     shown: ['lastMs'],
+  };
+}
+
+/** What clients of other languages, and with other needs, send instead of the plainest request. */
+function spellings(ours: ServerSpec): Cell {
+  const shape = { connections: 16, inFlight: 32, resources: 1, segments: 2 };
+  const others = SPELLING_NAMES.filter((name) => name !== 'plain');
+  const costOf = (contender: string) => ({ contender, name: 'serverUsPerCycle' });
+  return {
+    name: 'm',
+    work: 'like b, requests that are spelled otherwise against the plainest',
+    contenders: SPELLING_NAMES.map((spelling) => ({
+      name: spelling,
+      server: ours,
+      work: { kind: 'cycles', language: 'session', ...shape, spelling },
+    })),
+    questions: others.map((name) => ({
+      of: costOf('plain'),
+      against: costOf(name),
+      atLeast: 0.8,
+    })),
+    shown: [SECOND, 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
   };
 }

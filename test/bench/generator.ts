@@ -19,6 +19,7 @@ import {
   type ResourceText,
   redisCycle,
   resp,
+  type Spelling,
   sessionCycle,
   v1Cycle,
 } from './requests.ts';
@@ -35,6 +36,8 @@ export type Task =
       /** How many resources of how many segments; those beyond the first are mixed. */
       readonly resources: number;
       readonly segments: number;
+      /** In the session protocol; default `plain`. */
+      readonly spelling?: Spelling;
     }
   | { readonly kind: 'contend'; readonly writers: number; readonly readers: number }
   | { readonly kind: 'line up'; readonly waiters: number }
@@ -97,14 +100,14 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
 }
 
 function cycleTexts(
-  { language, inFlight, resources, segments }: Task & { readonly kind: 'cycles' },
+  { language, inFlight, resources, segments, spelling }: Task & { readonly kind: 'cycles' },
   connection: number,
   sha: string,
 ): CycleText[] {
   return Array.from({ length: inFlight }, (_, slot) => {
     const wanted = resourceTexts(resources, segments, connection * inFlight + slot);
     // Two digits, so that all requests are of the same length.
-    return cycleText(language, wanted, inFlight > 1 ? 10 + slot : undefined, sha);
+    return cycleText(language, wanted, inFlight > 1 ? 10 + slot : undefined, sha, spelling);
   });
 }
 
@@ -113,10 +116,11 @@ function cycleText(
   wanted: readonly ResourceText[],
   ref: number | undefined,
   sha: string,
+  spelling: Spelling | undefined,
 ): CycleText {
   switch (language) {
     case 'session':
-      return sessionCycle(wanted, ref);
+      return sessionCycle(wanted, ref, spelling);
     case 'floor':
       return floorCycle(wanted, ref);
     case 'v1':

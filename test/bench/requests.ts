@@ -21,7 +21,38 @@ export interface CycleText {
 export interface ResourceText {
   readonly type: 'read' | 'write';
   readonly path: readonly string[];
+  readonly limit?: number;
 }
+
+type Ref = string | number;
+
+/** How a lock request differs from the plainest one, by name. */
+const SPELLINGS = {
+  plain: {},
+  'string ref': { ref: (ref: number) => `job-${ref}` },
+  'long ref': { ref: (ref: number) => `4fc3d1b2-8e8c-4c7e-9d4b-0000000000${ref}` },
+  owner: { terms: (ref: number) => ({ owner: `worker ${ref}` }) },
+  limit: {
+    resource: ({ path }: ResourceText): ResourceText => ({ type: 'read', path, limit: 4 }),
+  },
+  waitMs: { terms: () => ({ waitMs: 5000 }) },
+  // As Python's json.dumps has them.
+  blanks: { text: (json: string) => json.replaceAll(/(?<=")[:]|,/g, '$& ') },
+  'non-ASCII': {
+    resource: ({ type, path }: ResourceText) => ({ type, path: path.map((name) => `${name}号`) }),
+  },
+} satisfies Record<string, SpellingRules>;
+
+interface SpellingRules {
+  readonly ref?: (ref: number) => Ref;
+  readonly terms?: (ref: number) => object;
+  readonly resource?: (resource: ResourceText) => ResourceText;
+  readonly text?: (json: string) => string;
+}
+
+export type Spelling = keyof typeof SPELLINGS;
+
+export const SPELLING_NAMES = Object.keys(SPELLINGS) as readonly Spelling[];
 
 /** The first segment of what is locked over and over. */
 export const PARENT = 'orders';
@@ -32,23 +63,33 @@ const ID_FIELD = '"id":"';
 const FRAME_HEAD_BYTES = 2;
 
 /** The session protocol's answer to a lock request with a `ref`. */
-export function lockReply(ref?: number): string {
-  const refField = ref === undefined ? '' : `"ref":${ref},`;
+export function lockReply(ref?: Ref): string {
+  const refField = ref === undefined ? '' : `"ref":${JSON.stringify(ref)},`;
   return `{"action":"lock",${refField}"id":"${ID}","state":"acquired"}`;
 }
 
 export const RELEASE_REPLY = `{"action":"release","id":"${ID}","state":"released"}`;
 
-export function lockRequest(resources: readonly ResourceText[], ref?: number): string {
-  return JSON.stringify({ action: 'lock', ref, resources });
+export function lockRequest(resources: readonly ResourceText[], ref?: Ref, terms = {}): string {
+  return JSON.stringify({ action: 'lock', ref, resources, ...terms });
 }
 
 /** One cycle of the session protocol; with a `ref` the release names the lock. */
-export function sessionCycle(resources: readonly ResourceText[], ref?: number): CycleText {
-  const reply = lockReply(ref);
-  const release = JSON.stringify({ action: 'release', ...(ref === undefined ? {} : { id: ID }) });
+export function sessionCycle(
+  resources: readonly ResourceText[],
+  ref?: number,
+  spelling: Spelling = 'plain',
+): CycleText {
+  const rules: SpellingRules = SPELLINGS[spelling];
+  const asText = rules.text ?? String;
+  const refText = ref === undefined ? undefined : (rules.ref?.(ref) ?? ref);
+  const spelt = resources.map((resource) => rules.resource?.(resource) ?? resource);
+  const lock = asText(lockRequest(spelt, refText, rules.terms?.(ref ?? 0)));
+  const reply = lockReply(refText);
+  const id = ref === undefined ? undefined : ID;
+  const release = asText(JSON.stringify({ action: 'release', id }));
   return {
-    lock: Buffer.from(`${lockRequest(resources, ref)}\n`),
+    lock: Buffer.from(`${lock}\n`),
     release: Buffer.from(`${release}\n`),
     lockReplyBytes: reply.length + 1,
     releaseReplyBytes: RELEASE_REPLY.length + 1,
@@ -57,7 +98,7 @@ export function sessionCycle(resources: readonly ResourceText[], ref?: number): 
         ? undefined
         : {
             from: reply.indexOf(ID_FIELD) + ID_FIELD.length,
-            to: release.indexOf(ID_FIELD) + ID_FIELD.length,
+            to: release.indexOf(ID),
           },
   };
 }

@@ -4,9 +4,9 @@
 import {
   type LockRecord,
   type LockTerms,
-  NO_TERMS,
   type Ref,
   type SessionLock,
+  termsOf,
 } from '../../session/lock-record.ts';
 import type { LockError } from '../../session/session-host.ts';
 import type { Resource } from '../../table/resource.ts';
@@ -74,8 +74,7 @@ function decodeTerms(message: JsonObject): LockTerms | RequestError {
   if (owner instanceof RequestError) return owner;
   const label = decodeName(message.label, 'label');
   if (label instanceof RequestError) return label;
-  const isBare = (waitMs ?? holdMs ?? owner ?? label) === undefined;
-  return isBare ? NO_TERMS : { waitMs, holdMs, owner, label };
+  return termsOf(waitMs, holdMs, owner, label);
 }
 
 /** Whether a costly deadlock search may have run. An owner's only lock cannot close a cycle. */
