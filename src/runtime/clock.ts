@@ -30,6 +30,32 @@ export interface Clock extends Turns {
    * @param backlog how many the listen queue holds at most
    */
   arrived?(backlog: number): void;
+  /**
+   * When input that may have arrived was last left unread on purpose, by `now`; -Infinity if never.
+   * Without it: never.
+   */
+  inputHeldMs?(): number;
+}
+
+/**
+ * Milliseconds that a client has left to send a message, of `ms` since `sinceMs`. They count anew
+ * from when its input was last left unread: until then it may have waited for an answer.
+ */
+export function leftToSend(clock: Clock, sinceMs: number, ms: number): number {
+  return Math.max(sinceMs, clock.inputHeldMs?.() ?? sinceMs) + ms - clock.now();
+}
+
+/** Calls `expired` once a client has had `ms` milliseconds from now to send a message. */
+export function setSendTimer(clock: Clock, ms: number, expired: () => void): Timer {
+  const sinceMs = clock.now();
+  const arm = (delayMs: number): Timer =>
+    clock.setTimer(delayMs, () => {
+      const leftMs = leftToSend(clock, sinceMs, ms);
+      if (leftMs > 0) timer = arm(leftMs);
+      else expired();
+    });
+  let timer = arm(ms);
+  return { cancel: () => timer.cancel() };
 }
 
 /** The longest delay of `setTimeout`, which fires at once for a longer one. */
@@ -117,9 +143,19 @@ class SystemTimer implements Timer {
 export class ShiftedClock implements Clock {
   readonly #clock: Clock;
   #shiftMs = 0;
+  #inputHeldMs = (): number => Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** @param inputHeldMs see `Clock` */
+  holdsInput(inputHeldMs: () => number): void {
+    this.#inputHeldMs = inputHeldMs;
+  }
+
+  inputHeldMs(): number {
+    return this.#inputHeldMs();
   }
 
   /** It is `nowMs` milliseconds now. */

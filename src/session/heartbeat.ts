@@ -1,5 +1,5 @@
 /** Detects that a client has missed the heartbeat that it promised. */
-import type { Clock, Timer } from '../runtime/clock.ts';
+import { type Clock, leftToSend, type Timer } from '../runtime/clock.ts';
 
 export class Heartbeat {
   readonly #clock: Clock;
@@ -31,7 +31,7 @@ export class Heartbeat {
 
   #arm(delayMs: number): Timer {
     return this.#clock.setTimer(delayMs, () => {
-      const leftMs = this.#heardMs + this.#promiseMs - this.#clock.now();
+      const leftMs = leftToSend(this.#clock, this.#heardMs, this.#promiseMs);
       if (leftMs > 0) this.#timer = this.#arm(leftMs);
       else this.#silent();
     });

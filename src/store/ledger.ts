@@ -68,6 +68,7 @@ export class Ledger implements Journal {
   #waitingBytes = 0;
   #underWayBytes = 0;
   #caughtUp: Job[] = [];
+  #lastBehindMs = Number.NEGATIVE_INFINITY;
   /** The last batch, committed or under way. */
   #position: Position = { batch: 0, lockIds: 0, sessionIds: 0, clockMs: 0 };
   #isSealDue = false;
@@ -152,6 +153,11 @@ export class Ledger implements Journal {
     if (this.#underWay === undefined) return false;
     const isSlow = this.#clock.now() - this.#commitStartMs > SLOW_COMMIT_MS;
     return isSlow || this.heldBackBytes > MUCH_HELD_BACK_BYTES;
+  }
+
+  /** When the store was last behind, by the clock; -Infinity if never. */
+  get lastBehindMs(): number {
+    return this.isBehind ? this.#clock.now() : this.#lastBehindMs;
   }
 
   /** Calls `job` when the commit under way has ended. */
@@ -255,6 +261,7 @@ export class Ledger implements Journal {
 
   #committed({ records }: Batch): void {
     const jobs = this.#underWay ?? [];
+    this.#lastBehindMs = this.lastBehindMs;
     this.#underWay = undefined;
     this.#underWayBytes = 0;
     this.statistics.add(records, this.#clock.now() - this.#commitStartMs);

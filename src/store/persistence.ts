@@ -48,6 +48,7 @@ export class Persistence {
       ids: { lastLockId: () => lockIds.last, lastSessionId: () => registry.lastSessionId },
       failed,
     });
+    clock.holdsInput(() => this.ledger.lastBehindMs);
   }
 
   /** Undefined until the recovery is complete: no client may be served before. */

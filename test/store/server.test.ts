@@ -11,6 +11,7 @@ import { LineClient, lock, read, write } from '../support/line-client.ts';
 import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { NOTHING_LEFT, startServer, until } from '../support/running-server.ts';
 import { V1Client } from '../support/v1-client.ts';
+import { WsClient } from '../support/ws-client.ts';
 
 /** A server whose commits wait for `store.finish()`. */
 async function startHeld(t: TestContext, options: ServerOptions = {}) {
@@ -279,6 +280,41 @@ test('while the store is slow, input waits, probes say so, and then all goes on'
   assert.equal((await client.next()).state, 'released');
   assert.equal((await client.next()).action, 'ping');
   assert.equal((await ask(port, '/readyz')).status, 200);
+});
+
+test('no client is timed out because the store is slow: it has its time anew afterwards', async (t) => {
+  const clock = new FakeClock();
+  const { client, server, store, commit } = await startHeld(t, { clock });
+  const { port } = server.address;
+  const [quiet, webSocket] = [
+    await LineClient.connect(t, port),
+    await WsClient.open(t, port, '/v2'),
+  ];
+  await quiet.ask({ action: 'hello', heartbeatMs: 2000 });
+  await webSocket.ask({ action: 'hello' });
+  client.send(lock(write('a')));
+  await commit(1);
+  clock.advance(1001);
+  // The first half of a message is read still, but not the other.
+  const late = await WsClient.open(t, port, '/v2');
+  late.socket.send('{"action":', { fin: false });
+  const slow = await LineClient.connect(t, port);
+  slow.socket.write('{"action":');
+  await someTurns();
+  late.socket.send('"ping"}');
+  slow.socket.write('"ping"}\n');
+  await someTurns();
+  clock.advance(300_000);
+  await someTurns();
+  assert.equal(server.counts.connections, 5);
+  store.finish();
+  assert.equal((await client.next()).state, 'acquired');
+  assert.equal((await slow.next()).action, 'ping');
+  assert.equal(JSON.parse(await late.next()).action, 'ping');
+  clock.advance(1999);
+  assert.equal((await quiet.ask({ action: 'ping' })).action, 'ping');
+  clock.advance(2000);
+  assert.match(JSON.stringify(await quiet.ended()), /"silent"/);
 });
 
 test('the metrics of the store are there with a store only', async (t) => {

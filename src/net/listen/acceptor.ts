@@ -18,7 +18,7 @@ import type { Socket } from 'node:net';
 import type { Auth } from '../../protocol/auth.ts';
 import { noWayToBegin, RequestError, tooManyConnections, tooSlow } from '../../protocol/errors.ts';
 import { errorMessage } from '../../protocol/replies.ts';
-import type { Clock, Timer } from '../../runtime/clock.ts';
+import { type Clock, setSendTimer, type Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { Counters } from '../../session/counters.ts';
 import { closeGracefully, cutAfterTimeout } from '../stream/graceful-close.ts';
@@ -117,7 +117,7 @@ export class Acceptor {
     let client: LineClient | undefined;
     // Without tokens people may type their first line, which takes longer than a program does.
     const firstMs = auth.needsToken ? limits.firstMessageMs : limits.firstLineMs;
-    const firstMessageTimer = clock.setTimer(firstMs, () => {
+    const firstMessageTimer = setSendTimer(clock, firstMs, () => {
       stop();
       if (client === undefined) this.#endWith(socket, tooSlow(firstMs));
       else client.firstMessageIsDue(firstMs);

@@ -7,7 +7,7 @@ import { type Buffer, isUtf8 } from 'node:buffer';
 import type { Auth, Locality } from '../../protocol/auth.ts';
 import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts';
 import { RequestError, tooSlow } from '../../protocol/errors.ts';
-import type { Clock, Timer } from '../../runtime/clock.ts';
+import { type Clock, setSendTimer, type Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import type { StreamHost } from '../stream/stream-host.ts';
@@ -82,7 +82,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     // As in the line protocol: without tokens people may type the first message.
     const { firstMessageMs, firstLineMs } = options.limits;
     const firstMs = options.auth.needsToken ? firstMessageMs : firstLineMs;
-    this.#firstMessageTimer = options.clock.setTimer(firstMs, () => {
+    this.#firstMessageTimer = setSendTimer(options.clock, firstMs, () => {
       this.#conversation.inputError(tooSlow(firstMs));
     });
     this.#conversation = converse(this);
@@ -156,8 +156,11 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   /** Pings the peer, or cuts the connection if it is lost. */
   #ping(): void {
     const { bytesRead } = this.#socket;
-    const now = this.#options.clock.now();
-    if (bytesRead !== this.#bytesSeen) {
+    const { clock } = this.#options;
+    const now = clock.now();
+    // A pong may have arrived and not been read.
+    const wasHeld = (clock.inputHeldMs?.() ?? this.#seenMs) > this.#seenMs;
+    if (bytesRead !== this.#bytesSeen || wasHeld) {
       this.#unansweredPings = 0;
       this.#seenMs = now;
     }
