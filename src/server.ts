@@ -238,7 +238,7 @@ export class Server {
       if (conversation === undefined) socket.destroy();
       else conversation.shutDown();
     }
-    // A store that is rewriting itself still draws what is live: then it must not end before.
+    // A store that is starting still draws what is live: then it must not end before.
     if (this.#persistence === undefined) this.#namespaces.endAll();
     for (const socket of this.#acceptor.sockets()) cutAfterTimeout(socket, this.#clock);
     await Promise.all(closed);

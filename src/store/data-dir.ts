@@ -81,6 +81,8 @@ export class DataDirectory implements Store {
   /** Why nothing may be written any more. */
   #failure: unknown;
   #isCommitting = false;
+  /** A log in the making is given up, unless it is being published. */
+  #isFrozen = false;
   /** The writes of the last commit. */
   #writes: Promise<unknown> = Promise.resolve();
   #phase: Phase = 'appending';
@@ -135,9 +137,9 @@ export class DataDirectory implements Store {
     this.#isCommitting = true;
     try {
       const frame = encodeFrame(batch, batch.records);
-      const mayDraw = this.#phase !== 'publishing';
-      if (!mayDraw) await this.#beside;
-      await this.#write(batch, frame, mayDraw);
+      const isPublishing = this.#phase === 'publishing';
+      if (isPublishing) await this.#beside;
+      await this.#write(batch, frame, !isPublishing && !this.#isFrozen);
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -145,6 +147,10 @@ export class DataDirectory implements Store {
       this.#isCommitting = false;
     }
     this.#goOn();
+  }
+
+  freeze(): void {
+    this.#isFrozen = true;
   }
 
   async close(): Promise<void> {
@@ -168,8 +174,11 @@ export class DataDirectory implements Store {
     if (this.#failure !== undefined) throw this.#failure;
     const log = this.#log;
     invariant(log !== undefined, 'commit without start');
-    if (mayDraw && this.#phase === 'appending' && this.#hasGrown(log.bytes)) this.#rewrite();
-    const writes = [log.append(frame), this.#next?.add(batch, batch.records, frame.length)];
+    const writes = [log.append(frame)];
+    if (mayDraw) {
+      if (this.#phase === 'appending' && this.#hasGrown(log.bytes)) this.#rewrite();
+      if (this.#next !== undefined) writes.push(this.#next.add(batch, batch.records, frame.length));
+    }
     this.#writes = Promise.allSettled(writes);
     return Promise.all(writes);
   }
@@ -188,7 +197,7 @@ export class DataDirectory implements Store {
   /** Takes the next step of making a log, if it is time for it. */
   #goOn(): void {
     const next = this.#next;
-    if (next === undefined) return;
+    if (next === undefined || this.#isFrozen) return;
     if (this.#phase === 'drawing' && next.isDrawn) {
       this.#phase = 'flushing';
       this.#doBeside(this.#flush(next));

@@ -173,6 +173,7 @@ export class Ledger implements Journal {
     this.#forgetIdleSessions();
     this.#frozen = this.#gathering.records();
     this.#gathering = new Gathering();
+    this.#store.freeze();
   }
 
   /**

@@ -36,7 +36,10 @@ export interface Loaded {
  * may be in it or not. */
 export type LiveRecords = () => Iterator<string>;
 
-/** Methods are called in the order load, start, commit..., close; each after the one before. */
+/**
+ * Methods are called in the order load, start, commit..., close; each after the one before. Only
+ * `freeze` may be called at any time.
+ */
 export interface Store {
   /**
    * Takes possession of the store and reads it. Rejects with a `StoreError` if another process has
@@ -58,6 +61,11 @@ export interface Store {
    * further call is allowed but `close`.
    */
   commit(batch: Batch): Promise<void>;
+  /**
+   * Nothing is drawn from what is live any more, but for `start`, and it is no reason to write the
+   * store anew: sessions and locks are about to end, and stay stored.
+   */
+  freeze(): void;
   /** Gives the store up. Never rejects. */
   close(): Promise<void>;
   /** Bytes that the store occupies, if it knows. */

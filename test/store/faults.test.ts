@@ -189,6 +189,33 @@ test('a log is written anew on a slow disk: what begins and ends meanwhile is no
   await store.close();
 });
 
+test('while a log is being written anew, a server that stops leaves what was alive', async () => {
+  let inTheMaking = 0;
+  for (let commits = 1; commits <= 30; commits++) {
+    const files = new MemoryFiles();
+    files.slowness = 20;
+    const store = openOn(files);
+    await store.load();
+    const model = new StoreModel(new Random(commits));
+    await store.start(model.next(), model.live);
+    for (let i = 0; i < commits; i++) {
+      for (let changes = 0; changes < 9; changes++) model.step();
+      await store.commit(model.seal());
+    }
+    if (files.contents().has(`${LOG}.new`)) inTheMaking++;
+    const { sessions, locks } = model.state();
+    store.freeze();
+    files.slowness = 1;
+    // All sessions end, which is not recorded.
+    for (const { id } of sessions) model.endSession(id);
+    for (let i = 0; i < 20; i++) await store.commit({ ...model.seal(), records: [] });
+    await store.close();
+    const { position } = model.state();
+    await assertHas(files.afterCrash(), { position, sessions, locks }, `${commits} commits`);
+  }
+  assert.ok(inTheMaking > 5, `${inTheMaking} times`);
+});
+
 async function assertHas(files: MemoryFiles, state: Loaded, what: string): Promise<void> {
   const store = openOn(files);
   assert.deepEqual(await store.load(), state, what);

@@ -6,8 +6,8 @@ import type { Batch, LiveRecords, Loaded, Position } from '../../src/store/store
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 
-/** Rewrites itself whenever it stores a batch. */
-class RewritingStore extends MemoryStore {
+/** Draws for the last time when it is frozen. */
+class DrawingStore extends MemoryStore {
   #live: LiveRecords | undefined;
   drawn: string[] = [];
 
@@ -16,19 +16,17 @@ class RewritingStore extends MemoryStore {
     return super.start(position, live);
   }
 
-  override finish(): void {
+  override freeze(): void {
     const drawing = this.#live?.();
-    this.drawn = [];
     for (let next = drawing?.next(); next?.done === false; next = drawing?.next()) {
       this.drawn.push(next.value);
     }
-    super.finish();
   }
 }
 
-test('a store that rewrites itself while the server stops keeps all locks', async (t) => {
+test('a store is frozen before a server that stops ends its locks', async (t) => {
   const begun: (() => void)[] = [];
-  const store = new RewritingStore(new MemoryDisk(), {
+  const store = new DrawingStore(new MemoryDisk(), {
     isHeld: true,
     begun: () => begun.shift()?.(),
   });

@@ -122,6 +122,8 @@ export class MemoryStore implements Store {
     this.#disk.user = undefined;
   }
 
+  freeze(): void {}
+
   async close(): Promise<void> {
     if (this.#disk.user === this) this.#disk.user = undefined;
   }
