@@ -1,6 +1,6 @@
 /**
- * Paths on the command line: segments with slashes between them, `orders/17`. The root is `/`, or an
- * empty text. In a segment, a backslash begins an escape:
+ * Paths on the command line: segments with slashes between them, `orders/17`. The root is `/`. In
+ * a segment, a backslash begins an escape:
  *
  *     \/     a slash               \\      a backslash
  *     \e     an empty segment      \u{9}   any character, by its code point
@@ -17,7 +17,9 @@ const ESCAPES: Readonly<Record<string, string>> = { '/': '/', '\\': '\\', e: '' 
 
 /** The segments of a path; or what is wrong with `text`, as the end of a sentence. */
 export function parsePath(text: string): Path | string {
-  if (text === '' || text === ROOT_TEXT) return [];
+  if (text === ROOT_TEXT) return [];
+  // Often a shell variable that is not set: it must not lock all there is.
+  if (text === '') return `is empty; write ${ROOT_TEXT} for the root`;
   const segments: string[] = [];
   for (const part of text.split(SEPARATOR)) {
     // Written by mistake, an empty segment would make a lock on another path than the one meant.

@@ -96,6 +96,7 @@ test('each command is understood', () => {
     ['dance', 'unknown command "dance"; help lists the commands'],
     ['lock', 'what? w:orders/17 writes a path, r:orders/17 reads it'],
     ['lock orders', '"orders" has no type: write w:orders to write, or r:orders to read'],
+    ['lock w:', 'the path is empty; write / for the root'],
     ['lock w:a//b', /^the path has an empty segment/],
     ['lock w:a wait=soon', /^wait= must be a duration/],
     ['lock w:a hold=0s', /^hold= must be at least/],

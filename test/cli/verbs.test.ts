@@ -103,7 +103,6 @@ test('a mistake in the options is said in a sentence', () => {
 
 test('a path is its segments with slashes between them; a backslash escapes', () => {
   for (const [text, path] of [
-    ['', []],
     ['/', []],
     ['a', ['a']],
     ['orders/17', ['orders', '17']],
@@ -115,6 +114,7 @@ test('a path is its segments with slashes between them; a backslash escapes', ()
   ] as const) {
     assert.deepEqual(parsePath(text), path, text);
   }
+  assert.equal(parsePath(''), 'is empty; write / for the root');
   for (const text of ['/a', 'a/', 'a//b', '//']) {
     assert.match(String(parsePath(text)), /^has an empty segment: .* \\e /, text);
   }

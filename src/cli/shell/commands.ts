@@ -2,7 +2,7 @@
 import type { Path, Resource } from '../../client/index.ts';
 import { parseDuration } from '../durations.ts';
 import { nearest } from '../nearest.ts';
-import { parsePath } from '../path-text.ts';
+import { parsePath, ROOT_TEXT } from '../path-text.ts';
 import { wordsOf } from './words.ts';
 
 /** The fields of a lock request. */
@@ -234,7 +234,7 @@ function parseResource(word: string): Resource | string {
 }
 
 function withPath(
-  [text = '', ...more]: readonly string[],
+  [text = ROOT_TEXT, ...more]: readonly string[],
   act: (path: Path) => Promise<boolean>,
 ): Promise<boolean> | string {
   const path = parsePath(text);

@@ -2,7 +2,7 @@
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
 import { listLocks } from '../listing.ts';
 import { JSON_OPTION, jsonLine, paperOf, tooManyOperands, withAnswer } from '../operator.ts';
-import { parsePath } from '../path-text.ts';
+import { parsePath, ROOT_TEXT } from '../path-text.ts';
 import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 import { nothingText } from '../waiting-chain.ts';
@@ -21,7 +21,7 @@ there are no locks.
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {
-    const path = parsePath(given.operands[0] ?? '');
+    const path = parsePath(given.operands[0] ?? ROOT_TEXT);
     if (typeof path === 'string') return `the path ${path}`;
     const fault = tooManyOperands(given, 1);
     if (fault !== undefined) return fault;

@@ -3,7 +3,7 @@ import { CONNECTION_NOTES, CONNECTION_OPTIONS, withClient } from '../connection.
 import { eventText } from '../event-text.ts';
 import { JSON_OPTION, jsonLine, paperOf, tooManyOperands } from '../operator.ts';
 import { PLAIN } from '../paint.ts';
-import { parsePath, pathText } from '../path-text.ts';
+import { parsePath, pathText, ROOT_TEXT } from '../path-text.ts';
 import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
@@ -20,7 +20,7 @@ slow, is reported as one line. Ctrl-C ends it. Exit code 69 if no server can be 
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {
-    const path = parsePath(given.operands[0] ?? '');
+    const path = parsePath(given.operands[0] ?? ROOT_TEXT);
     if (typeof path === 'string') return `the path ${path}`;
     const fault = tooManyOperands(given, 1);
     if (fault !== undefined) return fault;
