@@ -150,19 +150,24 @@ export class Server {
    *
    * With a store it resolves when all that is stored is restored. Until then clients are told to
    * come back in a moment, and probes that the server is not ready. Rejects with a `StoreError` if
-   * the store can't be used.
+   * the store can't be used. Rejects when `close` is called meanwhile.
    */
   async listen(): Promise<void> {
     if (cluster.isWorker) throw clusterWorkerError();
     await this.#listeners.open();
-    this.#meterStalls();
     try {
+      this.#assertNotClosed();
+      this.#meterStalls();
       await this.#persistence?.recover(this.#host);
+      this.#assertNotClosed();
     } catch (error) {
       await this.close();
       throw error;
     }
-    if (this.#isClosed) throw new Error('the server was closed while it started');
+  }
+
+  #assertNotClosed(): void {
+    if (this.#isClosed) throw new Error('closed while starting');
   }
 
   /** What was restored from the store, if there is one. */

@@ -98,7 +98,7 @@ test('a server that stops while it recovers gives the store up after that, uncha
   await store.isLoading;
   const closed = second.close();
   store.answer();
-  await assert.rejects(listening, /closed while it started/);
+  await assert.rejects(listening, /closed while starting/);
   await closed;
   assert.deepEqual(store.calls, ['start', 'commit', 'close']);
   assert.equal(disk.records.length, records.length);

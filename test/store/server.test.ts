@@ -254,6 +254,38 @@ test('a store that fails ends the server without another word', async (t) => {
   assert.deepEqual(await late.catch(() => []), []);
 });
 
+test('a server that is closed while it starts gives up its store', async () => {
+  for (const step of ['load', 'start'] as const) {
+    const disk = new MemoryDisk();
+    const store = new MemoryStore(disk);
+    let goOn = (): void => {};
+    const original: (...args: never[]) => Promise<unknown> = store[step].bind(store);
+    const reached = new Promise<void>((resolve) => {
+      const slow = async (...args: never[]): Promise<unknown> => {
+        resolve();
+        await new Promise<void>((done) => (goOn = done));
+        return original(...args);
+      };
+      Object.assign(store, { [step]: slow });
+    });
+    const server = new Server({ port: 0, store });
+    const listening = server.listen();
+    await reached;
+    const closed = server.close();
+    await someTurns();
+    goOn();
+    await assert.rejects(listening, /closed while starting/, step);
+    await closed;
+    assert.equal(disk.user, undefined, step);
+    assert.equal(server.counts.namespaces, 0);
+  }
+  const server = new Server({ port: 0, store: new MemoryStore() });
+  const listening = server.listen();
+  const closed = server.close();
+  await assert.rejects(listening, /closed while starting/);
+  await closed;
+});
+
 test('a store that can not be loaded keeps the server from starting', async (t) => {
   const disk = new MemoryDisk();
   await startServer(t, { store: new MemoryStore(disk) });
