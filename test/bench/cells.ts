@@ -414,6 +414,8 @@ function rewritten(ours: ServerSpec, { held: locks, rewriteSlices }: Sizes): Cel
       },
     ],
     questions: [
+      // Without one, there was nothing to measure.
+      { of: figure('rewrites'), atLeast: 1 },
       { of: figure('rewriteStallMs'), atMost: 20 },
       { of: figure('fileToAlive'), atMost: 7 },
     ],

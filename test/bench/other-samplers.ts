@@ -107,7 +107,9 @@ export function rewrite(
           most = Math.max(most, before.bytes, after.bytes);
           if (after.log !== first.log && !after.hasNew) break;
         }
-        return { ...stalls, fileToAlive: most / filesIn(directory).bytes };
+        const last = filesIn(directory);
+        const rewrites = last.log === first.log ? 0 : 1;
+        return { ...stalls, rewrites, fileToAlive: most / last.bytes };
       },
       async close() {
         for (const child of [holder, worker, server]) await child.stop();

@@ -21,6 +21,7 @@ const COLUMNS: Readonly<Record<string, readonly [head: string, digits: number]>>
   rssEach: ['RSS bytes each', 0],
   startMs: ['ms', 1],
   recoveryMs: ['recovery ms', 0],
+  rewrites: ['rewrites', 0],
   rewriteStallMs: ['longest stall in a rewrite ms', 1],
   otherStallMs: ['otherwise', 1],
   fileToAlive: ['most bytes / bytes alive', 2],
