@@ -3,8 +3,12 @@
  * answers each connection with its process id. The system frees it when the process ends, however
  * it ends. Node has no file locks.
  *
- * Known limit: a socket is of one machine. Two machines that share a directory by a network file
- * system do not see each other's claims.
+ * Known limits:
+ *  - A socket is of one machine. Two machines that share a directory by a network file system do
+ *    not see each other's claims.
+ *  - Without its socket a directory looks free. A server whose socket was removed notices it within
+ *    `CLAIM_CHECK_MS`, and then stops; until then a second one may have started. It does not notice
+ *    that the whole directory was moved, and another one made at its path.
  */
 import { existsSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -15,10 +19,15 @@ import { StoreError } from './store.ts';
 
 const SOCKET = 'owner.sock';
 
+/** Milliseconds between two looks of a server whether its claim is there. */
+export const CLAIM_CHECK_MS = 1000;
+
 /** Milliseconds to wait for the answer of a process that may be stopped. */
 const ANSWER_MS = 500;
 
 export interface Claim {
+  /** Whether the directory is still claimed: the socket may have been removed or replaced. */
+  isOurs(): boolean;
   /** Frees the directory. Never rejects. */
   release(): Promise<void>;
 }
@@ -46,6 +55,7 @@ export async function claimDirectory(directory: Directory): Promise<Claim> {
   try {
     const taken = await takePath(path, 0o600, listen);
     return {
+      isOurs: taken.isOurs,
       release: () => {
         taken.giveBack();
         return close();
@@ -55,6 +65,14 @@ export async function claimDirectory(directory: Directory): Promise<Claim> {
     await close();
     throw await refusal(directory, error);
   }
+}
+
+/** Why a server whose claim is gone must stop. */
+export function claimLost({ path }: Directory): StoreError {
+  return new StoreError(
+    `the data directory ${path} is no longer claimed by this server: its ${SOCKET} was removed or replaced while it ran. ` +
+      'Make sure that no other server uses the directory',
+  );
 }
 
 /** Why the directory could not be claimed. */

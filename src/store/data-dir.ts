@@ -19,7 +19,7 @@
 import type { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { invariant } from '../table/invariant.ts';
-import { type Claim, claimDirectory } from './claim.ts';
+import { CLAIM_CHECK_MS, type Claim, claimDirectory, claimLost } from './claim.ts';
 import { doing, type Files, systemFiles } from './files.ts';
 import { encodeFrame } from './frame.ts';
 import { type Directory, type Log, logPath, NewLog } from './log.ts';
@@ -48,6 +48,8 @@ export interface DataDirectoryOptions {
   readonly files?: Files;
   /** By default a socket in the directory. */
   readonly claim?: (directory: Directory) => Promise<Claim>;
+  /** Milliseconds between two looks whether the claim is there. */
+  readonly claimCheckMs?: number;
   /** Bytes below which a log is not written anew while it is in use. By default 4 MiB. */
   readonly minRewriteBytes?: number;
   /** Characters of a snapshot that are drawn at a time. By default 128 Ki. */
@@ -57,6 +59,7 @@ export interface DataDirectoryOptions {
 const DEFAULTS: Required<DataDirectoryOptions> = {
   files: systemFiles,
   claim: claimDirectory,
+  claimCheckMs: CLAIM_CHECK_MS,
   minRewriteBytes: 4 * 1024 * 1024,
   // About 1,000 records, which take 2 ms.
   sliceLength: 128 * 1024,
@@ -70,6 +73,8 @@ export class DataDirectory implements Store {
   readonly #options: Required<DataDirectoryOptions>;
   #directory: Directory | undefined;
   #claim: Claim | undefined;
+  #claimTimer: NodeJS.Timeout | undefined;
+  #failed: (error: StoreError) => void = () => {};
   #log: Log | undefined;
   /** Bytes of what was alive when the log was made. */
   #aliveBytes = 0;
@@ -105,7 +110,8 @@ export class DataDirectory implements Store {
     return this.#log.bytes + (this.#next?.bytes ?? 0);
   }
 
-  async load(): Promise<Loaded> {
+  async load(failed: (error: StoreError) => void = () => {}): Promise<Loaded> {
+    this.#failed = failed;
     try {
       const { files, claim } = this.#options;
       const directory = await openDirectory(files, this.path);
@@ -128,6 +134,7 @@ export class DataDirectory implements Store {
     const next = this.#rewrite();
     while (!next.isDrawn) await next.add(position, [], 0);
     await this.#publish(next);
+    this.#claimTimer = setInterval(() => this.#checkClaim(), this.#options.claimCheckMs).unref();
   }
 
   async commit(batch: Batch): Promise<void> {
@@ -154,6 +161,7 @@ export class DataDirectory implements Store {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#claimTimer);
     this.#failure ??= new StoreError(`the data directory ${this.path} is closed`);
     await Promise.all([this.#writes, this.#beside]);
     await this.#next?.close();
@@ -189,6 +197,8 @@ export class DataDirectory implements Store {
 
   #rewrite(): NewLog {
     invariant(this.#directory !== undefined && this.#live !== undefined, 'not started, or closed');
+    // Another server may be making a log under the same name.
+    this.#assertOurs();
     this.#phase = 'drawing';
     this.#next = new NewLog(this.#directory, this.#live(), this.#options.sliceLength);
     return this.#next;
@@ -219,12 +229,24 @@ export class DataDirectory implements Store {
   }
 
   async #publish(next: NewLog): Promise<void> {
-    const log = await next.publish();
+    const log = await next.publish(() => this.#assertOurs());
     this.#replaced = this.#log?.close();
     this.#log = log;
     this.#aliveBytes = next.aliveBytes;
     this.#next = undefined;
     this.#phase = 'appending';
+  }
+
+  #assertOurs(): void {
+    if (this.#directory !== undefined && !this.#claim?.isOurs()) throw claimLost(this.#directory);
+  }
+
+  #checkClaim(): void {
+    if (this.#directory === undefined || this.#claim?.isOurs()) return;
+    clearInterval(this.#claimTimer);
+    const error = claimLost(this.#directory);
+    this.#failure ??= error;
+    this.#failed(error);
   }
 }
 

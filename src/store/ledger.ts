@@ -45,7 +45,7 @@ export interface IdSources {
 export interface LedgerOptions {
   readonly clock: Clock;
   readonly ids: IdSources;
-  /** Called once, when a commit fails. No job runs any more. */
+  /** Called once, when the store fails. No job runs any more. */
   readonly failed: (error: Error) => void;
 }
 
@@ -188,7 +188,7 @@ export class Ledger implements Journal {
     ]);
     if (this.#hasFailed) return;
     const last = { ...this.#next(this.#position.batch + 1), records: [] };
-    await this.#store.commit(last).catch((error: unknown) => this.#fail(error));
+    await this.#store.commit(last).catch((error: unknown) => this.fail(error));
   }
 
   get #hasFailed(): boolean {
@@ -250,17 +250,20 @@ export class Ledger implements Journal {
   #commit(batch: Batch): void {
     this.#store.commit(batch).then(
       () => this.#committed(batch),
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => this.fail(error),
     );
   }
 
-  #fail(error: unknown): void {
+  /** The store has failed. */
+  fail(error: unknown): void {
+    if (this.#hasFailed) return;
     this.#state = 'failed';
     this.#whenFailed();
     this.#failed(error instanceof Error ? error : new Error(String(error)));
   }
 
   #committed({ records }: Batch): void {
+    if (this.#hasFailed) return;
     const jobs = this.#underWay ?? [];
     this.#lastBehindMs = this.lastBehindMs;
     this.#underWay = undefined;

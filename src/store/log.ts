@@ -157,8 +157,10 @@ export class NewLog {
    * Makes this the log of the directory. The snapshot must be complete, and nothing may be added
    * any more. When the promise resolves, a crash of the machine leaves this log; what is appended to
    * it is on the disk when the promise of that resolves.
+   *
+   * @param assertOurs called right before the present log is replaced; throws if it may not be
    */
-  async publish(): Promise<Log> {
+  async publish(assertOurs: () => void): Promise<Log> {
     const { files, path: directory, fd: directoryFd } = this.#directory;
     const created = await this.#done;
     await created.sync();
@@ -166,6 +168,7 @@ export class NewLog {
     const fd = await doing('open', this.#path, files.open(this.#path, 'durable'));
     const log = new Log(files, path, fd, created.bytes);
     try {
+      assertOurs();
       await doing('rename', this.#path, files.rename(this.#path, path));
       await doing('flush', directory, files.sync(directoryFd));
     } catch (error) {

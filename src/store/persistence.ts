@@ -77,7 +77,9 @@ export class Persistence {
   async #recover(host: SessionHost): Promise<Recovered> {
     const { clock, lockIds, registry, wallNow } = this.#options;
     const startMs = performance.now();
-    const { position, sessions, locks } = await this.#store.load();
+    const { position, sessions, locks } = await this.#store.load((error) =>
+      this.ledger.fail(error),
+    );
     clock.continueFrom(position.clockMs);
     const restored = await restore({ ...host, clock }, lockIds, sessions, locks);
     lockIds.skipTo(position.lockIds);

@@ -44,8 +44,11 @@ export interface Store {
   /**
    * Takes possession of the store and reads it. Rejects with a `StoreError` if another process has
    * it, or if what it holds can't be trusted; nothing in it is changed then.
+   *
+   * @param failed called at most once, between `start` and `close`, if the store notices outside a
+   *   commit that it can't be used any more: as after the failure of a commit, only `close` is allowed
    */
-  load(): Promise<Loaded>;
+  load(failed?: (error: StoreError) => void): Promise<Loaded>;
   /**
    * Makes the store ready for commits. Sessions and locks may end meanwhile, but none begins.
    *

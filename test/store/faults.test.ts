@@ -1,6 +1,7 @@
 /** A data directory on a disk that fails: what was committed is there, and never half of a batch. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Claim } from '../../src/store/claim.ts';
 import { DataDirectory } from '../../src/store/data-dir.ts';
 import { type Loaded, StoreError } from '../../src/store/store.ts';
 import { type Fault, MemoryFiles } from '../support/memory-files.ts';
@@ -11,8 +12,8 @@ const PATH = '/data';
 const LOG = '/data/locktopus.log';
 const COMMITS = 14;
 
-function openOn(files: MemoryFiles): DataDirectory {
-  const claim = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} });
+function openOn(files: MemoryFiles, isOurs = (): boolean => true): DataDirectory {
+  const claim = async (): Promise<Claim> => ({ isOurs, release: async () => {} });
   return new DataDirectory(PATH, { files, claim, minRewriteBytes: 1500, sliceLength: 150 });
 }
 
@@ -214,6 +215,30 @@ test('while a log is being written anew, a server that stops leaves what was ali
     await assertHas(files.afterCrash(), { position, sessions, locks }, `${commits} commits`);
   }
   assert.ok(inTheMaking > 5, `${inTheMaking} times`);
+});
+
+test('without its claim a server neither begins a log nor replaces one', async () => {
+  for (let commits = 1; commits <= 20; commits++) {
+    const files = new MemoryFiles();
+    let isOurs = true;
+    const store = openOn(files, () => isOurs);
+    await store.load();
+    const model = new StoreModel(new Random(commits));
+    await store.start(model.next(), model.live);
+    const change = async (): Promise<void> => {
+      for (let changes = 0; changes < 9; changes++) model.step();
+      await store.commit(model.seal());
+    };
+    for (let i = 0; i < commits; i++) await change();
+    isOurs = false;
+    const before = [...files.contents().keys()];
+    const goOn = async (): Promise<void> => {
+      for (let i = 0; i < 200; i++) await change();
+    };
+    await assert.rejects(goOn(), /no longer claimed by this server/);
+    await store.close();
+    assert.deepEqual([...files.contents().keys()], before, `after ${commits} commits`);
+  }
 });
 
 async function assertHas(files: MemoryFiles, state: Loaded, what: string): Promise<void> {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkDirectory, reportText } from '../../src/store/check.ts';
+import type { Claim } from '../../src/store/claim.ts';
 import { DataDirectory } from '../../src/store/data-dir.ts';
 import { encodeFrame, type Frame } from '../../src/store/frame.ts';
 import { type LogContents, readLog } from '../../src/store/log-reader.ts';
@@ -46,7 +47,7 @@ interface Sample {
 /** A small log: a snapshot in several frames and some batches. */
 async function makeSample(): Promise<Sample> {
   const files = new MemoryFiles();
-  const claim = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => {} });
+  const claim = async (): Promise<Claim> => ({ isOurs: () => true, release: async () => {} });
   const store = new DataDirectory('/data', { files, claim, sliceLength: 100 });
   await store.load();
   const model = new StoreModel(new Random(5));

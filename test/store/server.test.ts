@@ -254,6 +254,23 @@ test('a store that fails ends the server without another word', async (t) => {
   assert.deepEqual(await late.catch(() => []), []);
 });
 
+test('a store that notices by itself that it can not go on ends the server', async () => {
+  const store = new MemoryStore();
+  let failed = (_: StoreError): void => {};
+  const load = store.load.bind(store);
+  store.load = (whenFailed = failed) => {
+    failed = whenFailed;
+    return load();
+  };
+  const failures: string[] = [];
+  const storeObserver = { failed: (error: Error) => void failures.push(error.message) };
+  const server = new Server({ port: 0, store, storeObserver });
+  await server.listen();
+  failed(new StoreError('the claim is lost'));
+  assert.deepEqual(failures, ['the claim is lost']);
+  await server.close();
+});
+
 test('a server that is closed while it starts gives up its store', async () => {
   for (const step of ['load', 'start'] as const) {
     const disk = new MemoryDisk();

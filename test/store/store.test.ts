@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -188,6 +189,42 @@ test('a directory and its files are for their owner alone; one that is there sta
   await begin(next, 1);
   assert.equal(modeOf('.'), 0o750);
   await next.close();
+});
+
+test('a server whose claim was removed stops, and leaves the directory to the next one', async (t) => {
+  const path = join(temporaryFolder(t), 'data');
+  const lost = /claimed by this server: its owner.sock was removed/;
+  const first = new DataDirectory(path, { claimCheckMs: 5 });
+  let failed: (error: StoreError) => void = () => {};
+  const failure = new Promise<StoreError>((resolve) => (failed = resolve));
+  // The server's own timer is no reason for the process to stay.
+  const stay = setInterval(() => {}, 1e6);
+  t.after(() => clearInterval(stay));
+  const model = StoreModel.from(await first.load(failed), new Random(1));
+  await first.start(model.next(), model.live);
+  await change(first, model, 3);
+  const stored = model.state();
+  rmSync(join(path, 'owner.sock'));
+  assert.match((await failure).message, lost);
+  await assert.rejects(first.commit(model.seal()), lost);
+
+  // One that has not noticed it yet leaves the log of the other alone.
+  const second = new DataDirectory(path, { claimCheckMs: 1e9, minRewriteBytes: 0 });
+  const early = StoreModel.from(await second.load(), new Random(1));
+  assert.deepEqual(early.state(), stored);
+  await second.start(early.next(), early.live);
+  rmSync(join(path, 'owner.sock'));
+  const third = new DataDirectory(path);
+  const last = await begin(third, 2);
+  await assert.rejects(change(second, early, 100), lost);
+  await change(third, last, 3);
+  for (const store of [first, second]) await store.close();
+  await assert.rejects(new DataDirectory(path).load(), /is in use by process/);
+  await third.close();
+  assert.deepEqual(readdirSync(path), ['locktopus.log']);
+  const fourth = new DataDirectory(path);
+  assert.deepEqual(await fourth.load(), last.state());
+  await fourth.close();
 });
 
 test('a path longer than that of a socket may be', {
