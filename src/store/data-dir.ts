@@ -164,7 +164,7 @@ export class DataDirectory implements Store {
     clearInterval(this.#claimTimer);
     this.#failure ??= new StoreError(`the data directory ${this.path} is closed`);
     await Promise.all([this.#writes, this.#beside]);
-    await this.#next?.close();
+    await this.#next?.close(this.#claim?.isOurs() === true);
     await this.#log?.close();
     await this.#replaced;
     await this.#claim?.release();

@@ -27,6 +27,7 @@ export interface Files {
   /** Flushes what was written to the disk. */
   sync(fd: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
   close(fd: number): Promise<void>;
 }
 
@@ -58,6 +59,7 @@ export const systemFiles: Files = {
   },
   sync: (fd) => call<void>((done) => fs.fsync(fd, done)),
   rename: (from, to) => call<void>((done) => fs.rename(from, to, done)),
+  remove: (path) => call<void>((done) => fs.unlink(path, done)),
   close: (fd) => call<void>((done) => fs.close(fd, done)),
 };
 

@@ -179,10 +179,16 @@ export class NewLog {
     return log;
   }
 
-  /** Gives up. Never rejects. */
-  async close(): Promise<void> {
+  /**
+   * Gives up. Never rejects.
+   *
+   * @param isOurs whether the file is sure to be the one that was made here: then it is removed
+   */
+  async close(isOurs: boolean): Promise<void> {
     await this.#done.catch(() => {});
-    await this.#created?.close();
+    if (this.#created === undefined) return;
+    await this.#created.close();
+    if (isOurs) await this.#directory.files.remove(this.#path).catch(() => {});
   }
 
   async #create(): Promise<Log> {

@@ -145,10 +145,11 @@ test('whichever call fails, and however: the commits that resolved are there, an
         assert.ok(error instanceof StoreError, `${what}: ${error}`);
         if (!run.hasLoaded) assert.deepEqual(files.contents(), before, what);
         await assertFinal(store, files, run, error);
+        if (files.contents().has(`${LOG}.new`)) rewriting++;
         await store.close();
         assert.equal(files.openCount, 0, what);
+        assert.ok(!files.contents().has(`${LOG}.new`), what);
       }
-      if (files.contents().has(`${LOG}.new`)) rewriting++;
       await recover(files.afterExit(), run, `${what}, the process has ended`);
       await recover(files.afterCrash(), run, `${what}, all that was not flushed is lost`);
       await recover(files.afterAnyCrash(new Random(at)), run, `${what}, some of it is lost`);

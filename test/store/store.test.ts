@@ -361,4 +361,5 @@ async function fillDisk(path: string): Promise<void> {
   await assert.rejects(next.start(many.next(), many.live), full);
   await next.close();
   assert.deepEqual(readFileSync(join(path, 'locktopus.log')), log);
+  assert.deepEqual(readdirSync(path), ['locktopus.log']);
 }

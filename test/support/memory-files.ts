@@ -188,6 +188,11 @@ export class MemoryFiles implements Files {
     await this.#end(isFault);
   }
 
+  async remove(path: string): Promise<void> {
+    await this.#call();
+    this.#rename((names) => names.delete(path));
+  }
+
   async close(fd: number): Promise<void> {
     assert.equal(this.#descriptor(fd).busy, 0, 'closed while it is written to');
     this.#open.delete(fd);
