@@ -3,7 +3,7 @@
  * server refuses to start, or who has made a copy.
  */
 import { plural } from '../runtime/text.ts';
-import { type Owner, ownerOf } from './claim.ts';
+import { assertPrivate, type Owner, ownerOf } from './claim.ts';
 import { doing, type Files, systemFiles } from './files.ts';
 import { logPath } from './log.ts';
 import { type LogContents, readLog } from './log-reader.ts';
@@ -27,8 +27,10 @@ export async function checkDirectory(
 ): Promise<DirectoryReport> {
   const fd = await doing('open the data directory', path, files.open(path, 'directory'));
   try {
-    const owner = await ownerOf({ files, path, fd });
-    return { path, owner, log: await readLog(files, logPath(path)).catch(storeError) };
+    const directory = { files, path, fd };
+    const owner = await ownerOf(directory);
+    const log = assertPrivate(directory).then(() => readLog(files, logPath(path)));
+    return { path, owner, log: await log.catch(storeError) };
   } finally {
     await files.close(fd).catch(() => {});
   }

@@ -67,6 +67,19 @@ export async function claimDirectory(directory: Directory): Promise<Claim> {
   }
 }
 
+/** Write permission of all but the owner. */
+const OTHERS_MAY_WRITE = 0o022;
+
+/** @throws StoreError if others may write to the directory: they could replace the log or the claim */
+export async function assertPrivate({ files, path, fd }: Directory): Promise<void> {
+  const mode = await doing('look at the data directory', path, files.mode(fd));
+  if ((mode & OTHERS_MAY_WRITE) === 0) return;
+  throw new StoreError(
+    `the data directory ${path} has mode ${mode.toString(8).padStart(4, '0')}: others than its owner may write to it, and could change who holds what. ` +
+      `Run chmod go-w ${path}, or choose a directory inside it: the server makes it for itself`,
+  );
+}
+
 /** Why a server whose claim is gone must stop. */
 export function claimLost({ path }: Directory): StoreError {
   return new StoreError(

@@ -19,7 +19,7 @@
 import type { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { invariant } from '../table/invariant.ts';
-import { CLAIM_CHECK_MS, type Claim, claimDirectory, claimLost } from './claim.ts';
+import { assertPrivate, CLAIM_CHECK_MS, type Claim, claimDirectory, claimLost } from './claim.ts';
 import { doing, type Files, systemFiles } from './files.ts';
 import { encodeFrame } from './frame.ts';
 import { type Directory, type Log, logPath, NewLog } from './log.ts';
@@ -116,6 +116,7 @@ export class DataDirectory implements Store {
       const { files, claim } = this.#options;
       const directory = await openDirectory(files, this.path);
       this.#directory = directory;
+      await assertPrivate(directory);
       this.#claim = await claim(directory);
       const contents = await readLog(files, logPath(this.path));
       this.#loadedBytes = contents?.bytes ?? 0;

@@ -20,6 +20,8 @@ export interface Files {
   open(path: string, mode: OpenMode): Promise<number>;
   /** The size of the file in bytes. */
   size(fd: number): Promise<number>;
+  /** The permissions: `0o700`. */
+  mode(fd: number): Promise<number>;
   /** Returns how many bytes were read: at least one, except at the end of the file. */
   read(fd: number, into: Uint8Array, position: number): Promise<number>;
   /** Returns how many bytes were written: on a full disk fewer than given, without an error. */
@@ -49,6 +51,7 @@ export const systemFiles: Files = {
     }),
   open: (path, mode) => call((done) => fs.open(path, FLAGS[mode], 0o600, done)),
   size: async (fd) => (await call<fs.Stats>((done) => fs.fstat(fd, done))).size,
+  mode: async (fd) => (await call<fs.Stats>((done) => fs.fstat(fd, done))).mode & 0o7777,
   read: (fd, into, position) => call((done) => fs.read(fd, into, 0, into.length, position, done)),
   write: async (fd, bytes, position) => {
     const written = await call<number>((done) =>

@@ -184,11 +184,18 @@ test('a directory and its files are for their owner alone; one that is there sta
   assert.ok(existsSync(join(path, 'locktopus.log')));
   await store.close();
   assert.deepEqual(readdirSync(path), ['locktopus.log']);
-  chmodSync(path, 0o750);
+  chmodSync(path, 0o755);
   const next = new DataDirectory(path);
   await begin(next, 1);
-  assert.equal(modeOf('.'), 0o750);
+  assert.equal(modeOf('.'), 0o755);
   await next.close();
+  for (const mode of [0o720, 0o702, 0o2770, 0o1777]) {
+    chmodSync(path, mode);
+    const why = new RegExp(`has mode 0?${mode.toString(8)}: others .* chmod go-w ${path}`);
+    assert.match(await refusal(path), why);
+    const { log } = await checkDirectory(path);
+    assert.ok(log instanceof StoreError && why.test(log.message));
+  }
 });
 
 test('a server whose claim was removed stops, and leaves the directory to the next one', async (t) => {
@@ -319,7 +326,9 @@ test('a directory that its user may not write to', {
 /** Mounts a small file system; false where that is not allowed. */
 function mounts(path: string): boolean {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', path], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'none', path], {
+      stdio: 'ignore',
+    });
   } catch {
     return false;
   }

@@ -141,6 +141,12 @@ export class MemoryFiles implements Files {
     return this.#inode(fd).data.length;
   }
 
+  async mode(fd: number): Promise<number> {
+    this.#descriptor(fd);
+    await this.#call();
+    return 0o700;
+  }
+
   async read(fd: number, into: Uint8Array, position: number): Promise<number> {
     await this.#call();
     // Now and then fewer bytes than there are.
