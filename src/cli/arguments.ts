@@ -99,6 +99,11 @@ function findOption(arg: string, options: readonly VerbOption[]): Found | string
   if (option !== undefined) {
     return { option, name, attached: rest === '' ? undefined : rest.replace(/^=/, '') };
   }
+  return unknownOption(name, options);
+}
+
+/** @returns a sentence without its full stop */
+export function unknownOption(name: string, options: readonly { readonly flag: string }[]): string {
   const near = nearest(
     name,
     options.map(({ flag }) => `--${flag}`),

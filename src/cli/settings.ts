@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { LIMITS, type Limits, mapLimits, usualLimits } from '../runtime/limits.ts';
 import type { ServerOptions } from '../server-options.ts';
+import { unknownOption } from './arguments.ts';
 import { environmentNotes, variableFor } from './environment.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
@@ -92,13 +93,24 @@ function parseLine(args: readonly string[]): Map<string, string> | string {
     const { values } = parseArgs({ args: [...args].map(spelledOut), options });
     return new Map(Object.entries(values).map(([flag, value]) => [flag, String(value)]));
   } catch (error) {
-    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    // Node's own message is long, and about its grammar rather than this option.
-    const [, flag] = reason.match(/^Option '(-[^\s']+).* argument is ambiguous/) ?? [];
-    if (flag !== undefined)
-      return `${flag} needs a value; write a value that begins with a dash as ${flag}=VALUE`;
-    return reason.replace(/\.$/, '');
+    return lineMistake(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Node's own messages are long, and about its grammar rather than this option. */
+function lineMistake(reason: string): string {
+  const [, unknown] = /^Unknown option '(-[^']*)'/.exec(reason) ?? [];
+  if (unknown !== undefined) return unknownOption(unknown, OPTIONS);
+  const [, word] = /^Unexpected argument '(.*)'\. /s.exec(reason) ?? [];
+  if (word !== undefined) return `"${word}" is not an option`;
+  const [, name, what] =
+    /^Option '(?:-\w, )?(-[^\s']+).*' argument (missing|is)/.exec(reason) ?? [];
+  if (name === undefined) return reason.replace(/\.$/, '');
+  // Node takes -p=1 for the value "=1", so the hint is for the long form.
+  const flag = OPTIONS.find((one) => 'short' in one && name === `-${one.short}`)?.flag;
+  const long = flag === undefined ? name : `--${flag}`;
+  const hint = what === 'missing' ? '' : `; write a value that begins with a dash as ${long}=VALUE`;
+  return `${name} needs a value${hint}`;
 }
 
 /**

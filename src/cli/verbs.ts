@@ -85,8 +85,8 @@ export function dispatch(args: readonly string[]): Dispatch {
   const entry = VERBS.find(({ name }) => name === word);
   if (entry !== undefined) return { kind: 'verb', entry, args: rest };
   // Options are the server's, and so are mistakes in them.
-  if (word.startsWith('-')) return { kind: 'serve', args };
+  if (args.length === 0 || word.startsWith('-')) return { kind: 'serve', args };
   const near = nearest(word, [SERVE, ...VERBS.map(({ name }) => name)]);
-  if (near === undefined) return { kind: 'serve', args };
-  return { kind: 'mistake', message: `unknown command "${word}". Did you mean ${near}?` };
+  const hint = near === undefined ? '' : ` Did you mean ${near}?`;
+  return { kind: 'mistake', message: `unknown command "${word}".${hint}` };
 }

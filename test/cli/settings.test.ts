@@ -143,11 +143,14 @@ test('help and version win over everything else', () => {
 
 const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>, said: RegExp])[] =
   [
-    [['--bogus'], {}, /^Unknown option '--bogus'/],
+    [['--bogus'], {}, /^unknown option --bogus$/],
+    [['--prot', '9010'], {}, /^unknown option --prot\. Did you mean --port\?$/],
+    [['-v'], {}, /^unknown option -v$/],
     [['--host='], {}, /^--host must not be empty$/],
     [['--max-message-bytes=268435457'], {}, /^--max-message-bytes must be .* to 268435456/],
-    [['serve'], {}, /'serve'/],
-    [['--port'], {}, /'-p, --port <value>' argument missing/],
+    [['--no-tcp', "it's. here"], {}, /^"it's\. here" is not an option$/],
+    [['--port'], {}, /^--port needs a value$/],
+    [['--data-dir'], {}, /^--data-dir needs a value$/],
     [['--port', 'x'], {}, /^--port must be a whole number from 0 to 65535, not "x"$/],
     [['--port', '65536'], {}, /^--port must be a whole number/],
     [['--port=-1'], {}, /^--port must be a whole number/],
@@ -166,7 +169,7 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
       {},
       /^--port needs a value; write a value that begins with a dash as --port=VALUE$/,
     ],
-    [['-p', '-1'], {}, /^-p needs a value; /],
+    [['-p', '-1'], {}, /^-p needs a value; .* as --port=VALUE$/],
     // With less than that nobody could be served.
     [['--max-message-bytes=1023'], {}, /^--max-message-bytes must be a whole number from 1024 to/],
     [['--max-unread-bytes=65535'], {}, /^--max-unread-bytes must be a whole number from 65536 to/],

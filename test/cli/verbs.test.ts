@@ -9,7 +9,7 @@ import { verbHelp } from '../../src/cli/verb.ts';
 import { dispatch, VERBS } from '../../src/cli/verbs.ts';
 
 test('the first word names the verb; without one the server is meant', () => {
-  for (const args of [[], ['--port', '9010'], ['-h'], ['nothing-like-it'], ['']]) {
+  for (const args of [[], ['--port', '9010'], ['-h']]) {
     assert.deepEqual(dispatch(args), { kind: 'serve', args });
   }
   assert.deepEqual(dispatch(['serve', '-h']), { kind: 'serve', args: ['-h'] });
@@ -18,7 +18,11 @@ test('the first word names the verb; without one the server is meant', () => {
   }
 });
 
-test('a misspelt verb is a mistake, not a server', () => {
+test('an unknown verb is a mistake, not a server', () => {
+  for (const word of ['nothing-like-it', 'help', '']) {
+    const message = `unknown command "${word}".`;
+    assert.deepEqual(dispatch([word]), { kind: 'mistake', message });
+  }
   for (const [word, meant] of [
     ['rnu', 'run'],
     ['runn', 'run'],
