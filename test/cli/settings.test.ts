@@ -38,6 +38,7 @@ test('the defaults are those of the documentation', () => {
       admin: { file: '', variable: 'LOCKTOPUS_ADMIN_TOKEN', value: '' },
     },
     tls: { cert: '', key: '', ca: '' },
+    dataDir: '',
     logClients: false,
     logLocks: false,
     statsIntervalS: 0,
