@@ -25,6 +25,9 @@ export interface Paper {
 
 const GAP = '  ';
 
+/** Longer cells stand out: aligned with a path of 100 kB, each row of a long table would have it. */
+const MAX_ALIGNED = 200;
+
 /**
  * The lines of a table with its headings, each ended by a line feed. Columns in which every cell is
  * empty are left out.
@@ -59,7 +62,7 @@ function renderRow(
     if (size === 0) continue;
     const { text = '', style } = row[i] ?? {};
     const shown = truncated(text, size);
-    const blanks = ' '.repeat(Math.max(0, size - displayWidth(shown)));
+    const blanks = ' '.repeat(Math.max(0, Math.min(size, MAX_ALIGNED) - displayWidth(shown)));
     const painted = paint(style, shown);
     if (column.align === 'right') line += blanks + painted;
     else line += i === last ? painted : painted + blanks;

@@ -101,6 +101,14 @@ test('a table is aligned, drops empty columns, and narrows what may be narrowed'
     renderTable(columns, rows, { width: 25 }),
     ['ID    FOR  WHAT      WHO', '1   3m12s  日本語 …  till', '22     1s  b', ''].join('\n'),
   );
+  // One long cell does not make every row as long.
+  const long = 'x'.repeat(100_000);
+  const [, first = '', second = ''] = renderTable(columns, [
+    row('1', '', '', long, 'till'),
+    row('2', '', '', 'b', 'till'),
+  ]).split('\n');
+  assert.ok(first.includes(`${long}  till`));
+  assert.equal(second.length, 'ID  '.length + 200 + '  till'.length);
   // Where even that does not fit, it goes without what can be missed.
   assert.match(renderTable(columns, rows, { width: 21 }), /^1 {3}3m12s {2}日… {3}till$/m);
   assert.match(renderTable(columns, rows, { width: 20 }), /^1 {3}3m12s {2}日本語 a…$/m);
