@@ -242,7 +242,7 @@ class LogReader {
   #wrong(how: string): StoreError {
     return new StoreError(
       `${this.#path} is broken${how}. Nothing has been changed. ` +
-        'Restore the file from a copy, or move it away to start without the locks in it',
+        'Move the file away to start without the locks in it; stop the clients that rely on them first',
     );
   }
 }

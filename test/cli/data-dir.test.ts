@@ -119,7 +119,7 @@ test('what can not be used is refused with the exit code 4 and left as it is', a
     [
       'a broken batch',
       damaged,
-      / is broken at byte \d+ of \d+: .*\. Restore the file from a copy, or/,
+      / is broken at byte \d+ of \d+: .*\. Move the file away to start without/,
     ],
     ['another version', `locktopus-log 2\n${whole}`, / has version 2, .*\. Start the version of/],
     ['another file', 'notes\n', / is broken at byte 0 of 6: it does not begin as a log\./],

@@ -78,7 +78,10 @@ test('cut at any byte: all batches before it are there; within the snapshot it i
     const cut = log.subarray(0, length);
     const last = marks.findLast(({ end }) => end <= length);
     if (last === undefined) {
-      assert.match(String(await refusal(cut)), /is broken at byte \d+ of \d+: .*Restore/);
+      assert.match(
+        String(await refusal(cut)),
+        /is broken at byte \d+ of \d+: .*Move the file away/,
+      );
       continue;
     }
     const contents = await read(cut);
@@ -214,6 +217,6 @@ test('a check says what a log holds, or why a server can not start with it', asy
     await check(FIRST_LINE),
     "/data: no server uses it\nA server can't start with it: /data/locktopus.log is broken at byte 16 of 16: " +
       'the snapshot at its start is incomplete. Nothing has been changed. ' +
-      'Restore the file from a copy, or move it away to start without the locks in it',
+      'Move the file away to start without the locks in it; stop the clients that rely on them first',
   );
 });
