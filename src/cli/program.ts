@@ -30,9 +30,11 @@ export async function runProgram(entry: VerbEntry, args: readonly string[]): Pro
   process.exitCode = await runVerb(entry.name, await entry.load(), args, context);
 }
 
-/** The reader has what it wanted, as in `locktopus ls | head`. */
-function leave({ code }: NodeJS.ErrnoException): void {
-  process.exit(code === 'EPIPE' ? VerbExit.ok : VerbExit.internal);
+/** With EPIPE, the reader has what it wanted, as in `locktopus ls | head`. */
+function leave({ code, message }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE') process.exit(VerbExit.ok);
+  process.stderr.write(`locktopus: cannot write the output: ${message}.\n`);
+  process.exit(VerbExit.internal);
 }
 
 function crash(error: unknown): void {

@@ -1,6 +1,7 @@
 /** The program as a user runs it: its output, its exit codes, its signals. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -27,6 +28,14 @@ test('--version says the version, --help names every option and fits a terminal'
   for (const { flag } of OPTIONS) assert.ok(help.stdout.includes(`--${flag}`), flag);
   const widest = Math.max(...help.stdout.split('\n').map((line) => line.length));
   assert.ok(widest <= 100, `a line of ${widest} characters`);
+});
+
+const skip = !existsSync('/dev/full');
+test('output that can not be written is said on stderr', { skip }, async (t) => {
+  const shell = 'exec >/dev/full';
+  const program = new Program(t, ['completion', 'bash'], {}, [], { shell });
+  assert.equal(await program.ended(), 70);
+  assert.match(program.stderr, /^locktopus: cannot write the output: ENOSPC.*\.\n$/);
 });
 
 test('a mistake in the options is said on stderr and ends it with 2', async (t) => {
