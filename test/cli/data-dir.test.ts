@@ -74,7 +74,7 @@ test('kill -9: the next server has every lock and place; one at a time has the d
   assert.equal(statSync(path).mode & 0o777, 0o700);
   assert.equal(statSync(logOf(path)).mode & 0o777, 0o600);
 
-  assert.match(await refusal(path), new RegExp(`in use by process ${first.child.pid}: stop that`));
+  assert.match(await refusal(path), new RegExp(`in use by process ${first.child.pid}: stop it`));
   const used = await storeCheck(path);
   assert.equal(used.code, 0);
   assert.match(used.out, new RegExp(`: in use by process ${first.child.pid}\n`));
@@ -122,7 +122,7 @@ test('what can not be used is refused with the exit code 4 and left as it is', a
       / is broken at byte \d+ of \d+: .*\. Move the file away to start without/,
     ],
     ['another version', `locktopus-log 2\n${whole}`, / has version 2, .*\. Start the version of/],
-    ['another file', 'notes\n', / is broken at byte 0 of 6: it does not begin as a log\./],
+    ['another file', 'notes\n', / is broken at byte 0 of 6: it is not a Locktopus log\./],
   ];
   for (const [name, bytes, said] of cases) {
     writeFileSync(logOf(path), bytes);
