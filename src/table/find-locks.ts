@@ -1,6 +1,6 @@
 /** Finds the locks at a path, above it and below it, for `inspect`. Changes nothing. */
 import type { Budget } from './budget.ts';
-import type { Lock } from './lock.ts';
+import type { Lock, TableLock } from './lock.ts';
 import type { PathNode } from './path-node.ts';
 import { type Entry, Kind, type Queue } from './queue.ts';
 import type { Path } from './resource.ts';
@@ -14,6 +14,9 @@ export interface LockMatch<C> {
   readonly place: Place;
 }
 
+/** Entries of a lock that are looked at: it may have a hundred thousand. */
+const MOST_ENTRIES = 64;
+
 interface Cursor<C> {
   entry: Entry<C> | null;
   readonly place: Place;
@@ -23,8 +26,9 @@ interface Cursor<C> {
  * The locks with an id above `afterId` at, above or below `path`, in order of arrival.
  *
  * @param root the root of the trie
- * @param afterId the last id of the previous page; 0 for the first page. Getting there costs a step
- *   for each lock before it, or for each lock after it, whichever are fewer.
+ * @param afterId the last id of the previous page; 0 for the first page. Without `last`, getting
+ *   there costs a step for each lock before it, or for each lock after it, whichever are fewer.
+ * @param last the lock with that id, if there still is one: getting there then costs nothing
  * @param budget charged for each match; the caller ends the page when it is spent
  */
 export function* findLocks<C>(
@@ -32,8 +36,12 @@ export function* findLocks<C>(
   path: Path,
   afterId: number,
   budget: Budget,
+  last?: TableLock<C>,
 ): Generator<LockMatch<C>> {
-  const cursors = cursorsFor(root, path, afterId);
+  const cursors = cursorsFor(root, path, (queue) => {
+    const entry = last && entryIn(queue, last);
+    return entry === undefined ? firstAfter(queue, afterId) : entry.next;
+  });
   for (let first = earliest(cursors); first !== undefined; first = earliest(cursors)) {
     const { lock } = first;
     let place: Place = 'below';
@@ -50,13 +58,17 @@ export function* findLocks<C>(
 }
 
 /** Cursors into the queues of reads and writes above `path`, and into all queues at it. */
-function cursorsFor<C>(root: PathNode<C>, path: Path, afterId: number): Cursor<C>[] {
+function cursorsFor<C>(
+  root: PathNode<C>,
+  path: Path,
+  firstOf: (queue: Queue<C>) => Entry<C> | null,
+): Cursor<C>[] {
   const cursors: Cursor<C>[] = [];
   let node = root;
   for (const segment of path) {
     for (const queue of node.queues()) {
       if (queue.kind !== Kind.S && queue.kind !== Kind.X) continue;
-      cursors.push({ entry: firstAfter(queue, afterId), place: 'above' });
+      cursors.push({ entry: firstOf(queue), place: 'above' });
     }
     const child = node.child(segment);
     if (child === undefined) return cursors;
@@ -66,9 +78,18 @@ function cursorsFor<C>(root: PathNode<C>, path: Path, afterId: number): Cursor<C
     // Limited reads are in the queue of reads as well.
     if (queue.kind === Kind.limit) continue;
     const place = isIntent(queue.kind) ? 'below' : 'same';
-    cursors.push({ entry: firstAfter(queue, afterId), place });
+    cursors.push({ entry: firstOf(queue), place });
   }
   return cursors;
+}
+
+/** The entry of `lock` in `queue`; undefined if there is none among the first `MOST_ENTRIES`. */
+function entryIn<C>(queue: Queue<C>, lock: TableLock<C>): Entry<C> | undefined {
+  let left = MOST_ENTRIES;
+  for (let entry = lock.entries; entry !== null && left > 0; entry = entry.sibling, left--) {
+    if (entry.queue === queue) return entry;
+  }
+  return undefined;
 }
 
 /** The first entry of a lock with an id above `afterId`, searched from both ends at once. */

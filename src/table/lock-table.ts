@@ -158,9 +158,15 @@ export class LockTable<C = void> {
    *
    * @param afterId the last id of the previous page: locks up to it are left out
    * @param budget charged for each step; the caller stops when it is spent
+   * @param last the lock with the id `afterId`, if it is not released: then no lock is passed over
    */
-  findLocks(path: Path, afterId = 0, budget = new Budget(Infinity)): Iterable<LockMatch<C>> {
-    return findLocks(this.#root, path, afterId, budget);
+  findLocks(
+    path: Path,
+    afterId = 0,
+    budget = new Budget(Infinity),
+    last?: Lock<C>,
+  ): Iterable<LockMatch<C>> {
+    return findLocks(this.#root, path, afterId, budget, last && this.#own(last));
   }
 
   /**

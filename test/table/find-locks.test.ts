@@ -233,3 +233,18 @@ test('a page begins behind any id, whichever end of the queue that is nearer to'
     );
   }
 });
+
+test('behind a lock that is still there a page begins without a search', () => {
+  const table = new LockTable();
+  const locks = Array.from({ length: 9 }, (_, i) => table.lock([write('a', String(i % 2))]));
+  for (const last of locks) {
+    for (const path of [[], ['a'], ['a', '0'], ['a', '1']]) {
+      const ids = (found: ReturnType<LockTable['findLocks']>) => [...found].map((m) => m.lock.id);
+      const expected = ids(table.findLocks(path, last.id));
+      assert.deepEqual(ids(table.findLocks(path, last.id, undefined, last)), expected);
+    }
+    // By the id alone it would begin with the first.
+    const [first] = table.findLocks([], 0, undefined, last);
+    assert.equal(first?.lock.id, locks[last.id]?.id);
+  }
+});

@@ -86,7 +86,8 @@ function inspectPath(
   const locks: SessionLock[] = [];
   const budget = new Budget(MAX_STEPS);
   let length = 0;
-  for (const { lock, place } of namespace.table.findLocks(path, after, budget)) {
+  const last = after === 0 ? undefined : namespace.lockById(after);
+  for (const { lock, place } of namespace.table.findLocks(path, after, budget, last)) {
     const isFull = locks.length === max || length > MAX_ANSWER_LENGTH || budget.isSpent;
     if (isFull && locks.length > 0) {
       return [...lines, summary(namespace, locks, locks.at(-1))];
