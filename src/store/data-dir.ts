@@ -20,7 +20,7 @@ import type { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { invariant } from '../table/invariant.ts';
 import { assertPrivate, CLAIM_CHECK_MS, type Claim, claimDirectory, claimLost } from './claim.ts';
-import { doing, type Files, systemFiles } from './files.ts';
+import { codeOf, doing, type Files, systemFiles } from './files.ts';
 import { encodeFrame } from './frame.ts';
 import { type Directory, type Log, logPath, NewLog } from './log.ts';
 import { readLog } from './log-reader.ts';
@@ -252,18 +252,30 @@ export class DataDirectory implements Store {
 }
 
 async function openDirectory(files: Files, path: string): Promise<Directory> {
-  const isNew = await doing('make the data directory', path, files.makeDirectory(path));
-  if (isNew) await syncDirectory(files, dirname(path));
+  await doing('make the data directory', path, files.makeDirectory(path));
   const fd = await doing('open the data directory', path, files.open(path, 'directory'));
+  await syncParent(files, dirname(path)).catch(async (error: unknown) => {
+    await files.close(fd).catch(() => {});
+    throw error;
+  });
   return { files, path, fd };
 }
 
-/** So that a crash of the machine does not lose a directory that was made in it. */
-async function syncDirectory(files: Files, path: string): Promise<void> {
-  const fd = await doing('open', path, files.open(path, 'directory'));
+/** Why a parent is not flushed: it is not readable, or there is nothing to flush in it. */
+const NOT_FLUSHED = ['EACCES', 'EINVAL', 'EROFS'];
+
+/**
+ * So that a crash of the machine does not lose a directory that was made in it: at every start, as
+ * an earlier one may have ended before this.
+ */
+async function syncParent(files: Files, path: string): Promise<void> {
+  let fd: number | undefined;
   try {
-    await doing('flush', path, files.sync(fd));
+    fd = await files.open(path, 'directory');
+    await files.sync(fd);
+  } catch (error) {
+    if (!NOT_FLUSHED.includes(codeOf(error))) await doing('flush', path, Promise.reject(error));
   } finally {
-    await files.close(fd).catch(() => {});
+    if (fd !== undefined) await files.close(fd).catch(() => {});
   }
 }

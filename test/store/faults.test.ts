@@ -218,6 +218,29 @@ test('while a log is being written anew, a server that stops leaves what was ali
   assert.ok(inTheMaking > 5, `${inTheMaking} times`);
 });
 
+test('a directory whose making was not flushed is flushed by the next start, if its parent allows it', async () => {
+  const files = new MemoryFiles();
+  // As by a server that ended before it could flush.
+  await files.makeDirectory(PATH);
+  const store = openOn(files);
+  await store.load();
+  const model = new StoreModel(new Random(1));
+  await store.start(model.next(), model.live);
+  await assertHas(files.afterCrash(), model.state(), 'after a crash of the machine');
+  await store.close();
+
+  const hidden = new MemoryFiles();
+  const open = hidden.open.bind(hidden);
+  hidden.open = async (path, mode) => {
+    if (path === '/') throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+    return open(path, mode);
+  };
+  const other = openOn(hidden);
+  await other.load();
+  await other.close();
+  assert.equal(hidden.openCount, 0);
+});
+
 test('without its claim a server neither begins a log nor replaces one', async () => {
   for (let commits = 1; commits <= 20; commits++) {
     const files = new MemoryFiles();
