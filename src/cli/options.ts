@@ -73,7 +73,7 @@ const LISTENING = [
     max: 65_535,
     value: 'N',
     default: String(DEFAULT_BACKLOG),
-    help: 'connections that may wait to be accepted; the system may lower it',
+    help: 'connections that may wait to be accepted, at most',
   },
   {
     flag: 'no-shared-reads',

@@ -28,7 +28,7 @@ const LOCK_IDS_AHEAD = 1_000_000;
 const SESSION_IDS_AHEAD = 1000;
 
 /** A commit under way for this long, in milliseconds, counts as a store that is behind. */
-const SLOW_COMMIT_MS = 1000;
+export const SLOW_COMMIT_MS = 1000;
 
 /** More output held back than this, in bytes, too. */
 const MUCH_HELD_BACK_BYTES = 64 * 1024 * 1024;
@@ -188,7 +188,10 @@ export class Ledger implements Journal {
     ]);
     if (this.#hasFailed) return;
     const last = { ...this.#next(this.#position.batch + 1), records: [] };
-    await this.#store.commit(last).catch((error: unknown) => this.fail(error));
+    await this.#store.commit(last).then(
+      () => {},
+      (error: unknown) => this.fail(error),
+    );
   }
 
   get #hasFailed(): boolean {

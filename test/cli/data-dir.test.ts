@@ -179,7 +179,7 @@ test('a write that fails ends it at once with 5, and nothing that was said is lo
   assert.equal(await program.ended(), ExitCode.storeFailed);
   assert.match(
     program.stderr,
-    /^\S+Z cannot write \S+: \d+ of \d+ bytes were written\. The disk is probably full: .*\. Ending at once: .*\n$/,
+    /^\S+Z cannot write \S+: \d+ of \d+ bytes were written\. The disk is probably full: .*\. The server ends at once; .*\n$/,
   );
   assert.equal(program.stderr.trimEnd().split('\n').length, 1);
   const { log } = await checkDirectory(path);

@@ -46,7 +46,12 @@ function locks(
 function sessions(settingsOf: (i: number) => object, isLost: boolean): Make {
   return (i, { host }) => {
     const name = JSON.parse(`"${`name ${i}`.padEnd(32, 'x')}"`);
-    const usual = { namespace: 'shop', abandonTimeoutMs: 60_000, client: '192.0.2.1:50000', name };
+    const usual = {
+      namespace: 'shop',
+      abandonTimeoutMs: 60_000,
+      client: '192.0.2.1:50000',
+      key: name,
+    };
     const session = new Session(host, { ...usual, label: undefined, ...settingsOf(i) }, PEER);
     if (isLost) session.lose(PEER);
   };

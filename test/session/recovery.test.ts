@@ -305,7 +305,9 @@ test('what can be resumed keeps its place; what can not leaves the queue and kee
   const places = [named, other, named].map((session) => mustGet(session, {}, write('x')).id);
   const [first = 0, left = 0, second = 0] = places;
   const idle = before.open('idle key');
-  idle.release(mustGet(idle, {}, write('y')));
+  const released = mustGet(idle, {}, write('y'));
+  await settle();
+  idle.release(released);
   await settle();
   assert.equal(before.registry.sessions, 4);
   const after = await start(await before.crash());

@@ -37,6 +37,8 @@ export interface Issued {
   readonly lastId: number;
   /** The last session name. */
   readonly lastName: string;
+  /** When, up to `nowMs`, the store was last so slow that no input was read. */
+  inputHeldMs(nowMs: number): number;
 }
 
 export interface ReferenceNamespace {
@@ -187,9 +189,14 @@ export class ReferenceServer {
     const namespaces = [...this.namespaces.values()];
     const sessions = namespaces.flatMap((one) => [...one.sessions]);
     const locks = namespaces.flatMap(({ alive }) => alive);
+    // Once it has a lock when a batch is sealed.
+    const isStored = (session: ReferenceSession): boolean => {
+      session.isStored ||= session.locks.size > 0;
+      return session.isStored;
+    };
     return {
       nowMs: this.#nowMs,
-      sessions: sessions.filter(({ isStored }) => isStored).map((session) => ({ ...session })),
+      sessions: sessions.filter(isStored).map((session) => ({ ...session })),
       locks: locks.map((lock) => ({ ...lock, blockers: new Set(lock.blockers) })),
     };
   }
@@ -459,12 +466,10 @@ export class ReferenceServer {
         session.locks.delete(lock);
         return error;
       }
-      session.isStored = true;
       this.#note('enqueued', lock);
       this.#startTimer(lock, request.waitMs, 'timeout');
       return lock;
     }
-    session.isStored = true;
     this.#hold(lock);
     return lock;
   }
@@ -619,7 +624,7 @@ export class ReferenceServer {
     this.observed.push(`${event} ${lock.id}`);
     const { id: sessionId, namespace } = lock.session;
     const { watchers } = namespace;
-    const atMs = Math.floor(this.clock.now());
+    const atMs = Math.floor(this.#nowMs);
     for (const peer of watchers) {
       const isWatched = peer.watches.some((path) =>
         lock.resources.some((resource) => isPrefix(path, resource.path)),
@@ -680,10 +685,18 @@ export class ReferenceServer {
     const { heartbeatMs } = peer;
     if (heartbeatMs === undefined) return;
     peer.heartbeat?.cancel();
-    peer.heartbeat = this.clock.setTimer(heartbeatMs, () => {
-      this.#say(peer, errorGist(undefined, undefined, 'silent'));
-      this.#end(peer, 'silent');
-    });
+    const heardMs = this.clock.now();
+    const arm = (delayMs: number): void => {
+      peer.heartbeat = this.clock.setTimer(delayMs, () => {
+        // While input was held, it could not be heard: its time begins anew.
+        const nowMs = this.clock.now();
+        const leftMs = Math.max(heardMs, this.#issued.inputHeldMs(nowMs)) + heartbeatMs - nowMs;
+        if (leftMs > 0) return arm(leftMs);
+        this.#say(peer, errorGist(undefined, undefined, 'silent'));
+        this.#end(peer, 'silent');
+      });
+    };
+    arm(heartbeatMs);
   }
 
   #end(peer: ReferencePeer, reason: string): void {

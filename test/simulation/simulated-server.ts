@@ -12,6 +12,7 @@ import type { Limits } from '../../src/runtime/limits.ts';
 import { Counters } from '../../src/session/counters.ts';
 import { Namespaces } from '../../src/session/namespace.ts';
 import type { LockObserver } from '../../src/session/session-host.ts';
+import { SLOW_COMMIT_MS } from '../../src/store/ledger.ts';
 import { Persistence } from '../../src/store/persistence.ts';
 import type { Store } from '../../src/store/store.ts';
 import { SimulatedClock } from './simulated-clock.ts';
@@ -42,6 +43,9 @@ export class SimulatedServer {
   readonly registry: Namespaces;
   readonly persistence: Persistence | undefined;
   readonly host: LineHost;
+  /** When the last commit began, and when input had last been held then. */
+  #commitMs = 0;
+  #heldBeforeMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ServerParts, backing?: Backing) {
     const { limits } = parts;
@@ -56,6 +60,7 @@ export class SimulatedServer {
         wallNow: () => backing.wallClockMs,
         failed: (error) => assert.fail(error),
       });
+    if (backing !== undefined) this.#noteCommits(backing.store);
     const ledger = this.persistence?.ledger;
     this.host = {
       ...parts,
@@ -71,6 +76,32 @@ export class SimulatedServer {
       auth: new Auth({ client: [], admin: [] }),
       adminObserver: undefined,
       authFailed: () => assert.fail('no token is wanted here'),
+    };
+  }
+
+  /**
+   * When, up to `nowMs`, which may have passed, the store was last so slow that no input was read;
+   * by `clock`. -Infinity if never.
+   */
+  inputHeldMs(nowMs: number): number {
+    if (this.persistence === undefined) return Number.NEGATIVE_INFINITY;
+    const { isBehind } = this.persistence.ledger;
+    if (!isBehind) return this.#lastHeldMs;
+    return nowMs - this.#commitMs > SLOW_COMMIT_MS ? nowMs : this.#heldBeforeMs;
+  }
+
+  get #lastHeldMs(): number {
+    const shiftMs = this.host.clock.now() - this.clock.now();
+    return (this.persistence?.ledger.lastBehindMs ?? Number.NEGATIVE_INFINITY) - shiftMs;
+  }
+
+  /** Notes when commits begin. */
+  #noteCommits(store: Store): void {
+    const commit = store.commit.bind(store);
+    store.commit = (batch) => {
+      this.#commitMs = this.clock.now();
+      this.#heldBeforeMs = this.#lastHeldMs;
+      return commit(batch);
     };
   }
 

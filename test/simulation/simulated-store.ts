@@ -19,10 +19,13 @@ export class SimulatedStore extends MemoryStore {
     void super.commit(batch);
     const ending: Pick<Promise<void>, 'then'> = {
       // biome-ignore lint/suspicious/noThenProperty: a promise that runs its reactions at once
-      then: (ended) => {
-        this.#ended = () => void ended?.();
-        return new Promise(() => {});
-      },
+      then: (ended) =>
+        new Promise((resolve) => {
+          this.#ended = () => {
+            void ended?.();
+            resolve(undefined as never);
+          };
+        }),
     };
     return ending as Promise<void>;
   }

@@ -111,7 +111,17 @@ export class StoredWorld {
     this.#isStopping = true;
     this.#server?.persistence?.freeze();
     world.shutDown(() => this.#finishAll());
-    await this.#server?.persistence?.close();
+    let isClosed = false;
+    const closed = this.#server?.persistence?.close().then(() => {
+      isClosed = true;
+    });
+    // The last batch has the time of the end.
+    for (let jobs = 0; !isClosed; jobs++) {
+      assert.ok(jobs < 100, 'a stop ends');
+      await Promise.resolve();
+      this.#finish();
+    }
+    await closed;
     this.#isStopping = false;
     this.#snapshots.set(this.#disk.position.batch, snapshot);
   }

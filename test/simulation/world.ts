@@ -96,7 +96,8 @@ export class World implements WireHost {
   }
 
   #newReference(): ReferenceServer {
-    const { lockIds } = this.#server;
+    const server = this.#server;
+    const { lockIds } = server;
     const lastName = (): string => this.#lastName;
     return new ReferenceServer(this.swarm.limits, DEFAULT_ABANDON_TIMEOUT_MS, {
       get lastId() {
@@ -105,6 +106,7 @@ export class World implements WireHost {
       get lastName() {
         return lastName();
       },
+      inputHeldMs: (nowMs) => server.inputHeldMs(nowMs),
     });
   }
 
@@ -130,7 +132,11 @@ export class World implements WireHost {
 
   lost(peer: ReferencePeer): void {
     // Else the reference would have to know which of the timers that are due now have fired.
-    assert.equal(this.#reference.clock.now(), this.nowMs(), 'no connection is lost inside a timer');
+    assert.equal(
+      this.#reference.clock.now(),
+      this.clock.now(),
+      'no connection is lost inside a timer',
+    );
     this.#reference.lost(peer);
   }
 

@@ -54,18 +54,17 @@ function setUp(maxUnreadBytes = 200_000) {
   return { gate, clock, streams, socket, output, events, done };
 }
 
-test('output waits until what it depends on is stored, and is unread meanwhile', () => {
+test('output waits until what it depends on is stored; a little of it does not count as unread', () => {
   const { gate, output, events, done } = setUp();
   output.push('a');
   done();
   assert.deepEqual(events, ['a'], 'nothing has changed');
   gate.isDirty = true;
   output.push('b');
-  assert.equal(output.unreadBytes, 1);
   done();
   output.push('cc');
   done();
-  assert.deepEqual([events, output.unreadBytes, gate.heldBackBytes], [['a'], 3, 3]);
+  assert.deepEqual([events, output.unreadBytes, gate.heldBackBytes], [['a'], 0, 3]);
   gate.stored();
   assert.deepEqual([events, output.unreadBytes], [['a', 'b', 'cc'], 0]);
 });
