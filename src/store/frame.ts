@@ -15,7 +15,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
-import type { Position } from './store.ts';
+import { type Position, positionOf } from './store.ts';
 
 /** What a frame says beside its records. */
 export interface Frame extends Position {
@@ -47,8 +47,7 @@ export interface FrameHead {
 
 /** @param records lines of JSON, as from record.ts */
 export function encodeFrame(frame: Frame, records: readonly string[]): Buffer {
-  const { batch, lockIds, sessionIds, clockMs, snapshot } = frame;
-  const first = JSON.stringify({ batch, lockIds, sessionIds, clockMs, snapshot });
+  const first = JSON.stringify({ ...positionOf(frame), snapshot: frame.snapshot });
   const lines = records.length === 0 ? '' : `${records.join('\n')}\n`;
   const bytes = Buffer.from(`${HEAD_FORM}${first}\n${lines}`);
   const body = bytes.subarray(HEAD_BYTES);

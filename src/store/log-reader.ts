@@ -22,7 +22,7 @@ import {
   LOG_VERSION,
 } from './frame.ts';
 import { type Live, LiveSet } from './record.ts';
-import { type Loaded, type Position, StoreError } from './store.ts';
+import { type Loaded, type Position, positionOf, StoreError } from './store.ts';
 
 export interface LogContents extends Loaded {
   readonly version: string;
@@ -137,8 +137,7 @@ class LogReader {
       throw this.#broken(at, 'the snapshot at its start is incomplete');
     }
     if (at < size) await this.#checkTail(at, last.batch);
-    const { batch, lockIds, sessionIds, clockMs } = last;
-    const position = { batch, lockIds, sessionIds, clockMs };
+    const position = positionOf(last);
     return {
       version,
       position,

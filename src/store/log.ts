@@ -7,7 +7,7 @@
 import { Buffer } from 'node:buffer';
 import { doing, type Files } from './files.ts';
 import { encodeFrame, LOG_NAME, LOG_VERSION } from './frame.ts';
-import { type Batch, type Position, StoreError } from './store.ts';
+import { type Batch, type Position, positionOf, StoreError } from './store.ts';
 
 /** An open data directory. */
 export interface Directory {
@@ -142,9 +142,8 @@ export class NewLog {
       drawn += next.value.length;
     }
     this.#aliveBytes += drawn;
-    const { batch, lockIds, sessionIds, clockMs } = position;
     const snapshot = this.#isDrawn ? 'end' : 'part';
-    return encodeFrame({ batch, lockIds, sessionIds, clockMs, snapshot }, slice.concat(records));
+    return encodeFrame({ ...positionOf(position), snapshot }, slice.concat(records));
   }
 
   /** Flushes what has been added so far; more may be added meanwhile. */

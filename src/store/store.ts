@@ -17,6 +17,11 @@ export interface Position {
   readonly clockMs: number;
 }
 
+/** The position alone, of what has more than that. */
+export function positionOf({ batch, lockIds, sessionIds, clockMs }: Position): Position {
+  return { batch, lockIds, sessionIds, clockMs };
+}
+
 /** Changes that are stored together or not at all. */
 export interface Batch extends Position {
   /** Changes as text, in order: see record.ts. */

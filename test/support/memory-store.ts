@@ -16,6 +16,7 @@ import {
   type LiveRecords,
   type Loaded,
   type Position,
+  positionOf,
   type Store,
   StoreError,
 } from '../../src/store/store.ts';
@@ -132,9 +133,8 @@ export class MemoryStore implements Store {
     const underWay = this.#underWay;
     this.#underWay = undefined;
     if (underWay === undefined || !isStored) return underWay;
-    const { batch, lockIds, sessionIds, clockMs, records } = underWay.batch;
-    this.#disk.records.push(...records);
-    this.#disk.position = { batch, lockIds, sessionIds, clockMs };
+    this.#disk.records.push(...underWay.batch.records);
+    this.#disk.position = positionOf(underWay.batch);
     return underWay;
   }
 }
