@@ -12,12 +12,11 @@
  *  3. No id above those in the last committed batch reaches a client.
  */
 import type { Clock } from '../runtime/clock.ts';
-import { Histogram } from '../runtime/histogram.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { Journal } from '../session/session-host.ts';
-import type { StoredLock, StoredSession } from '../session/stored.ts';
-import { deleteLockRecord, deleteSessionRecord, lockRecord, sessionRecord } from './record.ts';
+import { CommitStatistics } from './commit-statistics.ts';
+import { Gathering, lockPut, sessionPut } from './gathering.ts';
 import type { Batch, Position, Store } from './store.ts';
 
 /**
@@ -295,79 +294,12 @@ export class Ledger implements Journal {
 
   *#live(): Generator<string> {
     for (const session of this.#stored) {
-      yield sessionRecord(storedSession(session));
+      yield sessionPut(session);
       for (const lock of session.locks) {
-        if (lock.state !== 'released') yield lockRecord(storedLock(lock));
+        if (lock.state !== 'released') yield lockPut(lock);
       }
     }
   }
-}
-
-/** The changes of the next batch. */
-class Gathering {
-  readonly newSessions = new Set<Session>();
-  readonly newLocks = new Map<number, SessionLock>();
-  /** Locks of earlier batches with other terms. */
-  readonly changedLocks = new Map<number, SessionLock>();
-  /** Ids of locks and sessions of earlier batches. */
-  readonly endedLocks: number[] = [];
-  readonly endedSessions: number[] = [];
-
-  get isEmpty(): boolean {
-    return (
-      this.newLocks.size === 0 &&
-      this.endedLocks.length === 0 &&
-      this.newSessions.size === 0 &&
-      this.changedLocks.size === 0 &&
-      this.endedSessions.length === 0
-    );
-  }
-
-  records(): string[] {
-    const records: string[] = [];
-    for (const session of this.newSessions) records.push(sessionRecord(storedSession(session)));
-    for (const lock of this.newLocks.values()) records.push(lockRecord(storedLock(lock)));
-    for (const lock of this.changedLocks.values()) records.push(lockRecord(storedLock(lock)));
-    for (const id of this.endedLocks) records.push(deleteLockRecord(id));
-    for (const id of this.endedSessions) records.push(deleteSessionRecord(id));
-    return records;
-  }
-}
-
-/** Upper bounds, in milliseconds and inclusive, of the buckets of commit times. */
-const COMMIT_BUCKETS_MS: readonly number[] = [
-  0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500,
-];
-
-/** What was committed since the start. */
-export class CommitStatistics {
-  readonly commits = new Histogram(COMMIT_BUCKETS_MS);
-  records = 0;
-  /** Characters of all records. */
-  bytes = 0;
-
-  add(records: readonly string[], ms: number): void {
-    this.commits.add(ms);
-    this.records += records.length;
-    for (const record of records) this.bytes += record.length;
-  }
-}
-
-function storedSession({ id, namespace, abandonTimeoutMs, label, key }: Session): StoredSession {
-  return { id, namespace: namespace.name, abandonTimeoutMs, label, key };
-}
-
-function storedLock({ id, state, resources, context }: SessionLock): StoredLock {
-  const { session, ref, terms, sinceMs } = context;
-  return {
-    id,
-    session: session.id,
-    resources,
-    ref,
-    terms,
-    wasHeld: state === 'acquired',
-    sinceMs,
-  };
 }
 
 function run(jobs: readonly Job[]): void {
