@@ -96,7 +96,8 @@ async function assertFound(
       (error: Error) => error,
     );
     // A client ends, with its process, if it is told what can't be or loses a lock: it was first.
-    if (report instanceof Error) return assert.match(report.message, /unexpected|was lost|ended while/);
+    if (report instanceof Error)
+      return assert.match(report.message, /unexpected|was lost|ended while/);
     tell(t, report);
     const { violations } = report.verdict;
     for (const { what } of violations.slice(0, 2)) t.diagnostic(what);
