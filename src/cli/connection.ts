@@ -134,17 +134,20 @@ function explain(error: unknown): { message: string; code: number } | undefined 
   const { message, code } = error;
   if (error instanceof UnreachableError) return { message, code: VerbExit.unreachable };
   if (error instanceof ProtocolError) return { message, code: VerbExit.protocol };
+  // The server's own sentences are for those who write the messages themselves.
   if (code === 'unauthorized') {
-    return {
-      message: `${message}. Set --token-file or LOCKTOPUS_TOKEN`,
-      code: VerbExit.noPermission,
-    };
+    const message =
+      'authentication required: give a valid token by --token-file or LOCKTOPUS_TOKEN';
+    return { message, code: VerbExit.noPermission };
   }
   if (code === 'no_such_lock' || code === 'no_such_session') {
     return { message, code: VerbExit.notFound };
   }
   if (MISTAKES.has(code)) return { message, code: VerbExit.usage };
-  if (code === 'forbidden') return { message, code: VerbExit.noPermission };
+  if (code === 'forbidden') {
+    const message = 'administrators only: give an admin token by --token-file or LOCKTOPUS_TOKEN';
+    return { message, code: VerbExit.noPermission };
+  }
   return { message, code: VerbExit.notAcquired };
 }
 

@@ -87,7 +87,7 @@ export async function writeChain(
     if (lock.state === 'acquired') roots.push(lock);
   }
   const [root, ...others] = roots;
-  if (!isWaiting) out('It is held: it waits for nothing.\n');
+  if (!isWaiting) out('It is held, and waits for nothing.\n');
   else if (root === undefined) out('What it waited for is gone: ask again.\n');
   else {
     const more = others.length === 0 ? '' : `, and ${others.length} more`;

@@ -262,9 +262,9 @@ class Reader {
     return true;
   }
 
-  /** Also the blank behind it, if there are blanks. */
+  /** Also the blank behind it, if there are blanks: both or neither. */
   #skipComma(): boolean {
-    return this.#skipCode(COMMA) && (this.#words === COMPACT || this.#skipCode(BLANK));
+    return this.#words === COMPACT ? this.#skipCode(COMMA) : this.#skip(', ');
   }
 
   #skipCode(code: number): boolean {

@@ -64,7 +64,7 @@ test('nothing that a client chose can act on a terminal', () => {
     said += text;
   };
   const context = { env: {}, out: () => {}, err, isTerminal: true, signals: NO_SIGNALS };
-  assert.equal(report(new RefusedError('forbidden', 'no\x1b[2J'), context), VerbExit.noPermission);
+  assert.equal(report(new RefusedError('draining', 'no\x1b[2J'), context), VerbExit.notAcquired);
   assert.equal(said, 'locktopus: no\\x1b[2J.\n');
 });
 
@@ -176,7 +176,7 @@ test('a chain leads from a waiting lock to the one that is held, and shows each 
 Held up by 1, held by till for 1s.
 `,
   );
-  assert.match(await chainText(one, []), /It is held: it waits for nothing\.\n$/);
+  assert.match(await chainText(one, []), /It is held, and waits for nothing\.\n$/);
   assert.match(await chainText(lockOf(5, [3]), []), /What it waited for is gone: ask again\.\n$/);
 });
 
@@ -456,7 +456,10 @@ test('with tokens, over TLS and a Unix socket', async (t) => {
   const { id } = await client.lock(write('a'));
   const refused = await call(['ls', ...tls]);
   assert.equal(refused.code, VerbExit.noPermission);
-  assert.match(refused.err, /authentication required.*Set --token-file or LOCKTOPUS_TOKEN\.\n$/);
+  assert.match(
+    refused.err,
+    /authentication required: give a valid token by --token-file or LOCKTOPUS_TOKEN\.\n$/,
+  );
   assert.match((await call(['ls', ...tls, '--token-file', tokenFile])).out, /held/);
   const unix = ['--url', `unix:${socket}?namespace=shop`];
   // The tokens of the environment are those of the context, not of this process.

@@ -65,6 +65,9 @@ test('a usual request cut anywhere, or with a character too many, is left to the
 });
 
 const UNUSUAL = [
+  // No comma before a bracket, whatever is between them.
+  '{"action": "lock", "resources": [{"type": "write", "path": ["a"]},]}',
+  '{"action": "lock", "resources": [{"type": "write", "path": ["a", "b",]}]}',
   '{"action":"lock","resources":[]}',
   '{"action":"lock","resources":[{"type":"write","path":["a"]},]}',
   '{"action":"lock","resources":[{"type":"write","path":["a",]}]}',

@@ -16,7 +16,8 @@ export const EVICT: Verb = {
   ],
   notes: `For administrators: with an admin token, or on the server's own machine, as SECURITY.md says.
 The client is notified, but may not know it yet when the next one acquires the lock: fence off what
-it still does. Exit code 1 if there is no such lock or session in the namespace, 77 if you may not.
+it still does. Exit code 1 if there is no such lock or session in the namespace, 77 without
+the token of an administrator.
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {

@@ -11,7 +11,7 @@ export const NAMESPACES: Verb = {
     ['locktopus namespaces --json', 'the same, for programs'],
   ],
   options: [...CONNECTION_OPTIONS, JSON_OPTION],
-  notes: `The namespace of this command itself is in use, too: default, unless you name another.
+  notes: `The command's own namespace is listed, too: default, unless you name another.
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {

@@ -58,7 +58,7 @@ export const RUN: Verb = {
       flag: 'limit',
       values: ['N', 'PATH'],
       isList: true,
-      help: 'be one of at most N such readers of it',
+      help: 'be one of at most N that use it at a time',
     },
     { flag: 'wait', values: ['TIME'], help: 'how long to wait for the lock [no limit]' },
     { flag: 'try', values: [], help: 'do not wait at all' },
