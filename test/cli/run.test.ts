@@ -294,7 +294,7 @@ test('it is suspended together with the command', {
   const { code, signals } = start(url, [
     '-w',
     'a',
-    ...shell('echo $$ > "$1"; READY; read x', file),
+    ...shell('echo $$ > "$1"; READY; exec sleep 60', file),
   ]);
   await isReady;
   const pid = readFileSync(file, 'utf8');
