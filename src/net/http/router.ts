@@ -1,0 +1,116 @@
+/**
+ * Decides what an HTTP request gets, upgrades too: checks version, Host, Origin and capacity,
+ * authenticates, and makes the page. No sockets.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Locality, Role } from '../../protocol/auth.ts';
+import type { ProtocolHost } from '../../protocol/channel.ts';
+import type { RequestError } from '../../protocol/errors.ts';
+import type { AcceptedConnection } from '../listen/listener.ts';
+import { tokenIn, unauthorizedPage } from './credentials.ts';
+import { checkOrigin, corsHeaders, isHostName, type OriginPolicy } from './origin-policy.ts';
+import {
+  type Page,
+  type PageHost,
+  PROBED_PATHS,
+  pageFor,
+  sentence,
+  WATCHED_PATHS,
+} from './pages.ts';
+import {
+  hostMistake,
+  isProxied,
+  isSpoken,
+  type Target,
+  targetOf,
+  versionNotSpoken,
+} from './request.ts';
+
+export interface RouterHost extends ProtocolHost, PageHost {
+  readonly originPolicy: OriginPolicy;
+}
+
+/** The connection that a request came on. */
+export interface Sender {
+  readonly accepted: Pick<AcceptedConnection, 'name' | 'locality' | 'isLoopback'>;
+  /** The error that answers its first request, if the server is full or not ready. */
+  readonly rejected: RequestError | undefined;
+}
+
+/** A request that has passed the checks of version, Host, Origin and capacity. */
+export interface Route {
+  readonly url: URL;
+  readonly locality: Locality;
+}
+
+export class Router {
+  readonly #host: RouterHost;
+
+  constructor(host: RouterHost) {
+    this.#host = host;
+  }
+
+  /** The page that answers `request`. */
+  page(request: IncomingMessage, sender: Sender): Page {
+    const route = this.route(request, sender);
+    if ('status' in route) return route;
+    const { url } = route;
+    const { method = 'GET', headers } = request;
+    // A CORS preflight carries no token.
+    const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS';
+    const roleOrPage = isOpen ? undefined : this.authenticate(request, sender, route);
+    const page = typeof roleOrPage === 'object' ? roleOrPage : pageFor(method, url, this.#host);
+    const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
+    return { ...page, headers: { ...page.headers, ...cors } };
+  }
+
+  /** The checks that every request has to pass, upgrades too; the error page if one fails. */
+  route(request: IncomingMessage, sender: Sender): Route | Page {
+    if (!isSpoken(request)) return versionNotSpoken();
+    const { headers } = request;
+    const target = targetOf(request);
+    const isProbe = target !== undefined && PROBED_PATHS.has(target.url.pathname);
+    // A probe may use any address as Host, and its response reveals nothing.
+    const mistake =
+      hostMistake(request) ?? (isProbe ? undefined : this.#checkOrigin(request, sender, target));
+    if (mistake !== undefined) return mistake;
+    if (target === undefined) return sentence(400, 'The request target must be a path.');
+    const { url } = target;
+    const { rejected, accepted } = sender;
+    if (rejected !== undefined && !WATCHED_PATHS.has(url.pathname)) {
+      this.#host.counters.countError(rejected.code);
+      return unavailable(rejected);
+    }
+    return { url, locality: isProxied(headers) ? 'remote' : accepted.locality };
+  }
+
+  #checkOrigin({ headers }: IncomingMessage, sender: Sender, target?: Target): Page | undefined {
+    const { originPolicy } = this.#host;
+    const { isLoopback } = sender.accepted;
+    const host = target === undefined ? headers.host : target.host;
+    const why = checkOrigin(originPolicy, headers.origin, host, isLoopback);
+    if (why === undefined) return undefined;
+    const isName = host === undefined || isHostName(host);
+    return isName ? sentence(403, why) : sentence(400, 'The Host header is not a valid name.');
+  }
+
+  /** The client's role, or the page that rejects it. */
+  authenticate(
+    request: IncomingMessage,
+    { accepted }: Sender,
+    { url, locality }: Route,
+  ): Role | Page {
+    const { auth } = this.#host;
+    const authentication = auth.authenticate(tokenIn(request, url.searchParams), locality);
+    if (authentication.role !== 'none') return authentication.role;
+    const { failure } = authentication;
+    this.#host.authFailed(failure, accepted.name);
+    return unauthorizedPage(failure);
+  }
+}
+
+/** The error as a page; its message, lower-case in the line protocol, becomes a sentence. */
+export function unavailable({ message }: RequestError): Page {
+  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  return sentence(503, text, { 'Retry-After': '1' });
+}

@@ -1,0 +1,77 @@
+/** Decides whether a request becomes a WebSocket, and which conversation it carries. No sockets. */
+import type { IncomingMessage } from 'node:http';
+import type { Locality, Role } from '../../protocol/auth.ts';
+import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
+import { noMoreSessions } from '../../protocol/errors.ts';
+import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
+import { V1Protocol } from '../../protocol/v1-protocol.ts';
+import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
+import { chosenSubprotocol } from './credentials.ts';
+import { handshakeQuery } from './handshake-query.ts';
+import { draining, type Page, sentence, V1_PATH, V2_PATH } from './pages.ts';
+import { type Router, type Sender, unavailable } from './router.ts';
+
+/** A handshake that is accepted. */
+export interface Upgrade {
+  readonly locality: Locality;
+  readonly converse: (channel: Channel) => Conversation;
+  /** The response, as a byte string. */
+  readonly response: string;
+  /** The page that rejects it after all: asked for when its response is due. */
+  refusal(): Page | undefined;
+}
+
+/** The upgrade that `request` asks for, or the page that answers it. */
+export function prepareUpgrade(
+  request: IncomingMessage,
+  sender: Sender,
+  router: Router,
+  host: ProtocolHost,
+): Upgrade | Page {
+  const route = router.route(request, sender);
+  if ('status' in route) return route;
+  const { url, locality } = route;
+  const isWebSocket = url.pathname === V1_PATH || url.pathname === V2_PATH;
+  // An upgrade to an unsupported protocol, such as h2c, is ignored (RFC 9110, 7.8).
+  if (!isWebSocket || request.method === 'OPTIONS') return router.page(request, sender);
+  const role = router.authenticate(request, sender, route);
+  if (typeof role === 'object') return role;
+  const converse = conversationFor(url, role, host);
+  if ('status' in converse) return converse;
+  const handshake = checkHandshake(request);
+  if ('status' in handshake) {
+    return sentence(handshake.status, handshake.message, { ...handshake.headers });
+  }
+  return {
+    locality,
+    converse,
+    response: acceptHead(handshake.accept, chosenSubprotocol(request)),
+    refusal: () => (url.pathname === V1_PATH ? noSession(host) : undefined),
+  };
+}
+
+/**
+ * The page that rejects a v1 handshake while no session may begin. A v1 handshake always begins a
+ * session; on /v2 a hello may resume one instead, so that is checked later.
+ */
+function noSession({ limits, registry }: ProtocolHost): Page | undefined {
+  if (registry.isDraining) return draining();
+  const code = registry.refuseSession(limits);
+  return code === undefined ? undefined : unavailable(noMoreSessions(code, limits));
+}
+
+/** Makes the conversation for this path and query; or the page that rejects it. */
+function conversationFor(
+  url: URL,
+  role: Role,
+  host: ProtocolHost,
+): ((channel: Channel) => Conversation) | Page {
+  const query = handshakeQuery(url, host);
+  if ('status' in query) return query;
+  const { namespace, abandonTimeoutMs } = query;
+  if (url.pathname === V1_PATH && namespace !== undefined) {
+    return (channel) => new V1Protocol(host, channel, { namespace, abandonTimeoutMs });
+  }
+  const defaults = { namespace: namespace ?? DEFAULT_NAMESPACE, abandonTimeoutMs };
+  return (channel) => new SessionProtocol(host, channel, defaults, role);
+}
