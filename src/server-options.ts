@@ -1,5 +1,6 @@
 /** Options of `Server`, with their defaults. */
 
+import type { ClientObserver } from './net/listen/clients.ts';
 import type { TlsFiles } from './net/listen/listener.ts';
 import type { AdminObserver } from './protocol/channel.ts';
 import type { Clock } from './runtime/clock.ts';
@@ -16,15 +17,6 @@ export const DEFAULT_ABANDON_TIMEOUT_MS = 60_000;
 export const DEFAULT_STALL_THRESHOLD_MS = 500;
 /** Shorter than the 20 s of silence that the protocol allows at most, with time for an answer. */
 export const DEFAULT_PING_INTERVAL_MS = 15_000;
-
-/** What a client speaks: JSON lines on TCP or a Unix socket, or WebSocket messages. */
-export type ClientKind = 'lines' | 'websocket';
-
-/** Called when clients connect and disconnect; for logs. */
-export interface ClientObserver {
-  connected(client: string, kind: ClientKind): void;
-  disconnected(client: string): void;
-}
 
 /** Called for failed authentication; for logs. Calls can be frequent: clients cause them. */
 export interface AuthObserver {

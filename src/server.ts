@@ -5,12 +5,13 @@
 import type { Buffer } from 'node:buffer';
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { type HttpHost, HttpServer } from './net/http/http-server.ts';
 import type { MetricsSnapshot } from './net/http/metrics.ts';
 import { originPolicy } from './net/http/origin-policy.ts';
 import { LineConnection } from './net/lines/line-connection.ts';
 import { Acceptor, type LineClient, MAX_REJECTED } from './net/listen/acceptor.ts';
+import { Clients } from './net/listen/clients.ts';
 import type { AcceptedConnection, ListenerEvents, TlsFiles } from './net/listen/listener.ts';
 import { Listeners } from './net/listen/listeners.ts';
 import { cutAfterTimeout } from './net/stream/graceful-close.ts';
@@ -21,9 +22,8 @@ import { RECOVERING } from './protocol/errors.ts';
 import { type Clock, ShiftedClock, systemClock, type Timer } from './runtime/clock.ts';
 import { IdCounter } from './runtime/id-counter.ts';
 import { usualLimits } from './runtime/limits.ts';
-import { StallMeter, TICK_MS } from './runtime/stall-meter.ts';
+import { StallMeter } from './runtime/stall-meter.ts';
 import {
-  type ClientKind,
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_BACKLOG,
   DEFAULT_HOST,
@@ -52,12 +52,6 @@ export interface Drained {
   readonly cutOff: number;
 }
 
-/** A connection that has to know when the server drains or stops. */
-interface Stoppable {
-  serverDraining(): void;
-  shutDown(): void;
-}
-
 /** Random bytes in the name of a session: the name is a secret, as it resumes the session. */
 const NAME_BYTES = 24;
 
@@ -69,16 +63,11 @@ export class Server {
   readonly #http: HttpServer;
   readonly #host: ProtocolHost & { readonly streams: StreamHost };
   readonly #acceptor: Acceptor;
-  /** The conversation on each socket, once its protocol is known. */
-  readonly #conversations = new Map<Socket, Stoppable>();
-  /** Connected clients by kind, and all clients since the start. */
-  readonly #open = { lines: 0, websocket: 0 };
-  readonly #opened = { lines: 0, websocket: 0 };
+  readonly #clients: Clients;
   /** Undefined without a store. */
   readonly #persistence: Persistence | undefined;
   readonly #stalls: StallMeter;
   readonly #startMs = performance.now();
-  #stallTicker: NodeJS.Timeout | undefined;
   #draining: Promise<Drained> | undefined;
   #isClosed = false;
 
@@ -128,6 +117,7 @@ export class Server {
     this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
       stallObserver?.(report),
     );
+    this.#clients = new Clients(options.clientObserver);
     this.#http = new HttpServer(this.#httpHost());
     this.#acceptor = new Acceptor({
       auth: this.#host.auth,
@@ -157,7 +147,7 @@ export class Server {
     await this.#listeners.open();
     try {
       this.#assertNotClosed();
-      this.#meterStalls();
+      if (this.#options.stallThresholdMs !== 0) this.#stalls.start();
       await this.#persistence?.recover(this.#host);
       this.#assertNotClosed();
     } catch (error) {
@@ -229,7 +219,7 @@ export class Server {
     this.#isClosed = true;
     this.#acceptor.stop();
     this.#persistence?.freeze();
-    clearInterval(this.#stallTicker);
+    this.#stalls.stop();
     const closed = [
       this.#listeners.close(),
       // Node counts a socket as closed before its listeners are called.
@@ -238,7 +228,7 @@ export class Server {
       ),
     ];
     for (const socket of this.#acceptor.sockets()) {
-      const conversation = this.#conversations.get(socket);
+      const conversation = this.#clients.conversationOn(socket);
       // HTTP requests are answered at once, so this socket is idle or has sent half a request.
       if (conversation === undefined) socket.destroy();
       else conversation.shutDown();
@@ -282,7 +272,7 @@ export class Server {
   }
 
   #untilNothingIsHeld(timeoutMs: number): Promise<void> {
-    for (const conversation of this.#conversations.values()) conversation.serverDraining();
+    for (const conversation of this.#clients.conversations()) conversation.serverDraining();
     this.#namespaces.drain();
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(timeoutMs, resolve);
@@ -291,14 +281,6 @@ export class Server {
         resolve();
       });
     });
-  }
-
-  /** Measures in real time, whatever clock drives the rest. */
-  #meterStalls(): void {
-    if (this.#options.stallThresholdMs === 0) return;
-    const tick = (): void => this.#stalls.tick(performance.now());
-    tick();
-    this.#stallTicker = setInterval(tick, TICK_MS).unref();
   }
 
   #makeListeners(): Listeners {
@@ -333,25 +315,10 @@ export class Server {
   }
 
   #acceptLines(accepted: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient {
-    this.#announce(accepted, 'lines');
+    this.#clients.connected(accepted, 'lines');
     const connection = new LineConnection(accepted, head, this.#host, firstMessageTimer);
-    this.#keep(accepted, connection);
+    this.#clients.converse(accepted, connection);
     return connection;
-  }
-
-  #keep({ socket }: AcceptedConnection, conversation: Stoppable): void {
-    this.#conversations.set(socket, conversation);
-    socket.on('close', () => this.#conversations.delete(socket));
-  }
-
-  #announce({ name, socket }: AcceptedConnection, kind: ClientKind): void {
-    this.#open[kind]++;
-    this.#opened[kind]++;
-    socket.on('close', () => this.#open[kind]--);
-    const { clientObserver } = this.#options;
-    if (clientObserver === undefined) return;
-    clientObserver.connected(name, kind);
-    socket.on('close', () => clientObserver.disconnected(name));
   }
 
   /** Why clients are not served now, as a sentence. */
@@ -364,12 +331,12 @@ export class Server {
 
   #metrics(): MetricsSnapshot {
     const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
-    const { lines, websocket } = this.#open;
+    const { lines, websocket } = this.#clients.open;
     return {
       counters: this.#host.counters,
       connections: { lines, websocket, other: this.#acceptor.count - lines - websocket },
       connectionsTotal: this.#acceptor.total,
-      clientsTotal: this.#opened,
+      clientsTotal: this.#clients.total,
       statistics: statisticsOf(this.#namespaces),
       isDraining: this.#namespaces.isDraining,
       uptimeMs: performance.now() - this.#startMs,
@@ -390,8 +357,8 @@ export class Server {
       metrics: () => this.#metrics(),
       notReady: () => this.#notReady(),
       opened: (channel, connection) => {
-        this.#announce(connection, 'websocket');
-        this.#keep(connection, channel);
+        this.#clients.connected(connection, 'websocket');
+        this.#clients.converse(connection, channel);
       },
     };
   }

@@ -1,9 +1,10 @@
 /** The program: reads its options, runs the server, logs, reloads files, and stops on a signal. */
 
+import type { ClientObserver } from '../net/listen/clients.ts';
 import { roomForLocks } from '../runtime/limits.ts';
 import { plural } from '../runtime/text.ts';
 import { type Drained, Server } from '../server.ts';
-import type { ClientObserver, ServerOptions } from '../server-options.ts';
+import type { ServerOptions } from '../server-options.ts';
 import type { LockObserver } from '../session/session-host.ts';
 import { DataDirectory } from '../store/data-dir.ts';
 import { StoreError } from '../store/store.ts';

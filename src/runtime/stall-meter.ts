@@ -23,6 +23,7 @@ export class StallMeter {
   #lastTickMs: number;
   #quietUntilMs = Number.NEGATIVE_INFINITY;
   #suppressed = 0;
+  #ticker: NodeJS.Timeout | undefined;
   /** Stalls over the threshold so far. */
   count = 0;
   /** The longest stall so far, over the threshold or not, in milliseconds. */
@@ -36,6 +37,17 @@ export class StallMeter {
     this.#thresholdMs = thresholdMs;
     this.#lastTickMs = nowMs;
     this.#report = report;
+  }
+
+  /** Measures from now on, in real time. Does not keep the process alive. */
+  start(): void {
+    const tick = (): void => this.tick(performance.now());
+    tick();
+    this.#ticker = setInterval(tick, TICK_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#ticker);
   }
 
   /** Must be called every `TICK_MS` milliseconds, or as soon after as the event loop allows. */

@@ -1,5 +1,5 @@
 /** Lets a test wait until the server has noticed an event, such as a disconnected client. */
-import type { ClientObserver } from '../../src/server-options.ts';
+import type { ClientObserver } from '../../src/net/listen/clients.ts';
 import type { ReleaseCause } from '../../src/session/lock-events.ts';
 import type { SessionLock } from '../../src/session/lock-record.ts';
 import type { LockObserver } from '../../src/session/session-host.ts';

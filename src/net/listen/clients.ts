@@ -1,0 +1,56 @@
+/** The connected clients: their numbers by kind, and the conversation with each. */
+import type { Socket } from 'node:net';
+import type { AcceptedConnection } from './listener.ts';
+
+/** What a client speaks: JSON lines on TCP or a Unix socket, or WebSocket messages. */
+export type ClientKind = 'lines' | 'websocket';
+
+/** Called when clients connect and disconnect; for logs. */
+export interface ClientObserver {
+  connected(client: string, kind: ClientKind): void;
+  disconnected(client: string): void;
+}
+
+/** A conversation that has to know when the server drains or stops. */
+export interface Stoppable {
+  serverDraining(): void;
+  shutDown(): void;
+}
+
+export class Clients {
+  readonly #observer: ClientObserver | undefined;
+  readonly #conversations = new Map<Socket, Stoppable>();
+  /** Connected now. */
+  readonly open = { lines: 0, websocket: 0 };
+  /** Since the start. */
+  readonly total = { lines: 0, websocket: 0 };
+
+  constructor(observer: ClientObserver | undefined) {
+    this.#observer = observer;
+  }
+
+  /** A client has been recognized; `converse` follows. */
+  connected({ name, socket }: AcceptedConnection, kind: ClientKind): void {
+    this.open[kind]++;
+    this.total[kind]++;
+    this.#observer?.connected(name, kind);
+    socket.on('close', () => {
+      this.open[kind]--;
+      this.#conversations.delete(socket);
+      this.#observer?.disconnected(name);
+    });
+  }
+
+  converse({ socket }: AcceptedConnection, conversation: Stoppable): void {
+    this.#conversations.set(socket, conversation);
+  }
+
+  /** Undefined while its protocol is unknown, and for HTTP. */
+  conversationOn(socket: Socket): Stoppable | undefined {
+    return this.#conversations.get(socket);
+  }
+
+  conversations(): Iterable<Stoppable> {
+    return this.#conversations.values();
+  }
+}
