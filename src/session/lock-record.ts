@@ -92,6 +92,16 @@ export class LockRecord {
     this.bytes = bytes;
     this.sinceMs = sinceMs;
   }
+
+  /**
+   * The `holdMs`, counted from when the lock was acquired, by which its hold ends `holdMs`
+   * milliseconds from now: no less, and exact as long as it is a safe integer.
+   */
+  holdSince(nowMs: number, holdMs: number): number {
+    // Not below 0, though `sinceMs` is rounded up: the difference is above -1.
+    const heldMs = Math.ceil(nowMs - this.sinceMs);
+    return Math.min(heldMs + holdMs, Number.MAX_SAFE_INTEGER);
+  }
 }
 
 export type SessionLock = Lock<LockRecord>;

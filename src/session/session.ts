@@ -137,7 +137,7 @@ export class Session {
     if (lock.state === 'acquired') {
       this.#hold(lock);
     } else {
-      this.#limitWait(lock, terms.waitMs);
+      this.#limit(lock, terms.waitMs, 'timeout');
       observer?.enqueued(lock);
       this.namespace.watchers.tell('enqueued', lock);
     }
@@ -162,14 +162,14 @@ export class Session {
   extend(lock: SessionLock, holdMs: number | undefined): boolean {
     const { clock, registry } = this.#host;
     const record = lock.context;
-    const terms = { ...record.terms, holdMs: holdMs && holdSince(record, clock.now(), holdMs) };
+    const terms = { ...record.terms, holdMs: holdMs && record.holdSince(clock.now(), holdMs) };
     const bytes = termsBytes(terms) - termsBytes(record.terms);
     if (!registry.memory.hasRoom(bytes)) return false;
     registry.memory.charge(bytes);
     record.bytes += bytes;
     record.terms = terms;
     this.#host.journal?.lockChanged(lock);
-    this.#limitHold(lock, holdMs);
+    this.#limit(lock, holdMs, 'expired');
     return true;
   }
 
@@ -231,8 +231,8 @@ export class Session {
       const { sinceMs, terms } = lock.context;
       const left = (ms: number): number => Math.max(0, sinceMs + ms - nowMs);
       if (lock.state === 'enqueued') {
-        this.#limitWait(lock, terms.waitMs && left(terms.waitMs));
-      } else this.#limitHold(lock, terms.holdMs && left(terms.holdMs));
+        this.#limit(lock, terms.waitMs && left(terms.waitMs), 'timeout');
+      } else this.#limit(lock, terms.holdMs && left(terms.holdMs), 'expired');
     }
     this.#awaitResume();
   }
@@ -344,46 +344,27 @@ export class Session {
   #hold(lock: SessionLock): void {
     const { observer, counters } = this.#host;
     counters.locksAcquired++;
-    this.#limitHold(lock, lock.context.terms.holdMs);
+    this.#limit(lock, lock.context.terms.holdMs, 'expired');
     observer?.acquired(lock);
     this.namespace.watchers.tell('acquired', lock);
   }
 
-  /** Replaces the timer of `lock`, which is acquired. */
-  #limitHold(lock: SessionLock, holdMs: number | undefined): void {
+  /** Replaces the timer of `lock`: in `ms` milliseconds it ends like that; undefined: never. */
+  #limit(lock: SessionLock, ms: number | undefined, end: 'timeout' | 'expired'): void {
     const record = lock.context;
     record.timer?.cancel();
     record.timer =
-      holdMs === undefined
+      ms === undefined
         ? undefined
-        : this.#host.clock.setTimer(holdMs, () => {
+        : this.#host.clock.setTimer(ms, () => {
             // The peer is notified before any lock behind this one is granted.
-            this.#peer?.lockChanged(lock, 'expired');
-            this.#drop(lock, 'expired');
+            this.#peer?.lockChanged(lock, end);
+            this.#drop(lock, end);
           });
-  }
-
-  #limitWait(lock: SessionLock, waitMs: number | undefined): void {
-    if (waitMs === undefined) return;
-    lock.context.timer = this.#host.clock.setTimer(waitMs, () => {
-      // The peer is notified before any lock behind this one is granted.
-      this.#peer?.lockChanged(lock, 'timeout');
-      this.#drop(lock, 'timeout');
-    });
   }
 
   #ownerNamed(name: string): Owner {
     this.#owners ??= new Owners(this);
     return this.#owners.named(name);
   }
-}
-
-/**
- * The `holdMs` by which the hold of `record`, counted from when it was acquired, ends `holdMs`
- * milliseconds from now: no less, and exact as long as it is a safe integer.
- */
-function holdSince({ sinceMs }: LockRecord, nowMs: number, holdMs: number): number {
-  // Not below 0, though `sinceMs` is rounded up: the difference is above -1.
-  const heldMs = Math.ceil(nowMs - sinceMs);
-  return Math.min(heldMs + holdMs, Number.MAX_SAFE_INTEGER);
 }
