@@ -13,7 +13,7 @@
 import { existsSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { takePath } from '../runtime/unix-socket-path.ts';
-import { codeOf, doing } from './files.ts';
+import { codeOf, doing, explained } from './files.ts';
 import type { Directory } from './log.ts';
 import { StoreError } from './store.ts';
 
@@ -89,7 +89,7 @@ export function claimLost({ path }: Directory): StoreError {
 }
 
 /** Why the directory could not be claimed. */
-async function refusal(directory: Directory, error: unknown): Promise<unknown> {
+async function refusal(directory: Directory, error: unknown): Promise<StoreError> {
   const { path } = directory;
   const owner = await ownerOf(directory);
   if (owner !== undefined) {
@@ -103,9 +103,7 @@ async function refusal(directory: Directory, error: unknown): Promise<unknown> {
     const message = `cannot claim the data directory ${path}: another process is starting with it, or ${path}/${SOCKET} is not a socket and must be removed`;
     return new StoreError(message, { cause: error });
   }
-  return doing('claim', `the data directory ${path}`, Promise.reject(error)).catch(
-    (explained: unknown) => explained,
-  );
+  return explained('claim', `the data directory ${path}`, error);
 }
 
 /** The process that has the directory; undefined if none has. Changes nothing. */

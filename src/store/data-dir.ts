@@ -20,7 +20,7 @@ import type { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { invariant } from '../table/invariant.ts';
 import { assertPrivate, CLAIM_CHECK_MS, type Claim, claimDirectory, claimLost } from './claim.ts';
-import { codeOf, doing, type Files, systemFiles } from './files.ts';
+import { codeOf, doing, explained, type Files, systemFiles } from './files.ts';
 import { encodeFrame } from './frame.ts';
 import { type Directory, type Log, logPath, NewLog } from './log.ts';
 import { readLog } from './log-reader.ts';
@@ -274,7 +274,7 @@ async function syncParent(files: Files, path: string): Promise<void> {
     fd = await files.open(path, 'directory');
     await files.sync(fd);
   } catch (error) {
-    if (!NOT_FLUSHED.includes(codeOf(error))) await doing('flush', path, Promise.reject(error));
+    if (!NOT_FLUSHED.includes(codeOf(error))) throw explained('flush', path, error);
   } finally {
     if (fd !== undefined) await files.close(fd).catch(() => {});
   }

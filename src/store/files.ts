@@ -15,8 +15,8 @@ export type OpenMode = 'read' | 'create' | 'durable' | 'directory';
 
 /** Rejections are the system's errors. */
 export interface Files {
-  /** Makes a directory that only its owner can enter; false if there was something already. */
-  makeDirectory(path: string): Promise<boolean>;
+  /** Makes a directory that only its owner can enter, unless there is something already. */
+  makeDirectory(path: string): Promise<void>;
   open(path: string, mode: OpenMode): Promise<number>;
   /** The size of the file in bytes. */
   size(fd: number): Promise<number>;
@@ -44,8 +44,7 @@ export const systemFiles: Files = {
   makeDirectory: (path) =>
     new Promise((resolve, reject) => {
       fs.mkdir(path, 0o700, (error) => {
-        if (error === null) resolve(true);
-        else if (error.code === 'EEXIST') resolve(false);
+        if (error === null || error.code === 'EEXIST') resolve();
         else reject(error);
       });
     }),
@@ -97,18 +96,23 @@ const REMEDIES: Readonly<Record<string, string>> = {
  * Waits for a call of `Files`.
  *
  * @param what the call for people: `write`, `open`
- * @throws StoreError for an error of the system, with `path` and what to do about it
+ * @throws StoreError for an error of the system: see `explained`
  */
 export async function doing<T>(what: string, path: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    const remedy = REMEDIES[codeOf(error)];
-    const message = `cannot ${what} ${path}: ${reason}${remedy === undefined ? '' : `. ${remedy}`}`;
-    throw new StoreError(message, { cause: error });
+    throw explained(what, path, error);
   }
+}
+
+/** `error`, with `path` and what to do about it; unchanged if it is a `StoreError`. */
+export function explained(what: string, path: string, error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const remedy = REMEDIES[codeOf(error)];
+  const message = `cannot ${what} ${path}: ${reason}${remedy === undefined ? '' : `. ${remedy}`}`;
+  return new StoreError(message, { cause: error });
 }
 
 /** The system's code of an error; '' if it has none. */

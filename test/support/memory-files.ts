@@ -111,11 +111,9 @@ export class MemoryFiles implements Files {
     return after;
   }
 
-  async makeDirectory(path: string): Promise<boolean> {
+  async makeDirectory(path: string): Promise<void> {
     await this.#call();
-    if (this.#directories.has(path)) return false;
-    this.#directories.set(path, false);
-    return true;
+    if (!this.#directories.has(path)) this.#directories.set(path, false);
   }
 
   async open(path: string, mode: OpenMode): Promise<number> {
