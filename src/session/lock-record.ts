@@ -52,7 +52,7 @@ export interface Owner {
    */
   waits: SmallSet<SessionLock> | undefined;
   /** The link of `Owners`. */
-  nextByName: Owner | null;
+  nextInChain: Owner | null;
 }
 
 export class LockRecord {

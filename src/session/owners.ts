@@ -2,29 +2,13 @@
  * The owners of one session's locks: threads of work, by name. An owner without locks is forgotten.
  */
 import { SmallSet } from '../runtime/small-set.ts';
-import { ChainedTable, hashOf } from '../table/chained-table.ts';
+import { TextTable } from '../table/chained-table.ts';
 import type { Owner, SessionLock } from './lock-record.ts';
 import type { Session } from './session.ts';
 
-class OwnersByName extends ChainedTable<string, Owner> {
-  get(name: string): Owner | undefined {
-    return this.find(name, hashOf(name));
-  }
-
+class OwnersByName extends TextTable<Owner> {
   protected keyOf(owner: Owner): string {
     return owner.name;
-  }
-
-  protected hashOf(owner: Owner): number {
-    return hashOf(owner.name);
-  }
-
-  protected nextOf(owner: Owner): Owner | null {
-    return owner.nextByName;
-  }
-
-  protected setNext(owner: Owner, next: Owner | null): void {
-    owner.nextByName = next;
   }
 }
 
@@ -45,7 +29,7 @@ export class Owners {
         session: this.#session,
         locks: new SmallSet(),
         waits: undefined,
-        nextByName: null,
+        nextInChain: null,
       };
       this.#byName.add(owner);
     }

@@ -9,7 +9,7 @@
  *  1. Every node but the root is watched or has a child.
  *  2. Each node and each watched path is charged to the memory account as long as it exists.
  */
-import { ChainedTable, hashOf } from '../table/chained-table.ts';
+import { TextTable } from '../table/chained-table.ts';
 import type { Path, Resource } from '../table/resource.ts';
 import { LOCK_EVENTS, type LockEvent, type WatchedWord } from './lock-events.ts';
 import type { SessionLock } from './lock-record.ts';
@@ -61,25 +61,9 @@ class WatchNode {
   }
 }
 
-class WatchChildren extends ChainedTable<string, WatchNode> {
-  get(segment: string): WatchNode | undefined {
-    return this.find(segment, hashOf(segment));
-  }
-
+class WatchChildren extends TextTable<WatchNode> {
   protected keyOf(node: WatchNode): string {
     return node.segment;
-  }
-
-  protected hashOf(node: WatchNode): number {
-    return hashOf(node.segment);
-  }
-
-  protected nextOf(node: WatchNode): WatchNode | null {
-    return node.nextInChain;
-  }
-
-  protected setNext(node: WatchNode, next: WatchNode | null): void {
-    node.nextInChain = next;
   }
 }
 

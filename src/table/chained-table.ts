@@ -173,3 +173,25 @@ export function hashOfInteger(value: number): number {
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return hash ^ (hash >>> 16);
 }
+
+/** A table of items by a text, such as a name; each item keeps its link in `nextInChain`. */
+export abstract class TextTable<T extends { nextInChain: T | null }> extends ChainedTable<
+  string,
+  T
+> {
+  get(text: string): T | undefined {
+    return this.find(text, hashOf(text));
+  }
+
+  protected hashOf(item: T): number {
+    return hashOf(this.keyOf(item));
+  }
+
+  protected nextOf(item: T): T | null {
+    return item.nextInChain;
+  }
+
+  protected setNext(item: T, next: T | null): void {
+    item.nextInChain = next;
+  }
+}
