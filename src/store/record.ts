@@ -107,14 +107,6 @@ export class LiveSet {
     return invalid(record, 'it neither puts nor deletes');
   }
 
-  /** As `decode`, without a pause. */
-  sorted(): Live | StoreError {
-    const steps = this.decode();
-    let step = steps.next();
-    while (step.done !== true) step = steps.next();
-    return step.value;
-  }
-
   /**
    * Decodes what is alive, each sorted by id, which is the order of arrival. Yields now and then, so
    * that the caller can let the event loop turn.

@@ -37,9 +37,11 @@ export interface Loaded {
   readonly locks: readonly StoredLock[];
 }
 
-/** Puts of all that is live, a session before its locks. What begins or ends during the iteration
- * may be in it or not. */
-export type LiveRecords = () => Iterator<string>;
+/**
+ * Puts of all that is live, a session before its locks. What begins or ends during the iteration
+ * may be in it or not.
+ */
+export type LiveRecords = () => IterableIterator<string>;
 
 /**
  * Methods are called in the order load, start, commit..., close; each after the one before. Only

@@ -11,28 +11,16 @@ import { Namespaces } from '../../src/session/namespace.ts';
 import { Session } from '../../src/session/session.ts';
 import type { Peer } from '../../src/session/session-host.ts';
 import { Ledger } from '../../src/store/ledger.ts';
-import { LiveSet } from '../../src/store/record.ts';
-import type { LiveRecords, Position } from '../../src/store/store.ts';
 import { SimulatedClock } from '../simulation/simulated-clock.ts';
-import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
+import { liveAfter, MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { write } from '../support/resources.ts';
 import { mustGet } from '../support/session-host.ts';
 
 const NO_PEER: Peer = { lockChanged: () => {}, sessionEnded: () => {} };
 
-/** A store that lets a test draw what is live, as a rewrite would. */
-class OpenStore extends MemoryStore {
-  live: LiveRecords | undefined;
-
-  override start(position: Position, live: LiveRecords): Promise<void> {
-    this.live = live;
-    return super.start(position, live);
-  }
-}
-
 async function setUp() {
   const disk = new MemoryDisk();
-  const store = new OpenStore(disk, { isHeld: true });
+  const store = new MemoryStore(disk, { isHeld: true });
   const clock = new SimulatedClock();
   const lockIds = new IdCounter(0);
   const registry = new Namespaces(lockIds.next, DEFAULT_LIMITS.maxLockBytes);
@@ -331,12 +319,9 @@ test('what is live can be drawn while it changes', async () => {
 });
 
 function liveOf(records: readonly string[], mayBeAbsent = false) {
-  const live = new LiveSet();
-  for (const record of records) assert.equal(live.apply(record, mayBeAbsent), undefined);
-  const sorted = live.sorted();
-  assert.ok(!(sorted instanceof Error));
+  const { sessions, locks } = liveAfter(records, mayBeAbsent);
   const id = ({ id }: { id: number }): number => id;
-  return { sessions: sorted.sessions.map(id), locks: sorted.locks.map(id) };
+  return { sessions: sessions.map(id), locks: locks.map(id) };
 }
 
 test('it is behind while a commit is slow, and says when that is over', async () => {

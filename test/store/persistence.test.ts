@@ -8,19 +8,10 @@ import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 
 /** Draws for the last time when it is frozen. */
 class DrawingStore extends MemoryStore {
-  #live: LiveRecords | undefined;
-  drawn: string[] = [];
-
-  override start(position: Position, live: LiveRecords): Promise<void> {
-    this.#live = live;
-    return super.start(position, live);
-  }
+  drawn: readonly string[] = [];
 
   override freeze(): void {
-    const drawing = this.#live?.();
-    for (let next = drawing?.next(); next?.done === false; next = drawing?.next()) {
-      this.drawn.push(next.value);
-    }
+    this.drawn = [...(this.live?.() ?? [])];
   }
 }
 

@@ -12,6 +12,7 @@ import {
 } from '../../src/store/record.ts';
 import { StoreError } from '../../src/store/store.ts';
 import type { Resource } from '../../src/table/resource.ts';
+import { decodeAtOnce } from '../support/memory-store.ts';
 
 /** Any text, broken surrogates and line feeds included. */
 const text = fc.string({ unit: fc.integer({ max: 0xffff }).map((c) => String.fromCharCode(c)) });
@@ -73,7 +74,7 @@ test('what is put comes back the same, whatever it contains, from one line', () 
         assert.ok(isOneLine(record));
         assert.equal(live.apply(record, false), undefined);
       }
-      assert.deepEqual(live.sorted(), { sessions: [owner], locks: [someLock] });
+      assert.deepEqual(decodeAtOnce(live), { sessions: [owner], locks: [someLock] });
     }),
   );
 });
@@ -99,7 +100,7 @@ test('sessions and locks come back in order of their ids; a put replaces, a dele
     deleteSessionRecord(2),
   ];
   for (const record of records) assert.equal(live.apply(record, false), undefined);
-  const sorted = live.sorted();
+  const sorted = decodeAtOnce(live);
   assert.ok(!(sorted instanceof StoreError));
   assert.deepEqual(sorted.sessions, [OWNER]);
   assert.deepEqual(
@@ -122,7 +123,7 @@ test('a missing record is an error: a delete without its put, a lock without its
     '{"lock":5,"session":4,"resources":[{"type":"read","path":[]}],"held":true,"sinceMs":0}',
     false,
   );
-  assert.match(String(live.sorted()), /lock 5 belongs to session 4, which is missing/);
+  assert.match(String(decodeAtOnce(live)), /lock 5 belongs to session 4, which is missing/);
 });
 
 test('a wrong record is an error that names what is wrong', () => {
@@ -174,7 +175,7 @@ test('a wrong record is an error that names what is wrong', () => {
   ];
   for (const [record, reason] of wrong) {
     const live = new LiveSet();
-    const error = live.apply(record, true) ?? live.sorted();
+    const error = live.apply(record, true) ?? decodeAtOnce(live);
     assert.ok(error instanceof StoreError, record);
     assert.match(error.message, reason);
   }
@@ -185,7 +186,7 @@ test('any text is a record or an error', () => {
   fc.assert(
     fc.property(fc.oneof(text, json), (record) => {
       const live = new LiveSet();
-      assert.ok((live.apply(record, true) ?? live.sorted()) instanceof StoreError);
+      assert.ok((live.apply(record, true) ?? decodeAtOnce(live)) instanceof StoreError);
     }),
   );
 });

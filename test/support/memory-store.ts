@@ -10,7 +10,7 @@
  *     new MemoryStore(disk)
  */
 import assert from 'node:assert/strict';
-import { LiveSet } from '../../src/store/record.ts';
+import { type Live, LiveSet } from '../../src/store/record.ts';
 import {
   type Batch,
   type LiveRecords,
@@ -41,6 +41,8 @@ export class MemoryStore implements Store {
   readonly #begun: () => void;
   #underWay: UnderWay | undefined;
   #hasFailed = false;
+  /** From the start on: what a rewrite of the store would draw. */
+  live: LiveRecords | undefined;
 
   /**
    * @param isHeld whether a commit waits for `finish` or `fail`. Otherwise it ends at once
@@ -68,24 +70,14 @@ export class MemoryStore implements Store {
     const { user, records, position } = this.#disk;
     if (user !== undefined) throw new StoreError('the memory is in use by another store');
     this.#disk.user = this;
-    const live = new LiveSet();
-    for (const record of records) {
-      // Without a snapshot drawn in parts, nothing may be deleted that was not put.
-      const error = live.apply(record, false);
-      if (error !== undefined) throw error;
-    }
-    const sorted = live.sorted();
-    if (sorted instanceof StoreError) throw sorted;
-    return { position, ...sorted };
+    return { position, ...liveAfter(records) };
   }
 
   async start(position: Position, live: LiveRecords): Promise<void> {
     assert.equal(this.#disk.user, this);
     assert.equal(position.batch, this.#disk.position.batch + 1, 'the batch after the last');
-    const records: string[] = [];
-    const drawn = live();
-    for (let next = drawn.next(); next.done !== true; next = drawn.next()) records.push(next.value);
-    this.#disk.records = records;
+    this.live = live;
+    this.#disk.records = [...live()];
     this.#disk.position = position;
   }
 
@@ -137,4 +129,28 @@ export class MemoryStore implements Store {
     this.#disk.position = positionOf(underWay.batch);
     return underWay;
   }
+}
+
+/**
+ * What is live after `records`.
+ *
+ * @param mayBeAbsent see `LiveSet.apply`
+ */
+export function liveAfter(records: readonly string[], mayBeAbsent = false): Live {
+  const live = new LiveSet();
+  for (const record of records) {
+    const error = live.apply(record, mayBeAbsent);
+    if (error !== undefined) throw error;
+  }
+  const decoded = decodeAtOnce(live);
+  if (decoded instanceof StoreError) throw decoded;
+  return decoded;
+}
+
+/** As `LiveSet.decode`, without a pause. */
+export function decodeAtOnce(live: LiveSet): Live | StoreError {
+  const steps = live.decode();
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
 }
