@@ -4,7 +4,7 @@
  * why.
  */
 import { MAX_REJECTED } from '../net/listen/acceptor.ts';
-import { isObject } from '../protocol/fields.ts';
+import { isObject } from '../runtime/unknown.ts';
 
 /** Descriptors for everything else: Node's own, listeners, files that are reloaded. */
 const FILES_OF_ITS_OWN = 64;

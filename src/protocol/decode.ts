@@ -4,10 +4,11 @@
  * checked again after this.
  */
 import type { Limits } from '../runtime/limits.ts';
+import type { JsonObject } from '../runtime/unknown.ts';
 import type { Ref } from '../session/lock-record.ts';
 import { ACTION_NAMES, type Action, decodeAs, isAction, type Request } from './actions/table.ts';
 import { RequestError } from './errors.ts';
-import { decodeRef, type JsonObject, parseObject, shorten } from './fields.ts';
+import { decodeRef, parseObject, shorten } from './fields.ts';
 
 /** An invalid message, with the part of its envelope that could be read, for the reply. */
 export interface InvalidRequest {

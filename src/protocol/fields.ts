@@ -4,14 +4,9 @@
  */
 import { Buffer } from 'node:buffer';
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
+import { isInteger, isObject, type JsonObject } from '../runtime/unknown.ts';
 import type { Ref } from '../session/lock-record.ts';
 import { RequestError } from './errors.ts';
-
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /**
  * Refuses fields that aren't `known`: a misspelt `limit` must not become a lock without one, and a
@@ -166,7 +161,7 @@ export function decodeMs(
   min: number,
 ): number | undefined | RequestError {
   if (value === undefined) return undefined;
-  if (Number.isSafeInteger(value) && (value as number) >= min) return value as number;
+  if (isInteger(value, min)) return value;
   return new RequestError(
     'bad_request',
     `${field} must be an integer of milliseconds, ${min} or more`,

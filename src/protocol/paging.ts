@@ -1,4 +1,5 @@
 /** Answers in pages: how many lines a client may ask for, and when an answer ends before that. */
+import { isInteger } from '../runtime/unknown.ts';
 import { RequestError } from './errors.ts';
 
 /** Most lines in one answer: by default, and at all. */
@@ -11,8 +12,6 @@ export const MAX_ANSWER_LENGTH = 256 * 1024;
 /** Decodes the field `max`. */
 export function decodeMax(value: unknown): number | RequestError {
   if (value === undefined) return DEFAULT_PAGE;
-  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_PAGE) {
-    return value as number;
-  }
+  if (isInteger(value, 1) && value <= MAX_PAGE) return value;
   return new RequestError('bad_request', `max must be an integer from 1 to ${MAX_PAGE}`);
 }

@@ -3,12 +3,12 @@
  * row of the table there, from which the types, decoding and dispatch of requests follow.
  */
 import type { Limits } from '../runtime/limits.ts';
+import type { JsonObject } from '../runtime/unknown.ts';
 import type { Ref } from '../session/lock-record.ts';
 import type { Session } from '../session/session.ts';
 import type { SessionSettings } from '../session/session-host.ts';
 import type { Channel, EndReason, ProtocolHost } from './channel.ts';
 import type { RequestError } from './errors.ts';
-import type { JsonObject } from './fields.ts';
 import type { Envelope, ReplyWriter } from './replies.ts';
 import type { Watching } from './watching.ts';
 

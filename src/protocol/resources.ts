@@ -8,9 +8,10 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Limits } from '../runtime/limits.ts';
+import { isInteger, isObject } from '../runtime/unknown.ts';
 import type { Resource } from '../table/resource.ts';
 import { RequestError } from './errors.ts';
-import { isLongerThan, isObject, unknownField } from './fields.ts';
+import { isLongerThan, unknownField } from './fields.ts';
 
 /** `v1` ignores unknown fields, `limit` among them, as the Go server does. */
 export type Dialect = 'v1' | 'session';
@@ -69,10 +70,10 @@ function decodeResource(
       `${where}.limit is for reads only: a write is exclusive`,
     );
   }
-  if (!Number.isSafeInteger(limit) || (limit as number) < 1) {
+  if (!isInteger(limit, 1)) {
     return new RequestError('bad_request', `${where}.limit must be an integer of at least 1`);
   }
-  return { type, path, limit: limit as number };
+  return { type, path, limit };
 }
 
 function decodeType(value: unknown): 'read' | 'write' | undefined {

@@ -27,6 +27,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { connect } from 'node:net';
+import { codeOf } from './unknown.ts';
 
 /** A path on which this process listens. */
 export interface TakenPath {
@@ -222,8 +223,4 @@ function inUse(message: string): Error {
 function inTheWay(lock: string): Error {
   const message = `${lock} is in the way; remove it if no server is starting`;
   return Object.assign(new Error(message), { code: 'EEXIST' });
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

@@ -13,7 +13,8 @@
 import { existsSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { takePath } from '../runtime/unix-socket-path.ts';
-import { codeOf, doing, explained } from './files.ts';
+import { codeOf } from '../runtime/unknown.ts';
+import { doing, explained } from './files.ts';
 import type { Directory } from './log.ts';
 import { StoreError } from './store.ts';
 

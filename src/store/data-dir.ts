@@ -18,9 +18,10 @@
  */
 import type { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
+import { codeOf } from '../runtime/unknown.ts';
 import { invariant } from '../table/invariant.ts';
 import { assertPrivate, CLAIM_CHECK_MS, type Claim, claimDirectory, claimLost } from './claim.ts';
-import { codeOf, doing, explained, type Files, systemFiles } from './files.ts';
+import { doing, explained, type Files, systemFiles } from './files.ts';
 import { encodeFrame } from './frame.ts';
 import { type Directory, type Log, logPath, NewLog } from './log.ts';
 import { readLog } from './log-reader.ts';

@@ -3,6 +3,7 @@
  * asynchronous, each takes one hop through the thread pool.
  */
 import * as fs from 'node:fs';
+import { codeOf } from '../runtime/unknown.ts';
 import { StoreError } from './store.ts';
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_TRUNC, O_DIRECTORY } = fs.constants;
@@ -113,9 +114,4 @@ export function explained(what: string, path: string, error: unknown): StoreErro
   const remedy = REMEDIES[codeOf(error)];
   const message = `cannot ${what} ${path}: ${reason}${remedy === undefined ? '' : `. ${remedy}`}`;
   return new StoreError(message, { cause: error });
-}
-
-/** The system's code of an error; '' if it has none. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

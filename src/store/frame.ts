@@ -15,6 +15,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
+import { isInteger, isObject } from '../runtime/unknown.ts';
 import { type Position, positionOf } from './store.ts';
 
 /** What a frame says beside its records. */
@@ -93,10 +94,8 @@ function decodeFrame(line: string): Frame | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { batch, lockIds, sessionIds, clockMs, snapshot } = value as Readonly<
-    Record<string, unknown>
-  >;
+  if (!isObject(value)) return undefined;
+  const { batch, lockIds, sessionIds, clockMs, snapshot } = value;
   if (!isCount(batch) || !isCount(lockIds) || !isCount(sessionIds) || !isCount(clockMs)) {
     return undefined;
   }
@@ -105,5 +104,5 @@ function decodeFrame(line: string): Frame | undefined {
 }
 
 function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  return isInteger(value, 0);
 }

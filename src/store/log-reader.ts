@@ -11,7 +11,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { systemClock } from '../runtime/clock.ts';
-import { codeOf, doing, type Files } from './files.ts';
+import { codeOf } from '../runtime/unknown.ts';
+import { doing, type Files } from './files.ts';
 import {
   decodeBody,
   decodeHead,

@@ -5,6 +5,7 @@
 import { promises as dns } from 'node:dns';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Clock, Timer } from '../../runtime/clock.ts';
+import { codeOf } from '../../runtime/unknown.ts';
 import { Listener, type ListenerEvents, type Place, type TlsFiles } from './listener.ts';
 
 export interface ListenersOptions {
@@ -39,7 +40,7 @@ const PATH_CHECK_MS = 10_000;
 const MAX_TRIES = 10;
 
 /** Errors for an address of the host that this machine does not have, at least at the moment. */
-const NOT_AVAILABLE: readonly unknown[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'];
+const NOT_AVAILABLE: readonly string[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'];
 
 /** The owner of the Unix socket and its group may connect. */
 const DEFAULT_SOCKET_MODE = 0o660;
@@ -53,8 +54,8 @@ export class Listeners {
   /** Runs until the next check of the Unix socket's file. */
   #pathTimer: Timer | undefined;
   #renewal: Promise<void> | undefined;
-  /** The code of the last reported failure to create the Unix socket again; '' if there is none. */
-  #pathTrouble: unknown = '';
+  /** The code of the last failure to create the Unix socket again; undefined after a success. */
+  #pathTrouble: string | undefined;
   /** Pending closes of replaced listeners: each lasts as long as it has open connections. */
   readonly #replaced = new Set<Promise<void>>();
 
@@ -186,7 +187,7 @@ export class Listeners {
         const closed = listener.close();
         this.#replaced.add(closed);
         closed.then(() => this.#replaced.delete(closed));
-        this.#pathTrouble = '';
+        this.#pathTrouble = undefined;
         this.#events.pathLost(path, undefined);
       } catch (error) {
         const trouble = error instanceof Error ? error : new Error(String(error));
@@ -210,10 +211,6 @@ async function addressesOf(host: string): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
   const found = await dns.lookup(host, { all: true });
   return [...new Set(found.map(({ address }) => address))];
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 function listenAddresses({ host, port, tcp, socket, fds }: ListenersOptions): Place[] {

@@ -1,17 +1,12 @@
 /** `hello`: begins a session or resumes one. Authentication precedes it, in admission.ts. */
 import { helloLimits, type Limits } from '../../runtime/limits.ts';
+import type { JsonObject } from '../../runtime/unknown.ts';
 import type { Ref } from '../../session/lock-record.ts';
 import type { Session } from '../../session/session.ts';
 import { keyOfName } from '../../session/session-key.ts';
 import { VERSION } from '../../version.ts';
 import { DRAINING, helloNotFirst, NO_SUCH_SESSION, RequestError } from '../errors.ts';
-import {
-  abandonTooLong,
-  decodeMs,
-  decodeName,
-  decodeNamespace,
-  type JsonObject,
-} from '../fields.ts';
+import { abandonTooLong, decodeMs, decodeName, decodeNamespace } from '../fields.ts';
 import type { ActionDefinition, RequestContext } from '../requests.ts';
 
 export interface HelloRequest {

@@ -1,6 +1,7 @@
 /**
  * `lock`: requests an atomic set of resources. A retry with the `ref` of a live lock reports it.
  */
+import type { JsonObject } from '../../runtime/unknown.ts';
 import {
   type LockRecord,
   type LockTerms,
@@ -12,7 +13,7 @@ import type { LockError } from '../../session/session-host.ts';
 import type { Resource } from '../../table/resource.ts';
 import type { Wait } from '../../table/waits.ts';
 import { limitError, RequestError } from '../errors.ts';
-import { decodeMs, decodeName, type JsonObject, shorten } from '../fields.ts';
+import { decodeMs, decodeName, shorten } from '../fields.ts';
 import { firstOf } from '../replies.ts';
 import type { ActionDefinition, RequestContext } from '../requests.ts';
 import { decodeResources } from '../resources.ts';

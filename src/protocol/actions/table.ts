@@ -3,9 +3,10 @@
  * one file, one row here, and its section in PROTOCOL.md.
  */
 import type { Limits } from '../../runtime/limits.ts';
+import type { JsonObject } from '../../runtime/unknown.ts';
 import type { Ref } from '../../session/lock-record.ts';
 import type { RequestError } from '../errors.ts';
-import { type JsonObject, unknownField } from '../fields.ts';
+import { unknownField } from '../fields.ts';
 import type { Envelope } from '../replies.ts';
 import type { ActionDefinition, HelpRow, RequestContext } from '../requests.ts';
 import { bye } from './bye.ts';
