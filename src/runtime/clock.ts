@@ -16,6 +16,11 @@ export interface Turns {
   nextTurn(job: () => void): void;
 }
 
+/** Resolves in the next turn. */
+export function nextTurn(turns: Turns): Promise<void> {
+  return new Promise((resolve) => turns.nextTurn(resolve));
+}
+
 export interface Clock extends Turns {
   /** Milliseconds since an arbitrary origin; monotonic. */
   now(): number;

@@ -100,7 +100,7 @@ const MAX_RECLAIM_STEPS = 1000;
 /** Memory that is charged but can be reclaimed. */
 export interface Spare {
   /** How many bytes can be reclaimed; an upper bound. */
-  readonly bytes: number;
+  bytes(): number;
   /** Reclaims a part of it; false if there is none. */
   giveWay(): boolean;
 }
@@ -129,7 +129,7 @@ export class MemoryAccount {
   /** Whether `bytes` more may be charged. Reclaims memory if that is necessary and sufficient. */
   hasRoom(bytes: number): boolean {
     // Nothing is reclaimed if it would not be enough.
-    if (this.#charged + bytes - this.#spare.bytes > this.#maxBytes) return false;
+    if (this.#charged + bytes - this.#spare.bytes() > this.#maxBytes) return false;
     let given = 0;
     while (this.#charged + bytes > this.#maxBytes) {
       if (given++ === MAX_RECLAIM_STEPS || !this.#spare.giveWay()) return false;

@@ -76,11 +76,8 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
    */
   constructor(nextId: () => number, maxMemoryBytes: number) {
     this.#nextId = nextId;
-    const idleBytes = (): number => this.#idleBytes;
     this.memory = new MemoryAccount(maxMemoryBytes, {
-      get bytes() {
-        return idleBytes();
-      },
+      bytes: () => this.#idleBytes,
       giveWay: () => this.#endIdle(),
     });
   }

@@ -5,7 +5,7 @@
  * The state of the table is a function of the live locks in order of arrival. So each lock is
  * entered in that order, and is held or enqueued as it was.
  */
-import type { Turns } from '../runtime/clock.ts';
+import { nextTurn, type Turns } from '../runtime/clock.ts';
 import type { IdCounter } from '../runtime/id-counter.ts';
 import { Session } from './session.ts';
 import type { SessionHost } from './session-host.ts';
@@ -53,8 +53,4 @@ function* slicesOf<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += RESTORED_TOGETHER) {
     yield items.slice(at, at + RESTORED_TOGETHER);
   }
-}
-
-function nextTurn(turns: Turns): Promise<void> {
-  return new Promise((resolve) => turns.nextTurn(resolve));
 }

@@ -10,7 +10,7 @@
  *    damaged, and what it said may be missing.
  */
 import { Buffer } from 'node:buffer';
-import { systemClock } from '../runtime/clock.ts';
+import { nextTurn, systemClock } from '../runtime/clock.ts';
 import { codeOf } from '../runtime/unknown.ts';
 import { doing, type Files } from './files.ts';
 import {
@@ -201,7 +201,7 @@ class LogReader {
         this.#records++;
       }
       from = to;
-      if (from < body.length) await nextTurn();
+      if (from < body.length) await nextTurn(systemClock);
     }
     if (frame.snapshot === undefined) this.#batches++;
     this.#last = frame;
@@ -226,7 +226,7 @@ class LogReader {
   async #decode({ lockIds, sessionIds }: Position): Promise<Live> {
     const steps = this.#live.decode();
     let step = steps.next();
-    for (; step.done !== true; step = steps.next()) await nextTurn();
+    for (; step.done !== true; step = steps.next()) await nextTurn(systemClock);
     const live = step.value;
     if (live instanceof StoreError) throw this.#wrong(`: ${live.message}`);
     const lock = live.locks.at(-1)?.id ?? 0;
@@ -245,10 +245,6 @@ class LogReader {
         'Move the file away to start without the locks in it; stop the clients that rely on them first',
     );
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => systemClock.nextTurn(resolve));
 }
 
 /** Where the lines that begin at `from` end, if about as many are taken as a window has. */

@@ -19,7 +19,7 @@ class Listener implements Watcher {
 }
 
 function setUpWatchers(maxBytes = 1e12) {
-  const memory = new MemoryAccount(maxBytes, { bytes: 0, giveWay: () => false });
+  const memory = new MemoryAccount(maxBytes, { bytes: () => 0, giveWay: () => false });
   return { memory, watchers: new Watchers(memory) };
 }
 
