@@ -3,7 +3,7 @@
  * server refuses to start, or who has made a copy.
  */
 import { plural } from '../runtime/text.ts';
-import { assertPrivate, type Owner, ownerOf } from './claim.ts';
+import { assertPrivate, type Claimant, claimantOf } from './claim.ts';
 import { doing, type Files, systemFiles } from './files.ts';
 import { logPath } from './log.ts';
 import { type LogContents, readLog } from './log-reader.ts';
@@ -12,7 +12,7 @@ import { StoreError } from './store.ts';
 export interface DirectoryReport {
   readonly path: string;
   /** The server that uses it, if any. */
-  readonly owner: Owner | undefined;
+  readonly claimant: Claimant | undefined;
   /**
    * What a server that starts would find; undefined without a log: nothing is stored. An error says
    * why it would refuse to start, and what to do.
@@ -28,9 +28,9 @@ export async function checkDirectory(
   const fd = await doing('open the data directory', path, files.open(path, 'directory'));
   try {
     const directory = { files, path, fd };
-    const owner = await ownerOf(directory);
+    const claimant = await claimantOf(directory);
     const log = assertPrivate(directory).then(() => readLog(files, logPath(path)));
-    return { path, owner, log: await log.catch(storeError) };
+    return { path, claimant, log: await log.catch(storeError) };
   } finally {
     await files.close(fd).catch(() => {});
   }
@@ -42,15 +42,15 @@ function storeError(error: unknown): StoreError {
 }
 
 /** A report for people, in lines, without a line feed at the end. */
-export function reportText({ path, owner, log }: DirectoryReport): string {
+export function reportText({ path, claimant, log }: DirectoryReport): string {
   const use =
-    owner === undefined
+    claimant === undefined
       ? 'no server uses it'
-      : `in use by ${owner.pid === undefined ? 'a process that does not answer' : `process ${owner.pid}`}`;
+      : `in use by ${claimant.pid === undefined ? 'a process that does not answer' : `process ${claimant.pid}`}`;
   const lines = [`${path}: ${use}`];
   if (log === undefined) lines.push('It has no log: no locks are stored.');
   else if (log instanceof StoreError) lines.push(`A server can't start with it: ${log.message}`);
-  else lines.push(...contentLines(log, owner !== undefined));
+  else lines.push(...contentLines(log, claimant !== undefined));
   return lines.join('\n');
 }
 

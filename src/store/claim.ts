@@ -34,7 +34,7 @@ export interface Claim {
 }
 
 /** Who has a directory: `pid` is undefined if the process does not answer. */
-export interface Owner {
+export interface Claimant {
   readonly pid: number | undefined;
 }
 
@@ -71,12 +71,12 @@ export async function claimDirectory(directory: Directory): Promise<Claim> {
 /** Write permission of all but the owner. */
 const OTHERS_MAY_WRITE = 0o022;
 
-/** @throws StoreError if others may write to the directory: they could replace the log or the claim */
+/** @throws StoreError if others may write to the directory: they could replace log and claim */
 export async function assertPrivate({ files, path, fd }: Directory): Promise<void> {
   const mode = await doing('look at the data directory', path, files.mode(fd));
   if ((mode & OTHERS_MAY_WRITE) === 0) return;
   throw new StoreError(
-    `the data directory ${path} has mode ${mode.toString(8).padStart(4, '0')}: others than its owner may write to it, and could change who holds what. ` +
+    `the data directory ${path} has mode ${mode.toString(8).padStart(4, '0')}: users other than its owner may write to it, and could change who holds what. ` +
       `Run chmod go-w ${path}, or choose a directory inside it: the server makes it for itself`,
   );
 }
@@ -92,9 +92,9 @@ export function claimLost({ path }: Directory): StoreError {
 /** Why the directory could not be claimed. */
 async function refusal(directory: Directory, error: unknown): Promise<StoreError> {
   const { path } = directory;
-  const owner = await ownerOf(directory);
-  if (owner !== undefined) {
-    const process = owner.pid === undefined ? 'another process' : `process ${owner.pid}`;
+  const claimant = await claimantOf(directory);
+  if (claimant !== undefined) {
+    const process = claimant.pid === undefined ? 'another process' : `process ${claimant.pid}`;
     return new StoreError(
       `the data directory ${path} is in use by ${process}: stop it or choose another directory`,
       { cause: error },
@@ -108,13 +108,13 @@ async function refusal(directory: Directory, error: unknown): Promise<StoreError
 }
 
 /** The process that has the directory; undefined if none has. Changes nothing. */
-export function ownerOf(directory: Directory): Promise<Owner | undefined> {
+export function claimantOf(directory: Directory): Promise<Claimant | undefined> {
   return new Promise((resolve) => {
     let answer = '';
     const socket = connect(socketPath(directory));
-    const settle = (owner: Owner | undefined): void => {
+    const settle = (claimant: Claimant | undefined): void => {
       socket.destroy();
-      resolve(owner);
+      resolve(claimant);
     };
     const settleByAnswer = (): void => {
       const pid = Number(answer);

@@ -193,7 +193,7 @@ test('a directory and its files are for their owner alone; one that is there sta
   await next.close();
   for (const mode of [0o720, 0o702, 0o2770, 0o1777]) {
     chmodSync(path, mode);
-    const why = new RegExp(`has mode 0?${mode.toString(8)}: others .* chmod go-w ${path}`);
+    const why = new RegExp(`has mode 0?${mode.toString(8)}: users other .* chmod go-w ${path}`);
     assert.match(await refusal(path), why);
     const { log } = await checkDirectory(path);
     assert.ok(log instanceof StoreError && why.test(log.message));
@@ -266,8 +266,8 @@ test('what the remains of a server and of a copy leave in a directory is no obst
   const next = new DataDirectory(path);
   assert.deepEqual(await next.load(), model.state());
   await next.start(model.next(), model.live);
-  const { owner, log } = await checkDirectory(path);
-  assert.deepEqual(owner, { pid: process.pid });
+  const { claimant, log } = await checkDirectory(path);
+  assert.deepEqual(claimant, { pid: process.pid });
   assert.ok(log !== undefined && !(log instanceof StoreError));
   assert.equal(log.tornBytes, 0);
   assert.deepEqual(log.locks, model.state().locks);

@@ -47,8 +47,8 @@ function line(message: string): string {
 /** Counts, and no contents: those are the clients'. */
 function reportJson(path: string, report: DirectoryReport | StoreError): object {
   if (report instanceof StoreError) return { path, error: report.message };
-  const { owner, log } = report;
-  const inUse = owner === undefined ? {} : { inUse: true, pid: owner.pid };
+  const { claimant, log } = report;
+  const inUse = claimant === undefined ? {} : { inUse: true, pid: claimant.pid };
   if (log instanceof StoreError) return { path, ...inUse, error: log.message };
   if (log === undefined) return { path, ...inUse, sessions: 0, locks: 0, held: 0, bytes: 0 };
   const { version, bytes, tornBytes, batches, records, position } = log;
