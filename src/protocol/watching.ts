@@ -1,7 +1,7 @@
 /**
- * What one connection watches: the events of the locks at and below its paths, sent as they happen. While
- * the client is slow to read, its events are dropped and counted, and the count is sent once it has caught
- * up. So a slow watcher costs bounded memory, and costs no other watcher an event.
+ * What one connection watches: the events of the locks at and below its paths, sent as they happen.
+ * While the client is slow to read, its events are dropped and counted, and the count is sent once
+ * it has caught up. So a slow watcher costs bounded memory, and costs no other watcher an event.
  */
 import { toByteString } from '../runtime/byte-string.ts';
 import type { Namespace } from '../session/namespace.ts';

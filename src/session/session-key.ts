@@ -1,6 +1,6 @@
 /**
- * A session is resumed by its name, a secret. The server keeps only a hash of it, in memory and in a
- * store: who reads those can't resume a session.
+ * A session is resumed by its name, a secret. The server keeps only a hash of it, in memory and in
+ * a store: reading those does not let anyone resume a session.
  */
 import { hash } from 'node:crypto';
 

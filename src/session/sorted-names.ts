@@ -1,6 +1,6 @@
 /**
- * Distinct strings in the order of their UTF-16 code units. They stand in blocks, so that adding and
- * deleting one moves few others, and a part of the order is read at the cost of that part.
+ * Distinct strings in the order of their UTF-16 code units. They stand in blocks, so that adding
+ * and deleting one moves few others, and a part of the order is read at the cost of that part.
  *
  * Invariant: no block is empty; each is sorted, and its strings are before those of the next.
  */
@@ -55,7 +55,7 @@ function countUpTo(names: readonly string[], name: string): number {
   return countWhile(names.length, (i) => (names[i] ?? '') <= name);
 }
 
-/** How many of the indexes below `length` satisfy `test`, which holds for the first of them only. */
+/** How many of the indexes below `length` satisfy `test`: only the first ones do. */
 function countWhile(length: number, test: (i: number) => boolean): number {
   let [low, high] = [0, length];
   while (low < high) {

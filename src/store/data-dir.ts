@@ -2,15 +2,15 @@
  * A store in a directory: one log, `locktopus.log`, to which each batch is appended by one write
  * that is on the disk when it returns.
  *
- * Each start writes a new log with what is alive, and so does a log that has grown past a multiple
- * of that, while commits go on:
+ * A new log with what is alive replaces it at each start, and when it has grown to a multiple of
+ * that, while commits go on:
  *
  *     appending --- log has grown ---> drawing: each commit goes to both logs, and draws a slice
  *         ^                                             |  all is drawn
  *         |                                             v
  *     publishing <--- flushed, and a commit ends --- flushing: each commit goes to both logs
  *
- * The log before decides until the new one has its name; a commit that comes while the new one is
+ * The old log counts until the new one has its name; a commit that comes while the new one is
  * published waits for it.
  *
  * After a failed or short write nothing is written any more. What the disk has then is unknown, and
@@ -96,7 +96,7 @@ export class DataDirectory implements Store {
   #next: NewLog | undefined;
   /** The flushing or publishing that goes on beside commits. Never rejects. */
   #beside: Promise<void> = Promise.resolve();
-  /** The end of the log before. */
+  /** The closing of the log that was replaced. */
   #replaced: Promise<void> | undefined;
 
   /** @param path the directory; it is made if it is missing, but its parent must exist */

@@ -10,8 +10,8 @@
  * A frame is one batch, or a part of a snapshot: its head, with the bytes of its body and their
  * CRC-32, both in hexadecimal; and the body, a line about the frame and one for each record.
  *
- * Every line of a body is JSON, with the line feeds in its strings escaped. So no line of a body ends
- * as a head does, and what looks like a head is one, whatever clients write into their labels.
+ * Every line of a body is JSON, with the line feeds in its strings escaped. So no line of a body
+ * ends as a head does, and what looks like a head is one, whatever clients write into their labels.
  */
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';

@@ -176,8 +176,8 @@ export class Ledger implements Journal {
   }
 
   /**
-   * Resolves when all that is recorded is committed, with the time at which the server stops, or
-   * can't be.
+   * Commits all that is recorded, and the time at which the server stops. Resolves when that is
+   * done, and also if the store fails.
    */
   async finish(): Promise<void> {
     if (this.#hasFailed || this.#position.batch === 0) return;

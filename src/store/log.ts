@@ -66,11 +66,11 @@ export class Log {
  * A log in the making. It is a snapshot, drawn in slices, and the batches meanwhile.
  *
  * Invariant: when `add` returns, the frames added so far amount to the state after the last batch,
- * but for the puts of what has not been drawn yet. For a slice is drawn in the same synchronous call
- * in which a batch is added, and that batch holds all changes up to now. So the put of what was
- * alive at the beginning is in a slice, unless it ends first; that of what came later is in its batch,
- * and perhaps in a slice as well; and each delete is in its batch, after the put or without one. A
- * lock may come before its session, too.
+ * but for the puts of what has not been drawn yet. For a slice is drawn in the same synchronous
+ * call in which a batch is added, and that batch holds all changes up to now. So the put of what
+ * was alive at the beginning is in a slice, unless it ends first; that of what came later is in its
+ * batch, and perhaps in a slice as well; and each delete is in its batch, after the put or without
+ * one. A lock may come before its session, too.
  */
 export class NewLog {
   readonly #directory: Directory;
@@ -154,8 +154,8 @@ export class NewLog {
 
   /**
    * Makes this the log of the directory. The snapshot must be complete, and nothing may be added
-   * any more. When the promise resolves, a crash of the machine leaves this log; what is appended to
-   * it is on the disk when the promise of that resolves.
+   * any more. When the promise resolves, a crash of the machine leaves this log; what is appended
+   * to it is on the disk when the promise of that resolves.
    *
    * @param assertOurs called right before the present log is replaced; throws if it may not be
    */

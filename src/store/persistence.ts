@@ -66,8 +66,8 @@ export class Persistence {
   }
 
   /**
-   * Restores what the store has. Rejects with a `StoreError`, and with nothing in the store changed,
-   * if it can't be used.
+   * Restores what the store has. Rejects with a `StoreError`, and with nothing in the store
+   * changed, if it can't be used.
    */
   recover(host: SessionHost): Promise<Recovered> {
     this.#recovery = this.#recover(host);

@@ -1,6 +1,6 @@
 /**
- * Records: what changes in a store, as text and back. Each is one line of JSON, so that a person can
- * read a store with `less` and filter it with `jq`:
+ * Records: what changes in a store, as text and back. Each is one line of JSON, so that a person
+ * can read a store with `less` and filter it with `jq`:
  *
  *     {"session":12,"namespace":"shop","abandonTimeoutMs":60000,"key":"dGhl..."}
  *     {"lock":1795475605972001,"session":12,"resources":[{"type":"write","path":["orders","17"]}],
@@ -109,8 +109,8 @@ export class LiveSet {
   }
 
   /**
-   * Decodes what is alive, each sorted by id, which is the order of arrival. Yields now and then, so
-   * that the caller can let the event loop turn.
+   * Decodes what is alive, each sorted by id, which is the order of arrival. Yields now and then,
+   * so that the caller can let the event loop turn.
    *
    * @returns an error if a put is invalid, or if a lock is without its session: a put is missing
    */

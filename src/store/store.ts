@@ -53,7 +53,8 @@ export interface Store {
    * it, or if what it holds can't be trusted; nothing in it is changed then.
    *
    * @param failed called at most once, between `start` and `close`, if the store notices outside a
-   *   commit that it can't be used any more: as after the failure of a commit, only `close` is allowed
+   *   commit that it can't be used any more: as after the failure of a commit, only `close` is
+   *   allowed
    */
   load(failed?: (error: StoreError) => void): Promise<Loaded>;
   /**

@@ -18,9 +18,10 @@
  * (`OutputGate`). Then nothing is written inside the code that causes it either, because a change
  * may be recorded after the output that reports it is pushed.
  *
- * Bounds what a peer that does not read makes the server keep: past `maxUnreadBytes` the buffer
- * discards its output and calls `overflow` once; the owner then cuts the connection. The same
- * happens when all connections together exceed their budget (buffer-budget.ts).
+ * Bounds what a peer that does not read makes the server keep: past `maxUnreadBytes`, with all that
+ * waits for the store, the buffer discards its output and calls `overflow` once; the owner then cuts
+ * the connection. The same happens when all connections together exceed their budget
+ * (buffer-budget.ts).
  */
 import type { Writable } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
