@@ -109,7 +109,7 @@ export function unknownOption(name: string, options: readonly { readonly flag: s
     options.map(({ flag }) => `--${flag}`),
     '--'.length,
   );
-  return `unknown option ${name}${near === undefined ? '' : `. Did you mean ${near}?`}`;
+  return `unknown option ${name}${near === undefined ? '' : ` (did you mean ${near}?)`}`;
 }
 
 /** Takes from `left` what `attached` doesn't have. */

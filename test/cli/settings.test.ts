@@ -145,7 +145,7 @@ test('help and version win over everything else', () => {
 const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>, said: RegExp])[] =
   [
     [['--bogus'], {}, /^unknown option --bogus$/],
-    [['--prot', '9010'], {}, /^unknown option --prot\. Did you mean --port\?$/],
+    [['--prot', '9010'], {}, /^unknown option --prot \(did you mean --port\?\)$/],
     [['-v'], {}, /^unknown option -v$/],
     [['--host='], {}, /^--host must not be empty$/],
     [['--max-message-bytes=268435457'], {}, /^--max-message-bytes must be .* to 268435456/],

@@ -93,7 +93,7 @@ test("the first operand begins a command, whose options are the command's", () =
 
 test('a mistake in the options is said in a sentence', () => {
   for (const [args, sentence] of [
-    [['--wiat', '1s'], 'unknown option --wiat. Did you mean --wait?'],
+    [['--wiat', '1s'], 'unknown option --wiat (did you mean --wait?)'],
     [['-x'], 'unknown option -x'],
     [['--try=1'], '--try takes no value'],
     [['--wait', '1s', '--wait', '2s'], '--wait is given twice'],
