@@ -34,7 +34,7 @@ import {
 } from './server-options.ts';
 import { Counters } from './session/counters.ts';
 import { Namespaces } from './session/namespace.ts';
-import { countHolders, statisticsOf } from './session/statistics.ts';
+import { countHolders, countKept, type Kept, statisticsOf } from './session/statistics.ts';
 import { Persistence, type Recovered } from './store/persistence.ts';
 
 /** Totals over all namespaces. */
@@ -50,6 +50,8 @@ export interface ServerCounts {
 export interface Drained {
   /** Sessions that still held locks at the end; 0 if all holders finished. */
   readonly cutOff: number;
+  /** With a store: what is kept. */
+  readonly kept?: Kept;
 }
 
 /** Random bytes in the name of a session: the name is a secret, as it resumes the session. */
@@ -165,11 +167,6 @@ export class Server {
     return this.#persistence?.recovered;
   }
 
-  /** Whether sessions and locks outlive the server, in a store. */
-  get keepsLocks(): boolean {
-    return this.#persistence !== undefined;
-  }
-
   get #isReady(): boolean {
     return this.#persistence === undefined || this.#persistence.recovered !== undefined;
   }
@@ -267,8 +264,9 @@ export class Server {
   async #drain(timeoutMs: number): Promise<Drained> {
     if (timeoutMs > 0) await this.#untilNothingIsHeld(timeoutMs);
     const cutOff = this.holders;
+    const kept = this.#persistence === undefined ? undefined : countKept(this.#namespaces);
     await this.close();
-    return { cutOff };
+    return kept === undefined ? { cutOff } : { cutOff, kept };
   }
 
   #untilNothingIsHeld(timeoutMs: number): Promise<void> {

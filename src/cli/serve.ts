@@ -167,9 +167,9 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
       log(
         `${signal}: stopping (${statsLine(server.counts)}); a second signal ends the process at once`,
       );
-      const { cutOff } = await drain(server, settings.drainTimeoutMs, log);
-      log(stoppedLine(cutOff, server.keepsLocks));
-      return cutOff === 0 || server.keepsLocks ? ExitCode.ok : ExitCode.cutOff;
+      const drained = await drain(server, settings.drainTimeoutMs, log);
+      log(stoppedLine(drained));
+      return drained.cutOff === 0 || drained.kept !== undefined ? ExitCode.ok : ExitCode.cutOff;
     },
   };
 }

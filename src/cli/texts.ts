@@ -3,9 +3,10 @@ import { addressName } from '../net/listen/listener.ts';
 import type { Eviction } from '../protocol/channel.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
 import { plural } from '../runtime/text.ts';
-import type { ServerCounts } from '../server.ts';
+import type { Drained, ServerCounts } from '../server.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
 import type { SessionLock } from '../session/lock-record.ts';
+import type { Kept } from '../session/statistics.ts';
 import type { Recovered } from '../store/persistence.ts';
 import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
@@ -234,16 +235,18 @@ export function storeFailedLine({ message }: Error): string {
   return `${message}. The server ends at once; no lock that a client was told of is lost`;
 }
 
-/**
- * The end of a drain.
- *
- * @param keepsLocks whether the locks that are still held are kept in a store
- */
-export function stoppedLine(cutOff: number, keepsLocks = false): string {
+/** The end of a drain. */
+export function stoppedLine({ cutOff, kept }: Drained): string {
+  if (kept !== undefined) return keptLine(kept);
   if (cutOff === 0) return 'stopped';
-  if (keepsLocks) return `stopped; the locks of ${plural(cutOff, 'session')} are kept`;
   const verb = cutOff === 1 ? 'was' : 'were';
   return `stopped; ${plural(cutOff, 'session')} that held locks ${verb} cut off`;
+}
+
+function keptLine({ sessions, held, waiting }: Kept): string {
+  if (sessions === 0) return 'stopped';
+  const whose = `the locks of ${plural(sessions, 'session')}`;
+  return `stopped; ${whose} are kept: ${held} held, ${waiting} waiting`;
 }
 
 export function stallLine({ stallMs, suppressed }: StallReport): string {

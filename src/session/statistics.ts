@@ -23,6 +23,30 @@ export function statisticsOf(namespaces: Namespaces): Statistics {
   return { namespaces: namespaces.size, sessions, locks, paths };
 }
 
+/** What outlives a server that stops and has a store. */
+export interface Kept {
+  /** Sessions with locks. */
+  readonly sessions: number;
+  readonly held: number;
+  readonly waiting: number;
+}
+
+/** A session that can't be resumed keeps only what it holds. Takes O(locks). */
+export function countKept(namespaces: Namespaces): Kept {
+  const kept = { sessions: 0, held: 0, waiting: 0 };
+  for (const { sessions } of namespaces) {
+    for (const { locks, key } of sessions) {
+      const before = kept.held + kept.waiting;
+      for (const { state } of locks) {
+        if (state === 'acquired') kept.held++;
+        else if (key !== undefined) kept.waiting++;
+      }
+      if (kept.held + kept.waiting > before) kept.sessions++;
+    }
+  }
+  return kept;
+}
+
 /** Sessions that hold locks, lost ones included. Takes O(locks). */
 export function countHolders(namespaces: Namespaces): number {
   let holders = 0;

@@ -3,7 +3,7 @@
  * server refuses to start, or who has made a copy.
  */
 import { plural } from '../runtime/text.ts';
-import { assertPrivate, type Claimant, claimantOf } from './claim.ts';
+import { assertPrivate, type Claimant, claimantOf, claimantText } from './claim.ts';
 import { doing, type Files, systemFiles } from './files.ts';
 import { logPath } from './log.ts';
 import { type LogContents, readLog } from './log-reader.ts';
@@ -43,10 +43,7 @@ function storeError(error: unknown): StoreError {
 
 /** A report for people, in lines, without a line feed at the end. */
 export function reportText({ path, claimant, log }: DirectoryReport): string {
-  const use =
-    claimant === undefined
-      ? 'no server uses it'
-      : `in use by ${claimant.pid === undefined ? 'a process that does not answer' : `process ${claimant.pid}`}`;
+  const use = claimant === undefined ? 'no server uses it' : `in use by ${claimantText(claimant)}`;
   const lines = [`${path}: ${use}`];
   if (log === undefined) lines.push('It has no log: no locks are stored.');
   else if (log instanceof StoreError) lines.push(`A server can't start with it: ${log.message}`);
@@ -60,7 +57,7 @@ function contentLines(log: LogContents, isInUse: boolean): string[] {
   const resumable = sessions.filter(({ key }) => key !== undefined).length;
   const lines = [
     `sessions: ${sessions.length}, of which ${resumable} can be resumed`,
-    `locks: ${locks.length}, of which ${held} were held when they were stored`,
+    `locks: ${locks.length}, of which ${held} ${held === 1 ? 'was' : 'were'} held when stored`,
     `last ids: lock ${position.lockIds}, session ${position.sessionIds}`,
     `last batch: ${position.batch}, at ${position.clockMs} ms of the server's clock`,
     `log: version ${version}, ${plural(bytes, 'byte')}, ${plural(records, 'record')}`,

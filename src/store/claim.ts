@@ -94,9 +94,8 @@ async function refusal(directory: Directory, error: unknown): Promise<StoreError
   const { path } = directory;
   const claimant = await claimantOf(directory);
   if (claimant !== undefined) {
-    const process = claimant.pid === undefined ? 'another process' : `process ${claimant.pid}`;
     return new StoreError(
-      `the data directory ${path} is in use by ${process}: stop it or choose another directory`,
+      `the data directory ${path} is in use by ${claimantText(claimant)}: stop it or choose another directory`,
       { cause: error },
     );
   }
@@ -105,6 +104,11 @@ async function refusal(directory: Directory, error: unknown): Promise<StoreError
     return new StoreError(message, { cause: error });
   }
   return explained('claim', `the data directory ${path}`, error);
+}
+
+/** The process in a sentence. */
+export function claimantText({ pid }: Claimant): string {
+  return pid === undefined ? 'a process that does not answer' : `process ${pid}`;
 }
 
 /** The process that has the directory; undefined if none has. Changes nothing. */

@@ -3,6 +3,7 @@
  * asynchronous, each takes one hop through the thread pool.
  */
 import * as fs from 'node:fs';
+import { getSystemErrorMap } from 'node:util';
 import { codeOf } from '../runtime/unknown.ts';
 import { StoreError } from './store.ts';
 
@@ -79,17 +80,17 @@ function call<T>(begin: (done: Done<T>) => void): Promise<T> {
 
 /** What to do about an error of the system, by its code. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  ENOSPC: 'No space is left on the disk: free some, then start the server again',
-  EDQUOT: 'The disk quota is used up: free some space, then start the server again',
-  EFBIG: 'The file has reached the size limit of the process (ulimit -f): raise it',
-  EACCES: 'Permission denied: give the user of the server access, or choose another directory',
-  EPERM: 'Permission denied: give the user of the server access, or choose another directory',
-  EROFS: 'The file system is read-only: mount it for writing, or choose another directory',
+  ENOSPC: 'Free some space, then start the server again',
+  EDQUOT: 'Free some space or raise the quota, then start the server again',
+  EFBIG: 'Raise the file size limit of the process (ulimit -f)',
+  EACCES: 'Give the user of the server access, or choose another directory',
+  EPERM: 'Give the user of the server access, or choose another directory',
+  EROFS: 'Mount it for writing, or choose another directory',
   ENOTDIR: 'There is a file where a directory is needed: choose another directory',
   EISDIR: 'There is a directory where a file is needed: move it away',
   ENOENT: 'Correct the path, or create the directory that is missing',
-  EMFILE: 'The process has too many open files: raise its limit (ulimit -n)',
-  ENFILE: 'The system has too many open files: raise its limit',
+  EMFILE: 'Raise the open-file limit of the process (ulimit -n)',
+  ENFILE: 'Raise the open-file limit of the system',
   EIO: 'The disk has failed: check it, then start the server again',
 };
 
@@ -110,8 +111,14 @@ export async function doing<T>(what: string, path: string, call: Promise<T>): Pr
 /** `error`, with `path` and what to do about it; unchanged if it is a `StoreError`. */
 export function explained(what: string, path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
   const remedy = REMEDIES[codeOf(error)];
-  const message = `cannot ${what} ${path}: ${reason}${remedy === undefined ? '' : `. ${remedy}`}`;
+  const message = `cannot ${what} ${path}: ${reasonOf(error)}${remedy === undefined ? '' : `. ${remedy}`}`;
   return new StoreError(message, { cause: error });
+}
+
+/** The system's words alone: Node adds the call and its path, which may be a private one. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const known = 'errno' in error && getSystemErrorMap().get(Number(error.errno));
+  return known ? `${known[0]}: ${known[1]}` : error.message;
 }

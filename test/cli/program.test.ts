@@ -105,7 +105,11 @@ test('one of a thing is not told as several', () => {
   const counts = { connections: 1, namespaces: 1, sessions: 1, acquired: 1, enqueued: 1 };
   assert.equal(statsLine(counts), '1 connection, 1 namespace, 1 session, 1 lock held, 1 waiting');
   assert.equal(drainLine(2, { ...counts, acquired: 3 }), 'draining: 2 sessions hold 3 locks');
-  assert.match(stoppedLine(2), /2 sessions that held locks were cut off$/);
+  assert.match(stoppedLine({ cutOff: 2 }), /2 sessions that held locks were cut off$/);
+  const kept = { sessions: 1, held: 1, waiting: 0 };
+  assert.match(stoppedLine({ cutOff: 1, kept }), /locks of 1 session are kept: 1 held, 0 waiting$/);
+  const nothing = { sessions: 0, held: 0, waiting: 0 };
+  assert.equal(stoppedLine({ cutOff: 0, kept: nothing }), 'stopped');
   assert.match(wrongTokenLine('::1', 1), /, and 1 more time since the last such line$/);
 });
 

@@ -16,7 +16,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { checkDirectory } from '../../src/store/check.ts';
+import { claimDirectory } from '../../src/store/claim.ts';
 import { DataDirectory } from '../../src/store/data-dir.ts';
+import type { Directory } from '../../src/store/log.ts';
 import { type Store, StoreError } from '../../src/store/store.ts';
 import { temporaryFolder } from '../support/certificates.ts';
 import { nodeArgs } from '../support/compiled.ts';
@@ -167,7 +169,10 @@ test('a killed process frees the directory; the batches that it reported are the
   }
 
   child.kill('SIGSTOP');
-  await assert.rejects(new DataDirectory(path).load(), /is in use by another process: stop/);
+  await assert.rejects(
+    new DataDirectory(path).load(),
+    /in use by a process that does not answer: stop/,
+  );
   child.kill('SIGKILL');
   await once(child, 'exit');
   const store = new DataDirectory(path);
@@ -322,7 +327,7 @@ test('a directory that its user may not write to', {
 }, async (t) => {
   const path = join(temporaryFolder(t), 'data');
   mkdirSync(path, { mode: 0o500 });
-  assert.match(await refusal(path), /ermission denied.*give the user of the server access/);
+  assert.match(await refusal(path), /permission denied\. Give the user of the server access/);
 });
 
 /** Mounts a small file system; false where that is not allowed. */
@@ -344,7 +349,8 @@ test('a full disk: the commit is refused with words, and what was stored before 
   try {
     await fillDisk(path);
   } finally {
-    execFileSync('umount', [path]);
+    // Also after a failure that left a file open.
+    execFileSync('umount', ['-l', path]);
   }
 });
 
@@ -358,7 +364,7 @@ async function fillDisk(path: string): Promise<void> {
       stored = model.state();
     }
   };
-  const full = /cannot write .*locktopus.log.*free some/;
+  const full = /cannot write .*locktopus.log.*[Ff]ree some space/;
   await assert.rejects(fill(), (error) => error instanceof StoreError && full.test(error.message));
   await assert.rejects(store.commit(model.seal()), full);
   await store.close();
@@ -374,3 +380,15 @@ async function fillDisk(path: string): Promise<void> {
   assert.deepEqual(readFileSync(join(path, 'locktopus.log')), log);
   assert.deepEqual(readdirSync(path), ['locktopus.log']);
 }
+
+test('why a directory can not be claimed is said without the private name of its socket', async (t) => {
+  const path = join(temporaryFolder(t), 'data');
+  mkdirSync(path, { mode: 0o700 });
+  const claim = (directory: Directory) => {
+    rmSync(path, { recursive: true });
+    return claimDirectory(directory);
+  };
+  await assert.rejects(new DataDirectory(path, { claim }).load(), {
+    message: `cannot claim the data directory ${path}: ENOENT: no such file or directory. Correct the path, or create the directory that is missing`,
+  });
+});
