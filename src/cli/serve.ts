@@ -219,6 +219,7 @@ async function drain(
   timeoutMs: number,
   log: (text: string) => void,
 ): Promise<Drained> {
+  if (timeoutMs === 0) return server.drain(0);
   let logged = '';
   const logProgress = (): void => {
     const line = drainLine(server.holders, server.counts);
@@ -226,7 +227,7 @@ async function drain(
     logged = line;
   };
   const drained = server.drain(timeoutMs);
-  if (timeoutMs > 0) logProgress();
+  logProgress();
   const ticker = startTicker(DRAIN_PROGRESS_S, logProgress);
   const result = await drained;
   clearInterval(ticker);
