@@ -169,7 +169,9 @@ test('a path that can not be a data directory is refused in a sentence', async (
   const checked = await storeCheck(missing);
   assert.equal(checked.code, VerbExit.broken);
   assert.match(checked.err, /^locktopus: cannot open the data directory .*\.\n$/);
-  assert.equal((await storeCheck()).code, VerbExit.usage);
+  const unnamed = await storeCheck();
+  assert.equal(unnamed.code, VerbExit.usage);
+  assert.match(unnamed.err, /: name a data directory to check: locktopus store check PATH\./);
   assert.equal((await storeCheck(path, path)).code, VerbExit.usage);
 });
 

@@ -21,8 +21,9 @@ export const STORE: Verb = {
 directory, also if it is empty; 1 if not: the message says where it is broken and what to do.`,
   async run(given, context) {
     const [what, path] = given.operands;
-    if (what !== CHECK) return `what about the store? "${CHECK}" is all there is`;
-    if (path === undefined || path === '') return 'which directory?';
+    if (what !== CHECK || path === undefined || path === '') {
+      return `name a data directory to check: locktopus store ${CHECK} PATH`;
+    }
     const fault = tooManyOperands(given, 2);
     if (fault !== undefined) return fault;
     const report = await checkDirectory(path).catch(storeError);
