@@ -53,6 +53,10 @@ export class Connector implements LinkEvents {
     this.#backoff = new Backoff(() => environment.random());
   }
 
+  get isSettled(): boolean {
+    return this.#settledAtMs !== undefined;
+  }
+
   /** Tries the current address. */
   start(): void {
     const { addresses, token, attemptMs } = this.#settings;
@@ -84,7 +88,7 @@ export class Connector implements LinkEvents {
     this.#link?.drop();
     this.#timer?.cancel();
     this.#index = (this.#index + 1) % this.#settings.addresses.length;
-    if (this.#settledAtMs !== undefined) {
+    if (this.isSettled) {
       this.#again(error);
       return;
     }
@@ -127,8 +131,8 @@ export class Connector implements LinkEvents {
   }
 
   broken(_link: Link, error: LocktopusError): void {
-    if (this.#settledAtMs === undefined) this.failed(error);
-    else this.#again(error);
+    if (this.isSettled) this.#again(error);
+    else this.failed(error);
   }
 
   #again(error: LocktopusError): void {

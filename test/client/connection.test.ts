@@ -62,6 +62,32 @@ test('TLS: the certificate is checked, and a name may be given', async (t) => {
   });
 });
 
+test('a port that speaks TLS, or does not, against the URL: the error says so', async (t) => {
+  const { cert, key } = makeCertificate(temporaryFolder(t), 'server');
+  const secure = await startServer(t, { tls: { cert, key } });
+  const plain = await startServer(t);
+  const securePlace = `127.0.0.1:${secure.address.port}`;
+  const plainPlace = `127.0.0.1:${plain.address.port}`;
+  const hint = `does not speak TLS: start the server with --tls-cert, or use`;
+  for (const [url, message] of [
+    [
+      `locktopus://${securePlace}`,
+      `was closed before the server answered; if that port speaks TLS, use locktopuss://${securePlace}`,
+    ],
+    [`locktopuss://${plainPlace}`, `failed: that port ${hint} locktopus://${plainPlace}`],
+    [`wss://${plainPlace}`, `failed: that port ${hint} ws://${plainPlace}`],
+  ] as const) {
+    await assert.rejects(connect(url, { WebSocket, tls: { ca: cert } }), (error) => {
+      assert.ok(error instanceof UnreachableError);
+      assert.equal(
+        error.message,
+        `no lock server is reachable: the connection to ${url} ${message}`,
+      );
+      return true;
+    });
+  }
+});
+
 test('a Unix socket', async (t) => {
   const path = join(temporaryFolder(t), 'lock.sock');
   await startServer(t, { tcp: false, socket: { path } });
