@@ -30,7 +30,7 @@ export interface AuthObserver {
 export interface StoreObserver {
   /**
    * The store has failed, and the server with it: connections are cut, and it must be started anew.
-   * No lock that a client was told of is lost.
+   * Every lock confirmed to a client is kept.
    */
   failed(error: Error): void;
 }

@@ -114,21 +114,21 @@ export function unknownOption(name: string, options: readonly { readonly flag: s
 
 /** Takes from `left` what `attached` doesn't have. */
 function valuesOf(
-  { values: wanted }: VerbOption,
+  { values: placeholders }: VerbOption,
   name: string,
   attached: string | undefined,
   left: string[],
 ): readonly string[] | string {
   const values = attached === undefined ? [] : [attached];
-  if (values.length > wanted.length) return `${name} takes no value`;
-  while (values.length < wanted.length) {
+  if (values.length > placeholders.length) return `${name} takes no value`;
+  while (values.length < placeholders.length) {
     const value = left[0];
     // Taken for a value, a forgotten one would hide the option that follows.
     if (value === undefined || value.startsWith('-')) {
       const hint = value?.startsWith('-')
         ? `; write a value that begins with a dash as ${name}=…`
         : '';
-      return `${name} needs ${wanted.join(' and ')}${value === '--' ? '' : hint}`;
+      return `${name} needs ${placeholders.join(' and ')}${value === '--' ? '' : hint}`;
     }
     values.push(value);
     left.shift();

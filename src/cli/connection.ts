@@ -28,7 +28,7 @@ export const CONNECTION_OPTIONS: readonly VerbOption[] = [
   {
     flag: 'token-file',
     values: ['PATH'],
-    help: 'file with the token in its first line [LOCKTOPUS_TOKEN]',
+    help: 'file that contains the token [LOCKTOPUS_TOKEN]',
   },
   { flag: 'tls-ca', values: ['PATH'], help: "CA certificates in PEM instead of Node's" },
   { flag: 'tls-cert', values: ['PATH'], help: "this client's certificate in PEM" },
@@ -145,8 +145,9 @@ function explain(error: unknown): { message: string; code: number } | undefined 
   }
   if (MISTAKES.has(code)) return { message, code: VerbExit.usage };
   if (code === 'forbidden') {
-    const message = 'administrators only: give an admin token by --token-file or LOCKTOPUS_TOKEN';
-    return { message, code: VerbExit.noPermission };
+    // Only the server knows whether it has admin tokens, or trusts local connections instead.
+    const hint = 'this command takes a token from --token-file or LOCKTOPUS_TOKEN';
+    return { message: `${message}; ${hint}`, code: VerbExit.noPermission };
   }
   return { message, code: VerbExit.notAcquired };
 }

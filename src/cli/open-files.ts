@@ -32,6 +32,6 @@ const FEW_CONNECTIONS = 1000;
  * operator set --max-connections, or if it allows few. The default is above the limit of most
  * systems.
  */
-export function isWorthSaying(allowed: number, wanted: number, isChosen: boolean): boolean {
-  return allowed < wanted && (isChosen || allowed < FEW_CONNECTIONS);
+export function isWorthSaying(allowed: number, configured: number, isChosen: boolean): boolean {
+  return allowed < configured && (isChosen || allowed < FEW_CONNECTIONS);
 }

@@ -98,7 +98,7 @@ async function hold(
   const end = await group.commandEnd;
   const wasLost = isLost;
   if (!(await group.clear(graceMs))) {
-    context.err(`locktopus: some processes that ${file} has started can't be ended.\n`);
+    context.err(`locktopus: some processes that ${file} started could not be ended.\n`);
   }
   loss.stop();
   return wasLost ? VerbExit.lost : end;

@@ -63,7 +63,7 @@ Exit codes:
   3                stopped, and clients that held locks were cut off; with --data-dir their locks
                    are kept, and the code is 0
   4                the data directory can't be used; nothing in it was changed
-  5                writing to the data directory failed; no lock that a client was told of is lost
+  5                writing to the data directory failed; every lock confirmed to a client is kept
   70               internal error: the server could not trust its lock table any more
   130, 143         ended by a second signal
   134              out of memory (SIGABRT)
@@ -157,9 +157,9 @@ function socketFailure(error: NodeJS.ErrnoException, path: string): string {
   }
 }
 
-/** The open-file limit allows fewer connections than `wanted`. */
-export function openFilesWarning(maxConnections: number, wanted: number): string {
-  return `the open-file limit allows ${plural(maxConnections, 'connection')}, fewer than --max-connections ${wanted}; raise it (ulimit -n) if you need more`;
+/** The open-file limit allows fewer connections than `configured`, which is --max-connections. */
+export function openFilesWarning(maxConnections: number, configured: number): string {
+  return `the open-file limit allows ${plural(maxConnections, 'connection')}, fewer than --max-connections ${configured}; raise it (ulimit -n) if you need more`;
 }
 
 /** The process may run out of memory before clients get `server_full`. */
@@ -232,7 +232,7 @@ export function recoveredLine(path: string, { sessions, locks, ms, bytes }: Reco
 
 /** The data directory can't be written any more; the process ends. */
 export function storeFailedLine({ message }: Error): string {
-  return `${message}. The server ends at once; no lock that a client was told of is lost`;
+  return `${message}. The server ends at once; every lock confirmed to a client is kept`;
 }
 
 /** The end of a drain. */

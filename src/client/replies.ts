@@ -161,7 +161,7 @@ function isOptional(value: unknown, type: 'string' | 'number'): boolean {
   return value === undefined || typeof value === type;
 }
 
-/** Decimal digits, at most as many as a number below 2^53 has. */
+/** An id is a number below 2^53 in decimal digits. */
 function isId(text: unknown): boolean {
   return typeof text === 'string' && /^\d{1,16}$/.test(text);
 }

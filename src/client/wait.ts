@@ -42,7 +42,7 @@ export class Wait {
     this.#stopListening = () => signal.removeEventListener('abort', listener);
   }
 
-  /** Calls `end` when the time is over, and nothing has been heard of that. */
+  /** Calls `end` when the time is over and the server has not reported that. */
   limit(end: () => void): void {
     if (this.#waitMs === undefined) return;
     if (this.#waitMs === 0 && !this.#host.isReady) end();

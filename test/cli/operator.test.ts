@@ -467,6 +467,10 @@ test('with tokens, over TLS and a Unix socket', async (t) => {
   assert.match(listed.out, /held/);
   const forbidden = await call(['evict', ...tls, '--token-file', tokenFile, id]);
   assert.equal(forbidden.code, VerbExit.noPermission);
+  assert.match(
+    forbidden.err,
+    /: administrators only: send hello with an admin token; this command takes a token from --token-file or LOCKTOPUS_TOKEN\.\n$/,
+  );
   assert.equal((await call(['evict', ...tls, '--token-file', adminFile, id])).code, 0);
 });
 

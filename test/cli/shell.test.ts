@@ -94,7 +94,7 @@ test('each command is understood', () => {
     ['quit', ['bye']],
     ['lok w:a', 'unknown command "lok"; did you mean lock?'],
     ['dance', 'unknown command "dance"; help lists the commands'],
-    ['lock', 'what? w:orders/17 writes a path, r:orders/17 reads it'],
+    ['lock', 'name what to lock: w:orders/17 to write, r:orders/17 to read'],
     ['lock orders', '"orders" has no type: write w:orders to write, or r:orders to read'],
     ['lock w:', 'the path is empty; write / for the root'],
     ['lock w:a//b', /^the path has an empty segment/],

@@ -217,7 +217,7 @@ function lock(
       resources.push(resource);
     }
   }
-  if (resources.length === 0) return 'what? w:orders/17 writes a path, r:orders/17 reads it';
+  if (resources.length === 0) return 'name what to lock: w:orders/17 to write, r:orders/17 to read';
   return actions.lock({ resources, ...fields, ...terms });
 }
 

@@ -106,7 +106,7 @@ export class Conversation implements ConnectorEvents {
     this.#transport?.send(text);
   }
 
-  /** Says `bye`, if there is someone to say it to, and ends. */
+  /** Sends `bye` if there is a session, and ends. */
   async close(): Promise<void> {
     if (this.#state === 'over') return;
     const wasReady = this.isReady;

@@ -1,4 +1,4 @@
-/** Messages of the server, for a shell: any of them, and without what must not be shown. */
+/** Messages as a shell needs them: decoded whatever their `ref` is, and shown without secrets. */
 import { ProtocolError } from '../../client/errors.ts';
 import { type Fields, parseMessage, type Reply, toReply } from '../../client/replies.ts';
 

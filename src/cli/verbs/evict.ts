@@ -14,10 +14,10 @@ export const EVICT: Verb = {
     JSON_OPTION,
     { flag: 'session', values: ['ID'], help: 'the session to end, as ls shows it' },
   ],
-  notes: `For administrators: with an admin token, or on the server's own machine, as SECURITY.md says.
-The client is notified, but may not know it yet when the next one acquires the lock: fence off what
-it still does. Exit code 1 if there is no such lock or session in the namespace, 77 without
-the token of an administrator.
+  notes: `For administrators: with an admin token or, if the server has none, on its own machine, as
+SECURITY.md says. The client is notified, but may not know it yet when the next one acquires the
+lock: its id, a fencing token, keeps off what the first client still does. Exit code 1 if there is
+no such lock or session in the namespace, 77 without the token of an administrator.
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {

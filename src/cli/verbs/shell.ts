@@ -38,7 +38,7 @@ export const SHELL: Verb = {
     {
       flag: 'abandon-timeout',
       values: ['TIME'],
-      help: 'how long the server keeps the locks if the connection breaks [60s]',
+      help: "how long a lost connection's locks are kept [the server's default]",
     },
   ],
   notes: `${CONNECTION_NOTES}
