@@ -1,10 +1,12 @@
 /** What the operator's verbs share: one question to a server, and its answer on paper or as JSON. */
 
 import { systemClock, type Timer } from '../client/environment.ts';
-import { type Client, UnreachableError } from '../client/index.ts';
+import { type Client, type Path, UnreachableError } from '../client/index.ts';
+import { isId } from '../client/replies.ts';
 import type { Arguments, VerbOption } from './arguments.ts';
 import { withClient } from './connection.ts';
 import { paintFor } from './paint.ts';
+import { parsePath, ROOT_TEXT } from './path-text.ts';
 import { printableJson } from './printable.ts';
 import type { Paper } from './text-table.ts';
 import type { VerbContext } from './verb.ts';
@@ -66,9 +68,14 @@ export function tooManyOperands({ operands }: Arguments, most: number): string |
   return extra === undefined ? undefined : `"${extra}" is one argument too many`;
 }
 
+/** The only operand, a path, or the root without one; or what is wrong, as for `tooManyOperands`. */
+export function pathOperand(given: Arguments): Path | string {
+  const path = parsePath(given.operands[0] ?? ROOT_TEXT);
+  if (typeof path === 'string') return `the path ${path}`;
+  return tooManyOperands(given, 1) ?? path;
+}
+
 /** What is wrong with the id of a lock or a session, as a sentence without its full stop. */
 export function idFault(id: string): string | undefined {
-  return /^\d{1,16}$/.test(id)
-    ? undefined
-    : `"${id}" is not an id: ids are numbers, as ls shows them`;
+  return isId(id) ? undefined : `"${id}" is not an id: ids are numbers, as ls shows them`;
 }

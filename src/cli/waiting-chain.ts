@@ -1,5 +1,5 @@
 /** Why a lock waits: what it waits for, what that waits for, down to the locks that are held. */
-import type { Blocker, InspectedLock, Path } from '../client/index.ts';
+import { type Blocker, type InspectedLock, type Path, RefusedError } from '../client/index.ts';
 import {
   blockersOf,
   forText,
@@ -66,6 +66,23 @@ function stepsBehind({ lock, depth }: Pick<ChainStep, 'lock' | 'depth'>): {
   return blockersOf(lock)
     .map((blocks) => ({ depth: depth + 1, blocks, waiter: lock.id }))
     .reverse();
+}
+
+/** The lock that `inspect` with an id answers; undefined if there is none, or none any more. */
+export async function onlyLock(
+  locks: AsyncIterable<InspectedLock>,
+): Promise<InspectedLock | undefined> {
+  try {
+    for await (const lock of locks) return lock;
+  } catch (error) {
+    if (!(error instanceof RefusedError) || error.code !== 'no_such_lock') throw error;
+  }
+  return undefined;
+}
+
+/** Rejects a question about a lock that does not exist. */
+export function noSuchLock(id: string): RefusedError {
+  return new RefusedError('no_such_lock', `there is no lock ${id}`);
 }
 
 /** Writes the chain as a tree, and what is at its root. */

@@ -66,7 +66,7 @@ export function toReply(fields: Fields, text: string): Reply | ProtocolError {
     !isOptional(id, 'string') ||
     !(ref === undefined || Number.isSafeInteger(ref)) ||
     !(state === undefined || STATES.has(state)) ||
-    (id !== undefined && !isId(id)) ||
+    (typeof id === 'string' && !isId(id)) ||
     error === 'bad'
   ) {
     return new ProtocolError(`the server sent a message with an invalid field: ${excerpt(text)}`);
@@ -162,8 +162,8 @@ function isOptional(value: unknown, type: 'string' | 'number'): boolean {
 }
 
 /** An id is a number below 2^53 in decimal digits. */
-function isId(text: unknown): boolean {
-  return typeof text === 'string' && /^\d{1,16}$/.test(text);
+export function isId(text: string): boolean {
+  return /^\d{1,16}$/.test(text);
 }
 
 function excerpt(text: string): string {

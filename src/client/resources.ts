@@ -30,7 +30,7 @@ export function limited(limit: number, ...path: readonly Segment[]): ReadResourc
 }
 
 /** Throws a TypeError if a segment is neither a string nor an integer. */
-export function toPath(segments: readonly Segment[]): Path {
+function toPath(segments: readonly Segment[]): Path {
   return segments.map((segment, i) => {
     if (typeof segment === 'string') return segment;
     if (Number.isSafeInteger(segment)) return String(segment);

@@ -3,12 +3,12 @@ import { LocktopusError, RefusedError } from '../../client/errors.ts';
 import { type InspectedLock, inspect, namespaces, STATS } from '../../client/inspect.ts';
 import type { Path } from '../../client/resources.ts';
 import { listLocks } from '../listing.ts';
-import { formatAge, resourcesText } from '../lock-text.ts';
+import { formatAge, resourcesText, stateCell } from '../lock-text.ts';
 import { pathText } from '../path-text.ts';
 import { printable } from '../printable.ts';
 import { listNamespaces, statsText } from '../stats-text.ts';
 import { renderTable } from '../text-table.ts';
-import { nothingText, waitingChain, writeChain } from '../waiting-chain.ts';
+import { noSuchLock, nothingText, onlyLock, waitingChain, writeChain } from '../waiting-chain.ts';
 import { type Actions, COMMANDS, type LockFields, runLine } from './commands.ts';
 import type { ShellHost } from './host.ts';
 import { Narrator } from './narrator.ts';
@@ -77,7 +77,7 @@ export class Shell implements Actions {
       .map(({ handle, id = '', state, text, sinceMs }) => [
         { text: handle },
         { text: id },
-        { text: state === 'acquired' ? 'held' : 'waiting' },
+        stateCell(state === 'acquired' ? 'acquired' : 'enqueued'),
         { text: formatAge(nowMs - sinceMs) },
         { text },
       ]);
@@ -101,7 +101,7 @@ export class Shell implements Actions {
     }
     const id = this.#idOf(name ?? only?.handle) ?? '';
     const first = await this.#find(id);
-    if (first === undefined) throw new RefusedError('no_such_lock', `there is no lock ${id}`);
+    if (first === undefined) throw noSuchLock(id);
     const chain = waitingChain(first, (other) => this.#find(other));
     await this.#written((out) => writeChain(chain, this.#host.paper(), out));
     return true;
@@ -184,13 +184,8 @@ export class Shell implements Actions {
     return true;
   }
 
-  async #find(id: string): Promise<InspectedLock | undefined> {
-    try {
-      for await (const lock of inspect(this.narrator.questions, { id })) return lock;
-    } catch (error) {
-      if (!(error instanceof RefusedError) || error.code !== 'no_such_lock') throw error;
-    }
-    return undefined;
+  #find(id: string): Promise<InspectedLock | undefined> {
+    return onlyLock(inspect(this.narrator.questions, { id }));
   }
 
   async #evict(target: { readonly id?: string | undefined; readonly sessionId?: string }) {

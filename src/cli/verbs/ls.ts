@@ -1,8 +1,7 @@
 /** `locktopus ls`: who holds what, and who waits behind whom. */
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
 import { listLocks } from '../listing.ts';
-import { JSON_OPTION, jsonLine, paperOf, tooManyOperands, withAnswer } from '../operator.ts';
-import { parsePath, ROOT_TEXT } from '../path-text.ts';
+import { JSON_OPTION, jsonLine, paperOf, pathOperand, withAnswer } from '../operator.ts';
 import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 import { nothingText } from '../waiting-chain.ts';
@@ -21,10 +20,8 @@ there are no locks.
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {
-    const path = parsePath(given.operands[0] ?? ROOT_TEXT);
-    if (typeof path === 'string') return `the path ${path}`;
-    const fault = tooManyOperands(given, 1);
-    if (fault !== undefined) return fault;
+    const path = pathOperand(given);
+    if (typeof path === 'string') return path;
     return withAnswer(given, context, async (client, signal) => {
       const locks = client.inspect({ path, signal });
       if (given.has(JSON_OPTION.flag)) {

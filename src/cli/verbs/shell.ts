@@ -13,7 +13,7 @@ import {
   report,
 } from '../connection.ts';
 import { parseDuration } from '../durations.ts';
-import { paperOf } from '../operator.ts';
+import { paperOf, tooManyOperands } from '../operator.ts';
 import { complete } from '../shell/commands.ts';
 import { Conversation } from '../shell/conversation.ts';
 import { appendHistory, historyFile, readHistory } from '../shell/history.ts';
@@ -51,7 +51,8 @@ is over. The exit code is 0 if every line succeeded, else ${SOME_FAILED}.`,
   async run(given, context) {
     const connection = connectionFrom(given, context);
     if (typeof connection === 'string') return connection;
-    if (given.operands.length > 0) return `"${given.operands[0]}" is not an option`;
+    const fault = tooManyOperands(given, 0);
+    if (fault !== undefined) return fault;
     const abandonTimeout = given.value('abandon-timeout');
     const abandonTimeoutMs =
       abandonTimeout === undefined ? undefined : parseDuration(abandonTimeout);

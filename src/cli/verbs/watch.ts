@@ -1,9 +1,9 @@
 /** `locktopus watch`: what happens to locks, as it happens. */
 import { CONNECTION_NOTES, CONNECTION_OPTIONS, withClient } from '../connection.ts';
 import { eventText } from '../event-text.ts';
-import { JSON_OPTION, jsonLine, paperOf, tooManyOperands } from '../operator.ts';
+import { JSON_OPTION, jsonLine, paperOf, pathOperand } from '../operator.ts';
 import { PLAIN } from '../paint.ts';
-import { parsePath, pathText, ROOT_TEXT } from '../path-text.ts';
+import { pathText } from '../path-text.ts';
 import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
@@ -20,10 +20,8 @@ slow, is reported as one line. Ctrl-C ends it. Exit code 69 if no server can be 
 
 ${CONNECTION_NOTES}`,
   async run(given, context) {
-    const path = parsePath(given.operands[0] ?? ROOT_TEXT);
-    if (typeof path === 'string') return `the path ${path}`;
-    const fault = tooManyOperands(given, 1);
-    if (fault !== undefined) return fault;
+    const path = pathOperand(given);
+    if (typeof path === 'string') return path;
     return withClient(given, context, async (client) => {
       const note = (text: string): void => context.err(`locktopus: ${printable(text)}\n`);
       client.on('disconnected', ({ error }) => note(`${error.message}; reconnecting`));

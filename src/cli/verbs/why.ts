@@ -1,5 +1,4 @@
 /** `locktopus why`: why a lock waits, down to who holds it up. */
-import { type Client, type InspectedLock, RefusedError } from '../../client/index.ts';
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
 import {
   idFault,
@@ -10,7 +9,7 @@ import {
   withAnswer,
 } from '../operator.ts';
 import { type Verb, VerbExit } from '../verb.ts';
-import { waitingChain, writeChain } from '../waiting-chain.ts';
+import { noSuchLock, onlyLock, waitingChain, writeChain } from '../waiting-chain.ts';
 
 export const WHY: Verb = {
   usage: 'why [options] ID',
@@ -27,16 +26,10 @@ ${CONNECTION_NOTES}`,
     const fault = idFault(id) ?? tooManyOperands(given, 1);
     if (fault !== undefined) return fault;
     return withAnswer(given, context, async (client, signal) => {
-      const first = await inspectOne(client, id, signal);
-      const chain = waitingChain(first, async (other) => {
-        try {
-          return await inspectOne(client, other, signal);
-        } catch (error) {
-          // It has been released since.
-          if (error instanceof RefusedError && error.code === 'no_such_lock') return undefined;
-          throw error;
-        }
-      });
+      const find = (lockId: string) => onlyLock(client.inspect({ id: lockId, signal }));
+      const first = await find(id);
+      if (first === undefined) throw noSuchLock(id);
+      const chain = waitingChain(first, find);
       if (!given.has(JSON_OPTION.flag)) {
         await writeChain(chain, paperOf(context), context.out);
         return VerbExit.ok;
@@ -48,9 +41,3 @@ ${CONNECTION_NOTES}`,
     });
   },
 };
-
-/** Rejects if there is no such lock. */
-async function inspectOne(client: Client, id: string, signal: AbortSignal): Promise<InspectedLock> {
-  for await (const lock of client.inspect({ id, signal })) return lock;
-  throw new RefusedError('no_such_lock', `there is no lock ${id}`);
-}
