@@ -1,7 +1,7 @@
 /** Numbers of namespaces, for people. */
 import type { ListedNamespace, Stats } from '../client/index.ts';
 import { printable } from './printable.ts';
-import { type Cell, type Column, type Paper, renderTable } from './text-table.ts';
+import { type Cell, type Column, type Paper, renderTable, writeTables } from './text-table.ts';
 
 const COUNTS: readonly Column[] = [
   { heading: 'NAMESPACE', minWidth: 12 },
@@ -16,9 +16,6 @@ const MORE: readonly Column[] = [
   { heading: 'PATHS', align: 'right' },
 ];
 
-/** Namespaces in one table, as in a list of locks. */
-const CHUNK = 1000;
-
 /** The numbers of one namespace. */
 export function statsText(stats: Stats, paper: Paper): string {
   const { resources, paths } = stats;
@@ -32,14 +29,7 @@ export async function listNamespaces(
   paper: Paper,
   out: (text: string) => void,
 ): Promise<void> {
-  let rows: Cell[][] = [];
-  for await (const namespace of namespaces) {
-    rows.push(countsOf(namespace));
-    if (rows.length < CHUNK) continue;
-    out(renderTable(COUNTS, rows, paper));
-    rows = [];
-  }
-  if (rows.length > 0) out(renderTable(COUNTS, rows, paper));
+  await writeTables(namespaces, (chunk) => renderTable(COUNTS, chunk.map(countsOf), paper), out);
 }
 
 function countsOf({ namespace, sessions, locks }: ListedNamespace): Cell[] {

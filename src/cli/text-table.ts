@@ -49,6 +49,33 @@ export function renderTable(
   return [headings, ...rows].map((row) => `${renderRow(columns, widths, row, paint)}\n`).join('');
 }
 
+/** Rows of one table in a long list, whose beginning is then shown at once. */
+const CHUNK = 1000;
+
+/**
+ * Writes a list as tables of at most `CHUNK` rows.
+ *
+ * @param table renders some items, which follow those before
+ * @returns the number of items
+ */
+export async function writeTables<T>(
+  items: AsyncIterable<T>,
+  table: (chunk: readonly T[]) => string,
+  out: (text: string) => void,
+): Promise<number> {
+  let count = 0;
+  let chunk: T[] = [];
+  for await (const item of items) {
+    count++;
+    chunk.push(item);
+    if (chunk.length < CHUNK) continue;
+    out(table(chunk));
+    chunk = [];
+  }
+  if (chunk.length > 0) out(table(chunk));
+  return count;
+}
+
 function renderRow(
   columns: readonly Column[],
   widths: readonly number[],

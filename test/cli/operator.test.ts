@@ -6,6 +6,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { report } from '../../src/cli/connection.ts';
 import { eventText } from '../../src/cli/event-text.ts';
+import { listLocks } from '../../src/cli/listing.ts';
 import { formatAge, lockTable, resourceText } from '../../src/cli/lock-text.ts';
 import { PLAIN, paintFor } from '../../src/cli/paint.ts';
 import { displayWidth, printable, printableJson, truncated } from '../../src/cli/printable.ts';
@@ -113,6 +114,21 @@ test('a table is aligned, drops empty columns, and narrows what may be narrowed'
   assert.match(renderTable(columns, rows, { width: 21 }), /^1 {3}3m12s {2}日… {3}till$/m);
   assert.match(renderTable(columns, rows, { width: 20 }), /^1 {3}3m12s {2}日本語 a…$/m);
   assert.match(renderTable(columns, rows, { width: 1 }), /^1 {3}3m12s {2}日…$/m);
+});
+
+test('a long list becomes several tables, across which holders are known', async () => {
+  async function* locks() {
+    yield lockOf(1, [], { session: 'till' });
+    for (let id = 2; id <= 2000; id++) yield lockOf(id, []);
+    yield lockOf(2001, [1]);
+  }
+  const tables: string[] = [];
+  assert.equal(await listLocks(locks(), {}, (text) => tables.push(text)), 2001);
+  assert.deepEqual(
+    tables.map((table) => table.trimEnd().split('\n').length),
+    [1001, 1001, 2],
+  );
+  assert.match(tables.at(-1) ?? '', /\n2001 .* 1 {10}till\n$/);
 });
 
 test('colours on a terminal alone, and not with NO_COLOR or on a dumb one', () => {
