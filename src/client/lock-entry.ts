@@ -49,7 +49,7 @@ export interface LockSet {
   /** Whether that owner holds a lock. */
   isHolder(owner: string): boolean;
   /** The caller has no more interest in the lock. */
-  unwanted(): void;
+  callerDone(): void;
   /** The server no longer has the lock, or has never had it. */
   remove(entry: LockEntry): void;
 }
@@ -69,7 +69,7 @@ export class LockEntry implements Request, Keeper {
   #isSent = false;
   #id: string | undefined;
   /** Whether the caller awaits it, holds it, or waits for its release. */
-  #isWanted = true;
+  #isInUse = true;
   #holding: Holding | undefined;
   /** Once it is held, if it has a limit. */
   #hold: Hold | undefined;
@@ -348,9 +348,9 @@ export class LockEntry implements Request, Keeper {
   #detach(): void {
     this.#released?.();
     this.#released = undefined;
-    if (!this.#isWanted) return;
-    this.#isWanted = false;
-    this.#set.unwanted();
+    if (!this.#isInUse) return;
+    this.#isInUse = false;
+    this.#set.callerDone();
   }
 }
 

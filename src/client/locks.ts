@@ -18,7 +18,7 @@ export class Locks implements LockSet {
   /** By `ref`. */
   readonly #entries = new Map<number, LockEntry>();
   /** Locks that the caller awaits, holds, or waits to see released. */
-  #wanted = 0;
+  #inUse = 0;
 
   constructor(host: LocksHost) {
     this.#host = host;
@@ -26,7 +26,7 @@ export class Locks implements LockSet {
 
   /** Whether the caller awaits or holds a lock. */
   get isBusy(): boolean {
-    return this.#wanted > 0;
+    return this.#inUse > 0;
   }
 
   /** The shortest `holdMs` of a lock that is awaited or held, in milliseconds; Infinity without one. */
@@ -46,7 +46,7 @@ export class Locks implements LockSet {
       const wait = new Wait(this.#host, terms.waitMs, { resolve, reject });
       const entry = new LockEntry(ref, terms, wait, this.#host, this);
       this.#entries.set(ref, entry);
-      this.#wanted++;
+      this.#inUse++;
       this.#host.changed();
       entry.begin(signal);
     });
@@ -152,8 +152,8 @@ export class Locks implements LockSet {
     );
   }
 
-  unwanted(): void {
-    this.#wanted--;
+  callerDone(): void {
+    this.#inUse--;
     this.#host.changed();
   }
 

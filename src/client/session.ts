@@ -32,7 +32,7 @@ import type { Target } from './url.ts';
 const GOODBYE_MS = 5000;
 
 /** Errors of `hello` that a retry won't change. */
-export const FINAL_CODES: ReadonlySet<string> = new Set([
+const FINAL_CODES: ReadonlySet<string> = new Set([
   'unauthorized',
   'forbidden',
   'bad_request',
@@ -143,14 +143,10 @@ export class Session implements ConnectorEvents, ExchangeHost {
   }
 
   exhausted(failures: readonly LocktopusError[]): void {
-    const final = failures.find(({ code }) => FINAL_CODES.has(code));
-    const error = final ?? unreachable(failures);
+    const { error, isFinal } = connectFailure(failures);
     this.#lastFailure = error;
-    if (this.#starting !== undefined) {
-      this.#giveUp(error);
-    } else if (final !== undefined) {
-      this.exchange.refuseAll(final);
-    }
+    if (this.#starting !== undefined) this.#giveUp(error);
+    else if (isFinal) this.exchange.refuseAll(error);
   }
 
   drop(error: LocktopusError): void {
@@ -306,10 +302,18 @@ export class Session implements ConnectorEvents, ExchangeHost {
   }
 }
 
-/** That none of the addresses can be used. */
-export function unreachable(failures: readonly LocktopusError[]): LocktopusError {
+/** Why none of the addresses can be used, and whether a retry won't change that. */
+export function connectFailure(failures: readonly LocktopusError[]): {
+  readonly error: LocktopusError;
+  readonly isFinal: boolean;
+} {
+  const final = failures.find(({ code }) => FINAL_CODES.has(code));
+  if (final !== undefined) return { error: final, isFinal: true };
   const [first] = failures;
-  if (failures.length === 1 && first instanceof ProtocolError) return first;
+  if (failures.length === 1 && first instanceof ProtocolError) {
+    return { error: first, isFinal: false };
+  }
   const reasons = failures.map(({ message }) => message).join('; ');
-  return new UnreachableError(`no lock server is reachable: ${reasons}`, failures.at(-1));
+  const message = `no lock server is reachable: ${reasons}`;
+  return { error: new UnreachableError(message, failures.at(-1)), isFinal: false };
 }

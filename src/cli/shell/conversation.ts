@@ -8,7 +8,7 @@ import { LocktopusError, ProtocolError, RefusedError } from '../../client/errors
 import type { Link } from '../../client/link.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS } from '../../client/options.ts';
 import { decodeGreeting, type Greeting, outOfTurn, type Reply } from '../../client/replies.ts';
-import { FINAL_CODES, unreachable } from '../../client/session.ts';
+import { connectFailure } from '../../client/session.ts';
 import type { Transport, TransportEvents } from '../../client/transport.ts';
 import type { Address, Target } from '../../client/url.ts';
 import { decode, withoutSecrets } from './messages.ts';
@@ -57,8 +57,7 @@ export class Conversation implements ConnectorEvents {
   readonly #connector: Connector;
   #transport: Transport | undefined;
   #state: 'seeking' | 'greeting' | 'listing' | 'ready' | 'over' = 'seeking';
-  #address = '';
-  #isWebSocket = false;
+  #address: Address | undefined;
   #greeting: Greeting | undefined;
   /** Whether the session of the greeting may still exist. */
   #isResumable = false;
@@ -127,8 +126,7 @@ export class Conversation implements ConnectorEvents {
   }
 
   opened(link: Link): void {
-    this.#address = link.address.name;
-    this.#isWebSocket = link.address.kind === 'websocket';
+    this.#address = link.address;
     this.#hello();
   }
 
@@ -148,14 +146,13 @@ export class Conversation implements ConnectorEvents {
 
   exhausted(failures: readonly LocktopusError[]): void {
     this.#transport = undefined;
-    const final = failures.find(({ code }) => FINAL_CODES.has(code));
-    const error = final ?? unreachable(failures);
+    const { error, isFinal } = connectFailure(failures);
     if (this.#started !== undefined) {
       this.#started(error);
       this.#end();
-    } else if (final !== undefined) {
+    } else if (isFinal) {
       this.#end();
-      this.#events.failed(final);
+      this.#events.failed(error);
     } else {
       this.#state = 'seeking';
     }
@@ -164,7 +161,8 @@ export class Conversation implements ConnectorEvents {
   /** A connection whose messages come here, as text, and not to the connector. */
   #open(address: Address, token: string | undefined, to: TransportEvents): Transport {
     const transport = this.#environment.open(address, token, {
-      ...{ opened: () => to.opened(), closed: (error) => to.closed(error) },
+      opened: () => to.opened(),
+      closed: (error) => to.closed(error),
       message: (text) => {
         if (this.#transport === transport) this.#received(text);
       },
@@ -185,10 +183,11 @@ export class Conversation implements ConnectorEvents {
     const { namespace, label, abandonTimeoutMs } = this.#settings;
     const session = this.#isResumable ? this.#greeting?.session : undefined;
     // Over WebSocket the token went with the upgrade request.
-    const token = this.#isWebSocket ? undefined : this.#settings.token;
+    const token = this.#address?.kind === 'websocket' ? undefined : this.#settings.token;
     const fields = session === undefined ? { namespace, label, abandonTimeoutMs } : { session };
-    this.#events.sent(JSON.stringify(withoutSecrets({ action: 'hello', token, ...fields })));
-    this.#transport?.send(JSON.stringify({ action: 'hello', token, ...fields }));
+    const hello = { action: 'hello', token, ...fields };
+    this.#events.sent(JSON.stringify(withoutSecrets(hello)));
+    this.#transport?.send(JSON.stringify(hello));
   }
 
   #received(text: string): void {
@@ -258,8 +257,9 @@ export class Conversation implements ConnectorEvents {
     this.#isResumable = true;
     this.#isPingUnanswered = false;
     this.#keepConnectionAlive();
-    if (resumedLocks === undefined) this.#events.began(this.#greeting, this.#address);
-    else this.#events.resumed(this.#list, this.#address);
+    const { name = '' } = this.#address ?? {};
+    if (resumedLocks === undefined) this.#events.began(this.#greeting, name);
+    else this.#events.resumed(this.#list, name);
     this.#started?.(undefined);
     this.#started = undefined;
   }
