@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The executable: runs the verb that the command line names, or the server. */
+import { VerbExit } from '../src/cli/verb.ts';
 import { dispatch } from '../src/cli/verbs.ts';
 
 const command = dispatch(process.argv.slice(2));
@@ -13,5 +14,5 @@ if (command.kind === 'serve') {
   await runProgram(command.entry, command.args);
 } else {
   process.stderr.write(`locktopus: ${command.message} See locktopus --help.\n`);
-  process.exitCode = 64;
+  process.exitCode = VerbExit.usage;
 }

@@ -1,4 +1,4 @@
-/** Tells when work under a lock has to stop, early enough for it to stop before another client works. */
+/** Notices when work under a lock has to stop, in time for it to end before another client's begins. */
 import type { HeldLock } from '../client/index.ts';
 
 export interface LossWatch {

@@ -65,7 +65,7 @@ export function jsonLine(value: object): string {
 /** What is wrong if there are more than `most` operands, as a sentence without its full stop. */
 export function tooManyOperands({ operands }: Arguments, most: number): string | undefined {
   const extra = operands[most];
-  return extra === undefined ? undefined : `"${extra}" is one argument too many`;
+  return extra === undefined ? undefined : `unexpected argument "${extra}"`;
 }
 
 /** The only operand, a path, or the root without one; or what is wrong, as for `tooManyOperands`. */

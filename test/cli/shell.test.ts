@@ -102,8 +102,8 @@ test('each command is understood', () => {
     ['lock w:a hold=0s', /^hold= must be at least/],
     ['limit reports 4', 'write limit 4 reports, for one of four'],
     ['extend', /^the time must be a duration/],
-    ['evict', /^which lock/],
-    ['ping now', '"now" is one word too many'],
+    ['evict', /^name a lock or a session/],
+    ['ping now', 'unexpected word "now"'],
     ['lock "w:a', 'a quote is not closed'],
   ] as const) {
     const actual = actionOf(line);

@@ -57,7 +57,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'try',
     usage: 'w:orders/17 …',
-    help: 'the same, now or not at all',
+    help: 'the same, without waiting',
     run: (words, actions) => lock(words, actions, { waitMs: 0 }),
   },
   {
@@ -113,7 +113,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'unwatch',
     usage: '[path]',
-    help: 'ends that',
+    help: 'ends the watch of that path',
     run: (words, actions) => withPath(words, (path) => actions.unwatch(path)),
   },
   {
@@ -121,7 +121,7 @@ export const COMMANDS: readonly Command[] = [
     usage: 'ID, or session ID',
     help: 'takes away a lock, or ends a session',
     run([name = '', id, ...more], actions) {
-      if (name === '') return 'which lock, or session? inspect shows their ids';
+      if (name === '') return 'name a lock or a session by its id, as inspect shows it';
       if (name === 'session' && id !== undefined) {
         return tooMany(more) ?? actions.evictSession(id);
       }
@@ -155,7 +155,7 @@ export const COMMANDS: readonly Command[] = [
       return tooMany(more) ?? actions.raw(word === undefined ? undefined : word === 'on');
     },
   },
-  { name: 'help', usage: '', help: 'this', run: (_words, actions) => actions.help() },
+  { name: 'help', usage: '', help: 'shows this list', run: (_words, actions) => actions.help() },
   { name: 'bye', usage: '', help: 'releases everything and leaves; so does Ctrl-D', run: bye },
 ];
 
@@ -243,7 +243,7 @@ function withPath(
 }
 
 function tooMany([word]: readonly string[]): string | undefined {
-  return word === undefined ? undefined : `"${word}" is one word too many`;
+  return word === undefined ? undefined : `unexpected word "${word}"`;
 }
 
 function bye(words: readonly string[], actions: Actions): Promise<boolean> | string {

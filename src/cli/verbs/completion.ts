@@ -16,7 +16,7 @@ export const COMPLETION: Verb = {
   notes: '',
   async run(given, context) {
     const [shell] = given.operands;
-    if (shell !== BASH && shell !== ZSH) return `for which shell, ${BASH} or ${ZSH}?`;
+    if (shell !== BASH && shell !== ZSH) return `name the shell: ${BASH} or ${ZSH}`;
     const fault = tooManyOperands(given, 1);
     if (fault !== undefined) return fault;
     const script = await bashScript();

@@ -23,7 +23,7 @@ ${CONNECTION_NOTES}`,
   async run(given, context) {
     const sessionId = given.value('session');
     const id = sessionId ?? given.operands[0];
-    if (id === undefined) return 'which lock? Give its id, or that of a session with --session';
+    if (id === undefined) return 'name the lock by its id, or a session by --session ID';
     const fault = idFault(id) ?? tooManyOperands(given, sessionId === undefined ? 1 : 0);
     if (fault !== undefined) return fault;
     return withAnswer(given, context, async (client, signal) => {

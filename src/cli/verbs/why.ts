@@ -22,7 +22,7 @@ export const WHY: Verb = {
 ${CONNECTION_NOTES}`,
   async run(given, context) {
     const [id] = given.operands;
-    if (id === undefined) return 'which lock? Give its id, as ls shows it';
+    if (id === undefined) return 'name the lock by its id, as ls shows it';
     const fault = idFault(id) ?? tooManyOperands(given, 1);
     if (fault !== undefined) return fault;
     return withAnswer(given, context, async (client, signal) => {
