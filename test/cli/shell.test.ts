@@ -127,8 +127,8 @@ async function open(t: TestContext, isRaw = false): Promise<ShellSession> {
   const session = new ShellSession(`locktopus://127.0.0.1:${shared.address.port}/${name}`, {
     isRaw,
   });
-  assert.equal(await session.conversation.start(), undefined);
-  t.after(() => session.conversation.close());
+  assert.equal(await session.rawSession.start(), undefined);
+  t.after(() => session.rawSession.close());
   return session;
 }
 
@@ -299,13 +299,13 @@ test('a broken connection is resumed, and what was lost is said', async (t) => {
   const server = await startServer(t);
   const { port } = server.address;
   const one = new ShellSession(`locktopus://127.0.0.1:${port}/shop`);
-  assert.equal(await one.conversation.start(), undefined);
-  t.after(() => one.conversation.close());
+  assert.equal(await one.rawSession.start(), undefined);
+  t.after(() => one.rawSession.close());
   await one.run('lock w:a');
   one.said();
   const two = new ShellSession(`locktopus://127.0.0.1:${port}/shop`);
-  assert.equal(await two.conversation.start(), undefined);
-  t.after(() => two.conversation.close());
+  assert.equal(await two.rawSession.start(), undefined);
+  t.after(() => two.rawSession.close());
   await two.run('watch d');
   await two.run('lock r:c');
   const waiting = two.run('lock w:a');
@@ -359,7 +359,7 @@ test('over TLS, a Unix socket and WebSocket, with a token that is not shown', as
   const { port } = server.address;
   const tls = { ca: cert };
   const refused = new ShellSession(`locktopuss://localhost:${port}`, { tls });
-  assert.equal((await refused.conversation.start())?.code, 'unauthorized');
+  assert.equal((await refused.rawSession.start())?.code, 'unauthorized');
   class TrustingWebSocket extends WebSocket {
     constructor(url: string, protocols?: string[]) {
       super(url, protocols, tls);
@@ -372,11 +372,11 @@ test('over TLS, a Unix socket and WebSocket, with a token that is not shown', as
   ] as const) {
     const options = { token, tls, WebSocket: TrustingWebSocket, isRaw: true };
     const session = new ShellSession(url, options);
-    assert.equal(await session.conversation.start(), undefined);
+    assert.equal(await session.rawSession.start(), undefined);
     assert.equal(session.out.includes('"token":"…"'), place === 'in hello');
     assert.ok(!session.out.includes(token));
     assert.equal(await session.run('lock w:a'), true);
-    await session.conversation.close();
+    await session.rawSession.close();
     assert.match(session.taken(), /> \{"action":"bye"\}\n< \{"action":"bye"\}\n$/);
   }
 });

@@ -239,7 +239,7 @@ test('what the README shows at the terminal is what happens', async (t) => {
   void clients[1].lock(read('orders'));
   await clients[1].ping();
   const shell = new ShellSession(url);
-  t.after(() => shell.conversation.close());
+  t.after(() => shell.rawSession.close());
   const ids = new IdMap();
   const prompt = /^(?:\$ locktopus|default>) /m;
   for (const part of text.split(new RegExp(`(?=${prompt.source})`, 'm'))) {
@@ -250,7 +250,7 @@ test('what the README shows at the terminal is what happens', async (t) => {
       await shell.run(command);
       shown = shell.taken();
     } else if (command === 'shell') {
-      await shell.conversation.start();
+      await shell.rawSession.start();
       shown = shell.taken();
     } else {
       const [name = '', ...args] = command.split(' ');

@@ -1,4 +1,4 @@
-import { Conversation } from '../../src/cli/shell/conversation.ts';
+import { RawSession } from '../../src/cli/shell/raw-session.ts';
 import { Shell } from '../../src/cli/shell/shell.ts';
 import type { ConnectOptions } from '../../src/client/index.ts';
 import { nodeEnvironment } from '../../src/client/node-environment.ts';
@@ -7,7 +7,7 @@ import { parseUrl } from '../../src/client/url.ts';
 /** A shell in this process, on a real server. */
 export class ShellSession {
   readonly shell: Shell;
-  readonly conversation: Conversation;
+  readonly rawSession: RawSession;
   out = '';
   /** Whether the shell has left; with the code of the error, if one made it. */
   left: string | undefined;
@@ -26,8 +26,8 @@ export class ShellSession {
         out: (text) => {
           this.out += text;
         },
-        isReady: () => this.conversation.isReady,
-        send: (text) => this.conversation.send(text),
+        isReady: () => this.rawSession.isReady,
+        send: (text) => this.rawSession.send(text),
         leave: (error) => {
           this.left = error?.code ?? 'bye';
         },
@@ -36,7 +36,7 @@ export class ShellSession {
       isRaw,
     );
     const settings = { namespace: undefined, token, label: 'shell', abandonTimeoutMs: undefined };
-    this.conversation = new Conversation(
+    this.rawSession = new RawSession(
       {
         ...environment,
         open: (...connection) => {

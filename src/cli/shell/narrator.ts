@@ -8,11 +8,11 @@ import { eventText } from '../event-text.ts';
 import { formatAge, resourcesText } from '../lock-text.ts';
 import { PLAIN, type Style } from '../paint.ts';
 import { printable, printableJson } from '../printable.ts';
-import type { ConversationEvents } from './conversation.ts';
 import type { ShellHost } from './host.ts';
 import { parsed } from './messages.ts';
 import { type OwnLock, OwnLocks } from './own-locks.ts';
 import { Questions } from './questions.ts';
+import type { RawSessionEvents } from './raw-session.ts';
 
 /** Why a lock has ended that was not released. */
 const ENDINGS: Readonly<Record<string, string>> = {
@@ -23,7 +23,7 @@ const ENDINGS: Readonly<Record<string, string>> = {
 /** Stands for the resources of a lock whose request, typed as JSON, was not answered in time. */
 const UNANSWERED = '(requested before)';
 
-export class Narrator implements ConversationEvents {
+export class Narrator implements RawSessionEvents {
   readonly locks = new OwnLocks();
   readonly questions: Questions;
   /** Whether every message is shown. */

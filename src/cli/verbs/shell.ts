@@ -15,9 +15,9 @@ import {
 import { parseDuration } from '../durations.ts';
 import { paperOf, tooManyOperands } from '../operator.ts';
 import { complete } from '../shell/commands.ts';
-import { Conversation } from '../shell/conversation.ts';
 import { appendHistory, historyFile, readHistory } from '../shell/history.ts';
 import { Prompt } from '../shell/prompt.ts';
+import { RawSession } from '../shell/raw-session.ts';
 import { Shell } from '../shell/shell.ts';
 import { type Verb, type VerbContext, VerbExit } from '../verb.ts';
 
@@ -74,7 +74,7 @@ function shellFor(...settings: ConstructorParameters<typeof ShellProgram>): Shel
 
 class ShellProgram {
   readonly #context: VerbContext;
-  readonly #conversation: Conversation;
+  readonly #session: RawSession;
   readonly #shell: Shell;
   #prompt: Prompt | undefined;
   /** The exit code, unless something ends the shell early. */
@@ -99,8 +99,8 @@ class ShellProgram {
         clock: environment.clock,
         paper: () => paperOf(context),
         out: (text) => this.#out(text),
-        isReady: () => this.#conversation.isReady,
-        send: (text) => this.#conversation.send(text),
+        isReady: () => this.#session.isReady,
+        send: (text) => this.#session.send(text),
         leave: (error) => this.#leaveBy(error),
         promptChanged: () => this.#showPrompt(),
       },
@@ -108,7 +108,7 @@ class ShellProgram {
     );
     const { namespace, token } = options;
     const label = given.value('label') ?? 'shell';
-    this.#conversation = new Conversation(
+    this.#session = new RawSession(
       environment,
       target,
       { namespace, token, label, abandonTimeoutMs },
@@ -117,7 +117,7 @@ class ShellProgram {
   }
 
   async run(): Promise<number> {
-    const error = await this.#conversation.start();
+    const error = await this.#session.start();
     if (error !== undefined) return report(error, this.#context);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       this.#context.signals.on(signal, () => this.#leave(128 + constants.signals[signal]));
@@ -126,7 +126,7 @@ class ShellProgram {
     else void this.#script();
     await this.#left;
     this.#prompt?.close();
-    await this.#conversation.close();
+    await this.#session.close();
     process.stdin.destroy();
     return this.#code;
   }

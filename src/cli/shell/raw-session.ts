@@ -1,6 +1,6 @@
 /**
- * The shell's side of the session protocol: connects, begins a session, resumes it when the connection
- * breaks, and passes text to and fro as it is. The client library hides what is sent; a shell shows it.
+ * A shell's session: begun, resumed when the connection breaks, and replaced when it has ended, like
+ * the client library's. But messages pass as text, as they are, because a shell shows them.
  */
 import { Connector, type ConnectorEvents } from '../../client/connector.ts';
 import type { Environment, Timer } from '../../client/environment.ts';
@@ -13,7 +13,7 @@ import type { Transport, TransportEvents } from '../../client/transport.ts';
 import type { Address, Target } from '../../client/url.ts';
 import { decode, withoutSecrets } from './messages.ts';
 
-export interface ConversationSettings {
+export interface RawSessionSettings {
   readonly namespace: string | undefined;
   readonly token: string | undefined;
   readonly label: string | undefined;
@@ -21,7 +21,7 @@ export interface ConversationSettings {
   readonly abandonTimeoutMs: number | undefined;
 }
 
-export interface ConversationEvents {
+export interface RawSessionEvents {
   /** Every message in either direction, without secrets. */
   sent(text: string): void;
   received(text: string): void;
@@ -50,10 +50,10 @@ const GOODBYE_MS = 2000;
 /** Unsolicited errors after which the session is over. */
 const ENDINGS: ReadonlySet<string> = new Set(['evicted', 'taken_over', 'shutting_down']);
 
-export class Conversation implements ConnectorEvents {
+export class RawSession implements ConnectorEvents {
   readonly #environment: Environment;
-  readonly #settings: ConversationSettings;
-  readonly #events: ConversationEvents;
+  readonly #settings: RawSessionSettings;
+  readonly #events: RawSessionEvents;
   readonly #connector: Connector;
   #transport: Transport | undefined;
   #state: 'seeking' | 'greeting' | 'listing' | 'ready' | 'over' = 'seeking';
@@ -71,8 +71,8 @@ export class Conversation implements ConnectorEvents {
   constructor(
     environment: Environment,
     target: Target,
-    settings: ConversationSettings,
-    events: ConversationEvents,
+    settings: RawSessionSettings,
+    events: RawSessionEvents,
   ) {
     this.#settings = { ...settings, namespace: settings.namespace ?? target.namespace };
     this.#events = events;
