@@ -60,7 +60,7 @@ export class Connector implements LinkEvents {
   /** Tries the current address. */
   start(): void {
     const { addresses, token, attemptMs } = this.#settings;
-    const address = addresses[this.#index % addresses.length];
+    const address = addresses[this.#index];
     if (address === undefined) throw new TypeError('there is no address to connect to');
     this.#settledAtMs = undefined;
     this.#timer = this.#environment.clock.setTimer(attemptMs, () => {

@@ -1,5 +1,5 @@
 /** The fields that `inspect` and `watch` share: what the server says about any client's lock. */
-import { type Fields, isCount, isFields, isPath } from './replies.ts';
+import { type Fields, isCount, isFields, isOptionalString, isPath } from './replies.ts';
 import type { Resource } from './resources.ts';
 
 /** Text for people: the label of the session, the label of the lock, and its owner. */
@@ -11,13 +11,12 @@ export interface Labels {
 
 /** Undefined if one has a wrong type. */
 export function decodeLabels({ session, label, owner }: Fields): Labels | undefined {
-  const labels: Labels = {
+  if (![session, label, owner].every(isOptionalString)) return undefined;
+  return {
     ...(typeof session === 'string' ? { session } : {}),
     ...(typeof label === 'string' ? { label } : {}),
     ...(typeof owner === 'string' ? { owner } : {}),
   };
-  const isGood = [session, label, owner].every((text) => isOptionalString(text));
-  return isGood ? labels : undefined;
 }
 
 export interface ListedResources {
@@ -38,8 +37,4 @@ function isResource(value: unknown): value is Resource {
   if (!isFields(value) || !isPath(value.path)) return false;
   if (value.type === 'write') return true;
   return value.type === 'read' && (value.limit === undefined || isCount(value.limit));
-}
-
-function isOptionalString(value: unknown): boolean {
-  return value === undefined || typeof value === 'string';
 }

@@ -6,7 +6,7 @@
 import type { Context } from './environment.ts';
 
 /** A `withLock` call. */
-export class Frame {
+class Frame {
   readonly owner: string;
   readonly #outer: Frame | undefined;
   /** Whether a call nested in it is running. */

@@ -62,19 +62,19 @@ export function toReply(fields: Fields, text: string): Reply | ProtocolError {
   const { action, ref, id, state } = fields;
   const error = fields.error === undefined ? undefined : decodeError(fields.error);
   if (
-    !isOptional(action, 'string') ||
-    !isOptional(id, 'string') ||
+    !isOptionalString(action) ||
+    !isOptionalString(id) ||
     !(ref === undefined || Number.isSafeInteger(ref)) ||
     !(state === undefined || STATES.has(state)) ||
-    (typeof id === 'string' && !isId(id)) ||
+    (id !== undefined && !isId(id)) ||
     error === 'bad'
   ) {
     return new ProtocolError(`the server sent a message with an invalid field: ${excerpt(text)}`);
   }
   return {
-    action: action as string | undefined,
+    action,
     ref: ref as number | undefined,
-    id: id as string | undefined,
+    id,
     state: state as LockState | undefined,
     error,
     fields,
@@ -152,13 +152,13 @@ function isStep(value: unknown): value is DeadlockStep {
   const { owner, session, id, waitsFor, relation, path } = value;
   return (
     [owner, id, waitsFor, relation].every((text) => typeof text === 'string') &&
-    isOptional(session, 'string') &&
+    isOptionalString(session) &&
     isPath(path)
   );
 }
 
-function isOptional(value: unknown, type: 'string' | 'number'): boolean {
-  return value === undefined || typeof value === type;
+export function isOptionalString(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string';
 }
 
 /** An id is a number below 2^53 in decimal digits. */

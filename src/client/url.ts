@@ -27,7 +27,7 @@ export interface Target {
   readonly namespace: string | undefined;
 }
 
-export const DEFAULT_PORT = 9009;
+const DEFAULT_PORT = 9009;
 export const DEFAULT_URL = 'locktopus://localhost';
 
 const SCHEMES = 'locktopus://, locktopuss://, unix:, ws:// or wss://';
