@@ -205,7 +205,7 @@ test('a check says what a log holds, or why a server can not start with it', asy
     [
       '/data: no server uses it',
       'sessions: 1, of which 0 can be resumed',
-      'locks: 1, of which 1 were held when they were stored',
+      'locks: 1, of which 1 was held when stored',
       'last ids: lock 9, session 9',
       "last batch: 2, at 70 ms of the server's clock",
       `log: version 1, ${log.length + 3} bytes, 2 records`,

@@ -6,7 +6,15 @@ import { processFiles } from './groups.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-const OPTIONS = ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=120000'];
+const OPTIONS = [
+  '--import',
+  'tsx',
+  '--test',
+  '--test-concurrency=2',
+  '--test-timeout=120000',
+  // It ends with what failed, and with each file that was ended at its timeout.
+  '--test-reporter=spec',
+];
 
 const files = processFiles().map((file) => join('test', file));
 const { status } = spawnSync(process.execPath, [...OPTIONS, ...process.argv.slice(2), ...files], {
