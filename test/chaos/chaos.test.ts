@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { checkDirectory } from '../../src/store/check.ts';
 import { type ChaosReport, runChaos } from './run.ts';
 
-const SECONDS = Number(process.env.CHAOS_SECONDS ?? 3);
-const KILLS = Number(process.env.CHAOS_KILLS ?? 3);
+const SECONDS = Number(process.env.CHAOS_SECONDS ?? 2);
+const KILLS = Number(process.env.CHAOS_KILLS ?? 2);
 /** Clients at a time in each process. */
 const PLACES = Number(process.env.CHAOS_PLACES ?? 20);
 /** Longer than any abandon timeout, wait or hold of the clients. */

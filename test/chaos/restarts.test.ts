@@ -2,7 +2,7 @@
  * A server with a data directory is stopped and started again under the load of clients of the
  * library: nothing of that reaches the work that they do under locks.
  *
- * Three restarts, `CHAOS_RESTARTS=n` for more.
+ * Two restarts, `CHAOS_RESTARTS=n` for more.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { Changes } from '../support/changes.ts';
 import { Random } from '../support/random.ts';
 import { ChaosServer } from './server.ts';
 
-const RESTARTS = Number(process.env.CHAOS_RESTARTS ?? 3);
+const RESTARTS = Number(process.env.CHAOS_RESTARTS ?? 2);
 const CLIENTS = 12;
 const PATHS = ['a', 'b', 'c'];
 /** Between two restarts, at least. */

@@ -1,5 +1,5 @@
 /**
- * Two thousand clients at once, half on WebSocket and half on TCP, lock overlapping paths. What each
+ * A thousand clients at once, half on WebSocket and half on TCP, lock overlapping paths. What each
  * was told that it holds is written in a ledger of the test's own, as plain as can be: nobody may
  * be told that he holds what conflicts with an entry there.
  *
@@ -17,7 +17,7 @@ import { V1Client } from '../support/v1-client.ts';
 import { Watch } from '../support/watch.ts';
 import { WebSocketClient } from '../support/websocket-client.ts';
 
-const CLIENTS = 2000;
+const CLIENTS = 1000;
 const ROUNDS = 5;
 /** Connections opened at a time: fewer than the system queues for a listener. */
 const BATCH = 200;
@@ -148,7 +148,7 @@ function guestOn(client: LineClient | WebSocketClient, socket: Socket, leave: ()
   };
 }
 
-test('two thousand clients on WebSocket and TCP never hold what conflicts', async (t) => {
+test('a thousand clients on WebSocket and TCP never hold what conflicts', async (t) => {
   const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
   t.diagnostic(`SEED=${seed}`);
   const watch = new Watch();

@@ -55,7 +55,7 @@ for (const depth of [10, 100]) {
     const client = await connect();
     const tail = Array(depth - 1).fill('x');
     const many = Array.from({ length: 1000 }, (_, i) => write(String(i), ...tail));
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 3; i++) {
       assert.equal((await client.ask(lock(...many))).state, 'acquired');
       assert.equal((await client.ask({ action: 'stats' })).paths, 1000 * depth);
       assert.equal((await client.ask(RELEASE)).state, 'released');
@@ -64,12 +64,12 @@ for (const depth of [10, 100]) {
   });
 }
 
-test('one lock is held while 100,000 others come and go', async (t) => {
+test('one lock is held while 30,000 others come and go', async (t) => {
   const { server, connect } = await startLines(t);
   const [holder, client] = [await connect(), await connect()];
   assert.equal((await holder.ask(lock(write('held'), read('shared')))).state, 'acquired');
   const expected = Array(1000).fill(['acquired', 'released']).flat();
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 30; round++) {
     const pairs = Array.from({ length: 1000 }, (_, i) => [
       lock(write('fresh', `${round}-${i}`), write('same'), read('shared')),
       RELEASE,
@@ -214,7 +214,7 @@ test('thousands of namespaces that were used once are gone afterwards', async (t
     assert.equal((await v1.next()).state, 'acquired');
     v1.socket.end();
   };
-  const [rounds, atOnce] = [20, 100];
+  const [rounds, atOnce] = [10, 100];
   for (let round = 0; round < rounds; round++) {
     await Promise.all(Array.from({ length: atOnce }, (_, i) => useOnce(`${round}-${i}`)));
   }

@@ -13,7 +13,7 @@ test('clients that lock, disconnect, resume, stall and send nonsense get what th
   let steps = 0;
   let told = 0;
   let firstSeed: number | undefined;
-  withSeeds(80, (random) => {
+  withSeeds(50, (random) => {
     firstSeed ??= random.seed;
     const world = new World(random);
     world.play();
@@ -32,7 +32,7 @@ test('with a store, a crash at any moment is to clients what a lost connection i
   let steps = 0;
   let restarts = 0;
   let told = 0;
-  await withSeedsInTurn(25, async (random) => {
+  await withSeedsInTurn(15, async (random) => {
     const stored = new StoredWorld(random);
     await stored.play();
     steps += stored.world.steps;

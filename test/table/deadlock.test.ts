@@ -177,7 +177,7 @@ function playRound(random: Random): void {
 }
 
 test('random scripts: a wait is refused exactly when the model says that it closes a deadlock', () => {
-  withSeeds(400, playRound);
+  withSeeds(300, playRound);
   if (process.env.SEED !== undefined) return;
   assert.ok(seen.deadlocks > 0, 'there were deadlocks');
   assert.ok(seen.lost > 0, 'some were lost for want of steps');

@@ -42,11 +42,11 @@ function assertHeapIsBackAfter(use: () => void): void {
   assert.ok(grown < HEAP_TOLERANCE_BYTES, `the heap has grown by ${grown} bytes`);
 }
 
-test('a million locks on a million paths, one after another, leave nothing in the heap', () => {
+test('300,000 locks on as many paths, one after another, leave nothing in the heap', () => {
   const table = new LockTable();
   let path = 0;
   assertHeapIsBackAfter(() => {
-    for (let i = 0; i < 1_000_000; i++, path++) {
+    for (let i = 0; i < 300_000; i++, path++) {
       table.release(table.lock([write('orders', `${path}`)], undefined));
     }
   });

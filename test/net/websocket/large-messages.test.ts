@@ -63,28 +63,28 @@ function* slices(bytes: Buffer, size: number): Generator<Buffer> {
 }
 
 for (const [name, opcode, make] of PAYLOADS) {
-  for (const size of [64 * KIB, 256 * KIB, MIB, 4 * MIB, 8 * MIB, 16 * MIB]) {
+  for (const size of [64 * KIB, MIB, 16 * MIB]) {
     test(`${name} of ${size / KIB} KiB comes back`, async () => {
       const payload = make(size);
       await expectEcho(opcode, payload, [frame(FIN | opcode, payload)]);
     });
   }
 
-  for (const size of [64, 256, KIB, 4 * KIB, 64 * KIB, MIB]) {
+  for (const size of [64, KIB, 64 * KIB, MIB]) {
     test(`${name} of 1 MiB in fragments of ${size} bytes comes back as one message`, async () => {
       const payload = make(MIB);
       await expectEcho(opcode, payload, [fragmented(opcode, ...slices(payload, size))]);
     });
   }
 
-  for (const size of [64, 256, 2 * KIB]) {
+  for (const size of [64, 2 * KIB]) {
     test(`${name} of 1 MiB in packets of ${size} bytes comes back`, async () => {
       const payload = make(MIB);
       await expectEcho(opcode, payload, slices(frame(FIN | opcode, payload), size));
     });
   }
 
-  for (const size of [0, 16, 64, 256, KIB, 4 * KIB, 16 * KIB]) {
+  for (const size of [0, 16, 256, 16 * KIB]) {
     test(`a hundred times ${name} of ${size} bytes, each sent when the last came back`, async () => {
       const payload = make(size);
       const message = frame(FIN | opcode, payload);
