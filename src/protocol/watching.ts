@@ -3,12 +3,12 @@
  * While the client is slow to read, its events are dropped and counted, and the count is sent once
  * it has caught up. So a slow watcher costs bounded memory, and costs no other watcher an event.
  */
-import { toByteString } from '../runtime/byte-string.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Channel, ProtocolHost } from './channel.ts';
-import { resourceFields, wordFields } from './replies.ts';
+import { idText } from './ids.ts';
+import { quoted, resourcesText } from './replies.ts';
 
 /** With more unread bytes than this a client counts as slow. */
 const MAX_UNREAD_BYTES = 64 * 1024;
@@ -66,7 +66,7 @@ export class Watching implements Watcher {
     if (this.#dropped === 0) return;
     const dropped = this.#dropped;
     this.#dropped = 0;
-    this.#channel.reply(toByteString(JSON.stringify({ action: 'watch', dropped })), true);
+    this.#channel.reply(`{"action":"watch","dropped":${dropped}}`, true);
   }
 }
 
@@ -76,16 +76,16 @@ export class Watching implements Watcher {
  * @param atMs milliseconds since the server started
  */
 function messageOf({ event, lock }: WatchedEvent, atMs: number): string {
-  return toByteString(
-    JSON.stringify({
-      action: 'watch',
-      event,
-      id: String(lock.id),
-      atMs,
-      ...resourceFields(lock.resources),
-      client: lock.context.session.client,
-      sessionId: String(lock.context.session.id),
-      ...wordFields(lock),
-    }),
+  const { session, terms } = lock.context;
+  return (
+    `{"action":"watch","event":"${event}","id":"${idText(lock.id)}","atMs":${atMs},` +
+    `${resourcesText(lock.resources)},"client":${quoted(session.client)},` +
+    `"sessionId":"${idText(session.id)}"` +
+    `${wordField('session', session.label)}${wordField('label', terms.label)}` +
+    `${wordField('owner', terms.owner)}}`
   );
+}
+
+function wordField(name: string, word: string | undefined): string {
+  return word === undefined ? '' : `,"${name}":${quoted(word)}`;
 }

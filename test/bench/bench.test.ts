@@ -35,6 +35,7 @@ const CELLS = [
   'k-rewrite',
   'l',
   'm',
+  'n',
   'table',
 ];
 const RUNS_ALL = process.env.BENCH_CELLS === 'all';

@@ -2,7 +2,7 @@
  * What is measured: a cell is one piece of work, done by several contenders in turn, and what is
  * asked of their figures.
  */
-import type { HeldTask, Task } from './generator.ts';
+import type { BesideTask, Task } from './generator.ts';
 import type { Figures } from './sample.ts';
 import type { ServerSpec } from './servers.ts';
 
@@ -18,8 +18,8 @@ export interface Contender {
   readonly server: ServerSpec;
   /** What the generator does; or the sampler, where something else than a load is measured. */
   readonly work: Task | ((server: ServerSpec) => Promise<Sampler>);
-  /** Locks held by others meanwhile. */
-  readonly beside?: HeldTask;
+  /** What others hold or watch meanwhile. */
+  readonly beside?: BesideTask;
 }
 
 export interface Figure {

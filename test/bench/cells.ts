@@ -14,6 +14,8 @@ export interface Sizes {
   readonly idle: number;
   readonly held: number;
   readonly elsewhere: readonly number[];
+  /** Connections that watch other paths, and how many paths each of them. */
+  readonly watching: number;
   readonly libraryInFlight: number;
   /** Connections, each with the bar of a server with a data directory. */
   readonly stored: readonly (readonly [connections: number, atLeast: number])[];
@@ -30,6 +32,7 @@ export const FULL: Sizes = {
   idle: 5000,
   held: 100_000,
   elsewhere: [1, 1000, 100_000],
+  watching: 100,
   libraryInFlight: 16,
   stored: [
     [1, 0.24],
@@ -48,6 +51,7 @@ export const TINY: Sizes = {
   idle: 20,
   held: 200,
   elsewhere: [50],
+  watching: 2,
   libraryInFlight: 2,
   stored: [[2, 0]],
   recovered: [200],
@@ -100,6 +104,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     rewritten(ours, sizes),
     reconnecting(ours, sizes),
     spellings(ours),
+    watched(ours, sizes),
   ];
 }
 
@@ -461,5 +466,32 @@ function spellings(ours: ServerSpec): Cell {
       atLeast: 0.8,
     })),
     shown: [SECOND, 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
+  };
+}
+
+function watched(ours: ServerSpec, { judged: connections, watching }: Sizes): Cell {
+  const contender = (name: string, connectionsBeside: number, pathsEach: number): Contender => ({
+    ...cycles(name, ours, 'session', { connections }),
+    beside: { kind: 'watch', connections: connectionsBeside, pathsEach },
+  });
+  const alone = `${OURS}, alone`;
+  // The generator reads for the watchers, too: the rate is limited by it, so CPU is compared.
+  const kept = (name: string, atLeast: number): Question => ({ ...cost(alone, name), atLeast });
+  return {
+    name: 'n',
+    work: `lock and release, ${connections} connections, TCP, beside connections that watch`,
+    contenders: [
+      cycles(alone, ours, 'session', { connections }),
+      contender('1 of everything', 1, 0),
+      contender('10 of everything', 10, 0),
+      contender(`${watching} of other paths`, watching, watching),
+    ],
+    questions: [
+      kept('1 of everything', 0.75),
+      kept('10 of everything', 0.4),
+      kept(`${watching} of other paths`, 0.95),
+      ...['1 of everything', '10 of everything'].map((name) => rate(name, alone)),
+    ],
+    shown: SHOWN,
   };
 }

@@ -1,4 +1,7 @@
-/** Connections that do nothing, and locks that are only held: what other work is measured beside. */
+/**
+ * Connections that do nothing or watch, and locks that are only held: what other work is measured
+ * beside.
+ */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { open } from './connection.ts';
@@ -46,22 +49,51 @@ export async function heldLocks(
   return client.socket;
 }
 
+/**
+ * Connections that watch, and are sent what happens there.
+ *
+ * @param pathsEach how many paths each of them watches, its own, with nothing there; 0: `[]`
+ */
+export async function watchers(port: number, count: number, pathsEach: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const client = await LineCounter.open(port, 64 * 1024);
+    const paths = Array.from({ length: pathsEach }, (_, k) => ['watched', `${i}`, `${k}`]);
+    const requests = (pathsEach === 0 ? [[]] : paths).map((path) =>
+      JSON.stringify({ action: 'watch', path }),
+    );
+    await client.ask(`${requests.join('\n')}\n`, requests.length);
+    client.ignore();
+  }
+}
+
+interface CounterState {
+  missing: number;
+  isIgnored: boolean;
+  answered: () => void;
+}
+
 class LineCounter {
   readonly socket: Socket;
-  readonly #state: { missing: number; answered: () => void };
+  readonly #state: CounterState;
 
   static async open(port: number, readBytes: number): Promise<LineCounter> {
-    const state = { missing: 0, answered: (): void => {} };
+    const state = { missing: 0, isIgnored: false, answered: (): void => {} };
     const onBytes = (buffer: Buffer, length: number): void => {
+      if (state.isIgnored) return;
       for (let i = 0; i < length; i++) if (buffer[i] === LF) state.missing--;
       if (state.missing === 0) state.answered();
     };
     return new LineCounter(await open(port, undefined, onBytes, readBytes), state);
   }
 
-  private constructor(socket: Socket, state: { missing: number; answered: () => void }) {
+  private constructor(socket: Socket, state: CounterState) {
     this.socket = socket;
     this.#state = state;
+  }
+
+  /** What comes from now on is read, and nothing else. */
+  ignore(): void {
+    this.#state.isIgnored = true;
   }
 
   async ask(text: string, lines: number): Promise<void> {

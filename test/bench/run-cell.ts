@@ -90,14 +90,14 @@ async function open({ server, work, beside }: Contender, options: RunOptions) {
 async function openLoad(
   spec: Contender['server'],
   task: Task,
-  held: Contender['beside'],
+  besideTask: Contender['beside'],
   isProfiled: boolean,
 ): Promise<Sampler> {
   const server = await startServer(spec, isProfiled);
   const generator = new Child('generator', [process.execPath, beside('generator')]);
   const tell = async (command: Command) => (await generator.ask(command)) as Figures;
   const { port } = server;
-  if (held !== undefined) await tell({ open: held, port });
+  if (besideTask !== undefined) await tell({ open: besideTask, port });
   await tell({ open: task, port });
   // Warm code, and what was held beforehand, are not part of the profile: it begins with the second
   // sample, the first that counts.
