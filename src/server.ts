@@ -22,6 +22,7 @@ import { RECOVERING } from './protocol/errors.ts';
 import { type Clock, ShiftedClock, systemClock, type Timer } from './runtime/clock.ts';
 import { IdCounter } from './runtime/id-counter.ts';
 import { usualLimits } from './runtime/limits.ts';
+import { processFigures } from './runtime/process-figures.ts';
 import { StallMeter } from './runtime/stall-meter.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
@@ -69,7 +70,6 @@ export class Server {
   /** Undefined without a store. */
   readonly #persistence: Persistence | undefined;
   readonly #stalls: StallMeter;
-  readonly #startMs = performance.now();
   #draining: Promise<Drained> | undefined;
   #isClosed = false;
 
@@ -116,7 +116,7 @@ export class Server {
       authFailed: (failure, client) => this.#authFailed(failure, client),
     };
     const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
-    this.#stalls = new StallMeter(stallThresholdMs, this.#startMs, (report) =>
+    this.#stalls = new StallMeter(stallThresholdMs, performance.now(), (report) =>
       stallObserver?.(report),
     );
     this.#clients = new Clients(options.clientObserver);
@@ -328,7 +328,6 @@ export class Server {
   }
 
   #metrics(): MetricsSnapshot {
-    const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
     const { lines, websocket } = this.#clients.open;
     return {
       counters: this.#host.counters,
@@ -337,9 +336,9 @@ export class Server {
       clientsTotal: this.#clients.total,
       statistics: statisticsOf(this.#namespaces),
       isDraining: this.#namespaces.isDraining,
-      uptimeMs: performance.now() - this.#startMs,
-      stalls: this.#stalls,
-      memoryBytes: { rss, heap_total: heapTotal, heap_used: heapUsed, external },
+      process: processFigures(),
+      stalls: this.#stalls.count,
+      loopLag: this.#stalls.lag(),
       store: this.#persistence?.snapshot(),
     };
   }

@@ -1,6 +1,6 @@
 /**
- * Detects by a late tick that the event loop was blocked. A stall can be reported only when it is
- * over. Reports are rate-limited, so that an overloaded machine does not spend its time on them.
+ * Measures by a tick how late the event loop is, and detects by a late one that it was blocked. A
+ * stall can be reported only when it is over. Reports are rate-limited, so that an overloaded machine does not spend its time on them.
  */
 
 /** A report of a stall. */
@@ -11,8 +11,23 @@ export interface StallReport {
   readonly suppressed: number;
 }
 
+/** How late the event loop was, in milliseconds, over the ticks of the last minute. */
+export interface LoopLag {
+  readonly latest: number;
+  readonly min: number;
+  readonly max: number;
+  readonly mean: number;
+  readonly stddev: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+}
+
 /** Milliseconds between two ticks: a stall is underestimated by at most this. */
 export const TICK_MS = 50;
+
+/** As many ticks as a minute has. */
+const KEPT_TICKS = 60_000 / TICK_MS;
 
 /** Milliseconds after a report in which further stalls are only counted. */
 export const QUIET_MS = 10_000;
@@ -24,10 +39,11 @@ export class StallMeter {
   #quietUntilMs = Number.NEGATIVE_INFINITY;
   #suppressed = 0;
   #ticker: NodeJS.Timeout | undefined;
+  /** How late the last ticks were, in milliseconds: a ring, in which the next one replaces the oldest. */
+  readonly #lags = new Float64Array(KEPT_TICKS);
+  #ticks = 0;
   /** Stalls over the threshold so far. */
   count = 0;
-  /** The longest stall so far, over the threshold or not, in milliseconds. */
-  maxMs = 0;
 
   /**
    * @param thresholdMs the shortest stall to count and report, in milliseconds (>= 1)
@@ -41,9 +57,9 @@ export class StallMeter {
 
   /** Measures from now on, in real time. Does not keep the process alive. */
   start(): void {
-    const tick = (): void => this.tick(performance.now());
-    tick();
-    this.#ticker = setInterval(tick, TICK_MS).unref();
+    // What came before, such as looking up the host's name, was no stall.
+    this.#lastTickMs = performance.now();
+    this.#ticker = setInterval(() => this.tick(performance.now()), TICK_MS).unref();
   }
 
   stop(): void {
@@ -54,7 +70,7 @@ export class StallMeter {
   tick(nowMs: number): void {
     const stallMs = nowMs - this.#lastTickMs - TICK_MS;
     this.#lastTickMs = nowMs;
-    if (stallMs > this.maxMs) this.maxMs = stallMs;
+    this.#lags[this.#ticks++ % KEPT_TICKS] = Math.max(0, stallMs);
     if (stallMs < this.#thresholdMs) return;
     this.count++;
     if (nowMs < this.#quietUntilMs) {
@@ -65,5 +81,25 @@ export class StallMeter {
     const suppressed = this.#suppressed;
     this.#suppressed = 0;
     this.#report({ stallMs, suppressed });
+  }
+
+  /** Undefined before the first tick. Each percentile is one of the measured values. */
+  lag(): LoopLag | undefined {
+    if (this.#ticks === 0) return undefined;
+    const latest = this.#lags[(this.#ticks - 1) % KEPT_TICKS] ?? 0;
+    const sorted = this.#lags.slice(0, this.#ticks).sort();
+    const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
+    const mean = sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length;
+    const variance = sorted.reduce((sum, ms) => sum + (ms - mean) ** 2, 0) / sorted.length;
+    return {
+      latest,
+      min: sorted[0] ?? 0,
+      max: at(1),
+      mean,
+      stddev: Math.sqrt(variance),
+      p50: at(0.5),
+      p90: at(0.9),
+      p99: at(0.99),
+    };
   }
 }

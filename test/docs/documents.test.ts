@@ -316,14 +316,16 @@ test('PROTOCOL.md lists the metrics as they are', () => {
   assert.deepEqual(
     rowsOf(sectionOf(PROTOCOL, '7. HTTP').split('\n**Metrics.**')[1] ?? ''),
     METRICS.map((metric) => {
-      const label = 'label' in metric ? `{${metric.label}}` : '';
-      return `| \`${metric.name}${label}\` | ${metric.type} | ${metric.help} |`;
+      const labels = 'labels' in metric ? Object.keys(metric.labels) : [];
+      const names = 'label' in metric ? [metric.label] : labels;
+      const braces = names.length === 0 ? '' : `{${names.join()}}`;
+      return `| \`${metric.name}${braces}\` | ${metric.type} | ${metric.help} |`;
     }),
   );
 });
 
 test('the metrics that the README names are there', () => {
-  const names = [...README.matchAll(/locktopus_(\w+)/g)].map((match) => match[1]);
+  const names = [...README.matchAll(/\b(locktopus|process|nodejs)_[a-z_]+/g)].map(([name]) => name);
   assert.ok(names.length > 0);
   for (const name of names)
     assert.ok(

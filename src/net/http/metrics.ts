@@ -1,9 +1,13 @@
 /**
  * The table of all metrics, and the page in the Prometheus text format (version 0.0.4) that is made
- * from it. Pure: numbers in, text out. Names begin with `locktopus_`, units are seconds and bytes,
- * counters end in `_total`. A test compares the table with PROTOCOL.md, section 7.
+ * from it. Pure: numbers in, text out. Names begin with `locktopus_`, but for what every process
+ * and every Node has: that has the names of Prometheus' own client libraries, which dashboards and
+ * alerts know. Units are seconds and bytes, counters end in `_total`. A test compares the table
+ * with PROTOCOL.md, section 7.
  */
 import type { Histogram } from '../../runtime/histogram.ts';
+import type { ProcessFigures } from '../../runtime/process-figures.ts';
+import type { LoopLag } from '../../runtime/stall-meter.ts';
 import type { Counters } from '../../session/counters.ts';
 import type { Statistics } from '../../session/statistics.ts';
 import { VERSION } from '../../version.ts';
@@ -19,9 +23,10 @@ export interface MetricsSnapshot {
   readonly clientsTotal: Readonly<Record<'lines' | 'websocket', number>>;
   readonly statistics: Statistics;
   readonly isDraining: boolean;
-  readonly uptimeMs: number;
-  readonly stalls: { readonly count: number; readonly maxMs: number };
-  readonly memoryBytes: Readonly<Record<'rss' | 'heap_total' | 'heap_used' | 'external', number>>;
+  readonly process: ProcessFigures;
+  readonly stalls: number;
+  /** Undefined if it is not measured. */
+  readonly loopLag: LoopLag | undefined;
   /** Undefined without a store. */
   readonly store: StoreSnapshot | undefined;
 }
@@ -39,7 +44,6 @@ export interface StoreSnapshot {
 
 /** A row of the table. */
 export type Metric = {
-  /** Without `locktopus_`. */
   readonly name: string;
   /** One line of text, without a backslash. */
   readonly help: string;
@@ -52,8 +56,13 @@ export type Metric = {
   | {
       readonly type: 'gauge' | 'counter';
       readonly label: string;
-      /** A number for each value of the label. Label values must need no escaping. */
+      /** A number for each value of the label. */
       readonly values: (snapshot: MetricsSnapshot) => Readonly<Record<string, number>> | undefined;
+    }
+  | {
+      /** Always 1. */
+      readonly type: 'gauge';
+      readonly labels: Readonly<Record<string, string>>;
     }
   | {
       readonly type: 'histogram';
@@ -66,37 +75,37 @@ export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** Absent without a store. */
 const STORE_METRICS: readonly Metric[] = [
   {
-    name: 'store_commit_seconds',
+    name: 'locktopus_store_commit_seconds',
     type: 'histogram',
     help: 'Time of each commit of a batch of changes to the store.',
     histogram: ({ store }) => store?.commits,
   },
   {
-    name: 'store_records_total',
+    name: 'locktopus_store_records_total',
     type: 'counter',
     help: 'Records committed: sessions and locks that began or ended.',
     value: ({ store }) => store?.records,
   },
   {
-    name: 'store_written_bytes_total',
+    name: 'locktopus_store_written_bytes_total',
     type: 'counter',
     help: 'Bytes of those records.',
     value: ({ store }) => store?.bytesWritten,
   },
   {
-    name: 'store_bytes',
+    name: 'locktopus_store_bytes',
     type: 'gauge',
     help: 'Size of the store.',
     value: ({ store }) => store?.bytes,
   },
   {
-    name: 'store_held_back_bytes',
+    name: 'locktopus_store_held_back_bytes',
     type: 'gauge',
     help: 'Output that waits until what it reports is stored.',
     value: ({ store }) => store?.heldBackBytes,
   },
   {
-    name: 'store_recovered',
+    name: 'locktopus_store_recovered',
     type: 'gauge',
     label: 'kind',
     help: 'What was restored at the start: sessions, locks.',
@@ -104,145 +113,215 @@ const STORE_METRICS: readonly Metric[] = [
   },
 ];
 
+const [MAJOR = '', MINOR = '', PATCH = ''] = process.versions.node.split('.');
+
+/** The names and meanings are those of prom-client; the lag is over the last minute. */
+const PROCESS_METRICS: readonly Metric[] = [
+  {
+    name: 'process_cpu_user_seconds_total',
+    type: 'counter',
+    help: 'CPU time spent in the process itself.',
+    value: ({ process: { userCpuSeconds } }) => userCpuSeconds,
+  },
+  {
+    name: 'process_cpu_system_seconds_total',
+    type: 'counter',
+    help: 'CPU time that the system spent for the process.',
+    value: ({ process: { systemCpuSeconds } }) => systemCpuSeconds,
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    type: 'counter',
+    help: 'The sum of the two.',
+    value: ({ process: { userCpuSeconds, systemCpuSeconds } }) => userCpuSeconds + systemCpuSeconds,
+  },
+  {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    help: 'When the process started, in seconds since 1970.',
+    value: ({ process: { startSeconds } }) => startSeconds,
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    help: 'Memory of the process.',
+    value: ({ process: { residentBytes } }) => residentBytes,
+  },
+  {
+    name: 'process_open_fds',
+    type: 'gauge',
+    help: 'Open files, connections included; absent where the system does not count them (Linux does since 6.2).',
+    value: ({ process: { openFiles } }) => openFiles,
+  },
+  {
+    name: 'process_max_fds',
+    type: 'gauge',
+    help: 'How many files may be open; absent on systems other than Linux.',
+    value: ({ process: { maxOpenFiles } }) => maxOpenFiles,
+  },
+  {
+    name: 'nodejs_version_info',
+    type: 'gauge',
+    labels: { version: process.version, major: MAJOR, minor: MINOR, patch: PATCH },
+    help: 'Always 1; the labels are the version of Node.',
+  },
+  {
+    name: 'nodejs_heap_size_total_bytes',
+    type: 'gauge',
+    help: "Size of the engine's heap.",
+    value: ({ process: { heapTotalBytes } }) => heapTotalBytes,
+  },
+  {
+    name: 'nodejs_heap_size_used_bytes',
+    type: 'gauge',
+    help: 'Used part of the heap.',
+    value: ({ process: { heapUsedBytes } }) => heapUsedBytes,
+  },
+  {
+    name: 'nodejs_external_memory_bytes',
+    type: 'gauge',
+    help: 'Memory outside the heap that belongs to objects in it.',
+    value: ({ process: { externalBytes } }) => externalBytes,
+  },
+  lag('', 'latest', 'How late the event loop was when it was last measured'),
+  lag('_min', 'min', 'The least of that in the last minute'),
+  lag('_max', 'max', 'The most of that in the last minute'),
+  lag('_mean', 'mean', 'The mean of that over the last minute'),
+  lag('_stddev', 'stddev', 'The standard deviation of that over the last minute'),
+  lag('_p50', 'p50', 'The 50th percentile of that over the last minute'),
+  lag('_p90', 'p90', 'The 90th percentile of that over the last minute'),
+  lag('_p99', 'p99', 'The 99th percentile of that over the last minute'),
+];
+
+function lag(part: string, key: keyof LoopLag, help: string): Metric {
+  return {
+    name: `nodejs_eventloop_lag${part}_seconds`,
+    type: 'gauge',
+    help: `${help}; absent with --stall-threshold 0.`,
+    value: ({ loopLag }) => loopLag && loopLag[key] / 1000,
+  };
+}
+
 /** Every metric, in the order of the page. Those of the store are absent without one. */
 export const METRICS: readonly Metric[] = [
   {
-    name: 'info',
+    name: 'locktopus_info',
     type: 'gauge',
-    label: 'version',
+    labels: { version: VERSION },
     help: 'Always 1; the label is the version of the server.',
-    values: () => ({ [VERSION]: 1 }),
   },
   {
-    name: 'uptime_seconds',
-    type: 'gauge',
-    help: 'Time since the server started.',
-    value: ({ uptimeMs }) => uptimeMs / 1000,
-  },
-  {
-    name: 'draining',
+    name: 'locktopus_draining',
     type: 'gauge',
     help: '1 while the server drains, else 0.',
     value: ({ isDraining }) => (isDraining ? 1 : 0),
   },
   {
-    name: 'connections',
+    name: 'locktopus_connections',
     type: 'gauge',
     label: 'kind',
     help: 'Open connections: lines, websocket, and other: HTTP, or nothing sent yet.',
     values: ({ connections }) => connections,
   },
   {
-    name: 'sessions',
+    name: 'locktopus_sessions',
     type: 'gauge',
     label: 'state',
     help: 'Sessions: open, and lost, which may be resumed.',
     values: ({ statistics }) => statistics.sessions,
   },
   {
-    name: 'locks',
+    name: 'locktopus_locks',
     type: 'gauge',
     label: 'state',
     help: 'Locks: acquired, enqueued.',
     values: ({ statistics }) => statistics.locks,
   },
   {
-    name: 'namespaces',
+    name: 'locktopus_namespaces',
     type: 'gauge',
     help: 'Namespaces in use.',
     value: ({ statistics }) => statistics.namespaces,
   },
   {
-    name: 'paths',
+    name: 'locktopus_paths',
     type: 'gauge',
     help: 'Paths in use, with all their prefixes.',
     value: ({ statistics }) => statistics.paths,
   },
   {
-    name: 'memory_bytes',
-    type: 'gauge',
-    label: 'kind',
-    help: 'Memory of the process: rss, heap_total, heap_used, external.',
-    values: ({ memoryBytes }) => memoryBytes,
-  },
-  {
-    name: 'event_loop_stall_max_seconds',
-    type: 'gauge',
-    help: 'Longest time that the event loop was blocked since the start; 0 if not measured.',
-    value: ({ stalls }) => stalls.maxMs / 1000,
-  },
-  {
-    name: 'event_loop_stalls_total',
+    name: 'locktopus_event_loop_stalls_total',
     type: 'counter',
     help: 'How often the event loop was blocked for longer than --stall-threshold.',
-    value: ({ stalls }) => stalls.count,
+    value: ({ stalls }) => stalls,
   },
   {
-    name: 'connections_total',
+    name: 'locktopus_connections_total',
     type: 'counter',
     help: 'Connections accepted.',
     value: ({ connectionsTotal }) => connectionsTotal,
   },
   {
-    name: 'clients_total',
+    name: 'locktopus_clients_total',
     type: 'counter',
     label: 'kind',
     help: 'Connections that spoke a protocol: lines, websocket.',
     values: ({ clientsTotal }) => clientsTotal,
   },
   {
-    name: 'locks_requested_total',
+    name: 'locktopus_locks_requested_total',
     type: 'counter',
     help: 'Lock requests; a retry for an unreleased lock does not count.',
     value: ({ counters }) => counters.locksRequested,
   },
   {
-    name: 'locks_acquired_total',
+    name: 'locktopus_locks_acquired_total',
     type: 'counter',
     help: 'Locks acquired, at once or after a wait.',
     value: ({ counters }) => counters.locksAcquired,
   },
   {
-    name: 'locks_missed_total',
+    name: 'locktopus_locks_missed_total',
     type: 'counter',
     help: 'Lock requests with waitMs 0 that ended in timeout.',
     value: ({ counters }) => counters.locksMissed,
   },
   {
-    name: 'locks_ended_total',
+    name: 'locktopus_locks_ended_total',
     type: 'counter',
     label: 'cause',
     help: 'Locks, held or waiting, that ended: released, timeout, expired, evicted, ended (by bye or the end of the server), lost (it waited in a session without a name), abandoned, draining.',
     values: ({ counters }) => counters.locksEnded,
   },
   {
-    name: 'errors_total',
+    name: 'locktopus_errors_total',
     type: 'counter',
     label: 'code',
     help: 'Error replies of the session protocol, and connections rejected over HTTP, by code; only codes that have occurred.',
     values: ({ counters }) => Object.fromEntries(counters.errors),
   },
   {
-    name: 'auth_failures_total',
+    name: 'locktopus_auth_failures_total',
     type: 'counter',
     label: 'reason',
     help: 'Failed authentications on all transports: no_token, wrong_token, tls_handshake (the TLS handshake failed). Counted per request over HTTP, and on lines per connection whose first message was JSON.',
     values: ({ counters }) => counters.authFailures,
   },
   {
-    name: 'lock_wait_seconds',
+    name: 'locktopus_lock_wait_seconds',
     type: 'histogram',
     help: 'Waiting time of locks that were enqueued and then acquired.',
     histogram: ({ counters }) => counters.waits,
   },
   ...STORE_METRICS,
+  ...PROCESS_METRICS,
 ];
 
 export function metricsText(snapshot: MetricsSnapshot): string {
   return METRICS.map((metric) => {
     const samples = samplesOf(metric, snapshot);
     if (samples === undefined) return '';
-    const name = `locktopus_${metric.name}`;
+    const { name } = metric;
     const head = `# HELP ${name} ${metric.help}\n# TYPE ${name} ${metric.type}\n`;
     return head + samples.map(([rest, value]) => `${name}${rest} ${value}\n`).join('');
   }).join('');
@@ -260,9 +339,17 @@ function samplesOf(metric: Metric, snapshot: MetricsSnapshot): readonly Sample[]
     const histogram = metric.histogram(snapshot);
     return histogram && histogramSamples(histogram);
   }
+  if ('labels' in metric) return [[labelText(metric.labels), 1]];
   const { label } = metric;
   const values = metric.values(snapshot);
-  return values && Object.entries(values).map(([of, value]) => [`{${label}="${of}"}`, value]);
+  return values && Object.entries(values).map(([of, value]) => [labelText({ [label]: of }), value]);
+}
+
+/** Label values must need no escaping. */
+function labelText(labels: Readonly<Record<string, string>>): string {
+  return `{${Object.entries(labels)
+    .map(([label, value]) => `${label}="${value}"`)
+    .join()}}`;
 }
 
 function histogramSamples({ boundsMs, counts, count, sumMs }: Histogram): readonly Sample[] {

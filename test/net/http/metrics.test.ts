@@ -1,5 +1,7 @@
 /** /metrics: well-formed, and the numbers are those of what happened. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { METRICS } from '../../../src/net/http/metrics.ts';
 import { WAIT_BUCKETS_MS } from '../../../src/session/counters.ts';
@@ -9,7 +11,10 @@ import { setUp as setUpLines } from '../../support/line-server.ts';
 import { parsePrometheus } from '../../support/prometheus-text.ts';
 import { V1Client } from '../../support/v1-client.ts';
 
-const PREFIX = 'locktopus_';
+/** Where the numbers of these tests begin; the others keep their whole names. */
+const PREFIX = /^locktopus_/;
+/** Not on every system. */
+const SOME = /^(locktopus_store|process_open_fds|process_max_fds|nodejs_eventloop_lag)/;
 
 async function setUp(t: TestContext) {
   const lines = await setUpLines(t);
@@ -19,7 +24,7 @@ async function setUp(t: TestContext) {
     const { body } = await ask(port, '/metrics');
     return new Map(
       [...parsePrometheus(body)].flatMap(([name, family]) =>
-        [...family.samples].map(([rest, value]) => [`${name}${rest}`.slice(PREFIX.length), value]),
+        [...family.samples].map(([rest, value]) => [`${name}${rest}`.replace(PREFIX, ''), value]),
       ),
     );
   };
@@ -39,13 +44,37 @@ test('the page is in the Prometheus text format, and has the metrics of the tabl
   assert.equal(status, 200);
   assert.equal(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
   assert.deepEqual(
-    [...parsePrometheus(body)].map(([name, { type, help }]) => ({ name, type, help })),
-    METRICS.filter(({ name }) => !name.startsWith('store_')).map(({ name, type, help }) => ({
-      name: `${PREFIX}${name}`,
+    [...parsePrometheus(body)]
+      .filter(([name]) => !SOME.test(name))
+      .map(([name, { type, help }]) => ({ name, type, help })),
+    METRICS.filter(({ name }) => !SOME.test(name)).map(({ name, type, help }) => ({
+      name,
       type,
       help,
     })),
   );
+});
+
+test('the process and its Node are there, as the system and Node see them', async (t) => {
+  const { samples } = await setUp(t);
+  const before = process.cpuUsage();
+  const seen = await samples();
+  const value = (name: string): number => seen.get(name) ?? assert.fail(name);
+  assert.ok(value('process_cpu_user_seconds_total') >= before.user / 1e6);
+  assert.equal(
+    value('process_cpu_seconds_total'),
+    value('process_cpu_user_seconds_total') + value('process_cpu_system_seconds_total'),
+  );
+  assert.equal(value('process_start_time_seconds'), performance.timeOrigin / 1000);
+  assert.ok(value('process_resident_memory_bytes') > value('nodejs_heap_size_used_bytes'));
+  const [major, minor, patch] = process.versions.node.split('.');
+  const labels = `version="${process.version}",major="${major}",minor="${minor}",patch="${patch}"`;
+  assert.equal(value(`nodejs_version_info{${labels}}`), 1);
+  if (process.platform !== 'linux') return;
+  assert.equal(value('process_max_fds'), Number(execFileSync('sh', ['-c', 'ulimit -n'])));
+  const open = seen.get('process_open_fds');
+  // The folder itself is open while it is listed.
+  if (open !== undefined) assert.ok(open >= 3 && open <= readdirSync('/proc/self/fd').length);
 });
 
 const HEAD_OF_A = '# HELP a A.\n# TYPE a gauge\n';
