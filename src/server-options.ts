@@ -1,5 +1,6 @@
 /** Options of `Server`, with their defaults. */
 
+import type { RejectedHeader } from './net/http/origin-policy.ts';
 import type { ClientObserver } from './net/listen/clients.ts';
 import type { TlsFiles } from './net/listen/listener.ts';
 import type { AdminObserver } from './protocol/channel.ts';
@@ -79,6 +80,11 @@ export interface ServerOptions {
   readonly adminTokens?: readonly string[];
   readonly adminObserver?: AdminObserver | undefined;
   readonly authObserver?: AuthObserver | undefined;
+  /**
+   * Called when a request is rejected because of its Host or Origin. Calls can be frequent: web
+   * pages cause them.
+   */
+  readonly headerObserver?: ((rejected: RejectedHeader, client: string) => void) | undefined;
   readonly lockObserver?: LockObserver | undefined;
   readonly clientObserver?: ClientObserver | undefined;
   /** Called when the connection limit rejects a connection. Calls can be frequent. */

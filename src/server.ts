@@ -197,7 +197,7 @@ export class Server {
   }
 
   get counts(): ServerCounts {
-    const { namespaces, sessions, locks } = statisticsOf(this.#namespaces);
+    const { namespaces, sessions, locks } = statisticsOf(this.#namespaces, this.#clock.now());
     const connections = this.#acceptor.count;
     return { connections, namespaces, sessions: sessions.open + sessions.lost, ...locks };
   }
@@ -334,7 +334,7 @@ export class Server {
       connections: { lines, websocket, other: this.#acceptor.count - lines - websocket },
       connectionsTotal: this.#acceptor.total,
       clientsTotal: this.#clients.total,
-      statistics: statisticsOf(this.#namespaces),
+      statistics: statisticsOf(this.#namespaces, this.#clock.now()),
       isDraining: this.#namespaces.isDraining,
       process: processFigures(),
       stalls: this.#stalls.count,
@@ -351,6 +351,7 @@ export class Server {
         this.#options.allowedHosts ?? [],
       ),
       pingIntervalMs: this.#options.pingIntervalMs ?? DEFAULT_PING_INTERVAL_MS,
+      headerRejected: (rejected, client) => this.#options.headerObserver?.(rejected, client),
       metrics: () => this.#metrics(),
       notReady: () => this.#notReady(),
       opened: (channel, connection) => {

@@ -6,6 +6,7 @@
 import type { Timer } from '../runtime/clock.ts';
 import type { SmallSet } from '../runtime/small-set.ts';
 import type { Lock } from '../table/lock.ts';
+import type { AgeList } from './lock-ages.ts';
 import type { Session } from './session.ts';
 
 /** A client's own name for a request. */
@@ -76,6 +77,10 @@ export class LockRecord {
   /** The links of `LockIndex`. */
   nextById: SessionLock | null = null;
   nextByRef: SessionLock | null = null;
+  /** The links of `AgeList`, and the one that it is in: null if the lock neither waits nor is held. */
+  ageList: AgeList | null = null;
+  older: SessionLock | null = null;
+  younger: SessionLock | null = null;
 
   constructor(
     session: Session,

@@ -10,6 +10,7 @@
 
 import type { Limits } from '../runtime/limits.ts';
 import { LockTable } from '../table/lock-table.ts';
+import { LockAges } from './lock-ages.ts';
 import { type LockRecord, newestFirst, type SessionLock } from './lock-record.ts';
 import { MemoryAccount, maxSessionBytes, namespaceBytes } from './memory.ts';
 import type { Session } from './session.ts';
@@ -67,6 +68,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   #isDraining = false;
   /** The account for the clients of all namespaces. */
   readonly memory: MemoryAccount;
+  readonly ages = new LockAges();
   #whenEmpty: (() => void) | undefined;
   #lastSessionId = 0;
 

@@ -7,6 +7,7 @@
  */
 import { nextTurn, type Turns } from '../runtime/clock.ts';
 import type { IdCounter } from '../runtime/id-counter.ts';
+import type { SessionLock } from './lock-record.ts';
 import { Session } from './session.ts';
 import type { SessionHost } from './session-host.ts';
 import type { StoredLock, StoredSession } from './stored.ts';
@@ -37,15 +38,17 @@ export async function restore(
     }
     await nextTurn(host.clock);
   }
+  const restored: SessionLock[] = [];
   for (const slice of slicesOf(locks)) {
     for (const lock of slice) {
       const session = byId.get(lock.session);
       if (session === undefined) throw new Error(`lock ${lock.id} has no session`);
       ids.skipTo(lock.id - 1);
-      session.restore(lock);
+      restored.push(session.restore(lock));
     }
     await nextTurn(host.clock);
   }
+  host.registry.ages.restore(restored);
   return [...byId.values()];
 }
 

@@ -7,6 +7,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Limits } from '../runtime/limits.ts';
 import type { Wait } from '../table/waits.ts';
 import type { Counters } from './counters.ts';
+import type { LockAges } from './lock-ages.ts';
 import type { ReleaseCause } from './lock-events.ts';
 import type { LockRecord, SessionLock } from './lock-record.ts';
 import type { MemoryAccount } from './memory.ts';
@@ -39,8 +40,16 @@ export interface Peer {
 /** Observes all events of locks. It must not throw or change a lock. */
 export interface LockObserver {
   enqueued(lock: SessionLock): void;
-  acquired(lock: SessionLock): void;
-  released(lock: SessionLock, cause: ReleaseCause): void;
+  /** @param waitedMs how long it waited; 0 if it was acquired at once */
+  acquired(lock: SessionLock, waitedMs: number): void;
+  /** @param ended how long it was held or, if it never was, how long it waited */
+  released(lock: SessionLock, cause: ReleaseCause, ended: EndedLock): void;
+}
+
+/** What a lock was when it ended, and for how many milliseconds. */
+export interface EndedLock {
+  readonly wasHeld: boolean;
+  readonly forMs: number;
 }
 
 /** The registry of all sessions, as a session sees it. */
@@ -49,6 +58,8 @@ export interface SessionRegistry {
   readonly isDraining: boolean;
   /** The account for the memory that clients use. */
   readonly memory: MemoryAccount;
+  /** All locks of the server by age. */
+  readonly ages: LockAges;
   /** The id of a new session: 1, 2, ..., over all namespaces. */
   nextSessionId(): number;
   /** Adds `session` to the namespace of that name, created if necessary. */

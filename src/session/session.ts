@@ -135,8 +135,9 @@ export class Session {
     registry.memory.charge(bytes);
     this.#host.journal?.lockAdded(lock);
     if (lock.state === 'acquired') {
-      this.#hold(lock);
+      this.#hold(lock, 0);
     } else {
+      registry.ages.waits(lock);
       this.#limit(lock, terms.waitMs, 'timeout');
       observer?.enqueued(lock);
       this.namespace.watchers.tell('enqueued', lock);
@@ -192,24 +193,32 @@ export class Session {
         if (lock.state === 'enqueued') this.#drop(lock, 'lost');
       }
     }
-    const isWorthKeeping = this.key !== undefined || this.locks.size > 0;
-    if (!isWorthKeeping || this.abandonTimeoutMs === 0) {
+    if (this.key === undefined && this.locks.size === 0) {
       this.#finish('abandoned');
+      return;
+    }
+    if (this.abandonTimeoutMs === 0) {
+      this.#abandon();
       return;
     }
     if (this.locks.size === 0) this.#host.registry.setIdle(this, true);
     this.#abandonTimer = this.#host.clock.setTimer(this.abandonTimeoutMs, () => {
-      this.#finish('abandoned');
+      this.#abandon();
     });
+  }
+
+  #abandon(): void {
+    this.#host.counters.sessionsAbandoned++;
+    this.#finish('abandoned');
   }
 
   /**
    * Enters a lock from a store into the table, with its id. No limit, counter or observer applies:
-   * all of this happened before.
+   * all of this happened before. The caller enters it into the registry's `ages`.
    *
    * @param stored its id is the one that the table gives out next
    */
-  restore({ resources, ref, terms, wasHeld, sinceMs }: StoredLock): void {
+  restore({ resources, ref, terms, wasHeld, sinceMs }: StoredLock): SessionLock {
     const { registry, clock } = this.#host;
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
     const bytes = lockBytes(resources, terms, ref);
@@ -222,6 +231,7 @@ export class Session {
     this.#owners?.own(lock);
     this.locks.add(lock);
     registry.memory.charge(bytes);
+    return lock;
   }
 
   /** Everything is restored: timers start, and the session is as one whose connection is lost. */
@@ -241,6 +251,7 @@ export class Session {
   resume(peer: Peer, client: string): void {
     const before = this.#peer;
     this.#abandonTimer?.cancel();
+    this.#host.counters.sessionsResumed++;
     this.#host.registry.setIdle(this, false);
     this.#state = 'open';
     this.#peer = peer;
@@ -313,7 +324,12 @@ export class Session {
 
   /** Removes `lock`, for any cause, and grants the locks that waited only for it. */
   #drop(lock: SessionLock, cause: ReleaseCause): void {
-    const { observer, counters, registry, journal } = this.#host;
+    const { observer, counters, registry, journal, clock } = this.#host;
+    // The table may have granted a lock of which its client has not heard yet.
+    const wasHeld = lock.context.ageList === registry.ages.held;
+    const forMs = Math.ceil(clock.now()) - lock.context.sinceMs;
+    if (wasHeld) counters.holds.add(forMs);
+    registry.ages.ends(lock);
     counters.locksEnded[cause]++;
     lock.context.timer?.cancel();
     this.locks.remove(lock);
@@ -322,7 +338,7 @@ export class Session {
     registry.memory.discharge(lock.context.bytes);
     this.#owners?.disown(lock);
     const acquired = this.namespace.table.release(lock);
-    observer?.released(lock, cause);
+    observer?.released(lock, cause, { wasHeld, forMs });
     this.namespace.watchers.tell(cause, lock);
     // A peer that was just notified may have released a lock that is still in the list.
     for (const next of acquired) if (next.state === 'acquired') next.context.session.#grant(next);
@@ -335,17 +351,19 @@ export class Session {
     this.#owners?.granted(lock);
     const { clock, counters } = this.#host;
     const nowMs = Math.ceil(clock.now());
-    counters.waits.add(nowMs - lock.context.sinceMs);
+    const waitedMs = nowMs - lock.context.sinceMs;
+    counters.waits.add(waitedMs);
     lock.context.sinceMs = nowMs;
-    this.#hold(lock);
+    this.#hold(lock, waitedMs);
     this.#peer?.lockChanged(lock, 'acquired');
   }
 
-  #hold(lock: SessionLock): void {
-    const { observer, counters } = this.#host;
+  #hold(lock: SessionLock, waitedMs: number): void {
+    const { observer, counters, registry } = this.#host;
     counters.locksAcquired++;
+    registry.ages.holds(lock);
     this.#limit(lock, lock.context.terms.holdMs, 'expired');
-    observer?.acquired(lock);
+    observer?.acquired(lock, waitedMs);
     this.namespace.watchers.tell('acquired', lock);
   }
 

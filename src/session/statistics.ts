@@ -1,4 +1,5 @@
 /** Totals over all namespaces at this moment: for pages, logs and the end of a drain. */
+import type { SessionLock } from './lock-record.ts';
 import type { Namespaces } from './namespace.ts';
 
 export interface Statistics {
@@ -7,10 +8,16 @@ export interface Statistics {
   readonly locks: { readonly acquired: number; readonly enqueued: number };
   /** Paths in use, with all their prefixes. */
   readonly paths: number;
+  /** Milliseconds that the oldest waiter has waited and the oldest holder has held; 0 without one. */
+  readonly oldestMs: { readonly wait: number; readonly hold: number };
 }
 
-/** Takes O(sessions). */
-export function statisticsOf(namespaces: Namespaces): Statistics {
+/**
+ * Takes O(sessions).
+ *
+ * @param nowMs the present time of the server's clock
+ */
+export function statisticsOf(namespaces: Namespaces, nowMs: number): Statistics {
   const sessions = { open: 0, lost: 0 };
   const locks = { acquired: 0, enqueued: 0 };
   let paths = 0;
@@ -20,7 +27,11 @@ export function statisticsOf(namespaces: Namespaces): Statistics {
     paths += table.size.paths;
     for (const { isLost } of those) sessions[isLost ? 'lost' : 'open']++;
   }
-  return { namespaces: namespaces.size, sessions, locks, paths };
+  const { waiting, held } = namespaces.ages;
+  const ageOf = (lock: SessionLock | null): number =>
+    lock === null ? 0 : Math.max(0, nowMs - lock.context.sinceMs);
+  const oldestMs = { wait: ageOf(waiting.oldest), hold: ageOf(held.oldest) };
+  return { namespaces: namespaces.size, sessions, locks, paths, oldestMs };
 }
 
 /** What outlives a server that stops and has a store. */

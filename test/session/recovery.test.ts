@@ -202,6 +202,29 @@ test('sessions and locks are restored as they were, and nothing is counted', asy
   assert.equal(after.clock.pendingTimers, 0);
 });
 
+test('restored locks are in order of their age, which is not that of their arrival', async () => {
+  const before = await start(new MemoryDisk());
+  const a = before.open('key of a');
+  const first = mustGet(a, {}, write('x'));
+  const second = mustGet(a, {}, write('x'));
+  const third = mustGet(a, {}, write('y'));
+  before.clock.advance(10);
+  a.release(first);
+  a.extend(second, 1000);
+  before.clock.advance(5);
+  const waiter = mustGet(a, {}, write('y'));
+  const after = await start(await before.crash());
+  const { held, waiting } = after.registry.ages;
+  assert.deepEqual(
+    [...held].map(({ id }) => id),
+    [third.id, second.id],
+  );
+  assert.deepEqual(
+    [...waiting].map(({ id }) => id),
+    [waiter.id],
+  );
+});
+
 test('a deadlock with restored locks is found', async () => {
   const before = await start(new MemoryDisk());
   const session = before.open('key');

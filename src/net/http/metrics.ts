@@ -238,6 +238,18 @@ export const METRICS: readonly Metric[] = [
     values: ({ statistics }) => statistics.locks,
   },
   {
+    name: 'locktopus_oldest_wait_seconds',
+    type: 'gauge',
+    help: 'How long the lock that has waited longest has waited; 0 if none waits.',
+    value: ({ statistics }) => statistics.oldestMs.wait / 1000,
+  },
+  {
+    name: 'locktopus_oldest_hold_seconds',
+    type: 'gauge',
+    help: 'How long the lock that has been held longest has been held; 0 if none is held.',
+    value: ({ statistics }) => statistics.oldestMs.hold / 1000,
+  },
+  {
     name: 'locktopus_namespaces',
     type: 'gauge',
     help: 'Namespaces in use.',
@@ -267,6 +279,18 @@ export const METRICS: readonly Metric[] = [
     label: 'kind',
     help: 'Connections that spoke a protocol: lines, websocket.',
     values: ({ clientsTotal }) => clientsTotal,
+  },
+  {
+    name: 'locktopus_sessions_resumed_total',
+    type: 'counter',
+    help: 'How often a session was resumed on another connection.',
+    value: ({ counters }) => counters.sessionsResumed,
+  },
+  {
+    name: 'locktopus_sessions_abandoned_total',
+    type: 'counter',
+    help: 'Sessions that were lost and not resumed within their abandon timeout.',
+    value: ({ counters }) => counters.sessionsAbandoned,
   },
   {
     name: 'locktopus_locks_requested_total',
@@ -308,10 +332,23 @@ export const METRICS: readonly Metric[] = [
     values: ({ counters }) => counters.authFailures,
   },
   {
+    name: 'locktopus_rejected_requests_total',
+    type: 'counter',
+    label: 'header',
+    help: 'HTTP requests and handshakes rejected because a header is not allowed: host, origin.',
+    values: ({ counters }) => counters.rejectedRequests,
+  },
+  {
     name: 'locktopus_lock_wait_seconds',
     type: 'histogram',
     help: 'Waiting time of locks that were enqueued and then acquired.',
     histogram: ({ counters }) => counters.waits,
+  },
+  {
+    name: 'locktopus_lock_hold_seconds',
+    type: 'histogram',
+    help: 'How long locks were held, of those that are held no more.',
+    histogram: ({ counters }) => counters.holds,
   },
   ...STORE_METRICS,
   ...PROCESS_METRICS,

@@ -52,30 +52,38 @@ export function isHostName(host: string): boolean {
   return hostFault(host) === undefined && nameOf(host) !== '*';
 }
 
+/** A header of a request that is not allowed. */
+export interface RejectedHeader {
+  readonly header: 'host' | 'origin';
+  /** A sentence that says why, and how to allow the request. */
+  readonly why: string;
+}
+
 const LOOPBACK_NAMES = ['localhost', '[::1]'];
 
 /**
  * @param origin the Origin header, if there is one
  * @param host the Host header, if there is one; browsers always send it
  * @param isLoopback whether the connection came by TCP to a loopback address of the server
- * @returns undefined if the request is allowed; else a sentence that says why not and how to allow
- *   it
+ * @returns undefined if the request is allowed
  */
 export function checkOrigin(
   rules: OriginPolicy,
   origin: string | undefined,
   host: string | undefined,
   isLoopback: boolean,
-): string | undefined {
+): RejectedHeader | undefined {
   const mustBeKnown = isLoopback || rules.allowedHosts.length > 0;
   if (host !== undefined && mustBeKnown && !isKnownHost(rules, nameOf(host))) {
     const name = quoted(nameOf(host));
-    return `Host ${name} is not allowed. To allow it, start the server with --allow-host ${name}.`;
+    const why = `Host ${name} is not allowed. To allow it, start the server with --allow-host ${name}.`;
+    return { header: 'host', why };
   }
   if (origin === undefined || isOwnOrigin(origin, host) || isListed(rules, origin))
     return undefined;
   const page = quoted(origin);
-  return `Origin ${page} is not allowed. To allow it, start the server with --allow-origin ${page}.`;
+  const why = `Origin ${page} is not allowed. To allow it, start the server with --allow-origin ${page}.`;
+  return { header: 'origin', why };
 }
 
 /**

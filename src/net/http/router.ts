@@ -8,7 +8,13 @@ import type { ProtocolHost } from '../../protocol/channel.ts';
 import type { RequestError } from '../../protocol/errors.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import { tokenIn, unauthorizedPage } from './credentials.ts';
-import { checkOrigin, corsHeaders, isHostName, type OriginPolicy } from './origin-policy.ts';
+import {
+  checkOrigin,
+  corsHeaders,
+  isHostName,
+  type OriginPolicy,
+  type RejectedHeader,
+} from './origin-policy.ts';
 import {
   type Page,
   type PageHost,
@@ -28,6 +34,8 @@ import {
 
 export interface RouterHost extends ProtocolHost, PageHost {
   readonly originPolicy: OriginPolicy;
+  /** Logs that a request of `client`, an address, was rejected because of a header. */
+  headerRejected(rejected: RejectedHeader, client: string): void;
 }
 
 /** The connection that a request came on. */
@@ -88,10 +96,14 @@ export class Router {
     const { originPolicy } = this.#host;
     const { isLoopback } = sender.accepted;
     const host = target === undefined ? headers.host : target.host;
-    const why = checkOrigin(originPolicy, headers.origin, host, isLoopback);
-    if (why === undefined) return undefined;
-    const isName = host === undefined || isHostName(host);
-    return isName ? sentence(403, why) : sentence(400, 'The Host header is not a valid name.');
+    const rejected = checkOrigin(originPolicy, headers.origin, host, isLoopback);
+    if (rejected === undefined) return undefined;
+    this.#host.counters.rejectedRequests[rejected.header]++;
+    if (host !== undefined && !isHostName(host)) {
+      return sentence(400, 'The Host header is not a valid name.');
+    }
+    this.#host.headerRejected(rejected, sender.accepted.name);
+    return sentence(403, rejected.why);
   }
 
   /** The client's role, or the page that rejects it. */

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { METRICS } from '../../../src/net/http/metrics.ts';
+import type { ServerOptions } from '../../../src/server-options.ts';
 import { WAIT_BUCKETS_MS } from '../../../src/session/counters.ts';
 import { ask } from '../../support/http-client.ts';
 import { lock, read, write } from '../../support/line-client.ts';
@@ -16,8 +17,8 @@ const PREFIX = /^locktopus_/;
 /** Not on every system. */
 const SOME = /^(locktopus_store|process_open_fds|process_max_fds|nodejs_eventloop_lag)/;
 
-async function setUp(t: TestContext) {
-  const lines = await setUpLines(t);
+async function setUp(t: TestContext, options: ServerOptions = {}) {
+  const lines = await setUpLines(t, options);
   const { port } = lines.server.address;
   /** Each sample by its name and labels, without the common beginning. */
   const samples = async () => {
@@ -130,6 +131,8 @@ test('locks are counted from request to end, by cause', async (t) => {
     [1, 1],
   );
   clock.advance(100);
+  assert.equal(before.get('oldest_hold_seconds'), 0.07);
+  assert.equal((await samples()).get('oldest_hold_seconds'), 0.17);
   await a.ask({ action: 'release' });
   await a.ask({ action: 'release' });
   const after = await samples();
@@ -141,6 +144,8 @@ test('locks are counted from request to end, by cause', async (t) => {
     'locks_ended_total{cause="timeout"}': 1,
     'locks_ended_total{cause="expired"}': 1,
     'locks_ended_total{cause="abandoned"}': 1,
+    lock_hold_seconds_count: 2,
+    lock_hold_seconds_sum: 0.21,
     'errors_total{code="no_such_lock"}': 1,
     'locks{state="acquired"}': 0,
     'locks{state="enqueued"}': 0,
@@ -149,6 +154,42 @@ test('locks are counted from request to end, by cause', async (t) => {
     draining: 0,
   };
   for (const [name, value] of Object.entries(expected)) assert.equal(after.get(name), value, name);
+});
+
+test('sessions are counted that are resumed and abandoned, but not those that had nothing', async (t) => {
+  const { clock, samples, connect, greet, cut } = await setUp(t);
+  const { client, session } = await greet({ abandonTimeoutMs: 100 });
+  await cut(client);
+  const again = await connect();
+  await again.ask({ action: 'hello', session });
+  await cut(again);
+  clock.advance(100);
+  const { client: atOnce } = await greet({ abandonTimeoutMs: 0 });
+  await cut(atOnce);
+  const nameless = await connect();
+  await nameless.ask({ action: 'ping' });
+  await cut(nameless);
+  const seen = await samples();
+  assert.equal(seen.get('sessions_resumed_total'), 1);
+  assert.equal(seen.get('sessions_abandoned_total'), 2);
+});
+
+test('requests are counted that are rejected for their Host or Origin, and told to the log', async (t) => {
+  const rejected: string[] = [];
+  const { port, samples } = await setUp(t, {
+    headerObserver: ({ header, why }, client) => rejected.push(`${header} ${client}: ${why}`),
+  });
+  await ask(port, '/', { headers: { origin: 'https://evil.example' } });
+  await ask(port, '/', { headers: { host: 'evil.example' } });
+  await ask(port, '/', { headers: { host: 'no name' } });
+  await ask(port, '/livez', { headers: { host: 'evil.example' } });
+  const seen = await samples();
+  assert.equal(seen.get('rejected_requests_total{header="origin"}'), 1);
+  assert.equal(seen.get('rejected_requests_total{header="host"}'), 2);
+  assert.match(
+    rejected.join('\n'),
+    /^origin 127\.0\.0\.1:\d+: Origin .* --allow-origin "https:\/\/evil\.example"\.\nhost .* --allow-host "evil\.example"\.$/,
+  );
 });
 
 test('connections are counted by what they speak', async (t) => {
