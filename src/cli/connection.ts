@@ -12,9 +12,9 @@ import {
   type TlsOptions,
   UnreachableError,
 } from '../client/index.ts';
+import { printable } from '../operators/printable.ts';
 import type { Arguments, VerbOption } from './arguments.ts';
 import { nearest } from './nearest.ts';
-import { printable } from './printable.ts';
 import { type VerbContext, VerbExit } from './verb.ts';
 
 /** The options of every verb that talks to a server. */

@@ -1,6 +1,7 @@
 /** Events of `watch`, for people. */
 import type { WatchEvent } from '../client/index.ts';
-import { labelText, resourcesText, sessionText } from './lock-text.ts';
+import { labelText, resourcesText } from '../operators/lock-text.ts';
+import { sessionText } from './lock-text.ts';
 import type { Paint, Style } from './paint.ts';
 
 const STYLES: Readonly<Record<WatchEvent['event'], Style>> = {

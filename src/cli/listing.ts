@@ -1,6 +1,7 @@
 /** Lists of locks, for people. */
 import type { InspectedLock } from '../client/index.ts';
-import { holderText, lockTable } from './lock-text.ts';
+import { holderText } from '../operators/lock-text.ts';
+import { lockTable } from './lock-text.ts';
 import { type Paper, writeTables } from './text-table.ts';
 
 /** Writes tables of `locks`. Resolves with the number of locks. */

@@ -3,11 +3,11 @@
 import { systemClock, type Timer } from '../client/environment.ts';
 import { type Client, type Path, UnreachableError } from '../client/index.ts';
 import { isId } from '../client/replies.ts';
+import { parsePath, ROOT_TEXT } from '../operators/path-text.ts';
+import { printableJson } from '../operators/printable.ts';
 import type { Arguments, VerbOption } from './arguments.ts';
 import { withClient } from './connection.ts';
 import { paintFor } from './paint.ts';
-import { parsePath, ROOT_TEXT } from './path-text.ts';
-import { printableJson } from './printable.ts';
 import type { Paper } from './text-table.ts';
 import type { VerbContext } from './verb.ts';
 

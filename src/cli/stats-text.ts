@@ -1,6 +1,6 @@
 /** Numbers of namespaces, for people. */
 import type { ListedNamespace, Stats } from '../client/index.ts';
-import { printable } from './printable.ts';
+import { printable } from '../operators/printable.ts';
 import { type Cell, type Column, type Paper, renderTable, writeTables } from './text-table.ts';
 
 const COUNTS: readonly Column[] = [

@@ -1,6 +1,7 @@
 /** Aligned tables. */
+
+import { displayWidth, truncated } from '../operators/printable.ts';
 import { type Paint, PLAIN, type Style } from './paint.ts';
-import { displayWidth, truncated } from './printable.ts';
 
 export interface Column {
   readonly heading: string;

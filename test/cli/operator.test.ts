@@ -4,16 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { writeChain } from '../../src/cli/chain-text.ts';
 import { report } from '../../src/cli/connection.ts';
 import { eventText } from '../../src/cli/event-text.ts';
 import { listLocks } from '../../src/cli/listing.ts';
-import { formatAge, lockTable, resourceText } from '../../src/cli/lock-text.ts';
+import { lockTable } from '../../src/cli/lock-text.ts';
 import { PLAIN, paintFor } from '../../src/cli/paint.ts';
-import { displayWidth, printable, printableJson, truncated } from '../../src/cli/printable.ts';
 import { renderTable } from '../../src/cli/text-table.ts';
 import { runVerb, type VerbContext, VerbExit } from '../../src/cli/verb.ts';
 import { VERBS } from '../../src/cli/verbs.ts';
-import { MAX_CHAIN, waitingChain, writeChain } from '../../src/cli/waiting-chain.ts';
 import {
   type Client,
   connect,
@@ -23,6 +22,14 @@ import {
   read,
   write,
 } from '../../src/client/index.ts';
+import { formatAge, resourceText } from '../../src/operators/lock-text.ts';
+import {
+  displayWidth,
+  printable,
+  printableJson,
+  truncated,
+} from '../../src/operators/printable.ts';
+import { MAX_CHAIN, waitingChain } from '../../src/operators/waiting-chain.ts';
 import { Server } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { Program } from '../support/program.ts';

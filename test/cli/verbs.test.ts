@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ArgumentRules, Arguments, parseArguments } from '../../src/cli/arguments.ts';
 import { durationText, parseDuration } from '../../src/cli/durations.ts';
-import { parsePath, pathText } from '../../src/cli/path-text.ts';
 import { verbHelp } from '../../src/cli/verb.ts';
 import { dispatch, VERBS } from '../../src/cli/verbs.ts';
+import { parsePath, pathText } from '../../src/operators/path-text.ts';
 
 test('the first word names the verb; without one the server is meant', () => {
   for (const args of [[], ['--port', '9010'], ['-h']]) {

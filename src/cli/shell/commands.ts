@@ -1,9 +1,10 @@
 /** What can be typed in the shell. */
 import type { Path, Resource } from '../../client/index.ts';
+import { parsePath, ROOT_TEXT } from '../../operators/path-text.ts';
+import { parseResource } from '../../operators/resource-words.ts';
+import { wordsOf } from '../../operators/words.ts';
 import { parseDuration } from '../durations.ts';
 import { nearest } from '../nearest.ts';
-import { parsePath, ROOT_TEXT } from '../path-text.ts';
-import { wordsOf } from './words.ts';
 
 /** The fields of a lock request. */
 export interface LockFields {
@@ -193,7 +194,6 @@ export function complete(line: string, handles: readonly string[]): [string[], s
   return [candidates.filter((candidate) => candidate.startsWith(word)), word];
 }
 
-const RESOURCE = /^(?:(w)|r(\d*)):(.*)$/su;
 const SETTING = /^(wait|hold|label|owner)=(.*)$/su;
 
 function lock(
@@ -219,18 +219,6 @@ function lock(
   }
   if (resources.length === 0) return 'name what to lock: w:orders/17 to write, r:orders/17 to read';
   return actions.lock({ resources, ...fields, ...terms });
-}
-
-function parseResource(word: string): Resource | string {
-  const match = RESOURCE.exec(word);
-  if (match === null) {
-    return `"${word}" has no type: write w:${word} to write, or r:${word} to read`;
-  }
-  const [, write, limit = '', text = ''] = match;
-  const path = parsePath(text);
-  if (typeof path === 'string') return `the path ${path}`;
-  if (write !== undefined) return { type: 'write', path };
-  return { type: 'read', path, ...(limit === '' ? {} : { limit: Number(limit) }) };
 }
 
 function withPath(

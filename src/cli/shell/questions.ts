@@ -2,7 +2,7 @@
 import type { Question } from '../../client/calls.ts';
 import { LocktopusError, ProtocolError, RefusedError } from '../../client/errors.ts';
 import type { Fields, Reply } from '../../client/replies.ts';
-import { parsed } from './messages.ts';
+import { parsed } from '../../operators/raw-messages.ts';
 
 export interface QuestionHost {
   /** Whether there is a session to send to. */

@@ -11,7 +11,7 @@ import { decodeGreeting, type Greeting, outOfTurn, type Reply } from '../../clie
 import { connectFailure } from '../../client/session.ts';
 import type { Transport, TransportEvents } from '../../client/transport.ts';
 import type { Address, Target } from '../../client/url.ts';
-import { decode, withoutSecrets } from './messages.ts';
+import { decode, withoutSecrets } from '../../operators/raw-messages.ts';
 
 export interface RawSessionSettings {
   readonly namespace: string | undefined;

@@ -1,10 +1,11 @@
 /** `locktopus ls`: who holds what, and who waits behind whom. */
+
+import { printable } from '../../operators/printable.ts';
+import { nothingText } from '../chain-text.ts';
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
 import { listLocks } from '../listing.ts';
 import { JSON_OPTION, jsonLine, paperOf, pathOperand, withAnswer } from '../operator.ts';
-import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
-import { nothingText } from '../waiting-chain.ts';
 
 export const LS: Verb = {
   usage: 'ls [options] [PATH]',

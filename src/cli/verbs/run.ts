@@ -1,10 +1,10 @@
 /** `locktopus run`: runs a command while holding a lock. */
 import { basename } from 'node:path';
 import { limited, type Path, type Resource, read, write } from '../../client/index.ts';
+import { parsePath } from '../../operators/path-text.ts';
 import type { Arguments } from '../arguments.ts';
 import { CONNECTION_NOTES, CONNECTION_OPTIONS, connectionFrom } from '../connection.ts';
 import { durationText, parseDuration } from '../durations.ts';
-import { parsePath } from '../path-text.ts';
 import { CANNOT_START, NOT_FOUND, type Plan, runHolding } from '../run-command.ts';
 import { type Verb, type VerbContext, VerbExit } from '../verb.ts';
 

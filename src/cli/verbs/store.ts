@@ -1,8 +1,9 @@
 /** `locktopus store check`: what a data directory holds, or why a server can't start with it. */
+
+import { printable } from '../../operators/printable.ts';
 import { checkDirectory, type DirectoryReport, reportText } from '../../store/check.ts';
 import { StoreError } from '../../store/store.ts';
 import { JSON_OPTION, jsonLine, tooManyOperands } from '../operator.ts';
-import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
 const CHECK = 'check';

@@ -1,10 +1,11 @@
 /** `locktopus watch`: what happens to locks, as it happens. */
+
+import { pathText } from '../../operators/path-text.ts';
+import { printable } from '../../operators/printable.ts';
 import { CONNECTION_NOTES, CONNECTION_OPTIONS, withClient } from '../connection.ts';
 import { eventText } from '../event-text.ts';
 import { JSON_OPTION, jsonLine, paperOf, pathOperand } from '../operator.ts';
 import { PLAIN } from '../paint.ts';
-import { pathText } from '../path-text.ts';
-import { printable } from '../printable.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
 export const WATCH: Verb = {

@@ -1,4 +1,7 @@
 /** `locktopus why`: why a lock waits, down to who holds it up. */
+
+import { onlyLock, waitingChain } from '../../operators/waiting-chain.ts';
+import { noSuchLock, writeChain } from '../chain-text.ts';
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
 import {
   idFault,
@@ -9,7 +12,6 @@ import {
   withAnswer,
 } from '../operator.ts';
 import { type Verb, VerbExit } from '../verb.ts';
-import { noSuchLock, onlyLock, waitingChain, writeChain } from '../waiting-chain.ts';
 
 export const WHY: Verb = {
   usage: 'why [options] ID',

@@ -1,6 +1,6 @@
 /** Messages as a shell needs them: decoded whatever their `ref` is, and shown without secrets. */
-import { ProtocolError } from '../../client/errors.ts';
-import { type Fields, parseMessage, type Reply, toReply } from '../../client/replies.ts';
+import { ProtocolError } from '../client/errors.ts';
+import { type Fields, parseMessage, type Reply, toReply } from '../client/replies.ts';
 
 /** As `decodeReply`, but with any `ref`, among the fields: in a shell it may be text. */
 export function decode(text: string): Reply | ProtocolError {

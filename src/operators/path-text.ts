@@ -1,11 +1,11 @@
 /**
- * Paths on the command line: segments with slashes between them, `orders/17`. The root is `/`. In
+ * Paths as people type and read them: segments with slashes between them, `orders/17`. The root is `/`. In
  * a segment, a backslash begins an escape:
  *
  *     \/     a slash               \\      a backslash
  *     \e     an empty segment      \u{9}   any character, by its code point
  */
-import type { Path } from '../client/index.ts';
+import type { Path } from '../client/resources.ts';
 
 export const ROOT_TEXT = '/';
 
