@@ -103,6 +103,7 @@ export class Server {
       streams: makeStreamHost(this.#clock, limits.maxBufferBytes, {
         sharedReads: options.sharedReads ?? true,
         gate: ledger,
+        inputArrived: () => this.#stalls.active(),
       }),
       counters: new Counters(),
       limits,
@@ -294,7 +295,10 @@ export class Server {
     const events: ListenerEvents = {
       arrived: (backlog) => this.#clock.arrived?.(backlog),
       handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
-      accept: (connection) => this.#acceptor.accept(connection),
+      accept: (connection) => {
+        this.#stalls.active();
+        this.#acceptor.accept(connection);
+      },
       full: () => this.#options.fullObserver?.(),
       stuck: (error) => this.#options.stuckObserver?.(error),
       pathLost: (path, error) => this.#options.pathObserver?.(path, error),

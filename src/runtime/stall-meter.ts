@@ -26,6 +26,9 @@ export interface LoopLag {
 /** Milliseconds between two ticks: a stall is underestimated by at most this. */
 export const TICK_MS = 50;
 
+/** Ticks in a row without activity, after which there are none until the next activity. */
+export const IDLE_TICKS = 20;
+
 /** As many ticks as a minute has. */
 const KEPT_TICKS = 60_000 / TICK_MS;
 
@@ -39,6 +42,9 @@ export class StallMeter {
   #quietUntilMs = Number.NEGATIVE_INFINITY;
   #suppressed = 0;
   #ticker: NodeJS.Timeout | undefined;
+  /** Measures, but does not tick: nothing has happened for a while. */
+  #isResting = false;
+  #idleTicks = 0;
   /** How late the last ticks were, in milliseconds: a ring, in which the next one replaces the oldest. */
   readonly #lags = new Float64Array(KEPT_TICKS);
   #ticks = 0;
@@ -55,15 +61,35 @@ export class StallMeter {
     this.#report = report;
   }
 
-  /** Measures from now on, in real time. Does not keep the process alive. */
+  /**
+   * Measures from now on, in real time. Does not keep the process alive, and does not wake it while
+   * nothing happens: a stall in such a time is not seen.
+   */
   start(): void {
+    this.#isResting = false;
+    this.#idleTicks = 0;
     // What came before, such as looking up the host's name, was no stall.
     this.#lastTickMs = performance.now();
-    this.#ticker = setInterval(() => this.tick(performance.now()), TICK_MS).unref();
+    this.#arm();
   }
 
   stop(): void {
-    clearInterval(this.#ticker);
+    clearTimeout(this.#ticker);
+    this.#isResting = false;
+  }
+
+  /** The server has something to do. Called for all input. */
+  active(): void {
+    this.#idleTicks = 0;
+    if (this.#isResting) this.start();
+  }
+
+  #arm(): void {
+    this.#ticker = setTimeout(() => {
+      this.tick(performance.now());
+      this.#isResting = ++this.#idleTicks > IDLE_TICKS;
+      if (!this.#isResting) this.#arm();
+    }, TICK_MS).unref();
   }
 
   /** Must be called every `TICK_MS` milliseconds, or as soon after as the event loop allows. */

@@ -34,24 +34,23 @@ test('a program that stands still expires nobody who has spoken meanwhile', asyn
   const program = new Program(t, ['--port', '0', '--log-clients', '--stall-threshold', '300']);
   const port = await program.port();
   const beating = await LineClient.connect(t, port);
-  await beating.ask({ action: 'hello', heartbeatMs: 1000 });
-  await beating.ask(lock(write('beating')));
   const lost: unknown[] = [];
   const clients: LineClient[] = [];
   for (let i = 0; i < 60; i++) {
     const client = await LineClient.connect(t, port);
-    lost.push((await client.ask({ action: 'hello', abandonTimeoutMs: 1500 })).session);
+    lost.push((await client.ask({ action: 'hello', abandonTimeoutMs: 4000 })).session);
     clients.push(client);
   }
   const ports = clients.map((client) => client.socket.localPort);
   for (const client of clients) client.socket.destroy();
   for (const at of ports) await program.logged(new RegExp(`:${at} disconnected\\n`));
+  await beating.ask({ action: 'hello', heartbeatMs: 3000 });
   program.child.kill('SIGSTOP');
   beating.send({ action: 'ping', ref: 'stopped' });
   // The kernel takes these connections, and what is sent on them, for the program.
   const back = await Promise.all(lost.map(() => LineClient.connect(t, port)));
   for (const [i, client] of back.entries()) client.send({ action: 'hello', session: lost[i] });
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await new Promise((resolve) => setTimeout(resolve, 4500));
   program.child.kill('SIGCONT');
   assert.deepEqual(await take(beating, 1), [{ action: 'ping', ref: 'stopped' }]);
   for (const client of back) assert.equal((await client.next()).resumed, true);

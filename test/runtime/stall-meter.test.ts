@@ -1,7 +1,13 @@
 /** Stalls of the event loop, as a tick that comes late shows them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { QUIET_MS, StallMeter, type StallReport, TICK_MS } from '../../src/runtime/stall-meter.ts';
+import {
+  IDLE_TICKS,
+  QUIET_MS,
+  StallMeter,
+  type StallReport,
+  TICK_MS,
+} from '../../src/runtime/stall-meter.ts';
 
 function setUp(thresholdMs: number) {
   let nowMs = 1000;
@@ -48,4 +54,26 @@ test('the lag is over the ticks of the last minute', () => {
   assert.equal(stddev, Math.sqrt((16 + 25 + 9 + 9 + 1) / 5));
   for (let ms = 0; ms < 60_000; ms += TICK_MS) stall(2);
   assert.deepEqual([meter.lag()?.max, meter.lag()?.min], [2, 2], 'what is older is forgotten');
+});
+
+test('it does not wake a process in which nothing happens', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const meter = new StallMeter(500, performance.now(), () => {});
+  const ticks = t.mock.method(meter, 'tick');
+  const pass = (count: number): number => {
+    const before = ticks.mock.callCount();
+    for (let i = 0; i < count; i++) t.mock.timers.tick(TICK_MS);
+    return ticks.mock.callCount() - before;
+  };
+  meter.active();
+  assert.equal(pass(10), 0, 'not started');
+  meter.start();
+  assert.equal(pass(1000), IDLE_TICKS + 1);
+  meter.active();
+  assert.equal(pass(IDLE_TICKS), IDLE_TICKS);
+  meter.active();
+  assert.equal(pass(1000), IDLE_TICKS + 1, 'each activity counts');
+  meter.stop();
+  meter.active();
+  assert.equal(pass(10), 0, 'stopped for good');
 });

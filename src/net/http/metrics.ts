@@ -115,7 +115,7 @@ const STORE_METRICS: readonly Metric[] = [
 
 const [MAJOR = '', MINOR = '', PATCH = ''] = process.versions.node.split('.');
 
-/** The names and meanings are those of prom-client; the lag is over the last minute. */
+/** The names and meanings are those of prom-client; the lag is over the last minute of activity. */
 const PROCESS_METRICS: readonly Metric[] = [
   {
     name: 'process_cpu_user_seconds_total',
@@ -184,13 +184,13 @@ const PROCESS_METRICS: readonly Metric[] = [
     value: ({ process: { externalBytes } }) => externalBytes,
   },
   lag('', 'latest', 'How late the event loop was when it was last measured'),
-  lag('_min', 'min', 'The least of that in the last minute'),
-  lag('_max', 'max', 'The most of that in the last minute'),
-  lag('_mean', 'mean', 'The mean of that over the last minute'),
-  lag('_stddev', 'stddev', 'The standard deviation of that over the last minute'),
-  lag('_p50', 'p50', 'The 50th percentile of that over the last minute'),
-  lag('_p90', 'p90', 'The 90th percentile of that over the last minute'),
-  lag('_p99', 'p99', 'The 99th percentile of that over the last minute'),
+  lag('_min', 'min', 'The least of that in the last minute of activity'),
+  lag('_max', 'max', 'The most of that in the last minute of activity'),
+  lag('_mean', 'mean', 'The mean of that over the last minute of activity'),
+  lag('_stddev', 'stddev', 'The standard deviation of that over the last minute of activity'),
+  lag('_p50', 'p50', 'The 50th percentile of that over the last minute of activity'),
+  lag('_p90', 'p90', 'The 90th percentile of that over the last minute of activity'),
+  lag('_p99', 'p99', 'The 99th percentile of that over the last minute of activity'),
 ];
 
 function lag(part: string, key: keyof LoopLag, help: string): Metric {

@@ -62,6 +62,7 @@ export class InputPump {
 
   /** Delivers `chunk` as if it had been read from the socket. */
   take(chunk: Buffer): void {
+    this.#host.inputArrived();
     this.#output.answering();
     const taken = this.#reader.push(chunk);
     this.#output.answered();

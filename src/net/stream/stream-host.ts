@@ -13,19 +13,22 @@ export interface StreamHost {
   readonly sharedReads: boolean;
   /** Undefined without a store. */
   readonly gate: OutputGate | undefined;
+  /** Called for each chunk of input. */
+  inputArrived(): void;
 }
 
 interface StreamSettings {
   readonly sharedReads?: boolean;
   readonly gate?: OutputGate | undefined;
   readonly flushedTogether?: FlushedTogether;
+  readonly inputArrived?: () => void;
 }
 
 /** @param maxBufferBytes bytes that all buffers of the server together may have */
 export function makeStreamHost(
   clock: Clock,
   maxBufferBytes: number,
-  { sharedReads = true, gate, flushedTogether }: StreamSettings = {},
+  { sharedReads = true, gate, flushedTogether, inputArrived = () => {} }: StreamSettings = {},
 ): StreamHost {
   return {
     clock,
@@ -34,5 +37,6 @@ export function makeStreamHost(
     budget: new BufferBudget(maxBufferBytes),
     sharedReads,
     gate,
+    inputArrived,
   };
 }
