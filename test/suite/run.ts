@@ -11,7 +11,7 @@ const OPTIONS = [
   'tsx',
   '--test',
   '--test-concurrency=2',
-  '--test-timeout=120000',
+  '--test-timeout=240000',
   // It ends with what failed, and with each file that was ended at its timeout.
   '--test-reporter=spec',
 ];
