@@ -22,6 +22,7 @@ const CELLS = [
   'b',
   'c',
   'd',
+  'd-2',
   'e',
   'f',
   'g-idle',

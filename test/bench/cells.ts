@@ -89,6 +89,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     inFlight(ours),
     severalResources(ours, sizes),
     contended(ours, sizes),
+    toAndFro(ours),
     queues(ours, sizes),
     readersAndWriter(ours, sizes),
     idle(ours, sizes),
@@ -217,6 +218,24 @@ function contended(ours: ServerSpec, sizes: Sizes): Cell {
       { of: { contender: OURS, name: 'mostToLeast' }, atMost: 1.02 },
     ],
     shown: [SECOND, 'p50Us', 'p99Us', 'mostToLeast', 'serverUsPerCycle', 'generatorBusy'],
+  };
+}
+
+function toAndFro(ours: ServerSpec): Cell {
+  const clients = 2;
+  const name = 'serverUsPerCycle';
+  return {
+    name: 'd-2',
+    work: 'two clients that hand one lock to and fro',
+    contenders: [
+      { name: OURS, server: ours, work: { kind: 'contend', writers: clients, readers: 0 } },
+      { name: 'live-mutex', server: { kind: 'live-mutex' }, work: { kind: 'live-mutex', clients } },
+    ],
+    questions: [
+      rate(OURS, 'live-mutex', 1),
+      { of: { contender: OURS, name }, against: { contender: 'live-mutex', name } },
+    ],
+    shown: [SECOND, 'p50Us', 'p99Us', 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
   };
 }
 
