@@ -1,6 +1,6 @@
 /**
- * A strict parser of the Prometheus text format 0.0.4: fails on all that a scraper refuses, or
- * reads in another way than intended.
+ * Strict parsers of the Prometheus text format 0.0.4 and of OpenMetrics 1.0.0: they fail on all that
+ * a scraper refuses, or reads in another way than intended.
  */
 import assert from 'node:assert/strict';
 
@@ -19,8 +19,41 @@ const SAMPLE = new RegExp(
 const VALUE = /^(?:[+-]?Inf|NaN|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/;
 const TYPES = ['counter', 'gauge', 'histogram', 'summary', 'untyped'];
 
-/** The families of a page by their names. */
+/** The families of a page in the Prometheus text format, by their names. */
 export function parsePrometheus(page: string): Map<string, Family> {
+  const families = parse(page, { histogram: HISTOGRAM });
+  for (const [name, { type }] of families) {
+    assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
+  }
+  return families;
+}
+
+const UNIT = /^# UNIT (\S+) (\S+)\n/gm;
+const END = '# EOF\n';
+
+/** The same of an OpenMetrics page. A counter's samples are `_total` then. */
+export function parseOpenMetrics(page: string): Map<string, Family> {
+  assert.ok(page.endsWith(`\n${END}`), 'it ends with EOF');
+  const units = [...page.matchAll(UNIT)];
+  const rest = page.slice(0, -END.length).replaceAll(UNIT, '');
+  const families = parse(rest, { histogram: HISTOGRAM, counter: ['_total'] });
+  for (const [name, { help, type, samples }] of families) {
+    assert.ok(!name.endsWith('_total'), `${name} is the name of a family`);
+    assert.doesNotMatch(help, /"/, 'quotes are escaped');
+    const own = units.filter(([, of]) => of === name).map(([, , unit]) => unit);
+    const [unit] = /(seconds|bytes)$/.exec(name) ?? [];
+    assert.deepEqual(own, unit === undefined ? [] : [unit], `the unit of ${name}`);
+    if (type !== 'histogram') continue;
+    for (const key of samples.keys()) assert.doesNotMatch(key, /le="\d+"/, 'bounds are floats');
+  }
+  assert.ok(units.every(([, of = '']) => families.has(of)));
+  return families;
+}
+
+const HISTOGRAM = ['_bucket', '_sum', '_count'];
+
+/** @param suffixesOf those of the samples, by type; none for others */
+function parse(page: string, suffixesOf: Record<string, string[]>): Map<string, Family> {
   const families = new Map<string, { help: string; type: string; samples: Map<string, number> }>();
   assert.ok(page.endsWith('\n'), 'the last line ends with LF');
   let current = '';
@@ -41,7 +74,7 @@ export function parsePrometheus(page: string): Map<string, Family> {
       const [, sample = '', labels = '', value = ''] = SAMPLE.exec(row) ?? assert.fail(row);
       const { samples, type } = families.get(current) ?? assert.fail(`no head before ${row}`);
       const suffix = sample.startsWith(current) ? sample.slice(current.length) : undefined;
-      const suffixes = type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
+      const suffixes = suffixesOf[type] ?? [''];
       assert.ok(suffixes.includes(suffix ?? '?'), `${row} belongs to ${current}`);
       assert.ok(!samples.has(`${suffix}${labels}`), `${row} occurs once`);
       assert.match(value, VALUE, row);
@@ -54,7 +87,6 @@ export function parsePrometheus(page: string): Map<string, Family> {
 
 function checkFamily(name: string, { type, samples }: Family): void {
   assert.notEqual(type, '', `${name} has a TYPE`);
-  assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
   if (type === 'counter') {
     for (const [rest, value] of samples) assert.ok(value >= 0, `${name}${rest} is not negative`);
   }

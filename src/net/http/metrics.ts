@@ -1,6 +1,5 @@
 /**
- * The table of all metrics, and the page in the Prometheus text format (version 0.0.4) that is made
- * from it. Pure: numbers in, text out. Names begin with `locktopus_`, but for what every process
+ * The table of all metrics, from which metrics-text.ts makes the page. Names begin with `locktopus_`, but for what every process
  * and every Node has: that has the names of Prometheus' own client libraries, which dashboards and
  * alerts know. Units are seconds and bytes, counters end in `_total`. A test compares the table
  * with PROTOCOL.md, section 7.
@@ -45,7 +44,7 @@ export interface StoreSnapshot {
 /** A row of the table. */
 export type Metric = {
   readonly name: string;
-  /** One line of text, without a backslash. */
+  /** One line of text, without backslashes and quotes. */
   readonly help: string;
 } & (
   | {
@@ -69,8 +68,6 @@ export type Metric = {
       readonly histogram: (snapshot: MetricsSnapshot) => Histogram | undefined;
     }
 );
-
-export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Absent without a store. */
 const STORE_METRICS: readonly Metric[] = [
@@ -268,9 +265,9 @@ export const METRICS: readonly Metric[] = [
     value: ({ stalls }) => stalls,
   },
   {
-    name: 'locktopus_connections_total',
+    name: 'locktopus_connections_accepted_total',
     type: 'counter',
-    help: 'Connections accepted.',
+    help: 'Connections accepted, those that were rejected then included.',
     value: ({ connectionsTotal }) => connectionsTotal,
   },
   {
@@ -353,48 +350,3 @@ export const METRICS: readonly Metric[] = [
   ...STORE_METRICS,
   ...PROCESS_METRICS,
 ];
-
-export function metricsText(snapshot: MetricsSnapshot): string {
-  return METRICS.map((metric) => {
-    const samples = samplesOf(metric, snapshot);
-    if (samples === undefined) return '';
-    const { name } = metric;
-    const head = `# HELP ${name} ${metric.help}\n# TYPE ${name} ${metric.type}\n`;
-    return head + samples.map(([rest, value]) => `${name}${rest} ${value}\n`).join('');
-  }).join('');
-}
-
-type Sample = readonly [rest: string, value: number];
-
-/** The samples of a metric: the suffix or labels that follow its name, and the value. */
-function samplesOf(metric: Metric, snapshot: MetricsSnapshot): readonly Sample[] | undefined {
-  if ('value' in metric) {
-    const value = metric.value(snapshot);
-    return value === undefined ? undefined : [['', value]];
-  }
-  if ('histogram' in metric) {
-    const histogram = metric.histogram(snapshot);
-    return histogram && histogramSamples(histogram);
-  }
-  if ('labels' in metric) return [[labelText(metric.labels), 1]];
-  const { label } = metric;
-  const values = metric.values(snapshot);
-  return values && Object.entries(values).map(([of, value]) => [labelText({ [label]: of }), value]);
-}
-
-/** Label values must need no escaping. */
-function labelText(labels: Readonly<Record<string, string>>): string {
-  return `{${Object.entries(labels)
-    .map(([label, value]) => `${label}="${value}"`)
-    .join()}}`;
-}
-
-function histogramSamples({ boundsMs, counts, count, sumMs }: Histogram): readonly Sample[] {
-  let soFar = 0;
-  const buckets = Array.from(counts, (inBucket, i): Sample => {
-    soFar += inBucket;
-    const bound = boundsMs[i];
-    return [`_bucket{le="${bound === undefined ? '+Inf' : bound / 1000}"}`, soFar];
-  });
-  return [...buckets, ['_sum', sumMs / 1000], ['_count', count]];
-}

@@ -5,7 +5,8 @@
 import { plural } from '../../runtime/text.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
-import { METRICS_TYPE, type MetricsSnapshot, metricsText } from './metrics.ts';
+import type { MetricsSnapshot } from './metrics.ts';
+import { CONTENT_TYPES, formatFor, metricsText } from './metrics-text.ts';
 
 export interface Page {
   readonly status: number;
@@ -59,8 +60,9 @@ export function sentence(status: number, text: string, headers: Record<string, s
  *
  * @param method in upper case
  * @param url only the path and the query are used
+ * @param accept the Accept header, if there is one
  */
-export function pageFor(method: string, url: URL, host: PageHost): Page {
+export function pageFor(method: string, url: URL, host: PageHost, accept?: string): Page {
   const make = PAGES.get(url.pathname);
   if (make === undefined) {
     const known = [...PAGES.keys()].join(', ');
@@ -72,18 +74,17 @@ export function pageFor(method: string, url: URL, host: PageHost): Page {
       Allow: ALLOW,
     });
   }
-  return make(url, host);
+  return make(url, host, accept);
 }
 
-const PAGES: ReadonlyMap<string, (url: URL, host: PageHost) => Page> = new Map<
-  string,
-  (url: URL, host: PageHost) => Page
->([
+type MakePage = (url: URL, host: PageHost, accept: string | undefined) => Page;
+
+const PAGES: ReadonlyMap<string, MakePage> = new Map<string, MakePage>([
   ['/', (_url, { registry }) => frontPage(registry)],
   [V1_PATH, (url) => namespaceMissing(url) ?? needsWebSocket(url)],
   [V2_PATH, needsWebSocket],
   [STATS_V1_PATH, (url, { registry }) => statsV1(url, registry)],
-  [METRICS_PATH, (_url, host) => metrics(host)],
+  [METRICS_PATH, (_url, host, accept) => metrics(host, accept)],
   [LIVE_PATH, () => sentence(200, 'The server is alive.')],
   [READY_PATH, (_url, host) => ready(host)],
 ]);
@@ -118,8 +119,13 @@ function ready(host: PageHost): Page {
   return why === undefined ? sentence(200, 'Ready.') : sentence(503, why);
 }
 
-function metrics(host: PageHost): Page {
-  return { status: 200, contentType: METRICS_TYPE, body: metricsText(host.metrics()) };
+function metrics(host: PageHost, accept: string | undefined): Page {
+  const format = formatFor(accept);
+  return {
+    status: 200,
+    contentType: CONTENT_TYPES[format],
+    body: metricsText(host.metrics(), format),
+  };
 }
 
 function needsWebSocket(url: URL): Page {

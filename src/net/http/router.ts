@@ -67,7 +67,10 @@ export class Router {
     // A CORS preflight carries no token.
     const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS';
     const roleOrPage = isOpen ? undefined : this.authenticate(request, sender, route);
-    const page = typeof roleOrPage === 'object' ? roleOrPage : pageFor(method, url, this.#host);
+    const page =
+      typeof roleOrPage === 'object'
+        ? roleOrPage
+        : pageFor(method, url, this.#host, headers.accept);
     const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
     return { ...page, headers: { ...page.headers, ...cors } };
   }

@@ -3,13 +3,18 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { METRICS } from '../../../src/net/http/metrics.ts';
+import { METRICS, type MetricsSnapshot } from '../../../src/net/http/metrics.ts';
+import { formatFor, metricsText } from '../../../src/net/http/metrics-text.ts';
+import { Histogram } from '../../../src/runtime/histogram.ts';
+import { processFigures } from '../../../src/runtime/process-figures.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
-import { WAIT_BUCKETS_MS } from '../../../src/session/counters.ts';
+import { Counters, WAIT_BUCKETS_MS } from '../../../src/session/counters.ts';
+import { Namespaces } from '../../../src/session/namespace.ts';
+import { statisticsOf } from '../../../src/session/statistics.ts';
 import { ask } from '../../support/http-client.ts';
 import { lock, read, write } from '../../support/line-client.ts';
 import { setUp as setUpLines } from '../../support/line-server.ts';
-import { parsePrometheus } from '../../support/prometheus-text.ts';
+import { parseOpenMetrics, parsePrometheus } from '../../support/prometheus-text.ts';
 import { V1Client } from '../../support/v1-client.ts';
 
 /** Where the numbers of these tests begin; the others keep their whole names. */
@@ -78,6 +83,70 @@ test('the process and its Node are there, as the system and Node see them', asyn
   if (open !== undefined) assert.ok(open >= 3 && open <= readdirSync('/proc/self/fd').length);
 });
 
+test('who asks for OpenMetrics gets the same numbers in that format', async (t) => {
+  // Without the lag of the loop, which may be measured between the two pages.
+  const { port, connect } = await setUp(t, { stallThresholdMs: 0 });
+  await (await connect()).ask(lock(write('a')));
+  // As Prometheus asks.
+  const accept =
+    'application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2';
+  const { headers, body } = await ask(port, '/metrics', { headers: { accept } });
+  assert.equal(
+    headers['content-type'],
+    'application/openmetrics-text; version=1.0.0; charset=utf-8',
+  );
+  const families = parseOpenMetrics(body);
+  assert.equal(families.get('locktopus_locks_requested')?.samples.get('_total'), 1);
+  const usual = parsePrometheus((await ask(port, '/metrics')).body);
+  assert.deepEqual(
+    [...families].map(([name, { type }]) => (type === 'counter' ? `${name}_total` : name)),
+    [...usual.keys()],
+  );
+});
+
+test('every metric is well-formed in both formats, those of the store and the loop too', () => {
+  const histogram = new Histogram([1, 1000]);
+  histogram.add(2);
+  const counters = new Counters();
+  counters.countError('bad_json');
+  const snapshot: MetricsSnapshot = {
+    ...{ counters, isDraining: false, stalls: 1, process: processFigures() },
+    connections: { lines: 1, websocket: 2, other: 3 },
+    connectionsTotal: 4,
+    clientsTotal: { lines: 1, websocket: 2 },
+    statistics: statisticsOf(new Namespaces(() => 1, 1), 0),
+    loopLag: { latest: 1, min: 0, max: 2, mean: 1, stddev: 0.5, p50: 1, p90: 2, p99: 2 },
+    store: {
+      ...{ commits: histogram, records: 1, bytesWritten: 2, bytes: 3, heldBackBytes: 4 },
+      recovered: { sessions: 5, locks: 6 },
+    },
+  };
+  const names = METRICS.map(({ name }) => name).filter((name) => !name.endsWith('_fds'));
+  const usual = parsePrometheus(metricsText(snapshot, 'prometheus'));
+  const open = parseOpenMetrics(metricsText(snapshot, 'openmetrics'));
+  for (const name of names) assert.ok(usual.has(name), name);
+  assert.equal(open.size, usual.size);
+  assert.equal(usual.get('nodejs_eventloop_lag_max_seconds')?.samples.get(''), 0.002);
+  assert.equal(open.get('locktopus_store_commit_seconds')?.samples.get('_bucket{le="1.0"}'), 1);
+});
+
+test('OpenMetrics must be asked for, and not after plain text', () => {
+  for (const [accept, format] of [
+    [undefined, 'prometheus'],
+    ['', 'prometheus'],
+    ['*/*', 'prometheus'],
+    ['text/html, application/xhtml+xml', 'prometheus'],
+    ['application/openmetrics-text', 'openmetrics'],
+    ['Application/OpenMetrics-Text; Version=1.0.0; Q=0.1, */*', 'openmetrics'],
+    ['application/openmetrics-text;q=0', 'prometheus'],
+    ['application/openmetrics-text;q=x', 'prometheus'],
+    ['application/openmetrics-text;q=0.2,text/plain;q=0.3', 'prometheus'],
+    ['text/plain;q=0.3;version=0.0.4 , application/openmetrics-text;q=0.3', 'openmetrics'],
+  ] as const) {
+    assert.equal(formatFor(accept), format, accept);
+  }
+});
+
 const HEAD_OF_A = '# HELP a A.\n# TYPE a gauge\n';
 const HEAD_OF_H = '# HELP h H.\n# TYPE h histogram\n';
 const MALFORMED: Readonly<Record<string, string>> = {
@@ -99,6 +168,25 @@ const MALFORMED: Readonly<Record<string, string>> = {
   'another count': `${HEAD_OF_H}h_bucket{le="+Inf"} 1\nh_sum 1\nh_count 2\n`,
   'no sum': `${HEAD_OF_H}h_bucket{le="+Inf"} 1\nh_count 1\n`,
 };
+
+const HEAD_OF_C = '# HELP c C.\n# TYPE c counter\n';
+const NOT_OPEN: Readonly<Record<string, string>> = {
+  'no EOF': `${HEAD_OF_A}a 1\n`,
+  'more after EOF': `${HEAD_OF_A}a 1\n# EOF\nb 1\n`,
+  'a counter without _total': `${HEAD_OF_C}c 1\n# EOF\n`,
+  '_total in the name of the family':
+    '# HELP c_total C.\n# TYPE c_total counter\nc_total 1\n# EOF\n',
+  'a family twice': `${HEAD_OF_C}c_total 1\n# HELP c C.\n# TYPE c gauge\nc 1\n# EOF\n`,
+  'a unit that is not in the name': `${HEAD_OF_A}# UNIT a bytes\na 1\n# EOF\n`,
+  'a unit that is left out': '# HELP a_bytes A.\n# TYPE a_bytes gauge\na_bytes 1\n# EOF\n',
+  'a bound that is no float': `${HEAD_OF_H}h_bucket{le="1"} 1\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n# EOF\n`,
+};
+
+for (const [what, page] of Object.entries(NOT_OPEN)) {
+  test(`the parser of OpenMetrics rejects ${what}`, () => {
+    assert.throws(() => parseOpenMetrics(page), assert.AssertionError);
+  });
+}
 
 for (const [what, page] of Object.entries(MALFORMED)) {
   test(`the parser of these tests rejects ${what}`, () => {
@@ -201,7 +289,7 @@ test('connections are counted by what they speak', async (t) => {
   assert.equal(before.get('connections{kind="lines"}'), 1);
   assert.equal(before.get('connections{kind="websocket"}'), 1);
   assert.equal(before.get('connections{kind="other"}'), 1, 'the question itself');
-  assert.equal(before.get('connections_total'), 3);
+  assert.equal(before.get('connections_accepted_total'), 3);
   websocket.socket.close();
   client.socket.end();
   await watch.until('disconnected', 2);
