@@ -3,6 +3,7 @@
  * in-process use.
  */
 
+export type { RejectedHeader } from './net/http/origin-policy.ts';
 export type { ClientKind, ClientObserver } from './net/listen/clients.ts';
 export type { TlsFiles } from './net/listen/listener.ts';
 export { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, type Tokens } from './protocol/auth.ts';
@@ -13,7 +14,8 @@ export { type Drained, Server, type ServerCounts } from './server.ts';
 export type { AuthObserver, ServerOptions, StoreObserver } from './server-options.ts';
 export type { ReleaseCause } from './session/lock-events.ts';
 export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/lock-record.ts';
-export type { LockObserver } from './session/session-host.ts';
+export type { EndedLock, LockObserver, SessionObserver } from './session/session-host.ts';
+export type { SlowLock } from './session/slow-locks.ts';
 export { DataDirectory } from './store/data-dir.ts';
 export type { Recovered } from './store/persistence.ts';
 export { type Store, StoreError } from './store/store.ts';

@@ -7,7 +7,8 @@ import type { AdminObserver } from './protocol/channel.ts';
 import type { Clock } from './runtime/clock.ts';
 import type { Limits } from './runtime/limits.ts';
 import type { StallReport } from './runtime/stall-meter.ts';
-import type { LockObserver } from './session/session-host.ts';
+import type { LockObserver, SessionObserver } from './session/session-host.ts';
+import type { SlowLock } from './session/slow-locks.ts';
 import type { Store } from './store/store.ts';
 
 export const DEFAULT_HOST = '127.0.0.1';
@@ -86,6 +87,11 @@ export interface ServerOptions {
    */
   readonly headerObserver?: ((rejected: RejectedHeader, client: string) => void) | undefined;
   readonly lockObserver?: LockObserver | undefined;
+  readonly sessionObserver?: SessionObserver | undefined;
+  /** Milliseconds (>= 1) after which a lock that waits or is held is slow; 0 for never. Default 0. */
+  readonly slowLockMs?: number;
+  /** Called once for each lock that has waited for so long, and once if it is held for so long. */
+  readonly slowLockObserver?: ((slow: SlowLock) => void) | undefined;
   readonly clientObserver?: ClientObserver | undefined;
   /** Called when the connection limit rejects a connection. Calls can be frequent. */
   readonly fullObserver?: (() => void) | undefined;

@@ -34,7 +34,9 @@ import {
   type ServerOptions,
 } from './server-options.ts';
 import { Counters } from './session/counters.ts';
+import type { SessionLock } from './session/lock-record.ts';
 import { Namespaces } from './session/namespace.ts';
+import { SlowLocks } from './session/slow-locks.ts';
 import { countHolders, countKept, type Kept, statisticsOf } from './session/statistics.ts';
 import { Persistence, type Recovered } from './store/persistence.ts';
 
@@ -70,6 +72,8 @@ export class Server {
   /** Undefined without a store. */
   readonly #persistence: Persistence | undefined;
   readonly #stalls: StallMeter;
+  /** Undefined if there is no observer of them. */
+  readonly #slowLocks: SlowLocks | undefined;
   #draining: Promise<Drained> | undefined;
   #isClosed = false;
 
@@ -108,6 +112,7 @@ export class Server {
       counters: new Counters(),
       limits,
       observer: options.lockObserver,
+      sessionObserver: options.sessionObserver,
       defaultAbandonTimeoutMs: Math.min(
         options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
         limits.maxAbandonTimeoutMs,
@@ -120,6 +125,11 @@ export class Server {
     this.#stalls = new StallMeter(stallThresholdMs, performance.now(), (report) =>
       stallObserver?.(report),
     );
+    const { slowLockMs = 0, slowLockObserver } = options;
+    this.#slowLocks =
+      slowLockMs === 0 || slowLockObserver === undefined
+        ? undefined
+        : new SlowLocks(this.#clock, this.#namespaces.ages, slowLockMs, slowLockObserver);
     this.#clients = new Clients(options.clientObserver);
     this.#http = new HttpServer(this.#httpHost());
     this.#acceptor = new Acceptor({
@@ -208,6 +218,11 @@ export class Server {
     return countHolders(this.#namespaces);
   }
 
+  /** The locks that are held, the one held longest first; to be read at once. */
+  get heldLocks(): Iterable<SessionLock> {
+    return this.#namespaces.ages.held;
+  }
+
   /**
    * Stops: accepts no more connections, says goodbye to every client, releases all locks; with a
    * store sessions and locks are kept instead. Resolves when the last connection is closed; those
@@ -218,6 +233,7 @@ export class Server {
     this.#acceptor.stop();
     this.#persistence?.freeze();
     this.#stalls.stop();
+    this.#slowLocks?.stop();
     const closed = [
       this.#listeners.close(),
       // Node counts a socket as closed before its listeners are called.

@@ -4,7 +4,6 @@
  * number once the reader has caught up.
  */
 import type { Writable } from 'node:stream';
-import { plural } from '../runtime/text.ts';
 
 /** Lines are dropped while more bytes than this are unread. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
@@ -18,15 +17,18 @@ export class LogSink {
     this.#target = target;
   }
 
-  /** @param text whole lines */
-  write(text: string): void {
+  /**
+   * @param line a whole line
+   * @param droppedLine makes the line that says how many were dropped before it
+   */
+  write(line: string, droppedLine: (count: number) => string): void {
     if (this.#target.writableLength > MAX_UNREAD_BYTES) {
       this.#dropped++;
       return;
     }
-    const note = this.#dropped === 0 ? '' : `dropped ${plural(this.#dropped, 'line')} of the log\n`;
+    const note = this.#dropped === 0 ? '' : droppedLine(this.#dropped);
     this.#dropped = 0;
-    this.#target.write(note + text);
+    this.#target.write(note + line);
   }
 
   /** Resolves when everything is written, or after `timeoutMs` milliseconds. */

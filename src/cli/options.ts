@@ -12,6 +12,7 @@ import {
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
 } from '../server-options.ts';
+import { LOG_FORMATS } from './log.ts';
 
 export interface Option {
   readonly flag: string;
@@ -19,6 +20,8 @@ export interface Option {
   readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
   readonly min?: number;
   readonly max?: number;
+  /** All values that it may have. */
+  readonly choices?: readonly string[];
   /** What is wrong with one item of a list, as the end of a sentence; undefined if it is valid. */
   readonly itemFault?: (item: string) => string | undefined;
   /** The placeholder of the value in the help text. */
@@ -179,7 +182,22 @@ const LOGGING = [
     default: 'false',
     help: 'log clients that connect and disconnect',
   },
+  {
+    flag: 'log-format',
+    type: 'text',
+    choices: LOG_FORMATS,
+    value: 'FORMAT',
+    default: 'text',
+    help: 'text for people, or json: one object per line',
+  },
   { flag: 'log-locks', type: 'switch', default: 'false', help: 'log every change of a lock' },
+  {
+    flag: 'slow-lock',
+    type: 'integer',
+    value: 'MS',
+    default: '0',
+    help: 'log locks that wait or are held this long; 0 for never',
+  },
   {
     flag: 'stats-interval',
     type: 'integer',

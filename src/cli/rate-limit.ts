@@ -4,7 +4,7 @@
 export const INTERVAL_MS = 10_000;
 
 /**
- * Passes on at most one call in `INTERVAL_MS`, the first one at once.
+ * Passes on at most `most` calls in `INTERVAL_MS`, the first ones at once.
  *
  * @param callback its first argument is the number of calls suppressed since the last one
  * @param now milliseconds since an arbitrary origin
@@ -12,17 +12,23 @@ export const INTERVAL_MS = 10_000;
 export function rateLimit<T extends unknown[]>(
   callback: (suppressed: number, ...values: T) => void,
   now: () => number = () => performance.now(),
+  most = 1,
 ): (...values: T) => void {
-  let lastMs = Number.NEGATIVE_INFINITY;
+  let sinceMs = Number.NEGATIVE_INFINITY;
+  let passed = 0;
   let suppressed = 0;
   return (...values) => {
     const nowMs = now();
-    if (nowMs - lastMs < INTERVAL_MS) {
+    if (nowMs - sinceMs >= INTERVAL_MS) {
+      sinceMs = nowMs;
+      passed = 0;
+    }
+    if (passed === most) {
       suppressed++;
       return;
     }
+    passed++;
     callback(suppressed, ...values);
-    lastMs = nowMs;
     suppressed = 0;
   };
 }

@@ -23,7 +23,8 @@ export async function serveProgram(args: readonly string[]): Promise<void> {
 
   const sink = new LogSink(process.stdout);
   const running = await run(args, process.env, {
-    out: (text) => sink.write(text),
+    out: (text) => process.stdout.write(text),
+    log: (line, droppedLine) => sink.write(line, droppedLine),
     err: (text) => process.stderr.write(text),
     fail,
     hasTerminal: hasTerminal(),

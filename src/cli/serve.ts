@@ -1,20 +1,24 @@
 /** The program: reads its options, runs the server, logs, reloads files, and stops on a signal. */
 
-import type { ClientObserver } from '../net/listen/clients.ts';
 import { roomForLocks } from '../runtime/limits.ts';
 import { plural } from '../runtime/text.ts';
 import { type Drained, Server } from '../server.ts';
 import type { ServerOptions } from '../server-options.ts';
-import type { LockObserver } from '../session/session-host.ts';
 import { DataDirectory } from '../store/data-dir.ts';
 import { StoreError } from '../store/store.ts';
 import { VERSION } from '../version.ts';
+import {
+  adminObserver,
+  clientObservers,
+  drainLine,
+  lockObserver,
+  logSlowLock,
+} from './lock-log.ts';
+import { Log, type WriteLine } from './log.ts';
 import { connectionsWithin, isWorthSaying, openFilesLimit } from './open-files.ts';
 import { rateLimit } from './rate-limit.ts';
 import { readCommand, type Settings } from './settings.ts';
 import {
-  drainLine,
-  evictionLine,
   exposureWarning,
   fullLine,
   HANG_UP_LINE,
@@ -23,10 +27,10 @@ import {
   helpText,
   isClusterError,
   listenFailure,
-  lockName,
   lostPathLine,
   openFilesWarning,
   recoveredLine,
+  rejectedRequestLine,
   stallLine,
   startLine,
   statsLine,
@@ -41,9 +45,13 @@ import { hasTokenFile, readTokens } from './tokens.ts';
 /** Seconds between two progress lines of a drain. */
 const DRAIN_PROGRESS_S = 1;
 
+/** Slow locks that are named in ten seconds; more are counted. */
+const MAX_SLOW_LINES = 20;
+
 /** The program's surroundings; a test can bring its own. */
 export interface Terminal {
   out(text: string): void;
+  readonly log: WriteLine;
   err(text: string): void;
   /** Descriptors of inherited sockets to listen on; or a sentence that says what is wrong. */
   readonly fds?: readonly number[] | string;
@@ -101,7 +109,7 @@ export interface RunningServer {
 }
 
 async function serve(settings: Settings, terminal: Terminal): Promise<number | RunningServer> {
-  const log = (text: string): void => terminal.out(`${new Date().toISOString()} ${text}\n`);
+  const log = new Log(settings.logFormat, terminal.log);
   const secrets = readTokens(settings.tokens);
   const tls = readTlsFiles(settings.tls);
   const { fds } = terminal;
@@ -118,23 +126,11 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   const server = new Server({
     ...settings.server,
     limits: { ...limits, maxConnections },
-    fullObserver: rateLimit(() => log(fullLine(maxConnections))),
     tls,
     fds,
-    stuckObserver: rateLimit((_suppressed, error) => log(stuckLine(error))),
-    pathObserver: (path, error) => log(lostPathLine(path, error)),
-    authObserver: {
-      wrongToken: rateLimit((suppressed, client) => log(wrongTokenLine(client, suppressed))),
-      handshakeFailed: rateLimit((suppressed, why, client) =>
-        log(handshakeLine(why, client, suppressed)),
-      ),
-    },
     tokens: tokens.client,
     adminTokens: tokens.admin,
-    adminObserver: { evicted: (eviction, by) => log(evictionLine(eviction, by)) },
-    clientObserver: settings.logClients ? clientLog(log) : undefined,
-    lockObserver: settings.logLocks ? lockLog(log) : undefined,
-    stallObserver: (report) => log(stallLine(report)),
+    ...observers(log, settings, maxConnections),
     store: settings.dataDir === '' ? undefined : new DataDirectory(settings.dataDir),
     storeObserver: {
       failed: (error) => terminal.fail(ExitCode.storeFailed, storeFailedLine(error)),
@@ -145,33 +141,86 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   } catch (error) {
     return cannotStart(error, { ...settings.server, fds }, terminal);
   }
-  log(startLine(server.addresses, settings));
-  if (server.recovered !== undefined) {
-    log(recoveredLine(settings.dataDir, server.recovered));
+  const { addresses, recovered } = server;
+  log.add('started', startLine(addresses, settings), { version: VERSION, addresses });
+  if (recovered !== undefined) {
+    log.add('recovered', recoveredLine(settings.dataDir, recovered), recovered);
   }
-  for (const note of settings.notes) log(note);
-  if (isWorthSaying(maxConnections, limits.maxConnections, settings.isMaxConnectionsChosen)) {
-    log(openFilesWarning(maxConnections, limits.maxConnections));
-  }
-  if (limits.maxLockBytes > roomForLocks()) {
-    log(heapWarning(limits.maxLockBytes, roomForLocks()));
-  }
-  for (const warning of secrets.warnings) log(warning);
   const isGuarded = tokens.client.length > 0 || tls?.ca !== undefined;
-  if (!isGuarded) for (const address of server.exposedAddresses) log(exposureWarning(address));
-  const ticker = startTicker(settings.statsIntervalS, () => log(statsLine(server.counts)));
+  for (const note of [
+    ...settings.notes,
+    ...limitWarnings(settings, maxConnections),
+    ...secrets.warnings,
+    ...(isGuarded ? [] : server.exposedAddresses.map(exposureWarning)),
+  ]) {
+    log.add('configuration', note);
+  }
+  const ticker = startTicker(settings.statsIntervalS, () =>
+    log.add('statistics', statsLine(server.counts), server.counts),
+  );
   return {
     reload: reloadOf(server, settings, log, terminal.hasTerminal),
     async stop(signal) {
       clearInterval(ticker);
-      log(
-        `${signal}: stopping (${statsLine(server.counts)}); a second signal ends the process at once`,
-      );
+      const { counts } = server;
+      const message = `${signal}: stopping (${statsLine(counts)}); a second signal ends the process at once`;
+      log.add('stopping', message, { signal, ...counts });
       const drained = await drain(server, settings.drainTimeoutMs, log);
-      log(stoppedLine(drained));
+      log.add('stopped', stoppedLine(drained), drained);
       return drained.cutOff === 0 || drained.kept !== undefined ? ExitCode.ok : ExitCode.cutOff;
     },
   };
+}
+
+type Observers = Pick<ServerOptions, Extract<keyof ServerOptions, `${string}Observer`>>;
+
+/** What the server reports while it runs. Lines that clients can cause are limited in number. */
+function observers(log: Log, settings: Settings, maxConnections: number): Observers {
+  const { logClients, logLocks } = settings;
+  const clients = logClients ? clientObservers(log) : undefined;
+  return {
+    fullObserver: rateLimit(() =>
+      log.add('connection_limit', fullLine(maxConnections), { maxConnections }),
+    ),
+    stuckObserver: rateLimit((_suppressed, error) => log.add('accept_failed', stuckLine(error))),
+    pathObserver: (path, error) =>
+      log.add('socket_path_lost', lostPathLine(path, error), { path, error: error?.message }),
+    authObserver: {
+      wrongToken: rateLimit((suppressed, client) =>
+        log.add('invalid_token', wrongTokenLine(client, suppressed), { client, suppressed }),
+      ),
+      handshakeFailed: rateLimit((suppressed, why, client) => {
+        const line = handshakeLine(why, client, suppressed);
+        log.add('tls_handshake_failed', line, { client, why, suppressed });
+      }),
+    },
+    headerObserver: rateLimit((suppressed, { header, why }, client) => {
+      const line = rejectedRequestLine(why, client, suppressed);
+      log.add('rejected_request', line, { client, header, suppressed });
+    }),
+    adminObserver: adminObserver(log),
+    clientObserver: clients?.client,
+    sessionObserver: clients?.session,
+    lockObserver: logLocks ? lockObserver(log) : undefined,
+    slowLockObserver: rateLimit(
+      (suppressed, slow) => logSlowLock(log, slow, suppressed),
+      undefined,
+      MAX_SLOW_LINES,
+    ),
+    stallObserver: (report) => log.add('stall', stallLine(report), report),
+  };
+}
+
+/** Limits that this process can't keep. */
+function limitWarnings({ server, isMaxConnectionsChosen }: Settings, allowed: number): string[] {
+  const { maxConnections, maxLockBytes } = server.limits;
+  const room = roomForLocks();
+  return [
+    ...(isWorthSaying(allowed, maxConnections, isMaxConnectionsChosen)
+      ? [openFilesWarning(allowed, maxConnections)]
+      : []),
+    ...(maxLockBytes > room ? [heapWarning(maxLockBytes, room)] : []),
+  ];
 }
 
 /** Says why the server can't start; returns the exit code. */
@@ -190,41 +239,39 @@ function cannotStart(error: unknown, options: ServerOptions, terminal: Terminal)
 function reloadOf(
   server: Server,
   settings: Settings,
-  log: (text: string) => void,
+  log: Log,
   hasTerminal: boolean,
 ): (() => void) | undefined {
   const hasTls = settings.tls.cert !== '';
   const hasTokens = hasTokenFile(settings.tokens);
-  if (!hasTls && !hasTokens) return hasTerminal ? undefined : () => log(HANG_UP_LINE);
+  if (!hasTls && !hasTokens)
+    return hasTerminal ? undefined : () => log.add('hang_up_ignored', HANG_UP_LINE);
   return () => {
     if (hasTls) reloadTls(server, settings, log);
     if (hasTokens) reloadTokens(server, settings, log);
   };
 }
 
-function reloadTls(server: Server, { tls }: Settings, log: (text: string) => void): void {
+function reloadTls(server: Server, { tls }: Settings, log: Log): void {
   const files = readTlsFiles(tls);
   if (files === undefined) return;
   if (typeof files === 'string') {
-    log(`${files}; keeping the current certificate`);
+    log.add('reload_failed', `${files}; keeping the current certificate`);
     return;
   }
   server.setTls(files);
-  log('reloaded the certificate and its key');
+  log.add('reloaded', 'reloaded the certificate and its key');
 }
 
 /** Drains, and logs what is still held whenever that changes. */
-async function drain(
-  server: Server,
-  timeoutMs: number,
-  log: (text: string) => void,
-): Promise<Drained> {
+async function drain(server: Server, timeoutMs: number, log: Log): Promise<Drained> {
   if (timeoutMs === 0) return server.drain(0);
   let logged = '';
   const logProgress = (): void => {
-    const line = drainLine(server.holders, server.counts);
-    if (line !== logged && server.holders > 0) log(line);
-    logged = line;
+    const { holders, counts } = server;
+    const { text, fields } = drainLine(holders, counts.acquired, server.heldLocks);
+    if (text !== logged && holders > 0) log.add('draining', text, fields);
+    logged = text;
   };
   const drained = server.drain(timeoutMs);
   logProgress();
@@ -234,33 +281,19 @@ async function drain(
   return result;
 }
 
-function reloadTokens(server: Server, { tokens }: Settings, log: (text: string) => void): void {
+function reloadTokens(server: Server, { tokens }: Settings, log: Log): void {
   const read = readTokens(tokens);
   if (typeof read === 'string') {
-    log(`${read}; keeping the current tokens`);
+    log.add('reload_failed', `${read}; keeping the current tokens`);
     return;
   }
   server.setTokens(read.tokens);
-  for (const warning of read.warnings) log(warning);
+  for (const warning of read.warnings) log.add('configuration', warning);
   const { client, admin } = read.tokens;
-  log(`reloaded ${plural(client.length, 'token')} and ${plural(admin.length, 'admin token')}`);
+  const what = `${plural(client.length, 'token')} and ${plural(admin.length, 'admin token')}`;
+  log.add('reloaded', `reloaded ${what}`);
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {
   return intervalS === 0 ? undefined : setInterval(tick, intervalS * 1000);
-}
-
-function clientLog(log: (text: string) => void): ClientObserver {
-  return {
-    connected: (client, kind) => log(`client ${client} connected (${kind})`),
-    disconnected: (client) => log(`client ${client} disconnected`),
-  };
-}
-
-function lockLog(log: (text: string) => void): LockObserver {
-  return {
-    enqueued: (lock) => log(`enqueued ${lockName(lock)}`),
-    acquired: (lock) => log(`acquired ${lockName(lock)}`),
-    released: (lock, cause) => log(`${cause} ${lockName(lock)}`),
-  };
 }

@@ -8,6 +8,7 @@ import { LIMITS, type Limits, mapLimits, usualLimits } from '../runtime/limits.t
 import type { ServerOptions } from '../server-options.ts';
 import { unknownOption } from './arguments.ts';
 import { environmentNotes, variableFor } from './environment.ts';
+import { LOG_FORMATS, type LogFormat } from './log.ts';
 import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
 import type { TokenSource, TokenSources } from './tokens.ts';
@@ -20,6 +21,7 @@ export interface Settings {
   readonly dataDir: string;
   readonly logClients: boolean;
   readonly logLocks: boolean;
+  readonly logFormat: LogFormat;
   /** Seconds between two statistics lines; 0 for none. */
   readonly statsIntervalS: number;
   /** Milliseconds that a stop waits for held locks; 0 for no wait. */
@@ -155,6 +157,9 @@ function mistakeIn(option: Option, value: string, source: string): string | unde
   if (option.type === 'mode' && !/^[0-7]{3}$/.test(value)) {
     return `${source} must be three octal digits, such as 660, not "${value}"`;
   }
+  if (option.choices !== undefined && !option.choices.includes(value)) {
+    return `${source} must be ${option.choices.join(' or ')}, not "${value}"`;
+  }
   if (option.itemFault !== undefined) {
     const faults = itemsOf(value).flatMap((item) => option.itemFault?.(item) ?? []);
     return faults.length === 0 ? undefined : `${source} ${faults[0]}`;
@@ -211,6 +216,7 @@ function settingsFrom(
       allowedHosts: list('allow-host'),
       pingIntervalMs: integer('ping-interval'),
       stallThresholdMs: integer('stall-threshold'),
+      slowLockMs: integer('slow-lock'),
       limits: mapLimits(({ name, flag }) =>
         given.has(flag) ? integer(flag) : usualLimits()[name],
       ),
@@ -219,6 +225,7 @@ function settingsFrom(
     dataDir: text('data-dir'),
     logClients: isOn('log-clients'),
     logLocks: isOn('log-locks'),
+    logFormat: LOG_FORMATS.find((format) => format === text('log-format')) ?? 'text',
     statsIntervalS: integer('stats-interval'),
     // Locks in a store outlive the stop, so it need not wait for their holders.
     drainTimeoutMs:

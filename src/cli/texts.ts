@@ -1,14 +1,11 @@
-/** The texts of the program: help, log lines, and errors at start. */
+/** The texts of the program: help, errors at start, and log lines about the server itself. */
 import { addressName } from '../net/listen/listener.ts';
-import type { Eviction } from '../protocol/channel.ts';
 import type { StallReport } from '../runtime/stall-meter.ts';
 import { plural } from '../runtime/text.ts';
 import type { Drained, ServerCounts } from '../server.ts';
 import { DEFAULT_HOST, DEFAULT_PORT, type ServerOptions } from '../server-options.ts';
-import type { SessionLock } from '../session/lock-record.ts';
 import type { Kept } from '../session/statistics.ts';
 import type { Recovered } from '../store/persistence.ts';
-import type { Resource } from '../table/resource.ts';
 import { VERSION } from '../version.ts';
 import { OPTION_GROUPS, type Option, variableOf } from './options.ts';
 import type { Settings } from './settings.ts';
@@ -91,13 +88,6 @@ export function exposureWarning(address: string): string {
 /** SIGHUP, and there are neither files to reload nor a terminal that was closed. */
 export const HANG_UP_LINE =
   'SIGHUP ignored: there are no token or certificate files to reload. Send SIGTERM to stop the server';
-
-/** An eviction, made by the administrator `by`. */
-export function evictionLine({ session, lock, locks }: Eviction, by: string): string {
-  if (lock !== undefined) return `${by} evicted ${lockName(lock)}`;
-  const namespace = JSON.stringify(session.namespace.name);
-  return `${by} evicted session ${session.id} of ${session.client} in ${namespace}, with ${plural(locks, 'lock')}`;
-}
 
 /** Whether the server was started in a worker of node:cluster, where it must not run. */
 export function isClusterError({ code }: NodeJS.ErrnoException): boolean {
@@ -206,6 +196,11 @@ export function handshakeLine(why: string, client: string | undefined, suppresse
   return `TLS handshake${whose} failed (${why})${andMore(suppressed)}`;
 }
 
+/** A request was rejected because of its Host or Origin. */
+export function rejectedRequestLine(why: string, client: string, suppressed: number): string {
+  return `rejected a request from ${client}: ${why.replace(/\.$/, '')}${andMore(suppressed)}`;
+}
+
 export function statsLine(counts: ServerCounts): string {
   const { connections, namespaces, sessions, acquired, enqueued } = counts;
   return [
@@ -215,12 +210,6 @@ export function statsLine(counts: ServerCounts): string {
     `${plural(acquired, 'lock')} held`,
     `${enqueued} waiting`,
   ].join(', ');
-}
-
-/** The progress of a drain: what is still held. */
-export function drainLine(holders: number, { acquired }: ServerCounts): string {
-  const verb = holders === 1 ? 'holds' : 'hold';
-  return `draining: ${plural(holders, 'session')} ${verb} ${plural(acquired, 'lock')}`;
 }
 
 /** The end of a recovery. */
@@ -257,16 +246,4 @@ function andMore(suppressed: number): string {
   return suppressed === 0
     ? ''
     : `, and ${plural(suppressed, 'more time')} since the last such line`;
-}
-
-/** A lock in a log line: its client, namespace and resources. */
-export function lockName({ id, context: { session }, resources }: SessionLock): string {
-  const namespace = JSON.stringify(session.namespace.name);
-  return `lock ${id} of ${session.client} in ${namespace}: ${resources.map(resourceName).join(', ')}`;
-}
-
-function resourceName(resource: Resource): string {
-  const limit =
-    resource.type === 'read' && resource.limit !== undefined ? ` limit ${resource.limit}` : '';
-  return `${resource.type} ${JSON.stringify(resource.path)}${limit}`;
 }

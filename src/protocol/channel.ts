@@ -56,6 +56,8 @@ export interface Channel {
 
 /** What a transport needs of a conversation. */
 export interface Conversation {
+  /** The session of the client, if one has begun. */
+  readonly begun: Session | undefined;
   /** One message from the client, in order of arrival. */
   receive(text: string): void;
   /** The input was not a valid message and has been dropped, or none arrived in time. */

@@ -149,7 +149,10 @@ export function firstOf<T extends { readonly path: Path }>(
 }
 
 /** The first resources, and how many are left out. */
-export function resourceFields(resources: readonly Resource[]): object {
+export function resourceFields(resources: readonly Resource[]): {
+  readonly resources: readonly Resource[];
+  readonly moreResources: number | undefined;
+} {
   const { listed } = firstOf(resources);
   const more = resources.length - listed.length;
   return { resources: listed, moreResources: more > 0 ? more : undefined };

@@ -50,6 +50,10 @@ export class V1Protocol implements Conversation, Peer {
     channel.admitted(host.limits.maxMessageBytes);
   }
 
+  get begun(): Session {
+    return this.#session;
+  }
+
   receive(text: string): void {
     if (this.#ended) return;
     if (text.length >= COSTLY_LENGTH) this.#channel.yieldTurn();

@@ -46,6 +46,18 @@ export interface LockObserver {
   released(lock: SessionLock, cause: ReleaseCause, ended: EndedLock): void;
 }
 
+/**
+ * Observes sessions. It must not throw or change anything. A session is lost with its connection: see
+ * `ClientObserver` of net/listen/clients.ts.
+ */
+export interface SessionObserver {
+  began(session: Session): void;
+  /** Another connection has taken the session over. */
+  resumed(session: Session): void;
+  /** The abandon timeout has passed; the session still has its locks. */
+  abandoned(session: Session): void;
+}
+
 /** What a lock was when it ended, and for how many milliseconds. */
 export interface EndedLock {
   readonly wasHeld: boolean;
@@ -94,6 +106,7 @@ export interface SessionHost {
   readonly clock: Clock;
   readonly limits: Limits;
   readonly observer: LockObserver | undefined;
+  readonly sessionObserver?: SessionObserver | undefined;
   readonly counters: Counters;
   /** Undefined without a store. */
   readonly journal?: Journal | undefined;

@@ -75,6 +75,7 @@ export class Session {
     this.bytes = sessionBytes(settings);
     this.id = id;
     this.namespace = host.registry.join(settings.namespace, this);
+    if (peer !== undefined) host.sessionObserver?.began(this);
   }
 
   /** The address of the last connection. */
@@ -209,6 +210,7 @@ export class Session {
 
   #abandon(): void {
     this.#host.counters.sessionsAbandoned++;
+    this.#host.sessionObserver?.abandoned(this);
     this.#finish('abandoned');
   }
 
@@ -256,6 +258,7 @@ export class Session {
     this.#state = 'open';
     this.#peer = peer;
     this.#client = client;
+    this.#host.sessionObserver?.resumed(this);
     before?.sessionEnded('taken_over');
   }
 

@@ -50,7 +50,7 @@ async function refusal(path: string): Promise<string> {
     ['--port', '0', '--data-dir', path],
     {},
     {
-      ...{ out: () => {}, fail: () => {}, hasTerminal: false },
+      ...{ out: () => {}, log: () => {}, fail: () => {}, hasTerminal: false },
       err: (text) => {
         said += text;
       },

@@ -7,7 +7,6 @@ import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
 import {
-  drainLine,
   handshakeLine,
   listenFailure,
   statsLine,
@@ -104,7 +103,6 @@ test('a guess is told with how many there were since the last such line', () => 
 test('one of a thing is not told as several', () => {
   const counts = { connections: 1, namespaces: 1, sessions: 1, acquired: 1, enqueued: 1 };
   assert.equal(statsLine(counts), '1 connection, 1 namespace, 1 session, 1 lock held, 1 waiting');
-  assert.equal(drainLine(2, { ...counts, acquired: 3 }), 'draining: 2 sessions hold 3 locks');
   assert.match(stoppedLine({ cutOff: 2 }), /2 sessions that held locks were cut off$/);
   const kept = { sessions: 1, held: 1, waiting: 0 };
   assert.match(stoppedLine({ cutOff: 1, kept }), /locks of 1 session are kept: 1 held, 0 waiting$/);
@@ -131,7 +129,10 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     assert.match(program.stdout, /client 127\.0\.0\.1:\d+ connected \(lines\)\n/);
     assert.match(program.stdout, /client 127\.0\.0\.1:\d+ connected \(websocket\)\n/);
     assert.ok(program.stdout.includes(`acquired lock ${id} of 127.0.0.1:`));
-    assert.match(program.stdout, /ended lock \d+ of \S+ in "default": write \["a"\]\n/);
+    assert.match(
+      program.stdout,
+      /ended lock \d+ of \S+ \(session 1\) in "default": write \["a"\]; held for \d+ ms\n/,
+    );
     assert.match(program.stdout, new RegExp(`${signal}: stopping .* 1 lock held, .*\n`));
     assert.match(program.stdout, /stopped; 1 session that held locks was cut off\n$/);
     assert.equal(program.stderr, '');

@@ -3,6 +3,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INTERVAL_MS, rateLimit } from '../../src/cli/rate-limit.ts';
 
+test('of some kinds several pass at once', () => {
+  const told: string[] = [];
+  let nowMs = 5;
+  const happen = rateLimit(
+    (suppressed, what: string) => told.push(`${what} ${suppressed}`),
+    () => nowMs,
+    2,
+  );
+  for (const what of ['a', 'b', 'c', 'd']) happen(what);
+  nowMs += INTERVAL_MS;
+  for (const what of ['e', 'f', 'g']) happen(what);
+  assert.deepEqual(told, ['a 0', 'b 0', 'e 2', 'f 0']);
+});
+
 test('the first is told at once, the next after ten seconds, with how many there were between', () => {
   const told: string[] = [];
   let nowMs = 5;

@@ -10,7 +10,9 @@ test('a holder that releases in time is not cut off: exit code 0', async (t) => 
   const client = await LineClient.connect(t, await program.port());
   await client.ask(lock(write('a')));
   program.child.kill('SIGTERM');
-  await program.logged(/SIGTERM: stopping .*\n.* draining: 1 session holds 1 lock\n/);
+  await program.logged(
+    /SIGTERM: stopping .*\n.* draining: 1 session holds 1 lock: lock \d+ of 127.*\n/,
+  );
   assert.match(JSON.stringify(await client.next()), /"draining"/);
   client.send({ action: 'release' });
   assert.equal((await client.ended()).length, 2);

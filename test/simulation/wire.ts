@@ -46,6 +46,7 @@ const NO_TIMER: Timer = { cancel: () => {} };
 
 export class Wire implements Channel, Conversation {
   readonly client: string;
+  readonly begun = undefined;
   readonly locality = 'loopback';
   readonly peer: ReferencePeer;
   readonly #host: WireHost;

@@ -12,6 +12,7 @@ import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel
 import { LINE_CUT_OFF, messageTooLong, RequestError, tooSlow } from '../../protocol/errors.ts';
 import { SessionProtocol } from '../../protocol/session-protocol.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import type { Session } from '../../session/session.ts';
 import type { LineClient } from '../listen/acceptor.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import { BufferAccount } from '../stream/buffer-budget.ts';
@@ -114,6 +115,10 @@ export class LineConnection implements Channel, LineSink, LineClient {
 
   firstMessageIsDue(ms: number): void {
     this.#conversation.inputError(tooSlow(ms, this.#splitter.isInLine));
+  }
+
+  get begun(): Session | undefined {
+    return this.#conversation.begun;
   }
 
   serverDraining(): void {

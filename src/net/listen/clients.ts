@@ -1,5 +1,6 @@
 /** The connected clients: their numbers by kind, and the conversation with each. */
 import type { Socket } from 'node:net';
+import type { Session } from '../../session/session.ts';
 import type { AcceptedConnection } from './listener.ts';
 
 /** What a client speaks: JSON lines on TCP or a Unix socket, or WebSocket messages. */
@@ -8,11 +9,13 @@ export type ClientKind = 'lines' | 'websocket';
 /** Called when clients connect and disconnect; for logs. */
 export interface ClientObserver {
   connected(client: string, kind: ClientKind): void;
-  disconnected(client: string): void;
+  /** @param session of the client, if it had begun one; it may live on without the client */
+  disconnected(client: string, session: Session | undefined): void;
 }
 
-/** A conversation that has to know when the server drains or stops. */
+/** A conversation, which has to know when the server drains or stops. */
 export interface Stoppable {
+  readonly begun: Session | undefined;
   serverDraining(): void;
   shutDown(): void;
 }
@@ -36,13 +39,16 @@ export class Clients {
     this.#observer?.connected(name, kind);
     socket.on('close', () => {
       this.open[kind]--;
-      this.#conversations.delete(socket);
-      this.#observer?.disconnected(name);
     });
   }
 
-  converse({ socket }: AcceptedConnection, conversation: Stoppable): void {
+  /** The conversation must have been told already when the socket closes. */
+  converse({ name, socket }: AcceptedConnection, conversation: Stoppable): void {
     this.#conversations.set(socket, conversation);
+    socket.on('close', () => {
+      this.#conversations.delete(socket);
+      this.#observer?.disconnected(name, conversation.begun);
+    });
   }
 
   /** Undefined while its protocol is unknown, and for HTTP. */

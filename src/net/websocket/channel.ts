@@ -9,6 +9,7 @@ import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts
 import { RequestError, tooSlow } from '../../protocol/errors.ts';
 import { type Clock, setSendTimer, type Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
+import type { Session } from '../../session/session.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import type { StreamHost } from '../stream/stream-host.ts';
 import { type EndInfo, WebSocketConnection, type WebSocketHandlers } from './connection.ts';
@@ -114,6 +115,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
 
   end(reason: EndReason): void {
     this.#connection.close(CLOSE_CODES[reason], '');
+  }
+
+  get begun(): Session | undefined {
+    return this.#conversation.begun;
   }
 
   serverDraining(): void {
