@@ -3,11 +3,11 @@
  * server's clock is driven, so that no lock of a page that is gone moves on before the test says so.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
+import { isMissing, launchChromium } from '../support/chromium.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { Random } from '../support/random.ts';
@@ -16,12 +16,8 @@ import { Watch } from '../support/watch.ts';
 import type * as tab from './browser/page.ts';
 import { bundle } from './bundle.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 /** So long that a page on a busy machine does not take the server for silent. */
 const ABANDON_MS = 60_000;
-
-const isInstalled = existsSync(CHROMIUM);
-const skip = !isInstalled && process.env.CI === undefined && `${CHROMIUM} is not installed`;
 
 type Tab = typeof tab;
 
@@ -50,19 +46,8 @@ async function servePages(t: TestContext): Promise<string> {
   return `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
 }
 
-async function launch(t: TestContext): Promise<Browser> {
-  const browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: ['--disable-gpu'],
-    // Its sandbox refuses to run as root.
-    chromiumSandbox: process.getuid?.() !== 0,
-  });
-  t.after(() => browser.close());
-  return browser;
-}
-
-test('in Chromium', { skip }, async (t) => {
-  const [origin, browser] = await Promise.all([servePages(t), launch(t)]);
+test('in Chromium', { skip: isMissing }, async (t) => {
+  const [origin, browser] = await Promise.all([servePages(t), launchChromium(t)]);
   const [clock, watch] = [new FakeClock(), new Watch()];
   const server = await startServer(t, {
     clock,

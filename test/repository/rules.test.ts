@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { PAGE_MODULES } from '../../src/net/http/page-files.ts';
 import { VERSION } from '../../src/version.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -22,6 +23,7 @@ const ROOMS = [
   'src/server-options.ts',
   'src/server.ts',
   'src/cli',
+  'src/page',
   'src/index.ts',
   'bin',
 ];
@@ -118,6 +120,29 @@ test('the client takes nothing of the server but types', () => {
       assert.ok(isOwn || statement.startsWith('import type '), `${file}: ${statement}`);
     }
   }
+});
+
+test('the page imports what it shows from the client alone, and nothing imports the page', () => {
+  for (const file of sourceFiles()) {
+    const isPage = file.startsWith('src/page/');
+    for (const target of importsOf(readFileSync(join(ROOT, file), 'utf8'))) {
+      const imported = relative(ROOT, resolve(ROOT, dirname(file), target));
+      if (isPage) assert.match(imported, /^src\/(page|operators|client)\//, file);
+      else assert.doesNotMatch(imported, /^src\/page\//, file);
+    }
+  }
+});
+
+test('the server serves the modules that the page imports, and no others', () => {
+  const graph = importGraph(false);
+  const loaded = ['src/page/main.ts'];
+  for (const file of loaded) {
+    for (const target of graph.get(file) ?? []) if (!loaded.includes(target)) loaded.push(target);
+  }
+  const served = Object.entries(PAGE_MODULES).flatMap(([folder, names]) =>
+    names.split(/\s+/).map((name) => `src/${folder}/${name}.ts`),
+  );
+  assert.deepEqual(served.toSorted(), loaded.toSorted());
 });
 
 test('a verb loads the client and nothing of the server, so that it starts quickly', () => {

@@ -13,7 +13,7 @@ const TESTS = fileURLToPath(new URL('..', import.meta.url));
 export const GROUPS = {
   protocol: ['protocol'],
   net: ['net'],
-  rooms: ['runtime', 'session', 'repository', 'client'],
+  rooms: ['runtime', 'session', 'repository', 'client', 'page'],
 } as const;
 
 /** Files that need a process of their own. */
@@ -25,6 +25,7 @@ const ALONE = [
   // They mostly wait: for a browser, and for processes that are stopped and killed.
   'client/chromium.test.ts',
   'client/failures.test.ts',
+  'page/chromium.test.ts',
   // Their hooks hold for all tests of a process.
   'net/websocket/connection.test.ts',
   'net/websocket/handshake.test.ts',

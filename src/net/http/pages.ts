@@ -61,9 +61,15 @@ export function sentence(status: number, text: string, headers: Record<string, s
  * @param method in upper case
  * @param url only the path and the query are used
  * @param accept the Accept header, if there is one
+ * @param make makes the page of that path, if it is known; by default one of this file
  */
-export function pageFor(method: string, url: URL, host: PageHost, accept?: string): Page {
-  const make = PAGES.get(url.pathname);
+export function pageFor(
+  method: string,
+  url: URL,
+  host: PageHost,
+  accept: string | undefined,
+  make: MakePage | undefined = PAGES.get(url.pathname),
+): Page {
   if (make === undefined) {
     const known = [...PAGES.keys()].join(', ');
     return sentence(404, `Not found. Known paths: ${known}.`);

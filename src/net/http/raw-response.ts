@@ -24,7 +24,7 @@ export function rawResponse({ status, headers, body }: RawResponse, isHead: bool
   return isHead ? head : head + body;
 }
 
-/** The Content-Length header; none for status 204 (RFC 9110, 8.6). */
+/** The Content-Length header; none for 204, nor for 304, where it would be that of the file (RFC 9110, 8.6). */
 export function lengthOf({ status, body }: Pick<RawResponse, 'status' | 'body'>) {
-  return status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) };
+  return status === 204 || status === 304 ? {} : { 'Content-Length': Buffer.byteLength(body) };
 }

@@ -15,6 +15,7 @@ import {
   type OriginPolicy,
   type RejectedHeader,
 } from './origin-policy.ts';
+import { PageFiles } from './page-files.ts';
 import {
   type Page,
   type PageHost,
@@ -53,6 +54,7 @@ export interface Route {
 
 export class Router {
   readonly #host: RouterHost;
+  readonly #files = new PageFiles();
 
   constructor(host: RouterHost) {
     this.#host = host;
@@ -64,15 +66,19 @@ export class Router {
     if ('status' in route) return route;
     const { url } = route;
     const { method = 'GET', headers } = request;
-    // A CORS preflight carries no token.
-    const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS';
+    const isFile = this.#files.has(url.pathname, headers);
+    // A CORS preflight carries no token, and a browser that opens the page has none yet.
+    const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS' || isFile;
     const roleOrPage = isOpen ? undefined : this.authenticate(request, sender, route);
+    const makeFile = isFile ? () => this.#files.page(url.pathname, headers) : undefined;
     const page =
       typeof roleOrPage === 'object'
         ? roleOrPage
-        : pageFor(method, url, this.#host, headers.accept);
+        : pageFor(method, url, this.#host, headers.accept, makeFile);
     const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
-    return { ...page, headers: { ...page.headers, ...cors } };
+    const vary = [page.headers?.Vary, cors.Vary].filter((name) => name !== undefined);
+    const varying = vary.length === 0 ? {} : { Vary: vary.join(', ') };
+    return { ...page, headers: { ...page.headers, ...cors, ...varying } };
   }
 
   /** The checks that every request has to pass, upgrades too; the error page if one fails. */

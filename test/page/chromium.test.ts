@@ -1,0 +1,114 @@
+/**
+ * The page in a real browser, against a server in this process. Skipped where Chromium isn't installed;
+ * in CI it must be. Nothing that a client chose may become markup, nothing be asked of other servers.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BrowserContext, Page } from 'playwright-core';
+import { connect, read, write } from '../../src/client/index.ts';
+import type { Server } from '../../src/server.ts';
+import { isMissing, launchChromium } from '../support/chromium.ts';
+import { compiledServer } from './compiled-server.ts';
+
+/** As markup, each of these would be noticed. */
+const MARKUP = `<img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=1</script>`;
+
+/** What went wrong in the pages of a context. */
+interface Watched {
+  readonly context: BrowserContext;
+  readonly faults: string[];
+}
+
+test('the page in Chromium', { skip: isMissing }, async (t) => {
+  const [CompiledServer, browser] = await Promise.all([compiledServer(), launchChromium(t)]);
+  let server: Server = new CompiledServer({ port: 0 });
+  await server.listen();
+  t.after(() => server.close());
+  const { port } = server.address;
+  const url = `locktopus://127.0.0.1:${port}/shop`;
+
+  const watched = async (): Promise<Watched> => {
+    const context = await browser.newContext({ reducedMotion: 'reduce' });
+    const faults: string[] = [];
+    context.on('request', (request) => {
+      const { hostname } = new URL(request.url());
+      if (!['127.0.0.1', 'localhost', ''].includes(hostname)) faults.push(request.url());
+    });
+    context.on('console', (message) => {
+      if (message.type() === 'error') faults.push(message.text());
+    });
+    context.on('weberror', (error) => faults.push(error.error().message));
+    context.on('dialog', (dialog) => faults.push(dialog.message()));
+    return { context, faults };
+  };
+  const open = async ({ context }: Watched, hash = ''): Promise<Page> => {
+    const page = await context.newPage();
+    await page.goto(`http://127.0.0.1:${port}/${hash}`);
+    return page;
+  };
+  const rowsOf = (page: Page) => page.locator('#live .row');
+  const connected = (page: Page) => page.getByText(`Connected to 127.0.0.1:${port}`).first();
+
+  const view = await watched();
+  const till = await connect(url, { label: 'till' });
+  const bill = await connect(url, { label: `bill ${MARKUP}` });
+  t.after(() => Promise.all([till.close(), bill.close()]));
+  const first = await till.lock(write('orders', 17), { label: 'checkout' });
+  const page = await open(view);
+
+  await t.test(
+    'it opens the namespace in which something happens, and shows its locks',
+    async () => {
+      await connected(page).waitFor();
+      await page.getByText('orders/17').waitFor();
+      assert.match(page.url(), /#live\/shop$/);
+      assert.deepEqual(
+        await rowsOf(page)
+          .allInnerTexts()
+          .then((texts) => texts.length),
+        2,
+      );
+    },
+  );
+
+  await t.test('it follows a contention: a waiter, whom it waits for, and its turn', async () => {
+    const waiting = bill.lock(read('orders'), { label: MARKUP, owner: MARKUP });
+    await page.getByText('behind till').waitFor();
+    await first.release();
+    const lock = await waiting;
+    await page.getByText('behind till').waitFor({ state: 'detached' });
+    await page.locator('.row.held', { hasText: 'bill <img src=x' }).waitFor();
+    await lock.release();
+    await page.getByText('No locks here at the moment').waitFor();
+  });
+
+  await t.test('whatever a client chose is shown as text', async () => {
+    const odd = await connect(`locktopus://127.0.0.1:${port}`, {
+      namespace: MARKUP,
+      label: MARKUP,
+    });
+    await odd.lock(write(MARKUP, '\u202etxt'), { label: MARKUP, owner: MARKUP });
+    const other = await open(view, `#live/${encodeURIComponent(MARKUP)}`);
+    await other.getByText(`${MARKUP.replaceAll('/', '\\/')}/\\u{202e}txt`).waitFor();
+    await other.locator('select', { hasText: MARKUP }).first().waitFor();
+    assert.equal(await other.locator('img, main script').count(), 0);
+    assert.equal(await other.evaluate('globalThis.pwned'), undefined);
+    await other.close();
+    await odd.close();
+  });
+
+  await t.test('until here, nothing went wrong and nothing was asked elsewhere', () => {
+    assert.deepEqual(view.faults, []);
+  });
+
+  await t.test('when the server goes, it says so; when it is back, it goes on', async () => {
+    await server.close();
+    await page.getByText('Disconnected, trying again').first().waitFor();
+    server = new CompiledServer({ port });
+    await server.listen();
+    await connected(page).waitFor();
+    const lock = await till.lock(write('after'));
+    await page.getByText('after').waitFor();
+    await lock.release();
+  });
+});
