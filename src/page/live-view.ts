@@ -1,10 +1,13 @@
 /** The live view: the lock tree of a namespace as it is now. */
+import { evict, type Tokens } from './administrator.ts';
+import { Details } from './details.ts';
 import { h, setText } from './dom.ts';
+import { EvictDialog } from './evict-dialog.ts';
 import { Feed, type FeedStatus, type ServerAddress } from './feed.ts';
 import { Frames } from './frames.ts';
 import { LiveFigures } from './live-figures.ts';
 import { LockList } from './lock-list.ts';
-import { LockModel } from './model.ts';
+import { LockModel, type PageLock } from './model.ts';
 import { busiest, NamespaceChooser } from './namespace-chooser.ts';
 import { type Row, type Sorting, treeRows } from './tree-rows.ts';
 import { oldestBlocker } from './waits.ts';
@@ -32,14 +35,17 @@ export class LiveView {
   readonly #empty = h('p', { class: 'empty' });
   readonly #collapsed = new Set<string>();
   readonly #frames = new Frames(() => this.#draw());
+  readonly #details: Details;
+  readonly #dialog: EvictDialog;
+  readonly #tokens: Tokens;
   #status: FeedStatus = { kind: 'connecting' };
   #namespace: string | undefined;
-  #token: string | undefined;
   #isFirstChoice = false;
   #namespacesAtMs = 0;
 
-  constructor(address: ServerAddress, events: LiveEvents) {
+  constructor(address: ServerAddress, tokens: Tokens, events: LiveEvents) {
     this.#events = events;
+    this.#tokens = tokens;
     this.#feed = new Feed(address, this.#model, {
       status: (status) => this.#setStatus(status),
       changed: () => this.#frames.request(),
@@ -71,9 +77,20 @@ export class LiveView {
       this.#count,
     );
     toolbar.addEventListener('submit', (event) => event.preventDefault());
-    const content = h('section', { class: 'locks', 'aria-label': 'Locks' }, this.#empty);
-    content.append(this.#list.element);
-    this.element.append(this.#figures.element, toolbar, h('div', { class: 'split' }, content));
+    this.#dialog = new EvictDialog(this.#model, {
+      evict: (target) => {
+        const namespace = this.#namespace ?? DEFAULT_NAMESPACE;
+        return evict(this.#feed.client, namespace, target, address, tokens);
+      },
+      adminToken: (token) => {
+        tokens.admin = token;
+      },
+    });
+    this.#details = this.#newDetails();
+    const content = h('section', { class: 'locks', 'aria-label': 'Locks' }, listHead());
+    content.append(this.#empty, this.#list.element);
+    const split = h('div', { class: 'split' }, content, this.#details.element);
+    this.element.append(this.#figures.element, toolbar, split, this.#dialog.element);
     setInterval(() => this.#tick(), 1000);
   }
 
@@ -87,9 +104,8 @@ export class LiveView {
     this.#start();
   }
 
-  /** Connects again, with this token. */
-  useToken(token: string): void {
-    this.#token = token;
+  /** Connects again, as with another token. */
+  restart(): void {
     this.#start();
   }
 
@@ -106,7 +122,8 @@ export class LiveView {
     const namespace = this.#namespace ?? DEFAULT_NAMESPACE;
     this.#chooser.choose(namespace);
     this.#figures.clear();
-    this.#feed.start(namespace, this.#token);
+    this.#feed.start(namespace, this.#tokens.client);
+    this.#details.close();
     this.#namespacesAtMs = 0;
     this.#frames.request();
   }
@@ -140,6 +157,7 @@ export class LiveView {
     if (this.#status.kind !== 'connected') return;
     if (nowMs - this.#namespacesAtMs > NAMESPACES_EVERY_MS) void this.#refreshNamespaces();
     this.#list.draw();
+    void this.#details.refresh(this.#feed.client);
   }
 
   #draw(): void {
@@ -160,7 +178,33 @@ export class LiveView {
     return 'No locks here at the moment. They appear as clients ask for them.';
   }
 
-  #opened(_row: Row): void {}
+  #opened(row: Row): void {
+    if (row.kind === 'path') return;
+    this.#list.markOpen(row.key);
+    this.#details.open(row.lock.id, this.#feed.client);
+  }
+
+  #newDetails(): Details {
+    const find = (id: string, act: (lock: PageLock) => void): void => {
+      const lock = this.#model.get(id);
+      if (lock !== undefined) act(lock);
+    };
+    return new Details({
+      closed: () => {
+        this.#list.markOpen(undefined);
+        this.#list.element.focus({ preventScroll: true });
+      },
+      evictLock: (id) => find(id, (lock) => this.#dialog.askForLock(lock)),
+      endSession: (id) => find(id, (lock) => this.#dialog.askForSession(lock)),
+    });
+  }
+}
+
+/** Names of the columns, for the eye: a row reads well without them. */
+function listHead(): HTMLElement {
+  const names = ['Path', 'For', 'Client', 'Label', 'Waits'];
+  const cells = names.map((name) => h('span', {}, name));
+  return h('div', { class: 'list-head', 'aria-hidden': 'true' }, ...cells);
 }
 
 function field(label: string, control: HTMLElement): HTMLElement {

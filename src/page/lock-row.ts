@@ -9,7 +9,7 @@ export type FindBlocker = (lock: PageLock) => PageLock | undefined;
 
 export class RowElement {
   readonly element = h('div', { role: 'treeitem', class: 'row' });
-  readonly #mark = h('span', { class: 'mark', 'aria-hidden': 'true' });
+  readonly #mark = h('span', { 'aria-hidden': 'true' });
   readonly #name = h('span', { class: 'name' });
   readonly #mode = h('span', { class: 'mode' });
   readonly #age = h('span', { class: 'age' });
@@ -37,6 +37,7 @@ export class RowElement {
     const heat = oldestWaitMs === undefined ? 'calm' : heatOf(nowMs - oldestWaitMs);
     setAttribute(this.element, 'class', `row path ${heat}`);
     setAttribute(this.element, 'aria-expanded', isExpanded ? 'true' : 'false');
+    setAttribute(this.#mark, 'class', 'twist');
     setText(this.#mark, isExpanded ? '▾' : '▸');
     setText(this.#name, text);
     setAttribute(this.#name, 'title', text);
@@ -49,9 +50,11 @@ export class RowElement {
 
   #fillLock({ lock, entry }: LockRow, nowMs: number, findBlocker: FindBlocker): void {
     const isHeld = lock.state === 'acquired';
-    const heat = isHeld ? 'held' : `waiting ${heatOf(nowMs - lock.sinceMs)}`;
-    setAttribute(this.element, 'class', `row lock ${heat}${lock.isLost ? ' lost' : ''}`);
+    const state = isHeld ? 'held' : `waiting ${heatOf(nowMs - lock.sinceMs)}`;
+    const states = `${state}${lock.isLost ? ' lost' : ''}`;
+    setAttribute(this.element, 'class', `row lock ${states}`);
     setAttribute(this.element, 'aria-expanded', undefined);
+    setAttribute(this.#mark, 'class', `mark ${states}`);
     setText(this.#mark, '');
     setText(this.#name, stateWord(lock));
     setAttribute(this.#name, 'title', undefined);

@@ -1,5 +1,5 @@
 /** What the page says about a lock, in the words of the command line. Pure. */
-import { formatAge } from '../operators/lock-text.ts';
+import { formatAge, resourcesText } from '../operators/lock-text.ts';
 import { printable } from '../operators/printable.ts';
 import type { Entry, PageLock } from './model.ts';
 
@@ -49,4 +49,9 @@ export function lostText({ isLost, abandonedAtMs }: PageLock, nowMs: number): st
   if (!isLost) return '';
   if (abandonedAtMs === undefined) return 'client lost';
   return `client lost, ${ageText(nowMs, abandonedAtMs)} left`;
+}
+
+/** What it is on: `w:orders/17 r:prices`. */
+export function lockText({ resources, moreResources }: PageLock): string {
+  return resourcesText(resources, moreResources);
 }

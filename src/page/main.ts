@@ -1,16 +1,26 @@
 /** The page that the server shows to browsers: the live view and the playground. */
+
+import type { Tokens } from './administrator.ts';
 import { announce, byId, setAttribute, setText } from './dom.ts';
 import type { FeedStatus, ServerAddress } from './feed.ts';
 import { LiveView } from './live-view.ts';
+import { TokenForm } from './token-form.ts';
 
 const NAMESPACE_MARK = 'live/';
 
 const server = addressOf(document.baseURI);
-const live = new LiveView(server, {
+const tokens: Tokens = { client: undefined, admin: undefined };
+const live = new LiveView(server, tokens, {
   status: showStatus,
   chosen: (namespace) => location.replace(`#${NAMESPACE_MARK}${encodeURIComponent(namespace)}`),
 });
 
+const tokenForm = new TokenForm('Token', 'Connect', (token) => {
+  tokens.client = token;
+  live.restart();
+});
+
+byId('token').append(tokenForm.element);
 byId('live').append(live.element);
 window.addEventListener('hashchange', route);
 window.addEventListener('pagehide', () => live.stop());
@@ -43,6 +53,12 @@ function decoded(text: string): string | undefined {
 }
 
 function showStatus(status: FeedStatus): void {
+  if (status.kind === 'unauthorized') {
+    const isWrong = status.wasSent ? 'This token is not valid. ' : '';
+    tokenForm.ask(`${isWrong}This server requires a token. It is kept until the page is closed.`);
+  } else if (status.kind === 'connected') {
+    tokenForm.hide();
+  }
   const text = statusText(status);
   const element = byId('connection');
   if (element.textContent === text) return;

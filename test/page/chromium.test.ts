@@ -97,6 +97,37 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
     await odd.close();
   });
 
+  await t.test('a click says why a lock waits, down to what is held', async () => {
+    const held = await till.lock(write('orders', 17));
+    const [second, third] = [bill.lock(read('orders')), till.lock(write('orders', 18))];
+    await page.getByRole('treeitem', { name: /waiting write.*behind bill/ }).click();
+    const details = page.getByRole('complementary', { name: 'Details of a lock' });
+    await details.getByText('Held up by till').waitFor();
+    const steps = await details.locator('.step').allInnerTexts();
+    assert.match(steps.join('\n'), /bill <img.* waits.*r:orders.*till holds.*w:orders\/17/s);
+    await page.keyboard.press('Escape');
+    await details.waitFor({ state: 'hidden' });
+    await held.release();
+    await (await second).release();
+    await (await third).release();
+  });
+
+  await t.test('by keyboard: rows are walked through, opened and collapsed', async () => {
+    const locks = [await till.lock(write('a', 1)), await till.lock(write('b'))];
+    await page.getByText('b', { exact: true }).waitFor();
+    await page.getByRole('tree').focus();
+    const active = (): Promise<string | null> =>
+      page.evaluate('document.querySelector("#live .row.active")?.innerText');
+    for (const key of ['Home', 'ArrowDown', 'ArrowLeft', 'ArrowLeft'])
+      await page.keyboard.press(key);
+    assert.match(String(await active()), /a\/1/);
+    assert.equal(await rowsOf(page).count(), 3);
+    for (const key of ['End', 'Enter']) await page.keyboard.press(key);
+    await page.getByText('It is held, and waits for nothing.').waitFor();
+    await page.getByRole('button', { name: 'Close' }).click();
+    for (const lock of locks) await lock.release();
+  });
+
   await t.test('until here, nothing went wrong and nothing was asked elsewhere', () => {
     assert.deepEqual(view.faults, []);
   });
@@ -111,4 +142,56 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
     await page.getByText('after').waitFor();
     await lock.release();
   });
+
+  await t.test(
+    'it asks for the tokens that it needs, and evicts after saying what that does',
+    async () => {
+      const [client, admin] = ['a-token-of-a-client', 'a-token-of-an-admin'];
+      const guarded = new CompiledServer({ port: 0, tokens: [client], adminTokens: [admin] });
+      await guarded.listen();
+      t.after(() => guarded.close());
+      const at = `locktopus://127.0.0.1:${guarded.address.port}/shop`;
+      const [holder, waiter] = await Promise.all(
+        ['holder', 'waiter'].map((label) => connect(at, { label, token: client })),
+      );
+      const held = await holder?.lock(write('a'));
+      const waiting = waiter?.lock(write('a', 'b'));
+      const other = await view.context.newPage();
+      await other.goto(`http://127.0.0.1:${guarded.address.port}/`);
+      const type = async (label: string, token: string) => {
+        await other.getByLabel(label, { exact: true }).fill(token);
+        await other.keyboard.press('Enter');
+      };
+      await other.getByText('This server requires a token.').waitFor();
+      await type('Token', 'wrong');
+      await other.getByText('This token is not valid.').waitFor();
+      await type('Token', client);
+      await other.getByRole('treeitem', { name: /held write/ }).click();
+      await other.getByRole('button', { name: 'Evict this lock' }).click();
+      const dialog = other.getByRole('dialog');
+      const text = await dialog.innerText();
+      assert.match(
+        text,
+        /holder \(.*\) loses\s+w:a, held for .*\s+Acquired next.*\s+waiter gets w:a\/b/,
+      );
+      await dialog.getByRole('button', { name: 'Evict the lock' }).click();
+      await dialog.getByText('Only an administrator may evict.').waitFor();
+      await type('Admin token', 'wrong');
+      await dialog.getByText('This token is not valid.').waitFor();
+      assert.equal(held?.signal.aborted, false);
+      await type('Admin token', admin);
+      const granted = await waiting;
+      assert.equal(held?.signal.aborted, true);
+      await dialog.waitFor({ state: 'hidden' });
+      await other.getByText('behind holder').waitFor({ state: 'detached' });
+      await other.getByText('This lock has ended.').waitFor();
+      assert.equal(
+        await other.evaluate('JSON.stringify([localStorage, sessionStorage])'),
+        '[{},{}]',
+      );
+      assert.doesNotMatch(other.url(), /token/);
+      await granted?.release();
+      await Promise.all([holder?.close(), waiter?.close(), other.close()]);
+    },
+  );
 });

@@ -15,9 +15,9 @@ export const PAGE_MODULES: Readonly<Record<string, string>> = {
   client: `backoff browser calls client connector environment errors events exchange handshake heartbeat
     held-lock hold inspect link lock-entry lock-fields locks options outcomes owners public
     replies requests resources session transport-websocket trust url wait watch`,
-  operators: 'lock-text path-text printable',
-  page: `charts dom feed frames live-figures live-view lock-list lock-row lock-words main model
-    namespace-chooser series tree-rows waits`,
+  operators: 'lock-text path-text printable waiting-chain',
+  page: `administrator charts details dom evict-dialog feed frames live-figures live-view lock-list
+    lock-row lock-words main model namespace-chooser series token-form tree-rows waits`,
 };
 
 const MODULE_PATHS = Object.entries(PAGE_MODULES).flatMap(([folder, names]) =>
