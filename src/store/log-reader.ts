@@ -5,7 +5,7 @@
  *    the log was damaged.
  *  - Behind it, batches are appended one at a time, each in one write, and nothing is said that
  *    depends on a batch before it is on the disk. So a broken frame at the end is a batch of which
- *    no client has heard: it is left out.
+ *    no client has heard: it is left out. Zeros at the end are room for the next batches.
  *  - A whole frame behind a broken one was written after the broken one was on the disk: it was
  *    damaged, and what it said may be missing.
  */
@@ -29,7 +29,7 @@ export interface LogContents extends Loaded {
   readonly version: string;
   /** The size of the file. */
   readonly bytes: number;
-  /** Bytes at the end that are left out: a batch whose write was interrupted. */
+  /** Bytes behind the last batch, up to the zeros: a batch whose write was interrupted. */
   readonly tornBytes: number;
   /** Batches behind the snapshot. */
   readonly batches: number;
@@ -137,14 +137,14 @@ class LogReader {
     if (last === undefined || (this.#batches === 0 && last.snapshot !== 'end')) {
       throw this.#broken(at, 'the snapshot at its start is incomplete');
     }
-    if (at < size) await this.#checkTail(at, last.batch);
+    const end = await this.#checkTail(at, last.batch);
     const position = positionOf(last);
     return {
       version,
       position,
       ...(await this.#decode(position)),
       bytes: size,
-      tornBytes: size - at,
+      tornBytes: end - at,
       batches: this.#batches,
       records: this.#records,
     };
@@ -208,11 +208,18 @@ class LogReader {
     return undefined;
   }
 
-  /** @throws StoreError if a whole frame with a later number is behind the broken one at `at` */
-  async #checkTail(at: number, batch: number): Promise<void> {
+  /**
+   * Where the zeros begin that are behind the broken frame at `at`.
+   *
+   * @throws StoreError if a whole frame with a later number is there
+   */
+  async #checkTail(at: number, batch: number): Promise<number> {
     const { size } = this.#input;
-    for (let from = at + 1; from < size; from += WINDOW_BYTES) {
+    let end = at;
+    for (let from = at; from < size; from += WINDOW_BYTES) {
       const window = await this.#input.bytes(from, WINDOW_BYTES + HEAD_BYTES);
+      const last = window.findLastIndex((byte) => byte !== 0);
+      if (last !== -1) end = from + last + 1;
       for (let i = window.indexOf('#'); i !== -1; i = window.indexOf('#', i + 1)) {
         if (decodeHead(window.subarray(i)) === undefined) continue;
         const found = await this.#frameAt(from + i);
@@ -221,6 +228,7 @@ class LogReader {
         throw this.#broken(at, `batch ${found.frame.batch} follows at byte ${from + i}`);
       }
     }
+    return end;
   }
 
   async #decode({ lockIds, sessionIds }: Position): Promise<Live> {

@@ -20,21 +20,36 @@ export function logPath(directory: string): string {
   return `${directory}/locktopus.log`;
 }
 
-/** A log, to append to. After a failure nothing may be appended: a part may have been written. */
+/**
+ * A log, to append to. After a failure nothing may be appended: a part may have been written.
+ *
+ * A write that makes a file longer waits until the file system has noted the new size as well. So it
+ * takes zeros along behind its bytes, and those that follow replace them.
+ */
 export class Log {
   readonly #files: Files;
   readonly #path: string;
   readonly #fd: number;
+  readonly #fillBytes: number;
   #bytes: number;
+  /** The size of the file, of which zeros are the rest. */
+  #size: number;
   #isClosed = false;
 
-  constructor(files: Files, path: string, fd: number, bytes: number) {
+  /**
+   * @param bytes that the file has
+   * @param fillBytes zeros that a write takes along which makes the file longer
+   */
+  constructor(files: Files, path: string, fd: number, bytes: number, fillBytes = 0) {
     this.#files = files;
     this.#path = path;
     this.#fd = fd;
+    this.#fillBytes = fillBytes;
     this.#bytes = bytes;
+    this.#size = bytes;
   }
 
+  /** Bytes appended, without the zeros behind them. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -42,8 +57,12 @@ export class Log {
   async append(bytes: Buffer): Promise<void> {
     const at = this.#bytes;
     this.#bytes += bytes.length;
-    const written = await doing('write', this.#path, this.#files.write(this.#fd, bytes, at));
-    if (written === bytes.length) return;
+    const isLonger = this.#bytes > this.#size;
+    const given = isLonger ? Buffer.concat([bytes], bytes.length + this.#fillBytes) : bytes;
+    const written = await doing('write', this.#path, this.#files.write(this.#fd, given, at));
+    if (isLonger) this.#size = at + written;
+    // If only zeros have no room, the bytes are there.
+    if (written >= bytes.length) return;
     throw new StoreError(
       `cannot write ${this.#path}: ${written} of ${bytes.length} bytes were written. ` +
         'The disk is probably full: free some space, then start the server again',
@@ -157,15 +176,16 @@ export class NewLog {
    * any more. When the promise resolves, a crash of the machine leaves this log; what is appended
    * to it is on the disk when the promise of that resolves.
    *
+   * @param fillBytes see `Log`
    * @param assertOurs called right before the present log is replaced; throws if it may not be
    */
-  async publish(assertOurs: () => void): Promise<Log> {
+  async publish(fillBytes: number, assertOurs: () => void): Promise<Log> {
     const { files, path: directory, fd: directoryFd } = this.#directory;
     const created = await this.#done;
     await created.sync();
     const path = logPath(directory);
     const fd = await doing('open', this.#path, files.open(this.#path, 'durable'));
-    const log = new Log(files, path, fd, created.bytes);
+    const log = new Log(files, path, fd, created.bytes, fillBytes);
     try {
       assertOurs();
       await doing('rename', this.#path, files.rename(this.#path, path));

@@ -14,7 +14,8 @@ const COMMITS = 14;
 
 function openOn(files: MemoryFiles, isOurs = (): boolean => true): DataDirectory {
   const claim = async (): Promise<Claim> => ({ isOurs, release: async () => {} });
-  return new DataDirectory(PATH, { files, claim, minRewriteBytes: 1500, sliceLength: 150 });
+  const sizes = { minRewriteBytes: 1500, sliceLength: 150, fillBytes: 400 };
+  return new DataDirectory(PATH, { files, claim, ...sizes });
 }
 
 /** What a run has done until it ended. */

@@ -48,7 +48,7 @@ interface Sample {
 async function makeSample(): Promise<Sample> {
   const files = new MemoryFiles();
   const claim = async (): Promise<Claim> => ({ isOurs: () => true, release: async () => {} });
-  const store = new DataDirectory('/data', { files, claim, sliceLength: 100 });
+  const store = new DataDirectory('/data', { files, claim, sliceLength: 100, fillBytes: 0 });
   await store.load();
   const model = new StoreModel(new Random(5));
   model.lock(model.beginSession());
@@ -108,11 +108,37 @@ test('zeros, or an earlier log, behind the last batch are left out', async () =>
   const { log, marks } = sample;
   const last = marks.at(-1);
   const earlier = Buffer.concat([Buffer.alloc(1), log]);
-  for (const rest of [Buffer.alloc(1), Buffer.alloc(600_000), log, earlier]) {
-    const contents = await read(Buffer.concat([log, rest]));
-    assert.deepEqual(held(contents), last?.state);
-    assert.equal(contents.tornBytes, rest.length);
+  const zeros = [Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(600_000)];
+  for (const torn of [Buffer.alloc(0), log, earlier, log.subarray(0, 100), Buffer.from('\0\0x')]) {
+    for (const rest of zeros.map((room) => Buffer.concat([torn, room]))) {
+      const contents = await read(Buffer.concat([log, rest]));
+      assert.deepEqual(held(contents), last?.state);
+      assert.equal(contents.tornBytes, torn.length);
+      assert.equal(contents.bytes, log.length + rest.length);
+    }
   }
+});
+
+test('a write that makes the log longer takes zeros along, and those that follow replace them', async () => {
+  const files = new MemoryFiles();
+  const claim = async (): Promise<Claim> => ({ isOurs: () => true, release: async () => {} });
+  const store = new DataDirectory('/data', { files, claim, fillBytes: 10_000 });
+  await store.load();
+  const model = new StoreModel(new Random(1));
+  await store.start(model.next(), model.live);
+  const sizes = new Set<number | undefined>();
+  for (let batch = 0; batch < 100; batch++) {
+    for (let changes = 0; changes < 2; changes++) model.step();
+    await store.commit(model.seal());
+    sizes.add(files.contents().get(LOG)?.length);
+  }
+  const bytes = store.bytes ?? 0;
+  await store.close();
+  assert.ok(sizes.size > 1 && sizes.size <= Math.ceil(bytes / 10_000), `${sizes.size} sizes`);
+  const contents = await readLog(files, LOG);
+  assert.ok(contents !== undefined);
+  assert.deepEqual(held(contents), model.state());
+  assert.equal(contents.tornBytes, 0);
 });
 
 test('a whole batch far behind a broken one is found, wherever the windows of the reader end', async () => {
@@ -201,14 +227,14 @@ test('a check says what a log holds, or why a server can not start with it', asy
   );
   const log = logOf([{ snapshot: 'end' }, [PUT, LOCK]], [{ batch: 2, clockMs: 70 }, []]);
   assert.equal(
-    await check(Buffer.concat([log, Buffer.alloc(3)])),
+    await check(Buffer.concat([log, Buffer.from('#00\0\0')])),
     [
       '/data: no server uses it',
       'sessions: 1, of which 0 can be resumed',
       'locks: 1, of which 1 was held when stored',
       'last ids: lock 9, session 9',
       "last batch: 2, at 70 ms of the server's clock",
-      `log: version 1, ${log.length + 3} bytes, 2 records`,
+      `log: version 1, ${log.length + 5} bytes, 2 records`,
       'batches since the log was made: 1',
       'end: 3 bytes of a batch whose write was interrupted. No client has heard of it; the next start leaves it out',
     ].join('\n'),

@@ -159,8 +159,11 @@ export class MemoryFiles implements Files {
     const inode = this.#inode(fd);
     const { mode } = this.#descriptor(fd);
     assert.ok(mode === 'create' || mode === 'durable');
-    assert.equal(position, inode.data.length, 'appends');
-    inode.data = Buffer.concat([inode.data, bytes.subarray(0, count)]);
+    const { data } = inode;
+    const replaced = data.subarray(position, position + bytes.length);
+    assert.ok(position <= data.length && isAllZeros(replaced), 'appends, or replaces zeros');
+    const [before, after] = [data.subarray(0, position), data.subarray(position + count)];
+    inode.data = Buffer.concat([before, bytes.subarray(0, count), after]);
     await this.#turn(fd);
     await this.#end(isFault && this.#fault !== 'short');
     if (mode === 'durable' && !isFault) inode.durable = inode.data;
@@ -258,13 +261,21 @@ async function someTurns(turns: number): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** `data` where it is longer than `durable`, up to some byte, and zeros in one of its blocks. */
+function isAllZeros(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** `durable`, with some of what has been written since: in any order, and of any length. */
 function mix(durable: Buffer, data: Buffer, random: Random): Buffer {
-  if (data.length <= durable.length) return random.oneIn(2) ? durable : data;
-  const length = durable.length + random.below(data.length - durable.length + 1);
-  const kept = Buffer.from(data.subarray(0, length));
-  if (random.oneIn(3)) kept.fill(0, durable.length + random.below(length - durable.length + 1));
-  return kept;
+  if (data.length < durable.length || random.oneIn(4)) return random.oneIn(2) ? durable : data;
+  const before = Buffer.alloc(data.length);
+  durable.copy(before);
+  const isNew = (byte: number, at: number): boolean => byte !== before[at];
+  const [from, to] = [data.findIndex(isNew), data.findLastIndex(isNew) + 1];
+  const middle = from + random.below(to - from + 1);
+  const [first, second] = random.oneIn(3) ? [before, data] : [data, before];
+  const mixed = Buffer.concat([first.subarray(0, middle), second.subarray(middle)]);
+  return mixed.subarray(0, durable.length + random.below(data.length - durable.length + 1));
 }
 
 function systemError(code: string): Error {
