@@ -1,6 +1,7 @@
 /** The server's log: one line per event, as text for people or as JSON for programs. */
+
+import { printable, printableJson } from '../operators/printable.ts';
 import { plural } from '../runtime/text.ts';
-import { printable, printableJson } from './printable.ts';
 
 export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
