@@ -167,6 +167,7 @@ export class HttpServer {
       socket.write(upgrade.response, 'latin1');
       const { accepted } = connection;
       const { locality, converse } = upgrade;
+      this.#connections.delete(socket);
       const channel = new WebSocketChannel(accepted, head, this.#host, locality, converse);
       this.#host.opened(channel, accepted);
     });

@@ -16,6 +16,7 @@ export class RequestTimeout {
   #timer: Timer;
   /** `bytesRead` of the socket at the last request. */
   #bytesRead = 0;
+  readonly #closed = (): void => this.stop();
 
   /** @param missed called at most once; `isIdle` if no byte has arrived since the last request */
   constructor(socket: Socket, clock: Clock, timeoutMs: number, missed: (isIdle: boolean) => void) {
@@ -24,7 +25,7 @@ export class RequestTimeout {
     this.#timeoutMs = timeoutMs;
     this.#missed = missed;
     this.#timer = this.#start();
-    socket.on('close', () => this.stop());
+    socket.on('close', this.#closed);
   }
 
   /** Restarts the timeout for the next request. */
@@ -37,6 +38,7 @@ export class RequestTimeout {
   /** Ends the timeout for good. */
   stop(): void {
     this.#timer.cancel();
+    this.#socket.off('close', this.#closed);
   }
 
   #start(): Timer {

@@ -35,7 +35,8 @@ export class LineConnection implements Channel, LineSink, LineClient {
   readonly #splitter: LineSplitter;
   readonly #output: OutputBuffer;
   readonly #conversation: Conversation;
-  readonly #firstMessageTimer: Timer;
+  /** Undefined once it is cancelled: it would keep alive what began the connection. */
+  #firstMessageTimer: Timer | undefined;
   #maxLineBytes: number;
   /** A token is required and has not been sent; until then lines are limited to fewer bytes. */
   #isTokenDue: boolean;
@@ -43,7 +44,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   /**
    * @param connection this object takes over its socket
    * @param head the bytes already read from it
-   * @param firstMessageTimer cancelled at the first valid message
+   * @param firstMessageTimer this object cancels it, at the first valid message or at the end
    * @param converse makes the conversation that this connection carries
    */
   constructor(
@@ -102,7 +103,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   }
 
   admitted(maxMessageBytes: number): void {
-    this.#firstMessageTimer.cancel();
+    this.#cancelTimer();
     this.#isTokenDue = false;
     this.#maxLineBytes = maxMessageBytes;
     this.#splitter.allow(maxMessageBytes);
@@ -143,6 +144,11 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#conversation.inputError(messageTooLong(this.#maxLineBytes, this.#isTokenDue));
   }
 
+  #cancelTimer(): void {
+    this.#firstMessageTimer?.cancel();
+    this.#firstMessageTimer = undefined;
+  }
+
   /** Too much output is unread: cuts the connection and drops the requests that wait. */
   #cut(): void {
     this.#splitter.stop();
@@ -156,6 +162,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   }
 
   #closed(): void {
+    this.#cancelTimer();
     this.#splitter.stop();
     this.#output.close();
     this.#conversation.lost();

@@ -44,7 +44,7 @@ export interface AcceptorHost {
   notReady(): RequestError | undefined;
   /**
    * @param head the bytes already read
-   * @param firstMessageTimer to be cancelled at the first valid message
+   * @param firstMessageTimer to be cancelled at the first valid message, or at the end
    */
   acceptLines(connection: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient;
   /** @param error answers the first request, if the server is full or not ready */
@@ -57,6 +57,7 @@ export class Acceptor {
   readonly #rejected = new Set<Socket>();
   /** Those of `#rejected` that have sent nothing yet. */
   readonly #silent = new Set<Socket>();
+  readonly #forget = forgetter(this.#admitted, this.#rejected, this.#silent);
   #total = 0;
   #isStopped = false;
 
@@ -122,9 +123,12 @@ export class Acceptor {
       if (client === undefined) this.#endWith(socket, tooSlow(firstMs));
       else client.firstMessageIsDue(firstMs);
     });
-    keep(socket, this.#admitted);
-    socket.on('close', () => firstMessageTimer.cancel());
+    this.#keep(socket, this.#admitted);
+    const closed = (): void => firstMessageTimer.cancel();
+    socket.on('close', closed);
     const stop = sniff(socket, (protocol, head) => {
+      // From here on whoever has the timer cancels it. What is kept up to here is free to go.
+      socket.off('close', closed);
       if (protocol === 'lines') {
         client = this.#host.acceptLines(connection, head, firstMessageTimer);
         return;
@@ -140,13 +144,19 @@ export class Acceptor {
     const { clock } = this.#host;
     const { socket } = connection;
     cutAfterTimeout(socket, clock);
-    keep(socket, this.#rejected);
-    keep(socket, this.#silent);
+    this.#keep(socket, this.#rejected);
+    this.#silent.add(socket);
     sniff(socket, (protocol, head) => {
       this.#silent.delete(socket);
       if (protocol === 'http') this.#host.acceptHttp(connection, head, error);
       else this.#endWith(socket, error);
     });
+  }
+
+  /** Keeps `socket` in `others` until it closes. */
+  #keep(socket: Socket, others: Set<Socket>): void {
+    others.add(socket);
+    socket.on('close', this.#forget);
   }
 
   /** Sends `error` as a line, and ends the connection. */
@@ -157,10 +167,11 @@ export class Acceptor {
   }
 }
 
-/** Keeps `socket` in `others` until it closes. */
-function keep(socket: Socket, others: Set<Socket>): void {
-  others.add(socket);
-  socket.on('close', () => others.delete(socket));
+/** A listener for the end of sockets, one for all of them, that removes each from all `sets`. */
+function forgetter(...sets: Set<Socket>[]): (this: Socket) => void {
+  return function () {
+    for (const sockets of sets) sockets.delete(this);
+  };
 }
 
 /**

@@ -181,14 +181,14 @@ export class OutputBuffer {
 
   #write(bytes: string): void {
     const mayCount = this.#account.isCounted || bytes.length > FREE_BYTES;
-    if (mayCount) this.#target.write(bytes, 'latin1', this.#written);
+    if (mayCount) this.#target.write(bytes, 'latin1', () => this.#written());
     else this.#target.write(bytes, 'latin1');
   }
 
   /** A write has finished or failed. */
-  readonly #written = (): void => {
+  #written(): void {
     this.#account.keep(this.#target.destroyed ? 0 : this.#keptBytes);
-  };
+  }
 
   /** Like `flush`, except that output that may wait does so until the next turn. */
   flushUnlessItMayWait(): void {

@@ -56,7 +56,8 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
   /** When new input was last noticed. */
   #seenMs: number;
   #pingTimer: Timer;
-  readonly #firstMessageTimer: Timer;
+  /** Undefined once it is cancelled. */
+  #firstMessageTimer: Timer | undefined;
 
   /**
    * @param connection its socket is upgraded, and the handshake response is written
@@ -110,7 +111,8 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
 
   /** The message size limit is the same before and after. */
   admitted(): void {
-    this.#firstMessageTimer.cancel();
+    this.#firstMessageTimer?.cancel();
+    this.#firstMessageTimer = undefined;
   }
 
   end(reason: EndReason): void {
@@ -148,7 +150,7 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
 
   ended({ code, clean }: EndInfo): void {
     this.#pingTimer.cancel();
-    this.#firstMessageTimer.cancel();
+    this.#firstMessageTimer?.cancel();
     if (clean && code === CloseCode.normal) this.#conversation.clientDone();
     this.#conversation.lost();
   }

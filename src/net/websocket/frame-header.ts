@@ -13,8 +13,11 @@ export const MASK_BYTES = 4;
 
 const NOT_SHORTEST = 'A length must be in its shortest form.';
 
+const NOTHING = Buffer.alloc(0);
+
 export class FrameHeader {
-  readonly #bytes = Buffer.alloc(MAX_BYTES);
+  /** Made for the first header that is parsed here: many clients send short frames only. */
+  #bytes: Buffer = NOTHING;
   #count = 0;
   /** Bytes of the header, as far as known. */
   #needed = START_BYTES;
@@ -63,6 +66,7 @@ export class FrameHeader {
    * Takes the next byte; returns a sentence that says what is wrong, as soon as that is certain.
    */
   take(byte: number): string | undefined {
+    if (this.#bytes === NOTHING) this.#bytes = Buffer.allocUnsafeSlow(MAX_BYTES);
     this.#bytes[this.#count++] = byte;
     const fault = this.isStarted ? this.#start() : undefined;
     if (fault !== undefined) return fault;
