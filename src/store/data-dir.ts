@@ -1,6 +1,6 @@
 /**
  * A store in a directory: one log, `locktopus.log`, to which each batch is appended by one write
- * that is on the disk when it returns.
+ * that is on the disk when it returns; see log.ts for how.
  *
  * A new log with what is alive replaces it at each start, and when it has grown to a multiple of
  * that, while commits go on:
@@ -55,8 +55,10 @@ export interface DataDirectoryOptions {
   readonly minRewriteBytes?: number;
   /** Characters of a snapshot that are drawn at a time. By default 128 Ki. */
   readonly sliceLength?: number;
-  /** Zeros that a write takes along which makes the log longer. By default 512 KiB. */
+  /** See `LogOptions`. By default 512 KiB. */
   readonly fillBytes?: number;
+  /** See `LogOptions`. By default 16 KiB. */
+  readonly blockingBytes?: number;
 }
 
 const DEFAULTS: Required<DataDirectoryOptions> = {
@@ -69,6 +71,8 @@ const DEFAULTS: Required<DataDirectoryOptions> = {
   // About 2,000 batches of one lock. They take as long to write as three of those that make the log
   // longer without them; 2 MiB took as long as twenty.
   fillBytes: 512 * 1024,
+  // About 200 records. While a larger batch is written there is more to do.
+  blockingBytes: 16 * 1024,
 };
 
 /** See the top of this file. */
@@ -236,7 +240,7 @@ export class DataDirectory implements Store {
   }
 
   async #publish(next: NewLog): Promise<void> {
-    const log = await next.publish(this.#options.fillBytes, () => this.#assertOurs());
+    const log = await next.publish(this.#options, () => this.#assertOurs());
     this.#replaced = this.#log?.close();
     this.#log = log;
     this.#aliveBytes = next.aliveBytes;

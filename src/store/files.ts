@@ -1,6 +1,6 @@
 /**
- * The file system calls of a data directory: few enough that a test can fail each of them. All are
- * asynchronous, each takes one hop through the thread pool.
+ * The file system calls of a data directory: few enough that a test can fail each of them. All but
+ * `writeNow` are asynchronous, each takes one hop through the thread pool.
  */
 import * as fs from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
@@ -28,6 +28,8 @@ export interface Files {
   read(fd: number, into: Uint8Array, position: number): Promise<number>;
   /** Returns how many bytes were written: on a full disk fewer than given, without an error. */
   write(fd: number, bytes: Uint8Array, position: number): Promise<number>;
+  /** The same on this thread, which it blocks. Throws the system's errors. */
+  writeNow(fd: number, bytes: Uint8Array, position: number): number;
   /** Flushes what was written to the disk. */
   sync(fd: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -59,6 +61,11 @@ export const systemFiles: Files = {
       fs.write(fd, bytes, 0, bytes.length, position, done),
     );
     if (O_DSYNC === undefined) await systemFiles.sync(fd);
+    return written;
+  },
+  writeNow: (fd, bytes, position) => {
+    const written = fs.writeSync(fd, bytes, 0, bytes.length, position);
+    if (O_DSYNC === undefined) fs.fsyncSync(fd);
     return written;
   },
   sync: (fd) => call<void>((done) => fs.fsync(fd, done)),

@@ -14,7 +14,7 @@ const COMMITS = 14;
 
 function openOn(files: MemoryFiles, isOurs = (): boolean => true): DataDirectory {
   const claim = async (): Promise<Claim> => ({ isOurs, release: async () => {} });
-  const sizes = { minRewriteBytes: 1500, sliceLength: 150, fillBytes: 400 };
+  const sizes = { minRewriteBytes: 1500, sliceLength: 150, fillBytes: 400, blockingBytes: 200 };
   return new DataDirectory(PATH, { files, claim, ...sizes });
 }
 

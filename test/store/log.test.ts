@@ -141,6 +141,42 @@ test('a write that makes the log longer takes zeros along, and those that follow
   assert.equal(contents.tornBytes, 0);
 });
 
+test('small batches are written on this thread, but after a slow write not the next ones', async () => {
+  const files = new MemoryFiles();
+  const claim = async (): Promise<Claim> => ({ isOurs: () => true, release: async () => {} });
+  const store = new DataDirectory('/data', { files, claim, fillBytes: 0, blockingBytes: 400 });
+  await store.load();
+  const model = new StoreModel(new Random(1));
+  await store.start(model.next(), model.live);
+  const ways: string[] = [];
+  let slowMs = 0;
+  const write = files.write.bind(files);
+  const writeNow = files.writeNow.bind(files);
+  files.write = (...given) => {
+    ways.push('pool');
+    return write(...given);
+  };
+  files.writeNow = (...given) => {
+    ways.push('this thread');
+    const endMs = performance.now() + slowMs;
+    while (performance.now() < endMs);
+    return writeNow(...given);
+  };
+  const commit = async (): Promise<string | undefined> => {
+    await store.commit(model.seal());
+    return ways.at(-1);
+  };
+  assert.equal(await commit(), 'this thread');
+  const session = model.beginSession();
+  for (let i = 0; i < 9; i++) model.lock(session);
+  assert.equal(await commit(), 'pool', 'a large one');
+  slowMs = 3;
+  assert.equal(await commit(), 'this thread');
+  for (let i = 0; i < 3; i++) assert.equal(await commit(), 'pool');
+  while ((await commit()) === 'pool') assert.ok(ways.length < 2000);
+  await store.close();
+});
+
 test('a whole batch far behind a broken one is found, wherever the windows of the reader end', async () => {
   const { log, marks } = sample;
   const before = marks.at(-2)?.end ?? 0;

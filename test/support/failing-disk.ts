@@ -5,9 +5,12 @@
 import { Buffer } from 'node:buffer';
 import { systemFiles } from '../../src/store/files.ts';
 
-const { write } = systemFiles;
+const { write, writeNow } = systemFiles;
 
-systemFiles.write = (fd, bytes, position) => {
-  const isOverfull = Buffer.from(bytes).includes('overfull');
-  return write(fd, isOverfull ? bytes.subarray(0, bytes.length / 2) : bytes, position);
-};
+function taken(bytes: Uint8Array): Uint8Array {
+  const end = Buffer.from(bytes).indexOf('overfull');
+  return end === -1 ? bytes : bytes.subarray(0, end);
+}
+
+systemFiles.write = (fd, bytes, position) => write(fd, taken(bytes), position);
+systemFiles.writeNow = (fd, bytes, position) => writeNow(fd, taken(bytes), position);

@@ -154,6 +154,24 @@ export class MemoryFiles implements Files {
 
   async write(fd: number, bytes: Uint8Array, position: number): Promise<number> {
     if (this.#isCut) await NEVER;
+    const { count, isFault, stored } = this.#write(fd, bytes, position);
+    await this.#turn(fd);
+    await this.#end(isFault && this.#fault !== 'short');
+    stored();
+    return count;
+  }
+
+  /** After a cut it throws, as it can't take for ever: its caller is thought to be gone. */
+  writeNow(fd: number, bytes: Uint8Array, position: number): number {
+    if (this.#isCut) throw systemError('EIO');
+    const { count, isFault, stored } = this.#write(fd, bytes, position);
+    if (isFault && this.#fault === 'cut') this.#cutNow();
+    if (isFault && this.#fault !== 'short') throw systemError('EIO');
+    stored();
+    return count;
+  }
+
+  #write(fd: number, bytes: Uint8Array, position: number) {
     const isFault = this.#isFaultNow();
     const count = isFault ? this.#random.below(bytes.length) : bytes.length;
     const inode = this.#inode(fd);
@@ -164,10 +182,10 @@ export class MemoryFiles implements Files {
     assert.ok(position <= data.length && isAllZeros(replaced), 'appends, or replaces zeros');
     const [before, after] = [data.subarray(0, position), data.subarray(position + count)];
     inode.data = Buffer.concat([before, bytes.subarray(0, count), after]);
-    await this.#turn(fd);
-    await this.#end(isFault && this.#fault !== 'short');
-    if (mode === 'durable' && !isFault) inode.durable = inode.data;
-    return count;
+    const stored = (): void => {
+      if (mode === 'durable') inode.durable = inode.data;
+    };
+    return { count, isFault, stored };
   }
 
   async sync(fd: number): Promise<void> {
@@ -242,15 +260,17 @@ export class MemoryFiles implements Files {
     return this.#calls === this.#faultAt;
   }
 
+  #cutNow(): void {
+    this.#isCut = true;
+    this.#cut();
+  }
+
   async #call(): Promise<void> {
     await this.#end(this.#isFaultNow());
   }
 
   async #end(isFault: boolean): Promise<void> {
-    if (isFault && this.#fault === 'cut') {
-      this.#isCut = true;
-      this.#cut();
-    }
+    if (isFault && this.#fault === 'cut') this.#cutNow();
     if (this.#isCut) await NEVER;
     if (!isFault) return;
     throw systemError(this.#fault === 'short' ? 'EIO' : this.#fault);
