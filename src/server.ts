@@ -291,7 +291,7 @@ export class Server {
     this.#namespaces.drain();
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(timeoutMs, resolve);
-      this.#namespaces.onEmpty(() => {
+      this.#namespaces.onDrained(() => {
         timer.cancel();
         resolve();
       });

@@ -87,7 +87,10 @@ export class Admission {
     const isResumed = request.action === 'hello' && request.session !== undefined;
     if (request.action === 'bye' || isResumed) return undefined;
     const { registry, limits } = this.#host;
-    if (registry.isDraining) return { error: DRAINING, isFinal: false, delayMs: 0 };
+    // An administrator may still look for what holds the drain up, and evict it.
+    if (registry.isDraining && !this.isAdmin) {
+      return { error: DRAINING, isFinal: false, delayMs: 0 };
+    }
     const code = registry.refuseSession(limits);
     if (code === undefined) return undefined;
     return { error: noMoreSessions(code, limits), isFinal: false, delayMs: 0 };

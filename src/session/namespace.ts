@@ -3,9 +3,10 @@
  * created by its first session and removed when its last one has ended; a lost session counts until
  * it is abandoned.
  *
- * Draining: the server is about to stop and lets lock holders finish. During a drain no session and
- * no lock is new, no lock waits, and every session holds a lock: it ends with the release of its
- * last one. So the drain is complete when no namespace is left.
+ * Draining: the server is about to stop and lets lock holders finish. During a drain no lock is new,
+ * no lock waits, and every session holds a lock: it ends with the release of its last one. Only
+ * administrators begin sessions, which can't lock, to see and evict what is held. So the drain is
+ * complete when no session is left but theirs.
  */
 
 import type { Limits } from '../runtime/limits.ts';
@@ -66,10 +67,12 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
   /** Sessions that can be resumed, by their keys. */
   readonly #resumable = new Map<string, Session>();
   #isDraining = false;
+  /** Those that began during the drain. */
+  readonly #administrators = new Set<Session>();
   /** The account for the clients of all namespaces. */
   readonly memory: MemoryAccount;
   readonly ages = new LockAges();
-  #whenEmpty: (() => void) | undefined;
+  #whenDrained: (() => void) | undefined;
   #lastSessionId = 0;
 
   /**
@@ -175,6 +178,7 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     this.memory.charge(session.bytes);
     namespace.sessions.add(session);
     this.#sessions++;
+    if (this.#isDraining) this.#administrators.add(session);
     if (session.key !== undefined) this.#resumable.set(session.key, session);
     return namespace;
   }
@@ -186,17 +190,23 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     this.memory.discharge(session.bytes);
     this.setIdle(session, false);
     if (session.key !== undefined) this.#resumable.delete(session.key);
-    if (namespace.sessions.size > 0) return;
-    this.#byName.delete(namespace.name);
-    this.#names.delete(namespace.name);
-    this.memory.discharge(namespaceBytes(namespace.name));
-    if (this.#byName.size === 0) this.#whenEmpty?.();
+    this.#administrators.delete(session);
+    if (namespace.sessions.size === 0) {
+      this.#byName.delete(namespace.name);
+      this.#names.delete(namespace.name);
+      this.memory.discharge(namespaceBytes(namespace.name));
+    }
+    this.#checkDrained();
   }
 
-  /** Calls `emptied` if there is no namespace, and whenever the last one is removed. */
-  onEmpty(emptied: () => void): void {
-    this.#whenEmpty = emptied;
-    if (this.#byName.size === 0) emptied();
+  /** Calls `drained`, once or more, when no session is left that a drain waits for. */
+  onDrained(drained: () => void): void {
+    this.#whenDrained = drained;
+    this.#checkDrained();
+  }
+
+  #checkDrained(): void {
+    if (this.#sessions === this.#administrators.size) this.#whenDrained?.();
   }
 
   /**

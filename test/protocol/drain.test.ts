@@ -135,8 +135,11 @@ test('who is idle, or only watches, is disconnected', async (t) => {
   assert.deepEqual(gist(await nameless.ended()), [NOTICE, FAREWELL]);
 });
 
+/** With one, clients of this machine are no administrators. */
+const ADMIN_TOKEN = 'admin-0123456789abcdef';
+
 test('no new sessions: whatever comes first on a connection is refused, but for bye', async (t) => {
-  const { server, hold, connect } = await setUp(t);
+  const { server, hold, connect } = await setUp(t, { adminTokens: [ADMIN_TOKEN] });
   await hold('a');
   void server.drain(TIMEOUT_MS);
   const client = await connect();
@@ -155,6 +158,45 @@ test('no new sessions: whatever comes first on a connection is refused, but for 
   client.send({ action: 'bye', ref: 3 });
   assert.deepEqual(await client.ended(), [{ action: 'bye', ref: 3 }]);
   assert.equal(server.counts.sessions, 1);
+});
+
+test('an administrator may still look and evict, and the drain does not wait for it', async (t) => {
+  const { server, hold, connect } = await setUp(t, { adminTokens: [ADMIN_TOKEN] });
+  const { client, id } = await hold('a');
+  const { client: other } = await hold('b');
+  const drained = server.drain(TIMEOUT_MS);
+  await heardNotice(client);
+  const admin = await connect();
+  admin.send({ action: 'hello', token: ADMIN_TOKEN }, { action: 'inspect', path: ['a'] });
+  const [hello, ...seen] = await take(admin, 4);
+  assert.equal(hello?.protocol, 2);
+  assert.deepEqual(gist(seen.slice(0, 1)), [NOTICE]);
+  assert.deepEqual([seen[1]?.id, seen[2]?.acquired], [id, 1]);
+  const refused = await admin.ask({ ...lock(write('z')), ref: 1 });
+  assert.deepEqual(gist([refused]), [['lock', 1, 'draining']]);
+  assert.equal((await admin.ask({ action: 'evict', id })).locks, 1);
+  assert.deepEqual(gist(await client.ended()), [['lock', 'a', 'evicted'], FAREWELL]);
+  const gone = await connect();
+  await gone.ask({ action: 'hello', token: ADMIN_TOKEN, namespace: 'elsewhere' });
+  gone.send({ action: 'bye' });
+  other.send({ action: 'bye' });
+  assert.deepEqual(await drained, { cutOff: 0 });
+  assert.deepEqual(gist(await admin.ended()), [FAREWELL]);
+  assert.deepEqual(server.counts, NOTHING_LEFT);
+});
+
+test('an administrator by its place needs no hello to see what a drain waits for', async (t) => {
+  const { server, hold, connect, cut } = await setUp(t);
+  const { client, id } = await hold('a');
+  const drained = server.drain(TIMEOUT_MS);
+  const local = await connect();
+  local.send({ action: 'inspect' });
+  assert.equal((await take(local, 2))[0]?.id, id);
+  const lost = await connect();
+  await lost.ask({ action: 'hello' });
+  await cut(lost);
+  client.send({ action: 'release' });
+  assert.deepEqual(await drained, { cutOff: 0 });
 });
 
 test('a lost holder can come back and release; it is told as well', async (t) => {

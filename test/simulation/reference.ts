@@ -336,9 +336,6 @@ export class ReferenceServer {
       this.#nonsense(peer, request.code, request.readAs);
     } else if (peer.isHelloRefused && action !== 'hello' && action !== 'bye') {
       this.#fault(peer, request, 'hello_refused');
-    } else if (this.isDraining && peer.session === undefined && needsSession(request)) {
-      peer.isHelloRefused ||= action === 'hello';
-      this.#fault(peer, request, 'draining');
     } else if (action === 'hello') {
       this.#hello(peer, request);
     } else if (action === 'bye') {
@@ -404,9 +401,11 @@ export class ReferenceServer {
     const locks = request.session === undefined ? undefined : session?.locks.size;
     const names = `${session?.name} ${session?.id} ${session?.namespace.name}`;
     this.#say(peer, `hello ${request.ref} ${names} ${locks}`);
-    if (request.session === undefined) return;
-    for (const lock of session?.locks ?? [])
-      this.#tell(lock, lock.isHeld ? 'acquired' : 'enqueued');
+    if (request.session !== undefined) {
+      for (const lock of session?.locks ?? [])
+        this.#tell(lock, lock.isHeld ? 'acquired' : 'enqueued');
+    }
+    // All these clients are administrators, so a session can begin.
     if (this.isDraining) this.#tellDraining(peer);
   }
 
@@ -749,12 +748,6 @@ function ownLock(session: ReferenceSession, id: string | undefined): ReferenceLo
   const lock = id === undefined ? locks[0] : locks.find((other) => String(other.id) === id);
   if (lock === undefined) return 'no_such_lock';
   return id === undefined && locks.length > 1 ? 'id_needed' : lock;
-}
-
-/** Whether the first message of a connection is about a new session. */
-function needsSession(request: Request): boolean {
-  if (request.action === 'hello') return request.session === undefined;
-  return request.action !== 'bye';
 }
 
 const WATCHED_AS: Readonly<Partial<Record<Events, string>>> = {

@@ -39,11 +39,12 @@ export const hello: ActionDefinition<HelloRequest> = {
     if (request.heartbeatMs !== undefined) context.expectHeartbeat(request.heartbeatMs);
     const { name, session } = begun;
     replies.fields(request, helloFields(name, session, request, host.limits));
-    if (request.session === undefined) return;
-    // The session may have `maxLocksPerSession` locks.
-    channel.yieldTurn();
-    for (const lock of session.locks) replies.lock(lock);
-    // The client may have been away when the drain was announced.
+    if (request.session !== undefined) {
+      // The session may have `maxLocksPerSession` locks.
+      channel.yieldTurn();
+      for (const lock of session.locks) replies.lock(lock);
+    }
+    // The client was not here when the drain was announced.
     if (host.registry.isDraining) replies.notifyError(DRAINING);
   },
   help: [
