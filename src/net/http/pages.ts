@@ -5,6 +5,7 @@
 import { plural } from '../../runtime/text.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
+import { type Listing, type ListingHost, locksListing, namespacesListing } from './listings.ts';
 import type { MetricsSnapshot } from './metrics.ts';
 import { CONTENT_TYPES, formatFor, metricsText } from './metrics-text.ts';
 
@@ -22,8 +23,7 @@ export interface Page {
 }
 
 /** What pages read. */
-export interface PageHost {
-  readonly registry: Namespaces;
+export interface PageHost extends ListingHost {
   /** Why the server does not serve clients now, as a sentence; undefined if it does. */
   notReady(): string | undefined;
   metrics(): MetricsSnapshot;
@@ -32,6 +32,8 @@ export interface PageHost {
 export const V1_PATH = '/v1';
 export const V2_PATH = '/v2';
 const STATS_V1_PATH = '/stats_v1';
+const LOCKS_PATH = '/locks';
+const NAMESPACES_PATH = '/namespaces';
 const METRICS_PATH = '/metrics';
 const LIVE_PATH = '/livez';
 const READY_PATH = '/readyz';
@@ -90,6 +92,8 @@ const PAGES: ReadonlyMap<string, MakePage> = new Map<string, MakePage>([
   [V1_PATH, (url) => namespaceMissing(url) ?? needsWebSocket(url)],
   [V2_PATH, needsWebSocket],
   [STATS_V1_PATH, (url, { registry }) => statsV1(url, registry)],
+  [LOCKS_PATH, (url, host) => listing(url, locksListing, host)],
+  [NAMESPACES_PATH, (url, host) => listing(url, namespacesListing, host)],
   [METRICS_PATH, (_url, host, accept) => metrics(host, accept)],
   [LIVE_PATH, () => sentence(200, 'The server is alive.')],
   [READY_PATH, (_url, host) => ready(host)],
@@ -134,6 +138,21 @@ function metrics(host: PageHost, accept: string | undefined): Page {
   };
 }
 
+function listing(
+  url: URL,
+  list: (url: URL, host: ListingHost) => Listing,
+  host: ListingHost,
+): Page {
+  const unreadable = queryUnreadable(url);
+  if (unreadable !== undefined) return unreadable;
+  const made = list(url, host);
+  return 'error' in made ? sentence(made.status, made.error) : json(made.body);
+}
+
+function json(body: object): Page {
+  return { status: 200, contentType: 'application/json', body: `${JSON.stringify(body)}\n` };
+}
+
 function needsWebSocket(url: URL): Page {
   return sentence(400, `${url.pathname} is a WebSocket endpoint: use a WebSocket client.`);
 }
@@ -148,6 +167,7 @@ function frontPage(namespaces: Namespaces): Page {
     `  WebSocket, the v1 protocol      ws://HOST:PORT${V1_PATH}?namespace=NAME`,
     `  WebSocket, the same as lines    ws://HOST:PORT${V2_PATH}`,
     `  HTTP, numbers of a namespace    http://HOST:PORT${STATS_V1_PATH}?namespace=NAME`,
+    `  HTTP, locks and namespaces      http://HOST:PORT${LOCKS_PATH}?namespace=NAME and ${NAMESPACES_PATH}`,
     `  HTTP, numbers for Prometheus    http://HOST:PORT${METRICS_PATH}`,
     `  HTTP, probes                    http://HOST:PORT${LIVE_PATH} and ${READY_PATH}`,
     '',
@@ -181,8 +201,7 @@ function statsV1(url: URL, namespaces: Namespaces): Page {
   if (namespace === undefined) {
     return sentence(404, `The namespace ${JSON.stringify(name)} is not in use.`);
   }
-  const body = `${JSON.stringify(statsV1Of(namespace))}\n`;
-  return { status: 200, contentType: 'application/json', body };
+  return json(statsV1Of(namespace));
 }
 
 function statsV1Of({ name, table, sessions }: Namespace): object {

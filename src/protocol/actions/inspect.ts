@@ -44,7 +44,7 @@ export const inspect: ActionDefinition<InspectRequest> = {
   },
   answer(context, request) {
     const { host, channel, replies } = context;
-    const lines = linesOf(request, context.session().namespace, host.clock.now());
+    const lines = inspectLines(request, context.session().namespace, host.clock.now());
     // The walk may have taken `MAX_STEPS`.
     channel.yieldTurn();
     if (lines instanceof RequestError) replies.error(request, lines);
@@ -63,7 +63,7 @@ export const inspect: ActionDefinition<InspectRequest> = {
  *
  * @param nowMs the present time of the server's clock
  */
-function linesOf(
+export function inspectLines(
   request: InspectRequest,
   namespace: Namespace,
   nowMs: number,

@@ -32,7 +32,7 @@ export const namespaces: ActionDefinition<NamespacesRequest> = {
     const { host, channel, replies } = context;
     // A page may have a thousand lines.
     channel.yieldTurn();
-    for (const line of linesOf(request, host.registry)) replies.fields(request, line);
+    for (const line of namespaceLines(request, host.registry)) replies.fields(request, line);
   },
   help: [
     {
@@ -43,7 +43,7 @@ export const namespaces: ActionDefinition<NamespacesRequest> = {
 };
 
 /** The lines of the answer: for each, the fields after its action and ref. */
-function linesOf({ after, max }: NamespacesRequest, registry: Namespaces): object[] {
+export function namespaceLines({ after, max }: NamespacesRequest, registry: Namespaces): object[] {
   const lines: object[] = [];
   let last: Namespace | undefined;
   let length = 0;

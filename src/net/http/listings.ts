@@ -1,0 +1,78 @@
+/**
+ * The pages `/locks` and `/namespaces`: what `inspect` and `namespaces` of the session protocol
+ * answer, as one JSON document. The parameters of the query are the fields of the request, and are
+ * decoded as such.
+ */
+import { inspectLines } from '../../protocol/actions/inspect.ts';
+import { namespaceLines } from '../../protocol/actions/namespaces.ts';
+import { decodeAs } from '../../protocol/actions/table.ts';
+import type { ProtocolHost } from '../../protocol/channel.ts';
+import { RequestError } from '../../protocol/errors.ts';
+
+/** What the listings read. */
+export type ListingHost = Pick<ProtocolHost, 'registry' | 'limits' | 'clock'>;
+
+/** A listing, or an error with its HTTP status. */
+export type Listing =
+  | { readonly status: 200; readonly body: object }
+  | { readonly status: 400 | 404; readonly error: string };
+
+/** Parameters that are JSON as in a message: ["orders","17"] can name any segment. */
+const JSON_PARAMETERS: ReadonlySet<string> = new Set(['path', 'max']);
+
+/** The locks of a namespace. */
+export function locksListing({ searchParams }: URL, host: ListingHost): Listing {
+  const { namespace: name, ...fields } = fieldsOf(searchParams);
+  if (typeof name !== 'string' || name === '') {
+    return { status: 400, error: 'Add the parameter namespace: /locks?namespace=NAME.' };
+  }
+  const request = decodeAs('inspect', fields, undefined, host.limits);
+  if (request instanceof RequestError) return mistake(request);
+  if (request.action !== 'inspect') throw new Error('decoded as another action');
+  const namespace = host.registry.get(name);
+  if (namespace === undefined) {
+    return { status: 404, error: `The namespace ${JSON.stringify(name)} is not in use.` };
+  }
+  const lines = inspectLines(request, namespace, host.clock.now());
+  if (lines instanceof RequestError) {
+    return { status: 404, error: `The namespace ${JSON.stringify(name)} has no such lock.` };
+  }
+  return { status: 200, body: asDocument('locks', lines) };
+}
+
+/** The namespaces in use. */
+export function namespacesListing({ searchParams }: URL, host: ListingHost): Listing {
+  const request = decodeAs('namespaces', fieldsOf(searchParams), undefined, host.limits);
+  if (request instanceof RequestError) return mistake(request);
+  if (request.action !== 'namespaces') throw new Error('decoded as another action');
+  return { status: 200, body: asDocument('namespaces', namespaceLines(request, host.registry)) };
+}
+
+/** The parameters as fields, without the token; of one that is repeated, the last. */
+function fieldsOf(parameters: URLSearchParams): Record<string, unknown> {
+  const fields: Record<string, unknown> = Object.create(null);
+  for (const [name, text] of parameters) {
+    fields[name] = JSON_PARAMETERS.has(name) ? fromJson(text) : text;
+  }
+  delete fields.token;
+  return fields;
+}
+
+/** What is no JSON stays text, which is an error of the field. */
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function mistake({ message }: RequestError): Listing {
+  return { status: 400, error: `Invalid query: ${message}.` };
+}
+
+/** The summary, which is the last line, and before its fields the others as a list. */
+function asDocument(name: string, lines: readonly object[]): object {
+  const { end: _, ...summary } = { end: true, ...lines.at(-1) };
+  return { [name]: lines.slice(0, -1), ...summary };
+}
