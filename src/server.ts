@@ -3,7 +3,6 @@
  * together and owns the sockets; what a message or a lock means is decided elsewhere.
  */
 import type { Buffer } from 'node:buffer';
-import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { type HttpHost, HttpServer } from './net/http/http-server.ts';
@@ -20,6 +19,7 @@ import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
 import type { ProtocolHost } from './protocol/channel.ts';
 import { RECOVERING } from './protocol/errors.ts';
 import { type Clock, ShiftedClock, systemClock, type Timer } from './runtime/clock.ts';
+import { clusterWorker } from './runtime/cluster-worker.ts';
 import { IdCounter } from './runtime/id-counter.ts';
 import { usualLimits } from './runtime/limits.ts';
 import { processFigures } from './runtime/process-figures.ts';
@@ -156,7 +156,7 @@ export class Server {
    * the store can't be used. Rejects when `close` is called meanwhile.
    */
   async listen(): Promise<void> {
-    if (cluster.isWorker) throw clusterWorkerError();
+    if ((await clusterWorker()) !== undefined) throw clusterWorkerError();
     await this.#listeners.open();
     try {
       this.#assertNotClosed();

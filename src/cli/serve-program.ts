@@ -1,6 +1,6 @@
 /** Runs the server as a process: passes environment, terminal and signals to `serve`. */
-import cluster from 'node:cluster';
 import { constants } from 'node:os';
+import { clusterWorker } from '../runtime/cluster-worker.ts';
 import { inheritedFds } from './activation.ts';
 import { hasTerminal, leaveClosedTerminals } from './controlling-terminal.ts';
 import { crash, fail } from './crash.ts';
@@ -34,7 +34,7 @@ export async function serveProgram(args: readonly string[]): Promise<void> {
   if (typeof running === 'number') {
     process.exitCode = running;
     // The channel to the primary would keep a worker of node:cluster from ending.
-    cluster.worker?.disconnect();
+    (await clusterWorker())?.disconnect();
     return;
   }
   let isStopping = false;

@@ -122,6 +122,16 @@ test('the client takes nothing of the server but types', () => {
   }
 });
 
+/** `files`, and all that is loaded with them. */
+function loadedBy(files: readonly string[]): string[] {
+  const graph = importGraph(false);
+  const loaded = [...files];
+  for (const file of loaded) {
+    for (const target of graph.get(file) ?? []) if (!loaded.includes(target)) loaded.push(target);
+  }
+  return loaded;
+}
+
 test('the page imports what it shows from the client alone, and nothing imports the page', () => {
   for (const file of sourceFiles()) {
     const isPage = file.startsWith('src/page/');
@@ -134,27 +144,28 @@ test('the page imports what it shows from the client alone, and nothing imports 
 });
 
 test('the server serves the modules that the page imports, and no others', () => {
-  const graph = importGraph(false);
-  const loaded = ['src/page/main.ts'];
-  for (const file of loaded) {
-    for (const target of graph.get(file) ?? []) if (!loaded.includes(target)) loaded.push(target);
-  }
+  const loaded = loadedBy(['src/page/main.ts']);
   const served = Object.entries(PAGE_MODULES).flatMap(([folder, names]) =>
     names.split(/\s+/).map((name) => `src/${folder}/${name}.ts`),
   );
   assert.deepEqual(served.toSorted(), loaded.toSorted());
 });
 
+test('the server loads what few need only when it is needed, so that it starts quickly', () => {
+  const loaded = loadedBy(['src/cli/serve-program.ts']);
+  assert.ok(loaded.includes('src/server.ts'));
+  for (const file of loaded) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    assert.doesNotMatch(text, /^import (?!type )[^;]*'node:(cluster|child_process|zlib)'/m, file);
+  }
+});
+
 test('a verb loads the client and nothing of the server, so that it starts quickly', () => {
-  const graph = importGraph(false);
   // `store check` reads a directory, and talks to no server.
   const verbs = sourceFiles().filter(
     (file) => file.startsWith('src/cli/verbs/') && file !== 'src/cli/verbs/store.ts',
   );
-  const loaded = ['bin/locktopus.ts', 'src/cli/program.ts', ...verbs];
-  for (const file of loaded) {
-    for (const target of graph.get(file) ?? []) if (!loaded.includes(target)) loaded.push(target);
-  }
+  const loaded = loadedBy(['bin/locktopus.ts', 'src/cli/program.ts', ...verbs]);
   const others = loaded.filter((file) => !/^(bin|src\/(cli|client|operators))\//.test(file));
   assert.deepEqual(others, []);
   assert.ok(loaded.includes('src/client/index.ts') && !loaded.includes('src/cli/serve.ts'));

@@ -54,10 +54,12 @@ const POLICY = [
 ].join('; ');
 
 /**
- * Where the compiled page may be, relative to this module: beside it, or, if the server runs from its
- * sources, in the folder that `npm run build` makes.
+ * Where the compiled page may be, relative to this module: beside it, or beside the bundled program,
+ * or, if the server runs from its sources, in the folder that `npm run build` makes.
  */
-const ROOTS = ['../../', '../../../dist/src/'].map((path) => new URL(path, import.meta.url));
+const ROOTS = ['../../', '../src/', '../../../dist/src/'].map(
+  (path) => new URL(path, import.meta.url),
+);
 
 interface StoredFile {
   readonly body: string;
