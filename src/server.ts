@@ -3,7 +3,6 @@
  * together and owns the sockets; what a message or a lock means is decided elsewhere.
  */
 import type { Buffer } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { type HttpHost, HttpServer } from './net/http/http-server.ts';
 import type { MetricsSnapshot } from './net/http/metrics.ts';
@@ -36,6 +35,7 @@ import {
 import { Counters } from './session/counters.ts';
 import type { SessionLock } from './session/lock-record.ts';
 import { Namespaces } from './session/namespace.ts';
+import { nameSource } from './session/session-key.ts';
 import { SlowLocks } from './session/slow-locks.ts';
 import { countHolders, countKept, type Kept, statisticsOf } from './session/statistics.ts';
 import { Persistence, type Recovered } from './store/persistence.ts';
@@ -56,9 +56,6 @@ export interface Drained {
   /** With a store: what is kept. */
   readonly kept?: Kept;
 }
-
-/** Random bytes in the name of a session: the name is a secret, as it resumes the session. */
-const NAME_BYTES = 24;
 
 export class Server {
   readonly #options: ServerOptions;
@@ -100,7 +97,7 @@ export class Server {
     this.#host = {
       journal: ledger,
       registry: this.#namespaces,
-      newName: () => randomBytes(NAME_BYTES).toString('base64url'),
+      newName: nameSource(),
       clock: this.#clock,
       // With a store time goes on from an earlier server.
       startedMs: store === undefined ? clock.now() : 0,

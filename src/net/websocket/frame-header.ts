@@ -66,7 +66,7 @@ export class FrameHeader {
    * Takes the next byte; returns a sentence that says what is wrong, as soon as that is certain.
    */
   take(byte: number): string | undefined {
-    if (this.#bytes === NOTHING) this.#bytes = Buffer.allocUnsafeSlow(MAX_BYTES);
+    if (this.#bytes === NOTHING) this.#bytes = Buffer.alloc(MAX_BYTES);
     this.#bytes[this.#count++] = byte;
     const fault = this.isStarted ? this.#start() : undefined;
     if (fault !== undefined) return fault;
