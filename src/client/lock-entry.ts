@@ -21,7 +21,7 @@ import { Hold } from './hold.ts';
 import type { LockTerms } from './options.ts';
 import { lossOf, outOfReach, refused, timedOut, waitEnded } from './outcomes.ts';
 import { outOfTurn, type Reply, type ReplyError } from './replies.ts';
-import type { Request } from './requests.ts';
+import { type Request, releaseRequest } from './requests.ts';
 import { type Moment, momentOf } from './trust.ts';
 import type { Wait } from './wait.ts';
 
@@ -352,19 +352,4 @@ export class LockEntry implements Request, Keeper {
     this.#isInUse = false;
     this.#set.callerDone();
   }
-}
-
-/** @param done is called when the server no longer has the lock */
-export function releaseRequest(ref: number, id: string, done: () => void): Request {
-  return {
-    ref,
-    action: 'release',
-    message: () => ({ action: 'release', ref, id }),
-    answered: (reply) => {
-      const isReleased = reply.state === 'released' && reply.id === id;
-      if (!isReleased && reply.error?.code !== 'no_such_lock') return outOfTurn(reply);
-      done();
-      return 'done';
-    },
-  };
 }

@@ -1,10 +1,11 @@
 /** All locks of a client, awaited, held or being released, and what happens to them together. */
 import { type LockLostError, type LocktopusErrorCode, ProtocolError } from './errors.ts';
 import type { HeldLock } from './held-lock.ts';
-import { LockEntry, type LockHost, type LockSet, releaseRequest } from './lock-entry.ts';
+import { LockEntry, type LockHost, type LockSet } from './lock-entry.ts';
 import type { LockTerms } from './options.ts';
 import { lossBecause, lossOf } from './outcomes.ts';
 import { outOfTurn, type Reply } from './replies.ts';
+import { releaseRequest } from './requests.ts';
 import type { Moment } from './trust.ts';
 import { Wait } from './wait.ts';
 

@@ -1,7 +1,7 @@
-/** The unanswered requests of one connection. */
+/** What a request is, the release of a lock, and the unanswered requests of one connection. */
 
 import { ProtocolError } from './errors.ts';
-import type { Reply } from './replies.ts';
+import { outOfTurn, type Reply } from './replies.ts';
 import type { Moment } from './trust.ts';
 
 export interface Request {
@@ -11,6 +11,21 @@ export interface Request {
   message(): object;
   /** Takes one message of its answer. Returns whether more follow, or why it is invalid. */
   answered(reply: Reply): 'done' | 'more' | ProtocolError;
+}
+
+/** @param done is called when the server no longer has the lock */
+export function releaseRequest(ref: number, id: string, done: () => void): Request {
+  return {
+    ref,
+    action: 'release',
+    message: () => ({ action: 'release', ref, id }),
+    answered: (reply) => {
+      const isReleased = reply.state === 'released' && reply.id === id;
+      if (!isReleased && reply.error?.code !== 'no_such_lock') return outOfTurn(reply);
+      done();
+      return 'done';
+    },
+  };
 }
 
 interface Sent {
