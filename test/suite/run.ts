@@ -7,8 +7,8 @@ import { processFiles } from './groups.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 const OPTIONS = [
-  '--import',
-  'tsx',
+  ...['--import', 'tsx'],
+  ...['--import', fileURLToPath(new URL('ending.ts', import.meta.url))],
   '--test',
   '--test-concurrency=2',
   '--test-timeout=240000',
