@@ -26,7 +26,7 @@ const OUTPUT = { ...methodsOf(OutputBuffer.prototype, 'finish', 'flushUnlessItMa
 
 const LEDGER = { ...methodsOf(Ledger.prototype, 'whenStored', 'lockRemoved', 'lockChanged') };
 const HELD_BACK = Object.getOwnPropertyDescriptor(Ledger.prototype, 'heldBackBytes') ?? {};
-const LIVE = { ...methodsOf(LiveSet.prototype, 'decode') };
+const LIVE = { ...methodsOf(LiveSet.prototype, 'sorted') };
 const STORE = { ...methodsOf(SimulatedStore.prototype, 'load', 'commit', 'finish', 'crash') };
 
 function methodsOf<T extends object, K extends keyof T>(prototype: T, ...names: K[]): Pick<T, K> {
@@ -226,8 +226,8 @@ test('finds an extended hold that is not stored', async () => {
 
 test('finds locks that are restored in another order', async () => {
   const found = await findingWithStore(() => {
-    LiveSet.prototype.decode = function* decode() {
-      const live = yield* LIVE.decode.call(this);
+    LiveSet.prototype.sorted = function sorted() {
+      const live = LIVE.sorted.call(this);
       return live instanceof Error ? live : { ...live, locks: [...live.locks].reverse() };
     };
   });

@@ -216,7 +216,7 @@ test('what a correct server does not write is refused, with the place and the re
     [logOf([{ batch: 1, snapshot: 'part' }, []], [{ batch: 3, snapshot: 'end' }, []]), /3 follows/],
     [
       logOf([{ snapshot: 'end' }, ['{"lock":0}']]),
-      /byte 16 .*invalid record {"lock":0}: it must have more/,
+      /byte 16 .*invalid record {"lock":0}: lock must be a positive/,
     ],
     [logOf([{ snapshot: 'end' }, [LOCK]]), /lock 5 belongs to session 3, which is missing/],
     [logOf([{ snapshot: 'end', lockIds: 4 }, [PUT, LOCK]]), /ids above the last ones, 4 and 9/],

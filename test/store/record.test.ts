@@ -12,7 +12,6 @@ import {
 } from '../../src/store/record.ts';
 import { StoreError } from '../../src/store/store.ts';
 import type { Resource } from '../../src/table/resource.ts';
-import { decodeAtOnce } from '../support/memory-store.ts';
 
 /** Any text, broken surrogates and line feeds included. */
 const text = fc.string({ unit: fc.integer({ max: 0xffff }).map((c) => String.fromCharCode(c)) });
@@ -74,7 +73,7 @@ test('what is put comes back the same, whatever it contains, from one line', () 
         assert.ok(isOneLine(record));
         assert.equal(live.apply(record, false), undefined);
       }
-      assert.deepEqual(decodeAtOnce(live), { sessions: [owner], locks: [someLock] });
+      assert.deepEqual(live.sorted(), { sessions: [owner], locks: [someLock] });
     }),
   );
 });
@@ -100,7 +99,7 @@ test('sessions and locks come back in order of their ids; a put replaces, a dele
     deleteSessionRecord(2),
   ];
   for (const record of records) assert.equal(live.apply(record, false), undefined);
-  const sorted = decodeAtOnce(live);
+  const sorted = live.sorted();
   assert.ok(!(sorted instanceof StoreError));
   assert.deepEqual(sorted.sessions, [OWNER]);
   assert.deepEqual(
@@ -123,7 +122,7 @@ test('a missing record is an error: a delete without its put, a lock without its
     '{"lock":5,"session":4,"resources":[{"type":"read","path":[]}],"held":true,"sinceMs":0}',
     false,
   );
-  assert.match(String(decodeAtOnce(live)), /lock 5 belongs to session 4, which is missing/);
+  assert.match(String(live.sorted()), /lock 5 belongs to session 4, which is missing/);
 });
 
 test('a wrong record is an error that names what is wrong', () => {
@@ -132,11 +131,11 @@ test('a wrong record is an error that names what is wrong', () => {
   const l = (resources: string, rest = '', end = '"held":true,"sinceMs":0'): string =>
     `{"lock":1,"session":1,"resources":${resources}${rest},${end}}`;
   const wrong: [string, RegExp][] = [
-    ['', /neither puts nor deletes/],
-    ['{"lock":1', /more than an id/],
-    ['[]', /neither/],
-    ['null', /neither/],
-    ['{}', /neither/],
+    ['', /not JSON/],
+    ['{"lock":1', /not JSON/],
+    ['[]', /not a JSON object/],
+    ['null', /not a JSON object/],
+    ['{}', /neither puts nor deletes/],
     ['{"session":0,"namespace":"a","abandonTimeoutMs":0}', /must be a positive integer/],
     ['{"session":1.5,"namespace":"a","abandonTimeoutMs":0}', /must be/],
     ['{"session":1,"abandonTimeoutMs":0}', /namespace must be a string/],
@@ -144,12 +143,11 @@ test('a wrong record is an error that names what is wrong', () => {
     ['{"session":1,"namespace":"a","abandonTimeoutMs":-1}', /abandonTimeoutMs must be/],
     [`{${s},"label":1}`, /label must be a string/],
     [`{${s},"key":null}`, /key must be a string/],
-    [`{${s},"session":2}`, /it has two ids/],
     [`{${s},"colour":1}`, /unknown field "colour"/],
     ['{"lock":"1","ref":1}', /lock must be a positive integer/],
     ['{"lock":1,"ref":1}', /session must be a positive integer/],
     ['{"lock":1,', /not JSON/],
-    ['{"lock":1,"lock":2,"session":1}', /resources must be/],
+    ['{"lock":1,"session":1}', /resources must be/],
     [l('[]'), /resources must be/],
     [l('{}'), /resources must be/],
     [l('[1]'), /resources\[0\] must be an object/],
@@ -167,18 +165,36 @@ test('a wrong record is an error that names what is wrong', () => {
     [l(`[${r}]`, ',"color":1'), /unknown field "color"/],
     [l(`[${r}]`, '', '"held":1,"sinceMs":0'), /held must be/],
     [l(`[${r}]`, '', '"held":true,"sinceMs":0.5'), /sinceMs must be/],
-    ['{"deleteLock":}', /must have one id/],
-    ['{"deleteLock":01}', /must have one id/],
-    ['{"deleteLock":1,"deleteLock":2}', /must have one id/],
+    ['{"deleteLock":}', /not JSON/],
+    ['{"deleteLock":0}', /must have one id/],
+    ['{"deleteLock":1,"lock":null}', /unknown field "deleteLock"/],
+    ['{"deleteLock":1,"deleteSession":1}', /must have one id, and nothing else/],
+    ['{"deleteLock":01}', /not JSON/],
     ['{"deleteSession":-1}', /must have one id/],
     ['{"deleteSession":1', /not JSON/],
   ];
   for (const [record, reason] of wrong) {
     const live = new LiveSet();
-    const error = live.apply(record, true) ?? decodeAtOnce(live);
+    const error = live.apply(record, true) ?? live.sorted();
     assert.ok(error instanceof StoreError, record);
     assert.match(error.message, reason);
   }
+});
+
+test('of several lines the wrong one is named, and those before it are applied', () => {
+  const puts = [1, 2].map((sessionId) => sessionRecord({ ...OWNER, id: sessionId }));
+  // The last two are JSON, if only together.
+  for (const wrong of ['{', '', '{}', '[]', '{"deleteLock":[1\n2]}']) {
+    const live = new LiveSet();
+    const error = live.apply([...puts, wrong, deleteSessionRecord(1)].join('\n'), false);
+    const [line = ''] = wrong.split('\n');
+    assert.ok(error?.message.startsWith(`invalid record ${line}: `), error?.message);
+    assert.equal(live.applied, 2);
+  }
+  const live = new LiveSet();
+  assert.equal(live.apply([...puts, deleteSessionRecord(1)].join('\n'), false), undefined);
+  assert.equal(live.applied, 3);
+  assert.deepEqual(live.sorted(), { sessions: [{ ...OWNER, id: 2 }], locks: [] });
 });
 
 test('any text is a record or an error', () => {
@@ -186,7 +202,7 @@ test('any text is a record or an error', () => {
   fc.assert(
     fc.property(fc.oneof(text, json), (record) => {
       const live = new LiveSet();
-      assert.ok((live.apply(record, true) ?? decodeAtOnce(live)) instanceof StoreError);
+      assert.ok((live.apply(record, true) ?? live.sorted()) instanceof StoreError);
     }),
   );
 });

@@ -142,15 +142,7 @@ export function liveAfter(records: readonly string[], mayBeAbsent = false): Live
     const error = live.apply(record, mayBeAbsent);
     if (error !== undefined) throw error;
   }
-  const decoded = decodeAtOnce(live);
-  if (decoded instanceof StoreError) throw decoded;
-  return decoded;
-}
-
-/** As `LiveSet.decode`, without a pause. */
-export function decodeAtOnce(live: LiveSet): Live | StoreError {
-  const steps = live.decode();
-  let step = steps.next();
-  while (step.done !== true) step = steps.next();
-  return step.value;
+  const sorted = live.sorted();
+  if (sorted instanceof StoreError) throw sorted;
+  return sorted;
 }
