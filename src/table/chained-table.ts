@@ -57,13 +57,11 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
   /** @param item not in the table, with a key that is not in the table */
   add(item: T): void {
     this.#size++;
-    if (this.#map !== null) {
-      this.#map.set(mapKey(this.keyOf(item)), item);
-    } else if (this.#size > this.#chains.length) {
-      this.#rebuild(Math.max(MIN_CHAINS, this.#chains.length * 2), [...this.all(), item]);
-    } else if (!this.#chain(item)) {
-      this.#moveToMap(this.all());
+    if (this.#map === null && this.#size > this.#chains.length) {
+      this.#rebuild(Math.max(MIN_CHAINS, this.#chains.length * 2));
     }
+    if (this.#map !== null) this.#map.set(mapKey(this.keyOf(item)), item);
+    else if (!this.#chain(item)) this.#moveToMap();
   }
 
   /** @param item in the table */
@@ -77,7 +75,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     this.#unchain(item);
     const { length } = this.#chains;
     if (length > MIN_CHAINS && this.#size * MAX_SPARSENESS < length) {
-      this.#rebuild(length / 2, this.all());
+      this.#rebuild(length / 2);
     }
   }
 
@@ -119,18 +117,24 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     this.setNext(item, null);
   }
 
-  /** @param items all items of the table */
-  #rebuild(length: number, items: T[]): void {
+  /** Chains are at most twice as long meanwhile, so that it takes time for each item, no more. */
+  #rebuild(length: number): void {
+    const heads = this.#chains;
     this.#chains = new Array<T | null>(length).fill(null);
-    for (const item of items) {
-      if (this.#chain(item)) continue;
-      this.#moveToMap(items);
-      return;
+    let areShort = true;
+    for (const head of heads) {
+      let item = head;
+      while (item !== null) {
+        const next = this.nextOf(item);
+        if (!this.#chain(item)) areShort = false;
+        item = next;
+      }
     }
+    if (!areShort) this.#moveToMap();
   }
 
-  /** @param items all items of the table */
-  #moveToMap(items: T[]): void {
+  #moveToMap(): void {
+    const items = this.all();
     this.#chains = [];
     this.#map = new Map();
     for (const item of items) {
