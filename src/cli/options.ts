@@ -30,7 +30,8 @@ export interface Option {
   readonly help: string;
 }
 
-const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
+/** With the time that closing takes, within the ten seconds that `docker stop` gives a container. */
+const DEFAULT_DRAIN_TIMEOUT_MS = 4000;
 const TCP_PORTS = 65_535;
 /** At shorter intervals, pings would be most of the server's work. */
 const MIN_PING_INTERVAL_MS = 100;

@@ -44,7 +44,7 @@ test('the defaults are those of the documentation', () => {
     logLocks: false,
     logFormat: 'text',
     statsIntervalS: 0,
-    drainTimeoutMs: 10_000,
+    drainTimeoutMs: 4000,
     isMaxConnectionsChosen: false,
     chosen: [],
     notes: [],
