@@ -1,5 +1,5 @@
 /**
- * nginx and HAProxy really in front of a server: idle WebSockets outlive the proxy's idle timeout, and
+ * nginx and HAProxy really in front of a server, with the files of `.deploy`: idle WebSockets outlive the proxy's idle timeout, and
  * no client is an administrator for the proxy's address. Skipped where one isn't installed; in CI both
  * must be.
  */
@@ -12,8 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { ask } from '../support/http-client.ts';
+import { makeCertificate } from '../support/certificates.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
+import { documentOf } from '../support/readme.ts';
 import { startServer } from '../support/running-server.ts';
 
 /** Seconds of silence in one direction after which the proxy cuts a connection. */
@@ -22,52 +23,70 @@ const PING_INTERVAL_MS = 500;
 /** Answered pings in a row: for longer than the proxy lets a connection be silent. */
 const PINGS = 6;
 
+/** The name by which the files of `.deploy` address the server. */
+const NAME = 'locks.example';
+
 interface Proxy {
   readonly command: string;
+  /** The file of `.deploy`, as an operator gets it. */
+  readonly file: string;
+  /** What a test has to change in it: each pattern occurs. */
+  readonly changes: (port: number, behind: number, certificate: Certificate) => [RegExp, string][];
   readonly args: (folder: string, config: string) => string[];
-  readonly config: (folder: string, port: number, behind: number) => string;
+  /** The rest of a whole configuration around it. */
+  readonly around: (folder: string, config: string) => string;
 }
 
 const NGINX: Proxy = {
   command: 'nginx',
+  file: '.deploy/nginx.conf',
+  changes: (port, behind, { certFile, keyFile }) => [
+    [/listen 443 ssl;/g, `listen 127.0.0.1:${port} ssl;`],
+    [/127\.0\.0\.1:9009/g, `127.0.0.1:${behind}`],
+    [/\/etc\/ssl\/locks\.example\.crt/g, certFile],
+    [/\/etc\/ssl\/locks\.example\.key/g, keyFile],
+    [/(proxy_(?:read|send)_timeout) 60s/g, `$1 ${CUT_AFTER_S}s`],
+  ],
   args: (folder, config) => ['-p', folder, '-e', 'stderr', '-c', config],
-  config: (folder, port, behind) => `daemon off; master_process off; pid ${folder}/pid;
+  around: (folder, config) => `daemon off; master_process off; pid ${folder}/pid;
 events {}
 http {
   access_log off;
   client_body_temp_path ${folder}/1; proxy_temp_path ${folder}/2; fastcgi_temp_path ${folder}/3;
   uwsgi_temp_path ${folder}/4; scgi_temp_path ${folder}/5;
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://127.0.0.1:${behind};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_read_timeout ${CUT_AFTER_S}s;
-      proxy_send_timeout ${CUT_AFTER_S}s;
-    }
-  }
+${config}
 }
 `,
 };
 
 const HAPROXY: Proxy = {
   command: 'haproxy',
+  file: '.deploy/haproxy.cfg',
+  changes: (port, behind, { pemFile }) => [
+    [/bind :443/g, `bind 127.0.0.1:${port}`],
+    [/127\.0\.0\.1:9009/g, `127.0.0.1:${behind}`],
+    [/\/etc\/haproxy\/locks\.example\.pem/g, pemFile],
+    [/(timeout (?:client|server|tunnel)) 60s/g, `$1 ${CUT_AFTER_S}s`],
+  ],
   args: (_folder, config) => ['-db', '-f', config],
-  config: (_folder, port, behind) => `defaults
-  mode http
-  option forwardfor
-  timeout connect 5s
-  timeout client ${CUT_AFTER_S}s
-  timeout server ${CUT_AFTER_S}s
-  timeout tunnel ${CUT_AFTER_S}s
-listen locktopus
-  bind 127.0.0.1:${port}
-  server one 127.0.0.1:${behind}
-`,
+  around: (_folder, config) => config,
 };
+
+type Certificate = Readonly<Record<'certFile' | 'keyFile' | 'pemFile', string>>;
+
+/** The configuration of `.deploy`, for a server and a certificate of this test. */
+function configOf(proxy: Proxy, folder: string, port: number, behind: number): string {
+  const made = makeCertificate(folder, 'localhost');
+  const pemFile = join(folder, 'both.pem');
+  writeFileSync(pemFile, Buffer.concat([made.cert, made.key]));
+  let config = documentOf(proxy.file);
+  for (const [pattern, text] of proxy.changes(port, behind, { ...made, pemFile })) {
+    const changed = config.replace(pattern, text);
+    assert.notEqual(changed, config, `${proxy.file} has ${pattern}`);
+    config = changed;
+  }
+  return proxy.around(folder, config);
+}
 
 /** A port of the loopback address that was free a moment ago. */
 async function freePort(): Promise<number> {
@@ -89,12 +108,21 @@ async function accepts(port: number): Promise<boolean> {
   return isOpen;
 }
 
-/** Starts `proxy` in front of `behind`; ended with the test. Returns its port. */
-async function startProxy(t: TestContext, proxy: Proxy, behind: number): Promise<number> {
+/**
+ * Starts `proxy` in front of `behind`; ended with the test. Returns its port.
+ *
+ * @param edit changes the configuration
+ */
+async function startProxy(
+  t: TestContext,
+  proxy: Proxy,
+  behind: number,
+  edit: (config: string) => string = (config) => config,
+): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'locktopus-proxy-'));
   const port = await freePort();
   const config = join(folder, 'config');
-  writeFileSync(config, proxy.config(folder, port, behind));
+  writeFileSync(config, edit(configOf(proxy, folder, port, behind)));
   const child = spawn(proxy.command, proxy.args(folder, config), {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -125,11 +153,11 @@ for (const proxy of [NGINX, HAPROXY]) {
   test(`${command}: an idle WebSocket outlives the idle timeout of the proxy`, {
     skip,
   }, async (t) => {
-    const server = await startServer(t, { pingIntervalMs: PING_INTERVAL_MS });
+    const allowedHosts = [NAME];
+    const server = await startServer(t, { pingIntervalMs: PING_INTERVAL_MS, allowedHosts });
     const port = await startProxy(t, proxy, server.address.port);
     const outlives = async (path: string): Promise<void> => {
-      const holder = new WebSocket(`ws://127.0.0.1:${port}${path}`);
-      t.after(() => holder.terminate());
+      const holder = connectThrough(t, port, path);
       await once(holder, 'open');
       holder.send(JSON.stringify(lock(write('a'))));
       await once(holder, 'message');
@@ -145,33 +173,40 @@ for (const proxy of [NGINX, HAPROXY]) {
   test(`${command}: who comes through it is no administrator, by what the proxy adds`, {
     skip,
   }, async (t) => {
-    const { server, port, reply } = await evictThrough(t, proxy);
+    const { server, reply } = await evictThrough(t, proxy);
     assert.equal(reply.error.code, 'forbidden');
     assert.equal(server.counts.acquired, 1);
-    assert.equal((await ask(port, '/livez')).status, 200);
   });
 }
 
 test('nginx: who comes through one that says nothing of its clients is local, as SECURITY.md warns', {
   skip: skipOf(NGINX),
 }, async (t) => {
-  const config = (...where: Parameters<Proxy['config']>): string =>
-    NGINX.config(...where).replace(/^ *proxy_set_header X-Forwarded-For .*\n/m, '');
-  const { server, reply } = await evictThrough(t, { ...NGINX, config });
+  const edit = (config: string): string =>
+    config.replace(/^ *proxy_set_header X-Forwarded-For .*\n/m, '');
+  const { server, reply } = await evictThrough(t, NGINX, edit);
   assert.equal(reply.locks, 1);
   assert.equal(server.counts.acquired, 0);
 });
 
+/** A WebSocket by the proxy, which is addressed by its name, as a page that it serves opens one. */
+function connectThrough(t: TestContext, port: number, path: string): WebSocket {
+  const headers = { host: NAME, origin: `https://${NAME}` };
+  const options = { headers, rejectUnauthorized: false };
+  const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, options);
+  t.after(() => socket.terminate());
+  return socket;
+}
+
 /** Has a client behind `proxy`, which says nothing of itself, evict the lock of another. */
-async function evictThrough(t: TestContext, proxy: Proxy) {
-  const server = await startServer(t);
-  const port = await startProxy(t, proxy, server.address.port);
+async function evictThrough(t: TestContext, proxy: Proxy, edit?: (config: string) => string) {
+  const server = await startServer(t, { allowedHosts: [NAME] });
+  const port = await startProxy(t, proxy, server.address.port, edit);
   const near = await LineClient.connect(t, server.address.port);
   const { id } = await near.ask(lock(write('a')));
-  const client = new WebSocket(`ws://127.0.0.1:${port}/v2`);
-  t.after(() => client.terminate());
+  const client = connectThrough(t, port, '/v2');
   await once(client, 'open');
   client.send(JSON.stringify({ action: 'evict', id }));
   const [message] = await once(client, 'message');
-  return { server, port, reply: JSON.parse(String(message)) };
+  return { server, reply: JSON.parse(String(message)) };
 }
