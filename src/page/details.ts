@@ -30,6 +30,7 @@ export class Details {
   readonly #verdict = h('p', { class: 'verdict' });
   readonly #chain = h('ol', { class: 'chain' });
   readonly #buttons: HTMLElement;
+  readonly #closed: () => void;
   #id: string | undefined;
   #isAsking = false;
 
@@ -51,8 +52,6 @@ export class Details {
     this.#closed = () => events.closed();
   }
 
-  readonly #closed: () => void;
-
   get id(): string | undefined {
     return this.#id;
   }
@@ -71,9 +70,13 @@ export class Details {
 
   close(): void {
     if (this.#id === undefined) return;
+    this.hide();
+    this.#closed();
+  }
+
+  hide(): void {
     this.#id = undefined;
     this.element.hidden = true;
-    this.#closed();
   }
 
   /** Asks again; not while text in it is selected, which would be lost. */

@@ -36,7 +36,7 @@ export class EvictDialog {
       events.adminToken(token);
       void this.#evict();
     });
-    const cancel = button('Cancel', () => this.element.close(), { autofocus: true });
+    const cancel = button('Cancel', () => this.element.close());
     const buttons = h('div', { class: 'buttons' }, cancel, this.#evictButton);
     const { element: form } = this.#tokenForm;
     this.element.append(this.#title, this.#body, this.#result, form, buttons);

@@ -6,11 +6,10 @@ import { EvictDialog } from './evict-dialog.ts';
 import { Feed, type FeedStatus, type ServerAddress } from './feed.ts';
 import { Frames } from './frames.ts';
 import { LiveFigures } from './live-figures.ts';
-import { LockList } from './lock-list.ts';
+import { LockTree } from './lock-tree.ts';
 import { LockModel, type PageLock } from './model.ts';
 import { busiest, NamespaceChooser } from './namespace-chooser.ts';
-import { type Row, type Sorting, treeRows } from './tree-rows.ts';
-import { oldestBlocker } from './waits.ts';
+import type { Sorting } from './tree-rows.ts';
 
 export interface LiveEvents {
   status(status: FeedStatus): void;
@@ -26,14 +25,12 @@ export class LiveView {
   readonly #events: LiveEvents;
   readonly #model = new LockModel();
   readonly #feed: Feed;
-  readonly #list: LockList;
+  readonly #tree: LockTree;
   readonly #figures = new LiveFigures(this.#model);
   readonly #chooser: NamespaceChooser;
   readonly #filter = h('input', { id: 'filter', type: 'search', placeholder: 'orders/17' });
   readonly #sorting = h('select', { id: 'sorting' });
   readonly #count = h('p', { class: 'count' });
-  readonly #empty = h('p', { class: 'empty' });
-  readonly #collapsed = new Set<string>();
   readonly #frames = new Frames(() => this.#draw());
   readonly #details: Details;
   readonly #dialog: EvictDialog;
@@ -52,15 +49,15 @@ export class LiveView {
       acquired: (count) => this.#figures.acquired(count),
       dropped: () => this.#figures.dropped(),
     });
-    this.#list = new LockList('Locks by path', {
-      opened: (row) => this.#opened(row),
-      toggled: (key, isExpanded) => {
-        if (isExpanded) this.#collapsed.delete(key);
-        else this.#collapsed.add(key);
-        this.#draw();
+    this.#tree = new LockTree(
+      'Locks by path',
+      this.#model,
+      () => this.#draw(),
+      ({ key, lock }) => {
+        this.#tree.list.markOpen(key);
+        this.#details.open(lock.id, this.#feed.client);
       },
-      findBlocker: (lock) => oldestBlocker(this.#model, lock),
-    });
+    );
     this.#chooser = new NamespaceChooser((namespace) => events.chosen(namespace));
     this.#filter.addEventListener('input', () => this.#draw());
     this.#sorting.append(
@@ -87,9 +84,7 @@ export class LiveView {
       },
     });
     this.#details = this.#newDetails();
-    const content = h('section', { class: 'locks', 'aria-label': 'Locks' }, listHead());
-    content.append(this.#empty, this.#list.element);
-    const split = h('div', { class: 'split' }, content, this.#details.element);
+    const split = h('div', { class: 'split' }, this.#tree.element, this.#details.element);
     this.element.append(this.#figures.element, toolbar, split, this.#dialog.element);
     setInterval(() => this.#tick(), 1000);
   }
@@ -100,7 +95,7 @@ export class LiveView {
     if (namespace !== undefined && namespace === this.#namespace) return;
     this.#isFirstChoice = namespace === undefined;
     this.#namespace = namespace ?? DEFAULT_NAMESPACE;
-    this.#collapsed.clear();
+    this.#tree.expandAll();
     this.#start();
   }
 
@@ -123,7 +118,8 @@ export class LiveView {
     this.#chooser.choose(namespace);
     this.#figures.clear();
     this.#feed.start(namespace, this.#tokens.client);
-    this.#details.close();
+    this.#details.hide();
+    this.#tree.list.markOpen(undefined);
     this.#namespacesAtMs = 0;
     this.#frames.request();
   }
@@ -156,32 +152,22 @@ export class LiveView {
     this.#figures.tick(isKnown, nowMs);
     if (this.#status.kind !== 'connected') return;
     if (nowMs - this.#namespacesAtMs > NAMESPACES_EVERY_MS) void this.#refreshNamespaces();
-    this.#list.draw();
+    this.#tree.list.draw();
     void this.#details.refresh(this.#feed.client);
   }
 
   #draw(): void {
     const sorting: Sorting = this.#sorting.value === 'path' ? 'path' : 'stuck';
     const filter = this.#filter.value.trim();
-    const rows = treeRows(this.#model, { sorting, filter, collapsed: this.#collapsed });
-    this.#list.element.hidden = rows.length === 0;
-    this.#empty.hidden = rows.length > 0;
-    setText(this.#empty, this.#emptyText(filter));
+    this.#tree.draw({ sorting, filter }, this.#emptyText(filter));
     const { size } = this.#model;
     setText(this.#count, `${size} ${size === 1 ? 'lock' : 'locks'}`);
-    this.#list.show(rows);
   }
 
   #emptyText(filter: string): string {
     if (!this.#feed.isListed) return 'No locks are known yet.';
     if (filter !== '' && this.#model.size > 0) return 'No path and no client contains this text.';
     return 'No locks here at the moment. They appear as clients ask for them.';
-  }
-
-  #opened(row: Row): void {
-    if (row.kind === 'path') return;
-    this.#list.markOpen(row.key);
-    this.#details.open(row.lock.id, this.#feed.client);
   }
 
   #newDetails(): Details {
@@ -191,20 +177,13 @@ export class LiveView {
     };
     return new Details({
       closed: () => {
-        this.#list.markOpen(undefined);
-        this.#list.element.focus({ preventScroll: true });
+        this.#tree.list.markOpen(undefined);
+        this.#tree.list.element.focus({ preventScroll: true });
       },
       evictLock: (id) => find(id, (lock) => this.#dialog.askForLock(lock)),
       endSession: (id) => find(id, (lock) => this.#dialog.askForSession(lock)),
     });
   }
-}
-
-/** Names of the columns, for the eye: a row reads well without them. */
-function listHead(): HTMLElement {
-  const names = ['Path', 'For', 'Client', 'Label', 'Waits'];
-  const cells = names.map((name) => h('span', {}, name));
-  return h('div', { class: 'list-head', 'aria-hidden': 'true' }, ...cells);
 }
 
 function field(label: string, control: HTMLElement): HTMLElement {

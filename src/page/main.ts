@@ -4,26 +4,39 @@ import type { Tokens } from './administrator.ts';
 import { announce, byId, setAttribute, setText } from './dom.ts';
 import type { FeedStatus, ServerAddress } from './feed.ts';
 import { LiveView } from './live-view.ts';
+import { PlaygroundView } from './playground-view.ts';
 import { TokenForm } from './token-form.ts';
 
+type View = 'live' | 'playground';
+
 const NAMESPACE_MARK = 'live/';
+const statuses: Record<View, FeedStatus> = {
+  live: { kind: 'connecting' },
+  playground: { kind: 'connecting' },
+};
 
 const server = addressOf(document.baseURI);
 const tokens: Tokens = { client: undefined, admin: undefined };
 const live = new LiveView(server, tokens, {
-  status: showStatus,
+  status: (status) => setStatus('live', status),
   chosen: (namespace) => location.replace(`#${NAMESPACE_MARK}${encodeURIComponent(namespace)}`),
 });
 
+const playground = new PlaygroundView(server, tokens, (status) => setStatus('playground', status));
 const tokenForm = new TokenForm('Token', 'Connect', (token) => {
   tokens.client = token;
-  live.restart();
+  if (byId('live').hidden) playground.restart();
+  else live.restart();
 });
 
 byId('token').append(tokenForm.element);
 byId('live').append(live.element);
+byId('playground').append(playground.element);
 window.addEventListener('hashchange', route);
-window.addEventListener('pagehide', () => live.stop());
+window.addEventListener('pagehide', () => {
+  live.stop();
+  playground.stop();
+});
 // The browser may show the page again as it was.
 window.addEventListener('pageshow', (event) => event.persisted && location.reload());
 route();
@@ -36,7 +49,11 @@ function route(): void {
   byId('playground').hidden = !isPlayground;
   setAttribute(byId('tab-live'), 'aria-current', isPlayground ? undefined : 'page');
   setAttribute(byId('tab-playground'), 'aria-current', isPlayground ? 'page' : undefined);
-  if (isPlayground) return;
+  showStatus(statuses[isPlayground ? 'playground' : 'live']);
+  if (isPlayground) {
+    playground.show();
+    return;
+  }
   live.show(
     name.startsWith(NAMESPACE_MARK) ? decoded(name.slice(NAMESPACE_MARK.length)) : undefined,
   );
@@ -50,6 +67,11 @@ function decoded(text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function setStatus(view: View, status: FeedStatus): void {
+  statuses[view] = status;
+  if (!byId(view).hidden) showStatus(status);
 }
 
 function showStatus(status: FeedStatus): void {

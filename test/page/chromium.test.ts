@@ -3,6 +3,8 @@
  * in CI it must be. Nothing that a client chose may become markup, nothing be asked of other servers.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
 import { connect, read, write } from '../../src/client/index.ts';
@@ -128,6 +130,59 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
     for (const lock of locks) await lock.release();
   });
 
+  await t.test('the playground: two connections contend, and one is cut and resumed', async () => {
+    const play = await open(view, '#playground');
+    const card = (label: string) => play.getByRole('region', { name: `Connection ${label}` });
+    for (const label of ['A', 'B']) {
+      await card(label).getByText('connected').waitFor();
+      await card(label).getByRole('button', { name: 'Lock', exact: true }).click();
+    }
+    await card('A').locator('.own-lock.held', { hasText: 'w:orders/17' }).waitFor();
+    await card('B').locator('.own-lock.waiting', { hasText: 'r:orders' }).waitFor();
+    await play.getByRole('treeitem', { name: /waiting read.*behind A/ }).waitFor();
+    await play.getByRole('button', { name: 'Cut A' }).click();
+    await card('A').getByText('its locks are kept for').waitFor();
+    await play.getByRole('button', { name: 'Resume A' }).click();
+    await card('A')
+      .getByRole('button', { name: /^Release w:orders/ })
+      .click();
+    await card('B').locator('.own-lock.held').waitFor();
+    const messages = await card('B').getByRole('list', { name: 'Messages of B' }).innerText();
+    assert.match(
+      messages,
+      /"action":"hello","session":"…".*"state":"enqueued".*"state":"acquired"/s,
+    );
+    await play.getByLabel('Resources, w to write, r to read').first().fill('w a r4 b/c x');
+    const chips = card('A').locator('.chip');
+    assert.deepEqual(await chips.locator('span').allInnerTexts(), ['w:a', 'r4:b/c', 'r4:x']);
+    await play.getByRole('button', { name: 'Remove r4:b/c' }).click();
+    assert.deepEqual(await chips.locator('span').allInnerTexts(), ['w:a', 'r4:x']);
+    await play.getByRole('button', { name: 'Add a connection' }).click();
+    await play.getByRole('button', { name: 'Remove C' }).click();
+    await play.close();
+  });
+
+  await t.test('the scenes of the playground end as they say', async () => {
+    const play = await open(view, '#playground');
+    const ends = async (scene: string, ...locks: readonly string[]) => {
+      await play.getByRole('button', { name: scene }).click();
+      for (const lock of locks) {
+        const [label, state, text] = lock.split(' ');
+        const card = play.getByRole('region', { name: `Connection ${label}` });
+        await card
+          .locator(`.own-lock.${state}`, { hasText: text ?? '' })
+          .first()
+          .waitFor();
+      }
+    };
+    await ends('A deadlock', 'A held w:a', 'A waiting w:b', 'B held w:b', 'B deadlock w:a');
+    await play.getByText('"B" waits for "A" waits for "B"').first().waitFor();
+    await ends('The convoy', 'A held w:b', 'B waiting w:a', 'C waiting w:a');
+    await ends('Parent and child', 'A held w:orders/17', 'B waiting r:orders');
+    await play.close();
+    assert.equal(await page.evaluate('globalThis.pwned'), undefined);
+  });
+
   await t.test('until here, nothing went wrong and nothing was asked elsewhere', () => {
     assert.deepEqual(view.faults, []);
   });
@@ -194,4 +249,47 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
       await Promise.all([holder?.close(), waiter?.close(), other.close()]);
     },
   );
+
+  await t.test('axe finds nothing serious, light and wide, dark and narrow', async () => {
+    const held = await till.lock(write('orders', 17), { label: 'checkout' });
+    const waiting = bill.lock(read('orders'));
+    // Colours don't depend on the width, so two of the four are enough.
+    for (const [colorScheme, width] of [
+      ['light', 1280],
+      ['dark', 390],
+    ] as const) {
+      const context = await browser.newContext({
+        ...{ colorScheme, viewport: { width, height: 900 }, reducedMotion: 'reduce' },
+      });
+      const live = await context.newPage();
+      await live.goto(`http://127.0.0.1:${port}/#live/shop`);
+      await live.getByRole('treeitem', { name: /behind till/ }).click();
+      await live.getByText('Held up by till').waitFor();
+      const name = `${colorScheme}, ${width}`;
+      assert.deepEqual(await faultsOf(live), [], name);
+      await live.getByRole('button', { name: 'Evict this lock' }).click();
+      assert.deepEqual(await faultsOf(live, 'dialog'), [], `${name}, dialog`);
+      await live.keyboard.press('Escape');
+      await live.goto(`http://127.0.0.1:${port}/#playground`);
+      await live.getByRole('button', { name: 'A deadlock' }).click();
+      await live.locator('.own-lock.deadlock').waitFor();
+      assert.deepEqual(await faultsOf(live), [], `${name}, playground`);
+      // Nothing is wider than the screen.
+      assert.equal(await live.evaluate('document.documentElement.scrollWidth'), width);
+      await context.close();
+    }
+    await held.release();
+    await (await waiting).release();
+  });
 });
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds that is serious or critical. */
+async function faultsOf(page: Page, selector = 'body'): Promise<string[]> {
+  const options = `{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'] }`;
+  await page.evaluate(AXE);
+  return page.evaluate(`axe.run('${selector}', ${options}).then(({ violations }) => violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html.slice(0, 300)).join(' | ')))`);
+}

@@ -15,9 +15,10 @@ export const PAGE_MODULES: Readonly<Record<string, string>> = {
   client: `backoff browser calls client connector environment errors events exchange handshake heartbeat
     held-lock hold inspect link lock-entry lock-fields locks options outcomes owners public
     replies requests resources session transport-websocket trust url wait watch`,
-  operators: 'lock-text path-text printable waiting-chain',
+  operators: 'lock-text path-text printable raw-messages resource-words waiting-chain words',
   page: `administrator charts details dom evict-dialog feed frames live-figures live-view lock-list
-    lock-row lock-words main model namespace-chooser series token-form tree-rows waits`,
+    lock-row lock-tree lock-words main model namespace-chooser own-locks playground-card
+    playground-view raw-connection scenes series token-form tree-rows typed-resources waits`,
 };
 
 const MODULE_PATHS = Object.entries(PAGE_MODULES).flatMap(([folder, names]) =>
