@@ -45,8 +45,8 @@ export class LiveFigures {
    */
   tick(isKnown: boolean, nowMs: number): void {
     const { acquired, held, waiting, longest } = this.#series;
-    const oldestMs = this.#model.oldestWaitSinceMs();
-    const waitedMs = oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs);
+    const oldest = this.#model.longestWaiting();
+    const waitedMs = oldest === undefined ? 0 : Math.max(0, nowMs - oldest.sinceMs);
     acquired.push(isKnown && !this.#hasMissed ? this.#acquiredCount : undefined);
     held.push(isKnown ? this.#model.acquired : undefined);
     waiting.push(isKnown ? this.#model.enqueued : undefined);

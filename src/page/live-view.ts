@@ -1,12 +1,14 @@
 /** The live view: the lock tree of a namespace as it is now. */
+import { printable } from '../operators/printable.ts';
 import { evict, type Tokens } from './administrator.ts';
 import { Details } from './details.ts';
-import { h, setText } from './dom.ts';
+import { announce, h, setText } from './dom.ts';
 import { EvictDialog } from './evict-dialog.ts';
 import { Feed, type FeedStatus, type ServerAddress } from './feed.ts';
 import { Frames } from './frames.ts';
 import { LiveFigures } from './live-figures.ts';
 import { LockTree } from './lock-tree.ts';
+import { heatOf, lockText, whoText } from './lock-words.ts';
 import { LockModel, type PageLock } from './model.ts';
 import { busiest, NamespaceChooser } from './namespace-chooser.ts';
 import type { Sorting } from './tree-rows.ts';
@@ -38,6 +40,7 @@ export class LiveView {
   #status: FeedStatus = { kind: 'connecting' };
   #namespace: string | undefined;
   #isFirstChoice = false;
+  #isStuck = false;
   #namespacesAtMs = 0;
 
   constructor(address: ServerAddress, tokens: Tokens, events: LiveEvents) {
@@ -87,6 +90,10 @@ export class LiveView {
     const split = h('div', { class: 'split' }, this.#tree.element, this.#details.element);
     this.element.append(this.#figures.element, toolbar, split, this.#dialog.element);
     setInterval(() => this.#tick(), 1000);
+  }
+
+  get isShown(): boolean {
+    return this.element.offsetParent !== null;
   }
 
   /** @param namespace undefined for one in which something happens */
@@ -154,6 +161,20 @@ export class LiveView {
     if (nowMs - this.#namespacesAtMs > NAMESPACES_EVERY_MS) void this.#refreshNamespaces();
     this.#tree.list.draw();
     void this.#details.refresh(this.#feed.client);
+    if (isKnown) this.#tellWaits(nowMs);
+  }
+
+  /** In the title, for a tab in the background; to screen readers when something is stuck. */
+  #tellWaits(nowMs: number): void {
+    const { enqueued } = this.#model;
+    if (this.isShown) document.title = `${enqueued} waiting, ${printable(this.#namespace ?? '')}`;
+    const longest = this.#model.longestWaiting();
+    const isStuck = longest !== undefined && heatOf(nowMs - longest.sinceMs) === 'stuck';
+    if (isStuck === this.#isStuck) return;
+    this.#isStuck = isStuck;
+    if (!this.isShown) return;
+    if (isStuck) announce(`Stuck: ${whoText(longest)} waits for ${lockText(longest)}.`);
+    else announce('Nothing is stuck any more.');
   }
 
   #draw(): void {

@@ -93,7 +93,7 @@ export class LockList {
     const id = `${this.#id}-${index}`;
     if (element.id !== id) {
       element.id = id;
-      element.style.transform = `translateY(${index * this.#rowHeight}px)`;
+      element.style.transform = `translateY(${Math.round(index * this.#rowHeight)}px)`;
     }
     element.classList.toggle('active', key === this.#activeKey);
     setAttribute(element, 'aria-selected', key === this.#openKey ? 'true' : 'false');

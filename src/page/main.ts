@@ -51,6 +51,7 @@ function route(): void {
   setAttribute(byId('tab-playground'), 'aria-current', isPlayground ? 'page' : undefined);
   showStatus(statuses[isPlayground ? 'playground' : 'live']);
   if (isPlayground) {
+    document.title = 'Playground, Locktopus';
     playground.show();
     return;
   }

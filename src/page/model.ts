@@ -8,6 +8,7 @@
 import type { InspectedLock } from '../client/inspect.ts';
 import type { Path, Resource } from '../client/resources.ts';
 import type { LockEvent } from '../client/watch.ts';
+import { pathText } from '../operators/path-text.ts';
 
 /** A lock; times are in milliseconds by the clock that the caller uses. */
 export interface PageLock {
@@ -46,7 +47,8 @@ export interface PathNode {
   readonly segment: string;
   /** The segment as a number, if it is one; else NaN. */
   readonly number: number;
-  readonly path: Path;
+  /** Its path as text. */
+  readonly text: string;
   readonly parent: PathNode | undefined;
   readonly children: Map<string, PathNode>;
   /** By lock id, in order of arrival. */
@@ -56,7 +58,7 @@ export interface PathNode {
 }
 
 export class LockModel {
-  readonly root: PathNode = newNode('', [], undefined);
+  readonly root: PathNode = newNode('', undefined);
   readonly #locks = new Map<string, PageLock>();
   #listing = 0;
   #version = 0;
@@ -135,13 +137,14 @@ export class LockModel {
     if (lock !== undefined) this.#remove(lock);
   }
 
-  /** When the lock began to wait that has waited longest; undefined if none waits. */
-  oldestWaitSinceMs(): number | undefined {
-    let oldest: number | undefined;
-    for (const { state, sinceMs } of this.#locks.values()) {
-      if (state === 'enqueued' && (oldest === undefined || sinceMs < oldest)) oldest = sinceMs;
+  /** The lock that has waited longest; undefined if none waits. */
+  longestWaiting(): PageLock | undefined {
+    let longest: PageLock | undefined;
+    for (const lock of this.#locks.values()) {
+      if (lock.state !== 'enqueued') continue;
+      if (longest === undefined || lock.sinceMs < longest.sinceMs) longest = lock;
     }
-    return oldest;
+    return longest;
   }
 
   #find(seen: InspectedLock | LockEvent): PageLock {
@@ -167,7 +170,7 @@ export class LockModel {
     for (const segment of resource.path) {
       let child = node.children.get(segment);
       if (child === undefined) {
-        child = newNode(segment, [...node.path, segment], node);
+        child = newNode(segment, node);
         node.children.set(segment, child);
       }
       node = child;
@@ -211,9 +214,11 @@ export class LockModel {
 const UNKNOWN = Number.NEGATIVE_INFINITY;
 const SAME_MOMENT_MS = 1500;
 
-function newNode(segment: string, path: Path, parent: PathNode | undefined): PathNode {
+function newNode(segment: string, parent: PathNode | undefined): PathNode {
+  const own = pathText(parent === undefined ? [] : [segment]);
+  const text = parent?.parent === undefined ? own : `${parent.text}/${own}`;
   const number = /^\d{1,15}$/.test(segment) ? Number(segment) : Number.NaN;
-  return { segment, number, path, parent, children: new Map(), entries: new Map(), lastOrder: 0 };
+  return { segment, number, text, parent, children: new Map(), entries: new Map(), lastOrder: 0 };
 }
 
 function entryOf(lock: PageLock, resource: Resource): Entry {

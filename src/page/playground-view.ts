@@ -57,6 +57,7 @@ export class PlaygroundView {
     about.append(', namespace ', live, `: try things here, no other namespace is touched.`);
     const toolbar = h('div', { class: 'scenes', role: 'group', 'aria-label': 'Scenes' });
     toolbar.append(h('span', { class: 'title' }, 'Scenes'), ...scenes, add);
+    this.#tree.element.prepend(h('h2', { class: 'tree-title' }, 'What is locked'));
     const split = h('div', { class: 'stage' }, this.#cards, this.#tree.element);
     this.element.append(about, toolbar, this.#says, split);
     setText(this.#says, 'A and B are two clients. Press Lock in A, then in B, and see B wait.');

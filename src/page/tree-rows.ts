@@ -2,7 +2,6 @@
  * The rows of the lock tree, from top to bottom, as they are drawn and walked through by keyboard. A
  * chain of paths without locks of their own is one row. Pure.
  */
-import { pathText, ROOT_TEXT } from '../operators/path-text.ts';
 import type { Entry, LockModel, PageLock, PathNode } from './model.ts';
 
 interface RowPlace {
@@ -63,13 +62,12 @@ export function treeRows(model: LockModel, options: RowOptions): Row[] {
   if (root === undefined) return rows;
   const writer = { rows, collapsed: options.collapsed };
   if (root.entries.length > 0) {
-    writeBranch(writer, root, { level: 1, position: 1, setSize: 1 });
+    writeBranch(writer, root, 1, 1, 1);
     return rows;
   }
   const setSize = root.branches.length;
-  root.branches.forEach((branch, i) => {
-    writeBranch(writer, branch, { level: 1, position: i + 1, setSize });
-  });
+  let position = 1;
+  for (const branch of root.branches) writeBranch(writer, branch, 1, position++, setSize);
   return rows;
 }
 
@@ -80,7 +78,7 @@ function branchOf(
   compare: (a: Branch, b: Branch) => number,
 ): Branch | undefined {
   // What matches is shown with all that is below it.
-  const rest = filter !== '' && pathText(node.path).toLowerCase().includes(filter) ? '' : filter;
+  const rest = filter !== '' && node.text.toLowerCase().includes(filter) ? '' : filter;
   const entries = [...node.entries.values()].filter(
     ({ lock }) => rest === '' || matches(lock, rest),
   );
@@ -133,34 +131,49 @@ interface Writer {
   readonly collapsed: ReadonlySet<string>;
 }
 
-function writeBranch(writer: Writer, branch: Branch, place: Omit<RowPlace, 'key'>): void {
+/** Thousands at a time: rows are written out, which costs a third of spreading them. */
+function writeBranch(
+  writer: Writer,
+  branch: Branch,
+  level: number,
+  position: number,
+  setSize: number,
+): void {
   let end = branch;
-  const segments = [end.node.segment];
-  for (let only = onlyBranch(end); only !== undefined; only = onlyBranch(end)) {
-    end = only;
-    segments.push(end.node.segment);
-  }
+  for (let only = onlyBranch(end); only !== undefined; only = onlyBranch(end)) end = only;
   const { held, waiting, oldestWaitMs, entries, branches, node } = end;
-  const text = node.parent === undefined ? ROOT_TEXT : pathText(segments);
-  const key = pathText(node.path);
+  const { text: key } = node;
+  const above = branch.node.parent;
+  const text = above?.parent === undefined ? key : key.slice(above.text.length + 1);
   const isExpanded = !writer.collapsed.has(key);
   writer.rows.push({
-    ...{ kind: 'path', key, ...place, text, held, waiting, oldestWaitMs, isExpanded },
+    kind: 'path',
+    key,
+    level,
+    position,
+    setSize,
+    text,
+    held,
+    waiting,
+    oldestWaitMs,
+    isExpanded,
   });
   if (!isExpanded) return;
-  const level = place.level + 1;
-  const setSize = entries.length + branches.length;
-  let position = 0;
+  const size = entries.length + branches.length;
+  let place = 1;
   for (const entry of entries) {
     const { lock } = entry;
-    position++;
-    const row = { key: `${key} ${lock.id}`, level, position, setSize, lock, entry };
-    writer.rows.push({ kind: 'lock', ...row });
+    writer.rows.push({
+      kind: 'lock',
+      key: `${key} ${lock.id}`,
+      level: level + 1,
+      position: place++,
+      setSize: size,
+      lock,
+      entry,
+    });
   }
-  for (const below of branches) {
-    position++;
-    writeBranch(writer, below, { level, position, setSize });
-  }
+  for (const below of branches) writeBranch(writer, below, level + 1, place++, size);
 }
 
 function onlyBranch({ entries, branches }: Branch): Branch | undefined {

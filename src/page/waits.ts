@@ -61,7 +61,8 @@ export function grantedBy(model: LockModel, ended: ReadonlySet<string>): Granted
       mayBeMore = true;
       break;
     }
-    if (!isBlockedBy(model, lock, ended) || !blockersOf(model, lock, ended).next().done) continue;
+    // Most are blocked by others, too, which the first step finds.
+    if (!blockersOf(model, lock, ended).next().done || !isBlockedBy(model, lock, ended)) continue;
     if (lock.moreResources === 0) locks.push(lock);
     else mayBeMore = true;
   }

@@ -54,7 +54,7 @@ test('a listing and the events beside it make the same locks', () => {
   model.hear(event(3, 'enqueued', read('a', 'b')), 11);
   assert.deepEqual([model.acquired, model.enqueued, model.size], [1, 1, 2]);
   assert.equal(model.get('2')?.sinceMs, 10);
-  assert.equal(model.oldestWaitSinceMs(), 11);
+  assert.deepEqual([model.longestWaiting()?.id, model.longestWaiting()?.sinceMs], ['3', 11]);
   for (const id of [2, 3]) model.hear(event(id, 'abandoned'), 12);
   model.hear(event(9, 'released', write('z')), 12);
   assert.deepEqual([model.acquired, model.enqueued, model.root.children.size], [0, 0, 0]);
