@@ -1,4 +1,4 @@
-/** The lock tree of a model: its rows on the screen, some of them collapsed, or a text if there are none. */
+/** The lock tree of a model: its rows, some of them collapsed, or a text if there are none. */
 import { h, setText } from './dom.ts';
 import { LockList } from './lock-list.ts';
 import type { LockModel } from './model.ts';

@@ -130,6 +130,27 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
     for (const lock of locks) await lock.release();
   });
 
+  await t.test(
+    'of many locks, those in sight have elements; the others come by scrolling',
+    async () => {
+      const locks = await Promise.all(
+        Array.from({ length: 500 }, (_, i) => till.lock(write('n', i))),
+      );
+      await page.getByText('500 locks').waitFor();
+      assert.ok((await rowsOf(page).count()) < 100);
+      assert.equal(await page.getByText('499', { exact: true }).count(), 0);
+      await page.getByRole('tree').focus();
+      await page.keyboard.press('End');
+      await page.getByText('499', { exact: true }).waitFor();
+      await page.getByLabel('Path or client').fill('n/123');
+      await page.getByText('n/123').waitFor();
+      assert.equal(await rowsOf(page).count(), 2);
+      await page.getByLabel('Path or client').fill('');
+      await Promise.all(locks.map((lock) => lock.release()));
+      await page.getByText('No locks here at the moment').waitFor();
+    },
+  );
+
   await t.test('the playground: two connections contend, and one is cut and resumed', async () => {
     const play = await open(view, '#playground');
     const card = (label: string) => play.getByRole('region', { name: `Connection ${label}` });
@@ -287,7 +308,8 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 /** What axe finds that is serious or critical. */
 async function faultsOf(page: Page, selector = 'body'): Promise<string[]> {
-  const options = `{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'] }`;
+  const levels = `['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']`;
+  const options = `{ runOnly: ${levels}, resultTypes: ['violations'] }`;
   await page.evaluate(AXE);
   return page.evaluate(`axe.run('${selector}', ${options}).then(({ violations }) => violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')

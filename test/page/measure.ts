@@ -1,7 +1,7 @@
 /**
  * Measures the live view with many locks: `node --import tsx test/page/measure.ts [LOCKS]`, after
- * `npm run build`. Prints how long the first picture takes, how long a change takes to be seen, how busy the
- * page is with many changes, and for how long the server's event loop is blocked meanwhile.
+ * `npm run build`. Prints how long the first picture takes, how long a change takes to be seen, how
+ * busy the page is with many changes, and how long the server's event loop is blocked meanwhile.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
