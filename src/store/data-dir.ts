@@ -51,7 +51,7 @@ export interface DataDirectoryOptions {
   readonly claim?: (directory: Directory) => Promise<Claim>;
   /** Milliseconds between two looks whether the claim is there. */
   readonly claimCheckMs?: number;
-  /** Bytes below which a log is not written anew while it is in use. By default 16 MiB. */
+  /** Bytes below which a log is not written anew while it is in use. By default 4 MiB. */
   readonly minRewriteBytes?: number;
   /** Characters of a snapshot that are drawn at a time. By default 64 Ki. */
   readonly sliceLength?: number;
@@ -65,7 +65,7 @@ const DEFAULTS: Required<DataDirectoryOptions> = {
   files: systemFiles,
   claim: claimDirectory,
   claimCheckMs: CLAIM_CHECK_MS,
-  minRewriteBytes: 16 * 1024 * 1024,
+  minRewriteBytes: 4 * 1024 * 1024,
   // About 500 records, which take 1 ms. V8 maps memory anew for each text of 128 KiB or more.
   sliceLength: 64 * 1024,
   // About 2,000 batches of one lock. They take as long to write as three of those that make the log

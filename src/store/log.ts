@@ -28,8 +28,10 @@ export interface LogOptions {
   readonly blockingBytes: number;
 }
 
-/** Most writes that go through the thread pool after a slow one. */
-const MOST_AFTER_SLOW = 1000;
+/** Writes that go through the thread pool after a large one, it included. */
+const AFTER_LARGE = 10;
+/** At most, after a slow one. */
+const AFTER_SLOW = 1000;
 
 /**
  * A log, to append to. After a failure nothing may be appended: a part may have been written.
@@ -38,9 +40,10 @@ const MOST_AFTER_SLOW = 1000;
  * takes zeros along behind its bytes, and those that follow replace them.
  *
  * On a fast disk the way through the thread pool costs about as much as the write, so small writes
- * are made on this thread. It stands still meanwhile. So after a slow one the thread pool makes as
- * many as it took milliseconds: with a disk that takes 10 ms, this thread stands still for at most a
- * tenth of the time.
+ * are made on this thread, which stands still meanwhile. Not while batches are large: then there is
+ * more to do. And not while the disk is slow: after a write on this thread the thread pool makes as
+ * many as that took milliseconds. So with a disk that takes 10 ms, this thread stands still for at
+ * most a tenth of the time.
  */
 export class Log {
   readonly #files: Files;
@@ -85,11 +88,16 @@ export class Log {
   }
 
   async #write(bytes: Buffer, at: number): Promise<number> {
-    const isSmall = bytes.length <= this.#options.blockingBytes;
-    if (!isSmall || this.#throughPool-- > 0) return this.#files.write(this.#fd, bytes, at);
+    if (bytes.length > this.#options.blockingBytes) {
+      this.#throughPool = Math.max(this.#throughPool, AFTER_LARGE);
+    }
+    if (this.#throughPool > 0) {
+      this.#throughPool--;
+      return this.#files.write(this.#fd, bytes, at);
+    }
     const startMs = performance.now();
     const written = this.#files.writeNow(this.#fd, bytes, at);
-    this.#throughPool = Math.min(Math.floor(performance.now() - startMs), MOST_AFTER_SLOW);
+    this.#throughPool = Math.min(Math.floor(performance.now() - startMs), AFTER_SLOW);
     return written;
   }
 

@@ -141,7 +141,7 @@ test('a write that makes the log longer takes zeros along, and those that follow
   assert.equal(contents.tornBytes, 0);
 });
 
-test('small batches are written on this thread, but after a slow write not the next ones', async (t) => {
+test('small batches are written on this thread, but not right after a large or slow one', async (t) => {
   const files = new MemoryFiles();
   const claim = async (): Promise<Claim> => ({ isOurs: () => true, release: async () => {} });
   const store = new DataDirectory('/data', { files, claim, fillBytes: 0, blockingBytes: 400 });
@@ -170,7 +170,7 @@ test('small batches are written on this thread, but after a slow write not the n
   assert.equal(await commit(), 'this thread');
   const session = model.beginSession();
   for (let i = 0; i < 9; i++) model.lock(session);
-  assert.equal(await commit(), 'pool', 'a large one');
+  for (let i = 0; i < 10; i++) assert.equal(await commit(), 'pool', 'a large one, or after it');
   slowMs = 3;
   assert.equal(await commit(), 'this thread');
   for (let i = 0; i < 3; i++) assert.equal(await commit(), 'pool');
