@@ -106,6 +106,8 @@ async function main(): Promise<void> {
   const options: RunOptions = {
     rounds: positive('rounds'),
     sampleMs: positive('seconds') * 1000,
+    // A profile begins with the second sample.
+    learningCycles: values.tiny || values.profile ? 1 : 5000,
     profile: values.profile,
   };
   const cells = chosenCells();

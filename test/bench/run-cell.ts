@@ -1,6 +1,6 @@
 /**
  * Runs a cell: starts a server and a generator for each contender, lets them take turns for so many
- * rounds, and answers its questions. One round is not counted: in it the engines learn the code.
+ * rounds, and answers its questions. What comes before them is not counted: the engines learn the code.
  */
 import type { Cell, Contender, Figure, Question, Sampler } from './cell.ts';
 import { beside, Child } from './child.ts';
@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly rounds: number;
   /** Milliseconds of one sample. */
   readonly sampleMs: number;
+  /** Cycles after which a contender has learned; but it has ten samples for that at most. */
+  readonly learningCycles: number;
   readonly profile: boolean;
 }
 
@@ -56,10 +58,10 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
       else running.push({ contender, sampler: await open(contender, options), rounds: [] });
     }
     const rounds = Math.min(options.rounds, cell.maxRounds ?? options.rounds);
-    for (let round = 0; round <= rounds; round++) {
+    for (const { sampler } of running) await learn(sampler, options);
+    for (let round = 0; round < rounds; round++) {
       for (const { sampler, rounds } of running) {
-        const figures = await sampler.sample(options.sampleMs);
-        if (round > 0) rounds.push(figures);
+        rounds.push(await sampler.sample(options.sampleMs));
       }
     }
   } finally {
@@ -75,6 +77,17 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
     )
     .map((question) => answer(question, contenders));
   return { name, work, shown, contenders, answers, skipped };
+}
+
+const MAX_LEARNING = 10;
+
+/** A server that waits for the disk does so few cycles in a sample that its code is still cold. */
+async function learn(sampler: Sampler, { sampleMs, learningCycles }: RunOptions): Promise<void> {
+  let cycles = 0;
+  for (let i = 0; i < MAX_LEARNING && cycles < learningCycles; i++) {
+    const { total = Number.POSITIVE_INFINITY } = await sampler.sample(sampleMs);
+    cycles += total;
+  }
 }
 
 async function missingFor(work: Contender['work']): Promise<string | undefined> {
