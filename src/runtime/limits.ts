@@ -264,11 +264,18 @@ export function usualLimits(): Limits {
   return mapLimits(({ default: usual, room }) => Math.min(usual, room?.() ?? usual));
 }
 
-/** The limits in the reply to `hello`. */
+/** The limits in the reply to `hello`: the same object each time, which is a part of every reply. */
 export function helloLimits(limits: Limits): Partial<Limits> {
-  const rows = LIMITS.filter(({ inHello }) => inHello);
-  return Object.fromEntries(rows.map(({ name }) => [name, limits[name]]));
+  let told = toldLimits.get(limits);
+  if (told === undefined) {
+    const rows = LIMITS.filter(({ inHello }) => inHello);
+    told = Object.fromEntries(rows.map(({ name }) => [name, limits[name]]));
+    toldLimits.set(limits, told);
+  }
+  return told;
 }
+
+const toldLimits = new WeakMap<Limits, Partial<Limits>>();
 
 /** The part of the heap that V8 reserves for new objects, where locks don't stay. */
 const YOUNG_GENERATION_BYTES = 48 * 1024 * 1024;
