@@ -134,6 +134,8 @@ export class LiveView {
   #setStatus(status: FeedStatus): void {
     this.#status = status;
     this.#events.status(status);
+    // What is shown may have changed meanwhile.
+    this.#tree.element.classList.toggle('stale', status.kind !== 'connected');
     if (status.kind === 'connected') void this.#refreshNamespaces();
     this.#frames.request();
   }

@@ -55,6 +55,7 @@ function route(): void {
     playground.show();
     return;
   }
+  if (name.startsWith(NAMESPACE_MARK)) setAttribute(byId('tab-live'), 'href', location.hash);
   live.show(
     name.startsWith(NAMESPACE_MARK) ? decoded(name.slice(NAMESPACE_MARK.length)) : undefined,
   );

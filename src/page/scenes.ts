@@ -46,6 +46,6 @@ export const SCENES: readonly Scene[] = [
     ],
     says:
       'A holds a and waits for b, which B holds. If B waited for a, both would wait for ever: the ' +
-      'server refuses that at once, and names the circle. Release the lock of B on b, and A goes on.',
+      'server refuses that at once, and names the cycle. Release the lock of B on b, and A goes on.',
   },
 ];
