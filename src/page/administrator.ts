@@ -1,4 +1,7 @@
-/** Evictions: by the client that is there or, where that may not, with the token of an administrator. */
+/**
+ * Evictions: by the client that is there or, where that may not, with the token of an
+ * administrator.
+ */
 import type { Client, EvictTarget } from '../client/client.ts';
 import { LocktopusError, RefusedError } from '../client/errors.ts';
 import { connectTo, type ServerAddress } from './feed.ts';

@@ -1,6 +1,6 @@
 /**
- * Elements and their texts. Whatever comes from the server gets into the page by here, as text: there is
- * no way to pass markup.
+ * Elements and their texts. Whatever comes from the server gets into the page by here, as text:
+ * there is no way to pass markup.
  */
 
 export type Child = Node | string | undefined;

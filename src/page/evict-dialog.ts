@@ -100,8 +100,8 @@ export class EvictDialog {
 }
 
 const WARNING =
-  'The client is notified, but may not know it yet when the next one has the lock. What it still does ' +
-  'must be fenced off by the lock’s id.';
+  'The client is notified, but may not know it yet when the next one has the lock. What it ' +
+  'still does must be fenced off by the lock’s id.';
 
 function listOf(texts: readonly string[], otherwise: string): HTMLElement {
   if (texts.length === 0) return h('p', {}, otherwise);

@@ -1,6 +1,7 @@
 /**
- * Keeps a `LockModel` as the server's: lists its locks, follows the events, and lists them again from
- * time to time, because no event says that a client is lost. Reconnects by itself. Draws nothing.
+ * Keeps a `LockModel` as the server's: lists its locks, follows the events, and lists them again
+ * from time to time, because no event says that a client is lost. Reconnects by itself. Draws
+ * nothing.
  */
 import { type Client, connect } from '../client/browser.ts';
 import { LocktopusError } from '../client/errors.ts';

@@ -1,8 +1,10 @@
 /**
- * The lock tree on the screen. Of thousands of rows only those in sight have elements; all are of the
- * same height, which the style sheet decides. The page itself scrolls, so that it works at any zoom.
+ * The lock tree on the screen. Of thousands of rows only those in sight have elements; all are of
+ * the same height, which the style sheet decides. The page itself scrolls, so that it works at any
+ * zoom.
  *
- * By keyboard it is one stop: the arrows move an active row, Enter opens it (`aria-activedescendant`).
+ * By keyboard it is one stop: the arrows move an active row, Enter opens it
+ * (`aria-activedescendant`).
  */
 import { h, setAttribute } from './dom.ts';
 import { type FindBlocker, RowElement } from './lock-row.ts';

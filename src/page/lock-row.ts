@@ -1,4 +1,6 @@
-/** One row of the lock tree, as an element that is filled again whenever what it shows has changed. */
+/**
+ * One row of the lock tree, as an element that is filled again whenever what it shows has changed.
+ */
 import { h, setAttribute, setText } from './dom.ts';
 import { ageText, heatOf, labelOf, lostText, modeText, stateWord, whoText } from './lock-words.ts';
 import type { PageLock } from './model.ts';

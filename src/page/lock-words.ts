@@ -14,7 +14,10 @@ export function heatOf(waitMs: number): Heat {
   return waitMs >= SLOW_MS ? 'slow' : 'calm';
 }
 
-/** Since when, in whole seconds above one, so that what changes once a second is drawn once a second. */
+/**
+ * Since when, in whole seconds above one, so that what changes once a second is drawn once a
+ * second.
+ */
 export function ageText(sinceMs: number, nowMs: number): string {
   const ms = Math.max(0, nowMs - sinceMs);
   return ms < 1000 ? '0s' : formatAge(ms);

@@ -2,8 +2,8 @@
  * The locks of one namespace as the page knows them: from listings (`inspect`) and from events
  * (`watch`), on the tree of their paths. Pure: time comes in as an argument, nothing is drawn.
  *
- * A listing begins (`begin`), names locks (`list`), and is complete (`complete`): what it did not name,
- * and no event has touched since it began, is gone. Events may come in between.
+ * A listing begins (`begin`), names locks (`list`), and is complete (`complete`): what it did not
+ * name, and no event has touched since it began, is gone. Events may come in between.
  */
 import type { InspectedLock } from '../client/inspect.ts';
 import type { Path, Resource } from '../client/resources.ts';

@@ -1,7 +1,7 @@
 /**
- * A connection of the playground: speaks the session protocol as a program without a library would, and
- * keeps every message. When it is cut it stays so until it is resumed, to show what the server does
- * meanwhile; that is why it is not the client's session, which reconnects by itself. No DOM.
+ * A connection of the playground: speaks the session protocol as a program without a library would,
+ * and keeps every message. When it is cut it stays so until it is resumed, to show what the server
+ * does meanwhile; that is why it is not the client's session, which reconnects by itself. No DOM.
  */
 import { type Fields, isCount, type ReplyError } from '../client/replies.ts';
 import type { Resource } from '../client/resources.ts';
@@ -79,13 +79,17 @@ export class RawConnection {
     return this.#locks;
   }
 
-  /** Milliseconds for which the server still keeps the locks of the cut connection; 0 if no longer. */
+  /**
+   * Milliseconds for which the server still keeps the locks of the cut connection; 0 if no longer.
+   */
   get keptForMs(): number {
     if (this.#state !== 'cut' || this.#session === undefined) return 0;
     return Math.max(0, this.#cutAtMs + this.settings.abandonTimeoutMs - this.#now());
   }
 
-  /** Connects, and resumes the session if there is one. Resolves when that is done, or has failed. */
+  /**
+   * Connects, and resumes the session if there is one. Resolves when that is done, or has failed.
+   */
   connect(): Promise<void> {
     if (this.#transport !== undefined) return Promise.resolve();
     this.#set('connecting');
@@ -139,7 +143,9 @@ export class RawConnection {
     this.#lost();
   }
 
-  /** Says `bye`, which releases everything, and ends; for a cut session on a connection of its own. */
+  /**
+   * Says `bye`, which releases everything, and ends; for a cut session on a connection of its own.
+   */
   end(): void {
     if (this.#state === 'open') this.#send({ action: 'bye' });
     this.#transport?.close();

@@ -21,8 +21,8 @@ export const SCENES: readonly Scene[] = [
       { who: 'B', asks: 'r orders' },
     ],
     says:
-      'A writes orders/17. B wants to read orders, which covers all below it, orders/17 too: B waits. ' +
-      'Release the lock of A, and B has its own at once.',
+      'A writes orders/17. B wants to read orders, which covers all below it, orders/17 too: B ' +
+      'waits. Release the lock of A, and B has its own at once.',
   },
   {
     name: 'The convoy',
@@ -32,9 +32,9 @@ export const SCENES: readonly Scene[] = [
       { who: 'C', asks: 'w a' },
     ],
     says:
-      'A holds b. B wants a and b together, and waits for b. C wants a alone, which is free, but B was ' +
-      'first: C must not overtake it. Release the lock of A, then that of B. Lock together only what ' +
-      'must be held together.',
+      'A holds b. B wants a and b together, and waits for b. C wants a alone, which is free, ' +
+      'but B was first: C must not overtake it. Release the lock of A, then that of B. Lock ' +
+      'together only what must be held together.',
   },
   {
     name: 'A deadlock',
@@ -45,7 +45,8 @@ export const SCENES: readonly Scene[] = [
       { who: 'B', asks: 'w a' },
     ],
     says:
-      'A holds a and waits for b, which B holds. If B waited for a, both would wait for ever: the ' +
-      'server refuses that at once, and names the cycle. Release the lock of B on b, and A goes on.',
+      'A holds a and waits for b, which B holds. If B waited for a, both would wait for ever: ' +
+      'the server refuses that at once, and names the cycle. Release the lock of B on b, and A ' +
+      'goes on.',
   },
 ];

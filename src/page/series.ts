@@ -27,8 +27,8 @@ export class Series {
 }
 
 /**
- * The lines of a chart of `width` times `height`, as the data of an SVG path: a gap where values are
- * missing. The newest value is at the right edge.
+ * The lines of a chart of `width` times `height`, as the data of an SVG path: a gap where values
+ * are missing. The newest value is at the right edge.
  *
  * @param max the value at the upper edge, above 0
  */

@@ -1,4 +1,6 @@
-/** Asks for a token. What is typed is kept in memory alone, and no browser is to offer to keep it. */
+/**
+ * Asks for a token. What is typed is kept in memory alone, and no browser is to offer to keep it.
+ */
 import { h, setText } from './dom.ts';
 
 let forms = 0;

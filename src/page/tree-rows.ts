@@ -1,6 +1,6 @@
 /**
- * The rows of the lock tree, from top to bottom, as they are drawn and walked through by keyboard. A
- * chain of paths without locks of their own is one row. Pure.
+ * The rows of the lock tree, from top to bottom, as they are drawn and walked through by keyboard.
+ * A chain of paths without locks of their own is one row. Pure.
  */
 import type { Entry, LockModel, PageLock, PathNode } from './model.ts';
 

@@ -10,7 +10,9 @@ import { wordsOf } from '../operators/words.ts';
 const TYPE = /^(?:w|write|r\d*|read)$/;
 const WITH_TYPE = /^(?:w|r\d*):/;
 
-/** The resources, none if nothing is typed; or what is wrong, as a sentence without its full stop. */
+/**
+ * The resources, none if nothing is typed; or what is wrong, as a sentence without its full stop.
+ */
 export function parseTyped(text: string): readonly Resource[] | string {
   const words = wordsOf(text);
   if (typeof words === 'string') return words;

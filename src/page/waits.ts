@@ -1,7 +1,7 @@
 /**
- * Who blocks whom in a `LockModel`, by the rules of the protocol: a lock waits for the conflicting locks
- * that arrived before it, and in the line of a limit. For hints beside the lists; why a lock waits in
- * detail is asked of the server. Pure.
+ * Who blocks whom in a `LockModel`, by the rules of the protocol: a lock waits for the conflicting
+ * locks that arrived before it, and in the line of a limit. For hints beside the lists; why a lock
+ * waits in detail is asked of the server. Pure.
  */
 import type { Path } from '../client/resources.ts';
 import type { Entry, LockModel, PageLock, PathNode } from './model.ts';
@@ -46,7 +46,10 @@ export function oldestBlocker(model: LockModel, lock: PageLock): PageLock | unde
 
 export interface Granted {
   readonly locks: readonly PageLock[];
-  /** Whether others may be granted that the page can't tell: it does not know all of their resources. */
+  /**
+   * Whether others may be granted that the page can't tell: it does not know all of their
+   * resources.
+   */
   readonly mayBeMore: boolean;
 }
 

@@ -1,6 +1,7 @@
 /**
- * The page in a real browser, against a server in this process. Skipped where Chromium isn't installed;
- * in CI it must be. Nothing that a client chose may become markup, nothing be asked of other servers.
+ * The page in a real browser, against a server in this process. Skipped where Chromium isn't
+ * installed; in CI it must be. Nothing that a client chose may become markup, nothing be asked of
+ * other servers.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

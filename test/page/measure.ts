@@ -88,8 +88,8 @@ await Promise.all([client.close(), waiter.close()]);
 child.disconnect();
 
 /**
- * Since it was last asked. On a machine with other work the delay is mostly that of other processes:
- * the CPU time says what the server itself did.
+ * Since it was last asked. On a machine with other work the delay is mostly that of other
+ * processes: the CPU time says what the server itself did.
  */
 async function loadOfServer(): Promise<string> {
   child.send('load');

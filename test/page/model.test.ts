@@ -1,4 +1,7 @@
-/** The page's model of the locks: what listings and events make of it, who blocks whom, and its rows. */
+/**
+ * The page's model of the locks: what listings and events make of it, who blocks whom, and its
+ * rows.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InspectedLock } from '../../src/client/inspect.ts';
@@ -126,7 +129,7 @@ test('the root has a row of its own if it is locked; places are counted below ea
   assert.deepEqual(places, ['1/1', '1/2', '2/2', '1/1']);
 });
 
-test('a parent waits for its child, a child for its parent, and those behind a waiter for it', () => {
+test('a parent waits for its child, and a lock behind a waiter for that one', () => {
   const model = modelOf(
     [1, 'acquired', write('a', 'b')],
     [2, 'enqueued', read('a')],

@@ -1,7 +1,7 @@
 /**
- * The files of the browser page: its document, its style, and the modules that it consists of, as tsc
- * has compiled them. They come from a fixed list; URLs mirror the folders of the sources, so that the
- * modules' relative imports work. None holds data, so none needs a token.
+ * The files of the browser page: its document, its style, and the modules that it consists of, as
+ * tsc has compiled them. They come from a fixed list; URLs mirror the folders of the sources, so
+ * that the modules' relative imports work. None holds data, so none needs a token.
  *
  * Nothing is read before it is asked for, and each file once.
  */
@@ -12,8 +12,8 @@ import { type Page, sentence } from './pages.ts';
 
 /** The modules that the page loads, by folder. A test compares them with its imports. */
 export const PAGE_MODULES: Readonly<Record<string, string>> = {
-  client: `backoff browser calls client connector environment errors events exchange handshake heartbeat
-    held-lock hold inspect link lock-entry lock-fields locks options outcomes owners public
+  client: `backoff browser calls client connector environment errors events exchange handshake
+    heartbeat held-lock hold inspect link lock-entry lock-fields locks options outcomes owners public
     replies requests resources session transport-websocket trust url wait watch`,
   operators: 'lock-text path-text printable raw-messages resource-words waiting-chain words',
   page: `administrator charts details dom evict-dialog feed frames live-figures live-view lock-list
@@ -39,8 +39,8 @@ const TYPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * What the page may do: run and ask this server alone. Text from clients can't become markup even by
- * mistake, where browsers know trusted types.
+ * What the page may do: run and ask this server alone. Text from clients can't become markup even
+ * by mistake, where browsers know trusted types.
  */
 const POLICY = [
   "default-src 'none'",
@@ -55,8 +55,8 @@ const POLICY = [
 ].join('; ');
 
 /**
- * Where the compiled page may be, relative to this module: beside it, or beside the bundled program,
- * or, if the server runs from its sources, in the folder that `npm run build` makes.
+ * Where the compiled page may be, relative to this module: beside it, or beside the bundled
+ * program, or, if the server runs from its sources, in the folder that `npm run build` makes.
  */
 const ROOTS = ['../../', '../src/', '../../../dist/src/'].map(
   (path) => new URL(path, import.meta.url),
