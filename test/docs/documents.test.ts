@@ -229,15 +229,21 @@ function comparable(text: string): string {
     .replaceAll(/ +/g, ' ');
 }
 
-test('what the README shows at the terminal is what happens', async (t) => {
-  const [{ text = '' } = {}] = blocksOf(README, 'terminal');
+/** A namespace with a client labelled `till` that holds a lock, and another one that waits for it. */
+async function twoClients(t: TestContext, namespace: string): Promise<string> {
   const server = await startServer(t);
   const url = `locktopus://localhost:${server.address.port}`;
-  const clients = [await connectClient(url, { label: 'till' }), await connectClient(url)] as const;
-  for (const client of clients) t.after(() => client.close());
-  await clients[0].lock(write('orders', '17'), { label: 'checkout' });
-  void clients[1].lock(read('orders'));
-  await clients[1].ping();
+  const till = await connectClient(url, { label: 'till', namespace });
+  const other = await connectClient(url, { namespace });
+  for (const client of [till, other]) t.after(() => client.close());
+  await till.lock(write('orders', '17'), { label: 'checkout' });
+  void other.lock(read('orders'));
+  await other.ping();
+  return url;
+}
+
+/** Runs what is typed in `text`, at the shell and at our prompt, and compares what is shown. */
+async function playTerminal(t: TestContext, text: string, url: string): Promise<void> {
   const shell = new ShellSession(url);
   t.after(() => shell.rawSession.close());
   const ids = new IdMap();
@@ -265,6 +271,17 @@ test('what the README shows at the terminal is what happens', async (t) => {
     const documented = expected.join('\n');
     assert.equal(comparable(ids.toDocumented(shown.trimEnd(), documented)), comparable(documented));
   }
+}
+
+test('what the README shows at the terminal is what happens', async (t) => {
+  const [{ text = '' } = {}] = blocksOf(README, 'terminal');
+  await playTerminal(t, text, await twoClients(t, 'default'));
+});
+
+test("the operator's drill goes as it is written down", async (t) => {
+  const blocks = blocksOf(documentOf('.deploy/README.md'), 'terminal');
+  assert.equal(blocks.length, 4);
+  await playTerminal(t, blocks.map(({ text }) => text).join(''), await twoClients(t, 'shop'));
 });
 
 test('the README lists the commands as they are', () => {
