@@ -1,0 +1,287 @@
+/** The gateway: against a real etcd, and against a false one for what a real one rarely says. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import {
+  base64,
+  EtcdError,
+  type EtcdFailure,
+  EtcdGateway,
+  type EtcdOptions,
+  firstRange,
+  int64,
+  keyValues,
+  prefixEnd,
+  textOf,
+} from '../../src/store/etcd-gateway.ts';
+import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { Etcd, etcdIsMissing } from '../support/etcd.ts';
+
+const needsEtcd = { skip: etcdIsMissing };
+
+const put = (key: string, value: string): object => ({ key: base64(key), value: base64(value) });
+
+async function failure(call: Promise<unknown>): Promise<EtcdError> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof EtcdError, String(error));
+  return error;
+}
+
+test(
+  'a real etcd: what is put is read; zero and false are left out; leases',
+  needsEtcd,
+  async (t) => {
+    const gateway = await (await Etcd.start(t)).gateway(t);
+    await gateway.call('/v3/kv/put', put('a', 'schön\n'));
+    await gateway.call('/v3/kv/put', put('b', ''));
+    const range = await gateway.call('/v3/kv/range', { key: base64('a'), range_end: base64('c') });
+    assert.deepEqual(
+      keyValues(range).map(({ key, value }) => [textOf(key), textOf(value)]),
+      [
+        ['a', 'schön\n'],
+        ['b', ''],
+      ],
+    );
+    const never = { key: base64('a'), target: 'CREATE', create_revision: '0' };
+    const lost = await gateway.call('/v3/kv/txn', {
+      compare: [never],
+      failure: [{ request_range: { key: base64('a') } }],
+    });
+    assert.equal(lost.succeeded, undefined);
+    assert.equal(textOf(keyValues(firstRange(lost))[0]?.value), 'schön\n');
+
+    const { ID, TTL } = await gateway.call('/v3/lease/grant', { TTL: '5' });
+    assert.equal(int64(TTL), '5');
+    const alive = await gateway.call('/v3/lease/keepalive', { ID });
+    assert.equal(int64(alive.TTL), '5');
+    const dead = await gateway.call('/v3/lease/keepalive', { ID: '1234' });
+    assert.equal(int64(dead.TTL), '0');
+
+    const twice = await failure(
+      gateway.call('/v3/kv/txn', {
+        success: [{ request_put: put('a', '1') }, { request_put: put('a', '2') }],
+      }),
+    );
+    assert.equal(twice.failure, 'refused');
+    assert.match(twice.message, /duplicate key/);
+
+    // As many operations, and as many bytes, as are used at most.
+    const many = Array.from({ length: 127 }, (_, i) => ({ request_put: put(`many/${i}`, 'x') }));
+    await gateway.call('/v3/kv/txn', { success: many });
+    await gateway.call('/v3/kv/put', put('large', 'x'.repeat(1024 * 1024)));
+    const tooMany = await failure(
+      gateway.call('/v3/kv/txn', { success: [...many, ...many.slice(0, 2)] }),
+    );
+    assert.equal(tooMany.failure, 'refused');
+  },
+);
+
+test('a real etcd that wants a user: tokens are got, and got again', needsEtcd, async (t) => {
+  const etcd = await Etcd.start(t);
+  const before = await etcd.gateway(t);
+  const user = { name: 'root', password: 'a password' };
+  // A user is set although etcd wants none yet.
+  const early = await etcd.gateway(t, { user });
+  await early.call('/v3/kv/put', put('a', '0'));
+  await before.call('/v3/auth/user/add', user);
+  await before.call('/v3/auth/role/add', { name: 'root' });
+  await before.call('/v3/auth/user/grant', { user: 'root', role: 'root' });
+  await before.call('/v3/auth/enable', {});
+
+  await early.call('/v3/kv/put', put('a', '1'));
+  const none = await failure(before.call('/v3/kv/range', { key: base64('a') }));
+  assert.equal(none.failure, 'refused');
+  assert.match(none.message, /wants a user: set --etcd-user-file/);
+  const wrong = await etcd.gateway(t, { user: { ...user, password: 'wrong' } });
+  const refused = await failure(wrong.call('/v3/kv/range', { key: base64('a') }));
+  assert.match(refused.message, /invalid user ID or password/);
+
+  const gateway = await etcd.gateway(t, { user });
+  await gateway.call('/v3/kv/put', put('a', '2'));
+  // Neither a restart nor a change of the users ends what the user may do.
+  await etcd.kill(0);
+  etcd.startMember(0);
+  const again = await etcd.gateway(t, { user });
+  await gateway.call('/v3/kv/put', put('a', '3'));
+  await again.call('/v3/auth/user/add', { name: 'other', password: 'x' });
+  await gateway.call('/v3/kv/put', put('a', '4'));
+
+  const other = await etcd.gateway(t, { user: { name: 'other', password: 'x' } });
+  const forbidden = await failure(other.call('/v3/kv/put', put('a', '5')));
+  assert.equal(forbidden.failure, 'refused');
+  assert.match(forbidden.message, /permission denied\): give the user the permission/);
+});
+
+test('a real etcd with TLS and client certificates', needsEtcd, async (t) => {
+  const folder = temporaryFolder(t);
+  const server = makeCertificate(folder, 'etcd');
+  const client = makeCertificate(folder, 'client');
+  const etcd = await Etcd.start(t, { tls: { server, client } });
+  const pem = {
+    ca: server.cert.toString(),
+    cert: client.cert.toString(),
+    key: client.key.toString(),
+  };
+  const gateway = await etcd.gateway(t, pem);
+  await gateway.call('/v3/kv/put', put('a', '1'));
+  for (const options of [{ ca: pem.ca }, { cert: pem.cert, key: pem.key }]) {
+    const other = new EtcdGateway({ members: etcd.urls, ...options });
+    t.after(() => other.close());
+    const error = await failure(other.call('/v3/kv/range', { key: base64('a') }));
+    assert.match(error.message, /certificate|handshake|ECONNRESET|socket hang up/);
+  }
+});
+
+test(
+  'a real etcd over its quota: puts are `full`, reads and deletes are not',
+  needsEtcd,
+  async (t) => {
+    const etcd = await Etcd.start(t, { args: ['--quota-backend-bytes', '65536'] });
+    const gateway = await etcd.gateway(t);
+    const value = 'x'.repeat(100_000);
+    const fill = async (): Promise<void> => {
+      for (;;) await gateway.call('/v3/kv/put', put('a', value));
+    };
+    assert.equal((await failure(fill())).failure, 'full');
+    assert.equal((await failure(gateway.call('/v3/lease/grant', { TTL: '5' }))).failure, 'full');
+    await gateway.call('/v3/kv/range', { key: base64('a') });
+    await gateway.call('/v3/kv/deleterange', { key: base64('a') });
+  },
+);
+
+test('three real members: one that is killed or stopped is left out', needsEtcd, async (t) => {
+  const etcd = await Etcd.start(t, { members: 3 });
+  const gateway = await etcd.gateway(t);
+  const persistent = async (value: string): Promise<void> => {
+    for (;;) {
+      const error = await gateway.call('/v3/kv/put', put('a', value)).catch((e: unknown) => e);
+      if (!(error instanceof EtcdError)) return;
+      assert.equal(error.failure, 'unavailable');
+    }
+  };
+  await persistent('1');
+  const killed = await etcd.leader(t);
+  await etcd.kill(killed);
+  await persistent('2');
+  etcd.startMember(killed);
+  await persistent('3');
+  const stopped = etcd.children[await etcd.leader(t)];
+  stopped?.kill('SIGSTOP');
+  await persistent('4');
+  stopped?.kill('SIGCONT');
+  const range = await gateway.call('/v3/kv/range', { key: base64('a') });
+  assert.equal(textOf(keyValues(range)[0]?.value), '4');
+});
+
+/** A gateway to a server that answers each request with what `answer` returns for its path. */
+async function falseEtcd(
+  t: TestContext,
+  answer: (path: string) => readonly [status: number, body: string] | undefined,
+  options: Partial<EtcdOptions> = {},
+): Promise<EtcdGateway> {
+  const server = createServer((request, response) => {
+    request.resume();
+    const [status, body] = answer(request.url ?? '') ?? [];
+    if (status === undefined) return;
+    response.writeHead(status).end(body);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const members = [new URL(`http://127.0.0.1:${port}`)];
+  const gateway = new EtcdGateway({ members, tryMs: 200, ...options });
+  t.after(() => {
+    gateway.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return gateway;
+}
+
+test('each error is what it means', async (t) => {
+  const error = (code: number, message: string): string => JSON.stringify({ error: message, code });
+  const cases: readonly (readonly [number, string, EtcdFailure, RegExp])[] = [
+    [503, error(14, 'etcdserver: leader changed'), 'unavailable', /leader changed/],
+    [503, error(14, 'etcdserver: request timed out'), 'unavailable', /timed out/],
+    [504, error(4, 'context deadline exceeded'), 'unavailable', /deadline/],
+    [500, error(13, 'transport is closing'), 'unavailable', /closing/],
+    [502, '<html>Bad gateway</html>', 'unavailable', /Bad gateway/],
+    [429, error(8, 'etcdserver: too many requests'), 'unavailable', /too many requests/],
+    [429, error(8, 'etcdserver: mvcc: database space exceeded'), 'full', /space exceeded/],
+    [400, error(3, 'etcdserver: request is too large'), 'refused', /too large/],
+    [404, '404 page not found', 'refused', /HTTP 404 \(404 page not found\): set --etcd to/],
+    [200, 'not JSON', 'refused', /HTTP 200/],
+    [401, 'Unauthorized: invalid auth token', 'refused', /wants a user/],
+    [
+      200,
+      '{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}',
+      'unavailable',
+      /no leader/,
+    ],
+  ];
+  let answer: readonly [number, string] = [200, '{}'];
+  const gateway = await falseEtcd(t, () => answer);
+  for (const [status, body, kind, message] of cases) {
+    answer = [status, body];
+    const got = await failure(gateway.call('/v3/kv/range', {}));
+    assert.equal(got.failure, kind, body);
+    assert.match(got.message, message);
+  }
+  answer = [200, '{"result":{"TTL":"5"}}'];
+  assert.equal(int64((await gateway.call('/v3/lease/keepalive', {})).TTL), '5');
+});
+
+test('a member that does not answer, or cuts the answer off, costs one try', async (t) => {
+  const silent = createTcpServer(() => {}).listen(0, '127.0.0.1');
+  const cutting = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{');
+      socket.destroySoon();
+    });
+  }).listen(0, '127.0.0.1');
+  await Promise.all([once(silent, 'listening'), once(cutting, 'listening')]);
+  const members = [silent, cutting].map(
+    (server) => new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+  );
+  const gateway = new EtcdGateway({ members, tryMs: 50 });
+  t.after(() => {
+    gateway.close();
+    silent.close();
+    cutting.close();
+  });
+  const error = await failure(gateway.call('/v3/kv/range', {}));
+  assert.equal(error.failure, 'unavailable');
+  assert.match(error.message, /no answer within 50 ms; 127.*(cut off|aborted)/);
+});
+
+test('a token that is not accepted is got anew once', async (t) => {
+  const paths: string[] = [];
+  let tokens = 0;
+  const gateway = await falseEtcd(
+    t,
+    (path) => {
+      paths.push(path);
+      if (path === '/v3/auth/authenticate') return [200, `{"token":"t${++tokens}"}`];
+      if (tokens < 2) return [401, '{"error":"etcdserver: invalid auth token","code":16}'];
+      return [200, '{}'];
+    },
+    { user: { name: 'a', password: 'b' } },
+  );
+  await gateway.call('/v3/kv/range', {});
+  await gateway.call('/v3/kv/range', {});
+  assert.deepEqual(
+    paths.map((path) => path.split('/').at(-1)),
+    ['authenticate', 'range', 'authenticate', 'range', 'range'],
+  );
+});
+
+test('the end of a prefix', () => {
+  assert.equal(prefixEnd('/locktopus/'), '/locktopus0');
+  assert.throws(() => new EtcdGateway({ members: [] }), RangeError);
+});
