@@ -103,9 +103,8 @@ export class EtcdGateway {
     };
   }
 
-  /** The addresses of the members, for people. */
-  get name(): string {
-    return this.#options.members.map(({ host }) => host).join(', ');
+  get members(): readonly URL[] {
+    return this.#options.members;
   }
 
   /**

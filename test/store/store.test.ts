@@ -19,17 +19,15 @@ import { checkDirectory } from '../../src/store/check.ts';
 import { claimDirectory } from '../../src/store/claim.ts';
 import { DataDirectory } from '../../src/store/data-dir.ts';
 import type { Directory } from '../../src/store/log.ts';
-import { type Store, StoreError } from '../../src/store/store.ts';
+import { StoreError } from '../../src/store/store.ts';
 import { temporaryFolder } from '../support/certificates.ts';
 import { nodeArgs } from '../support/compiled.ts';
 import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { Random } from '../support/random.ts';
+import { begin, change, type StoreKind, testStore } from '../support/store-contract.ts';
 import { StoreModel } from '../support/store-model.ts';
 
-/** Returns stores that have one disk; its own name for a message. */
-type Kind = (t: TestContext) => () => Store;
-
-const KINDS: Readonly<Record<string, Kind>> = {
+const KINDS: Readonly<Record<string, StoreKind>> = {
   'in memory': () => {
     const disk = new MemoryDisk();
     return () => new MemoryStore(disk);
@@ -44,70 +42,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-/** Loads and starts `store`; the model goes on from what it holds. */
-async function begin(store: Store, seed: number): Promise<StoreModel> {
-  const model = StoreModel.from(await store.load(), new Random(seed));
-  await store.start(model.next(), model.live);
-  return model;
-}
-
-async function change(store: Store, model: StoreModel, batches: number): Promise<void> {
-  for (let batch = 0; batch < batches; batch++) {
-    for (let changes = 0; changes < 9; changes++) model.step();
-    await store.commit(model.seal());
-  }
-}
-
-for (const [kind, make] of Object.entries(KINDS)) {
-  test(`a store ${kind}: new, it is empty`, async (t) => {
-    const store = make(t)();
-    assert.deepEqual(await store.load(), {
-      position: { batch: 0, lockIds: 0, sessionIds: 0, clockMs: 0 },
-      sessions: [],
-      locks: [],
-    });
-    await store.close();
-  });
-
-  test(`a store ${kind}: what is committed is there for the next one, and the one after`, async (t) => {
-    const open = make(t);
-    for (let seed = 1; seed < 6; seed++) {
-      const store = open();
-      const model = await begin(store, seed);
-      assert.ok((store.bytes ?? 1) >= 0);
-      await change(store, model, seed === 3 ? 0 : 20);
-      await store.close();
-      const next = open();
-      assert.deepEqual(await next.load(), model.state());
-      await next.close();
-    }
-  });
-
-  test(`a store ${kind}: a batch without records keeps the position`, async (t) => {
-    const open = make(t);
-    const store = open();
-    const model = await begin(store, 1);
-    await store.commit(model.seal());
-    await store.close();
-    const next = open();
-    assert.deepEqual((await next.load()).position, model.state().position);
-    await next.close();
-  });
-
-  test(`a store ${kind}: it has one user at a time`, async (t) => {
-    const open = make(t);
-    const first = open();
-    const model = await begin(first, 1);
-    const second = open();
-    await assert.rejects(second.load(), StoreError);
-    await second.close();
-    await change(first, model, 2);
-    await first.close();
-    const third = open();
-    assert.deepEqual(await third.load(), model.state());
-    await third.close();
-  });
-}
+for (const [kind, make] of Object.entries(KINDS)) testStore(kind, make);
 
 test('in memory: a commit ends when the test says; a crash loses it, or not', async () => {
   for (const isStored of [false, true]) {

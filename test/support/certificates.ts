@@ -6,7 +6,6 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 
 export interface Certificate {
   readonly certFile: string;
@@ -15,8 +14,13 @@ export interface Certificate {
   readonly key: Buffer;
 }
 
+/** What has an end: a test, or the `after` of a file for what all its tests share. */
+export interface Scope {
+  after(end: () => void | Promise<void>): void;
+}
+
 /** A folder that is removed when the test ends. */
-export function temporaryFolder(t: TestContext): string {
+export function temporaryFolder(t: Scope): string {
   const folder = mkdtempSync(join(tmpdir(), 'locktopus-'));
   t.after(() => rmSync(folder, { recursive: true }));
   return folder;

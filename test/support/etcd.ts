@@ -4,9 +4,8 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { EtcdGateway, type EtcdOptions } from '../../src/store/etcd-gateway.ts';
-import { type Certificate, temporaryFolder } from './certificates.ts';
+import { type Certificate, type Scope, temporaryFolder } from './certificates.ts';
 
 /** Why tests with etcd are skipped; false if they are not. */
 export const etcdIsMissing: string | false =
@@ -41,8 +40,8 @@ export class Etcd {
     this.#commands = commands;
   }
 
-  /** Starts one or three members, which end with the test, and waits until they have a leader. */
-  static async start(t: TestContext, settings: EtcdSettings = {}): Promise<Etcd> {
+  /** Starts one or three members, which end with the test, and waits until they answer. */
+  static async start(t: Scope, settings: EtcdSettings = {}): Promise<Etcd> {
     const { members = 1, tls, args = [] } = settings;
     const folder = temporaryFolder(t);
     const names = ['a', 'b', 'c'].slice(0, members);
@@ -75,6 +74,7 @@ export class Etcd {
     t.after(async () => {
       for (const child of etcd.children) await end(child);
     });
+    await etcd.gateway(t);
     return etcd;
   }
 
@@ -90,7 +90,7 @@ export class Etcd {
   }
 
   /** A gateway that is closed when the test ends, once etcd answers. */
-  async gateway(t: TestContext, options: Partial<EtcdOptions> = {}): Promise<EtcdGateway> {
+  async gateway(t: Scope, options: Partial<EtcdOptions> = {}): Promise<EtcdGateway> {
     const gateway = new EtcdGateway({ members: this.urls, ...options });
     t.after(() => gateway.close());
     for (;;) {
@@ -105,7 +105,7 @@ export class Etcd {
   }
 
   /** The index of the member that leads now. */
-  async leader(t: TestContext): Promise<number> {
+  async leader(t: Scope): Promise<number> {
     for (const [index, url] of this.urls.entries()) {
       const gateway = new EtcdGateway({ members: [url] });
       t.after(() => gateway.close());
