@@ -16,6 +16,7 @@ const ROOMS = [
   'src/table',
   'src/session',
   'src/store',
+  'src/cluster',
   'src/protocol',
   'src/client',
   'src/operators',
@@ -178,7 +179,7 @@ test('every module opens with what it is for', () => {
   }
 });
 
-test('the wall clock, which may be set, is asked for the first id and for stamps of the log alone', () => {
+test('the wall clock, which may be set, is asked for the first id, for stamps of the log, and beside all other clocks', () => {
   const uses = sourceFiles().flatMap((file) =>
     readFileSync(join(ROOT, file), 'utf8')
       .split('\n')
@@ -189,6 +190,7 @@ test('the wall clock, which may be set, is asked for the first id and for stamps
     /wallNow: \(\) => Date\.now\(\)/,
     /IdCounter\(Date\.now\(\)\)/,
     /new Date\(\)\.toISOString\(\)/,
+    /cluster\/clocks\.ts: wallMs: \(\) => Date\.now\(\)/,
   ];
   assert.deepEqual(
     uses.filter((line) => !allowed.some((pattern) => pattern.test(line))),

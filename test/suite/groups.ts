@@ -13,7 +13,7 @@ const TESTS = fileURLToPath(new URL('..', import.meta.url));
 export const GROUPS = {
   protocol: ['protocol'],
   net: ['net'],
-  rooms: ['runtime', 'session', 'repository', 'client', 'page'],
+  rooms: ['runtime', 'session', 'cluster', 'repository', 'client', 'page'],
 } as const;
 
 /** Files that need a process of their own. */
@@ -26,6 +26,8 @@ const ALONE = [
   'client/chromium.test.ts',
   'client/failures.test.ts',
   'page/chromium.test.ts',
+  // It mostly waits, for etcd.
+  'cluster/cell.test.ts',
   // Their hooks hold for all tests of a process.
   'net/websocket/connection.test.ts',
   'net/websocket/handshake.test.ts',

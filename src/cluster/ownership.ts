@@ -1,0 +1,308 @@
+/**
+ * One server's ownership of a cell: of several servers that share a store, the owner serves and the
+ * others wait for their turn.
+ *
+ *     waiting ---> owning <---> silent
+ *        |           |            |
+ *        |           +----+-------+----> lost       another server may own the cell
+ *        +----------------+------------> released   this server stops, or has handed over
+ *
+ * **The owner proves itself.** An owner that was paused, or cut off from etcd, may be replaced
+ * without noticing. It can't store anything then, but it could still say what needs no store: that a
+ * lock is held, that a client is alive. So it speaks only while its last proof is fresh: a committed
+ * transaction or a linearizable read that shows the owner key, *sent* less than the lease's time
+ * minus a margin ago. Not received: an answer may lie in the socket of a paused process for any
+ * time. And not a keepalive, which etcd may answer without knowing that the lease is over.
+ *
+ * **The new owner waits.** What the old owner says last is said less than `ttl - margin` after it
+ * was the owner for certain. A new owner starts the timers of the sessions that it restores
+ * `ttl + margin` after its takeover. So no session ends sooner than a client believes that was
+ * answered by the old owner: clients count from the sending of their requests.
+ *
+ * Time that passed is the most that any clock says: the monotonic one stands still while a machine
+ * is suspended, and the wall clock may be set back.
+ */
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { EtcdError } from '../store/etcd-gateway.ts';
+import type { EtcdClaim } from '../store/etcd-store.ts';
+import { StoreError } from '../store/store.ts';
+
+/** A successful claim. */
+export interface Claimed {
+  readonly lease: string;
+  /** The revision in which the owner key was made. */
+  readonly createRevision: string;
+}
+
+/** What decides who is the owner. All reject with an `EtcdError` if they can't be carried out. */
+export interface Cell {
+  /** The address of another server that owns the cell; undefined if there seems to be none. */
+  owner(): Promise<string | undefined>;
+  /** Undefined if another server was faster. */
+  claim(): Promise<Claimed | undefined>;
+  /** False if the lease is over. */
+  keepAlive(claimed: Claimed): Promise<boolean>;
+  /** Whether this server is still the owner, at a moment after the call. */
+  prove(claimed: Claimed): Promise<boolean>;
+  resign(claimed: Claimed): Promise<void>;
+}
+
+/** All clocks at hand, in milliseconds. */
+export interface Clocks {
+  readonly clock: Clock;
+  /** Since 1970. */
+  wallMs(): number;
+  /** Since the machine has started, suspended time included. */
+  uptimeMs(): number;
+}
+
+export interface OwnershipEvents {
+  /** Another server owns the cell: its address, each time that it changes. */
+  waiting?(owner: string): void;
+  owning?(): void;
+  /** There is no fresh proof: connections must be cut at once. */
+  silenced(): void;
+  /** A try failed. Calls can be frequent. */
+  trouble?(error: EtcdError): void;
+}
+
+export interface OwnershipOptions {
+  readonly cell: Cell;
+  readonly clocks: Clocks;
+  /** The lease's time in milliseconds. */
+  readonly ttlMs: number;
+}
+
+export type OwnershipState = 'waiting' | 'owning' | 'silent' | 'lost' | 'released';
+
+/** Milliseconds between two looks whether the cell is free: a planned hand-over takes as long. */
+const LOOK_MS = 100;
+
+/** Milliseconds for which a hand-over is tried. Then the lease has to run out. */
+const RESIGN_MS = 2000;
+
+/** Parts of the lease's time. */
+const MARGIN = 0.1;
+const KEEP_ALIVE = 0.3;
+const PROVE = 0.25;
+const TICK = 0.02;
+
+interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+  readonly uptimeMs: number;
+}
+
+export class Ownership implements EtcdClaim {
+  /** Milliseconds that a new owner waits before timers of restored sessions start. */
+  readonly graceMs: number;
+  readonly #cell: Cell;
+  readonly #clocks: Clocks;
+  readonly #ttlMs: number;
+  #events: OwnershipEvents = { silenced: () => {} };
+  #state: OwnershipState = 'waiting';
+  #ownerAddress: string | undefined;
+  #claimed: Claimed | undefined;
+  #lost: (error: StoreError) => void = () => {};
+  /** When the last request was sent that proved the ownership. */
+  #proof: Moment;
+  #keptAlive: Moment;
+  #isProving = false;
+  #isKeepingAlive = false;
+  #ticker: Timer | undefined;
+  /** Ends the pause of `acquire`. */
+  #wake: () => void = () => {};
+  #acquiring: Promise<string> | undefined;
+
+  constructor({ cell, clocks, ttlMs }: OwnershipOptions) {
+    this.#cell = cell;
+    this.#clocks = clocks;
+    this.#ttlMs = ttlMs;
+    this.graceMs = ttlMs * (1 + MARGIN);
+    this.#proof = this.#now();
+    this.#keptAlive = this.#proof;
+  }
+
+  /** To be called before `acquire`. */
+  observe(events: OwnershipEvents): void {
+    this.#events = events;
+  }
+
+  get state(): OwnershipState {
+    return this.#state;
+  }
+
+  /** The address of the server that owns the cell, while this one waits and knows it. */
+  get ownerAddress(): string | undefined {
+    return this.#state === 'waiting' ? this.#ownerAddress : undefined;
+  }
+
+  /** Milliseconds since the last proof was sent; undefined for a server that does not own. */
+  get proofAgeMs(): number | undefined {
+    const isOwner = this.#state === 'owning' || this.#state === 'silent';
+    return isOwner ? this.#since(this.#proof) : undefined;
+  }
+
+  /**
+   * Whether the server may say anything to a client now. If not, connections have been cut, or are
+   * within the call.
+   */
+  maySpeak(): boolean {
+    if (this.#state !== 'owning') return false;
+    if (this.#since(this.#proof) < this.#ttlMs * (1 - MARGIN)) return true;
+    this.#silence();
+    return false;
+  }
+
+  acquire(lost: (error: StoreError) => void): Promise<string> {
+    this.#lost = lost;
+    this.#acquiring = this.#acquire();
+    return this.#acquiring;
+  }
+
+  async #acquire(): Promise<string> {
+    while (this.#state === 'waiting') {
+      try {
+        const claimed = await this.#tryToOwn();
+        if (claimed !== undefined) return claimed.createRevision;
+      } catch (error) {
+        if (!(error instanceof EtcdError)) throw error;
+        if (error.failure === 'refused') throw new StoreError(error.message);
+        this.#events.trouble?.(error);
+      }
+      await this.#pause(LOOK_MS);
+    }
+    throw new StoreError('this server stops, and waits no more for its turn');
+  }
+
+  async #tryToOwn(): Promise<Claimed | undefined> {
+    const owner = await this.#cell.owner();
+    if (owner !== undefined) {
+      if (owner !== this.#ownerAddress) this.#events.waiting?.(owner);
+      this.#ownerAddress = owner;
+      return undefined;
+    }
+    const proved = this.sending();
+    const claimed = await this.#cell.claim();
+    if (claimed === undefined) return undefined;
+    this.#claimed = claimed;
+    if (this.#state !== 'waiting') return undefined;
+    this.#state = 'owning';
+    proved();
+    this.#keptAlive = this.#proof;
+    this.#events.owning?.();
+    this.#tickLater();
+    return claimed;
+  }
+
+  sending(): () => void {
+    const sentAt = this.#now();
+    return () => {
+      if (this.#since(sentAt) >= this.#since(this.#proof)) return;
+      this.#proof = sentAt;
+      // An old proof does not make it speak.
+      const isFresh = this.#since(sentAt) < this.#ttlMs * (1 - MARGIN);
+      if (this.#state === 'silent' && isFresh) this.#state = 'owning';
+    };
+  }
+
+  async release(): Promise<void> {
+    const wasWaiting = this.#state === 'waiting';
+    if (this.#state !== 'lost') this.#state = 'released';
+    this.#ticker?.cancel();
+    this.#wake();
+    // A claim may be under way.
+    if (wasWaiting) await this.#acquiring?.catch(() => {});
+    if (this.#claimed === undefined || this.#state === 'lost') return;
+    const claimed = this.#claimed;
+    this.#claimed = undefined;
+    const startedAt = this.#now();
+    while (this.#since(startedAt) < RESIGN_MS) {
+      try {
+        await this.#cell.resign(claimed);
+        return;
+      } catch {
+        await this.#pause(LOOK_MS);
+      }
+    }
+  }
+
+  #tickLater(): void {
+    this.#ticker = this.#clocks.clock.setTimer(this.#ttlMs * TICK, () => this.#tick());
+  }
+
+  #tick(): void {
+    const claimed = this.#claimed;
+    if (claimed === undefined || (this.#state !== 'owning' && this.#state !== 'silent')) return;
+    this.#tickLater();
+    this.maySpeak();
+    const isOld = this.#since(this.#proof) >= this.#ttlMs * PROVE;
+    if ((isOld || this.#state === 'silent') && !this.#isProving) void this.#prove(claimed);
+    const isDue = this.#since(this.#keptAlive) >= this.#ttlMs * KEEP_ALIVE;
+    if (isDue && !this.#isKeepingAlive) void this.#keepAlive(claimed);
+  }
+
+  async #prove(claimed: Claimed): Promise<void> {
+    this.#isProving = true;
+    const proved = this.sending();
+    const isOwner = await this.#tried(this.#cell.prove(claimed));
+    this.#isProving = false;
+    if (isOwner === true) proved();
+    else if (isOwner === false) this.#lose('another server owns its locks in etcd now');
+  }
+
+  async #keepAlive(claimed: Claimed): Promise<void> {
+    this.#isKeepingAlive = true;
+    const sentAt = this.#now();
+    const isAlive = await this.#tried(this.#cell.keepAlive(claimed));
+    this.#isKeepingAlive = false;
+    if (isAlive === true) this.#keptAlive = sentAt;
+    else if (isAlive === false) this.#lose('its lease in etcd has run out');
+  }
+
+  /** Undefined if it failed. */
+  async #tried(asked: Promise<boolean>): Promise<boolean | undefined> {
+    try {
+      return await asked;
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      this.#events.trouble?.(error);
+      return undefined;
+    }
+  }
+
+  #silence(): void {
+    if (this.#state !== 'owning') return;
+    this.#state = 'silent';
+    this.#events.silenced();
+  }
+
+  #lose(why: string): void {
+    if (this.#state !== 'owning' && this.#state !== 'silent') return;
+    this.#silence();
+    this.#state = 'lost';
+    this.#ticker?.cancel();
+    this.#lost(new StoreError(`this server has stopped serving: ${why}`));
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clocks.clock.setTimer(ms, resolve);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #now(): Moment {
+    const { clock, wallMs, uptimeMs } = this.#clocks;
+    return { monotonicMs: clock.now(), wallMs: wallMs(), uptimeMs: uptimeMs() };
+  }
+
+  /** Milliseconds that have passed, by the clock by which it was most. */
+  #since({ monotonicMs, wallMs, uptimeMs }: Moment): number {
+    const now = this.#now();
+    return Math.max(now.monotonicMs - monotonicMs, now.wallMs - wallMs, now.uptimeMs - uptimeMs);
+  }
+}
