@@ -1,5 +1,6 @@
 /** Options of `Server`, with their defaults. */
 
+import type { Ownership } from './cluster/ownership.ts';
 import type { RejectedHeader } from './net/http/origin-policy.ts';
 import type { ClientObserver } from './net/listen/clients.ts';
 import type { TlsFiles } from './net/listen/listener.ts';
@@ -41,6 +42,8 @@ export interface ServerOptions {
   /** Keeps sessions and locks across restarts; no other server may use it. Default none. */
   readonly store?: Store | undefined;
   readonly storeObserver?: StoreObserver | undefined;
+  /** Of the store, which several servers share: this one serves only while it owns it. Default none. */
+  readonly ownership?: Ownership | undefined;
   /** An IP address, or a name: then all its addresses on this machine. Default `127.0.0.1`. */
   readonly host?: string;
   /** 0 picks a free port. Default 9009. */

@@ -16,7 +16,7 @@ import { cutAfterTimeout } from './net/stream/graceful-close.ts';
 import { makeStreamHost, type StreamHost } from './net/stream/stream-host.ts';
 import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
 import type { ProtocolHost } from './protocol/channel.ts';
-import { RECOVERING } from './protocol/errors.ts';
+import { NOT_PROVEN, notOwner, RECOVERING, type RequestError } from './protocol/errors.ts';
 import { type Clock, ShiftedClock, systemClock, type Timer } from './runtime/clock.ts';
 import { clusterWorker } from './runtime/cluster-worker.ts';
 import { IdCounter } from './runtime/id-counter.ts';
@@ -76,7 +76,7 @@ export class Server {
 
   constructor(options: ServerOptions = {}) {
     this.#options = options;
-    const { clock = systemClock, store } = options;
+    const { clock = systemClock, store, ownership } = options;
     const shiftedClock = new ShiftedClock(clock);
     this.#clock = store === undefined ? clock : shiftedClock;
     const usual = usualLimits();
@@ -91,6 +91,7 @@ export class Server {
         lockIds,
         registry: this.#namespaces,
         wallNow: () => Date.now(),
+        graceMs: ownership?.graceMs ?? 0,
         failed: (error) => this.#storeFailed(error),
       });
     const ledger = this.#persistence?.ledger;
@@ -103,7 +104,7 @@ export class Server {
       startedMs: store === undefined ? clock.now() : 0,
       streams: makeStreamHost(this.#clock, limits.maxBufferBytes, {
         sharedReads: options.sharedReads ?? true,
-        gate: ledger,
+        gate: ledger && ownership ? ownership.gate(ledger) : ledger,
         inputArrived: () => this.#stalls.active(),
       }),
       counters: new Counters(),
@@ -135,12 +136,13 @@ export class Server {
       limits: this.#host.limits,
       counters: this.#host.counters,
       full: () => options.fullObserver?.(),
-      notReady: () => (this.#isReady ? undefined : RECOVERING),
+      notReady: () => this.#notReadyError(),
       acceptLines: (connection, head, firstMessageTimer) =>
         this.#acceptLines(connection, head, firstMessageTimer),
       acceptHttp: (connection, head, full) => this.#http.accept(connection, head, full),
     });
     this.#listeners = this.#makeListeners();
+    ownership?.observe({ silenced: () => this.#cutAll() });
   }
 
   /**
@@ -153,8 +155,21 @@ export class Server {
    * the store can't be used. Rejects when `close` is called meanwhile.
    */
   async listen(): Promise<void> {
+    await this.open();
+    await this.recover();
+  }
+
+  /** The first part of `listen`: clients are answered that the server is not ready. */
+  async open(): Promise<void> {
     if ((await clusterWorker()) !== undefined) throw clusterWorkerError();
     await this.#listeners.open();
+  }
+
+  /**
+   * The rest of `listen`, after `open`. A server that shares its store waits here for its turn, and
+   * clients are told which server serves.
+   */
+  async recover(): Promise<void> {
     try {
       this.#assertNotClosed();
       if (this.#options.stallThresholdMs !== 0) this.#stalls.start();
@@ -175,8 +190,13 @@ export class Server {
     return this.#persistence?.recovered;
   }
 
-  get #isReady(): boolean {
-    return this.#persistence === undefined || this.#persistence.recovered !== undefined;
+  /** Why new connections are rejected now. */
+  #notReadyError(): RequestError | undefined {
+    if (this.#persistence === undefined) return undefined;
+    const { ownership } = this.#options;
+    if (ownership?.state === 'waiting') return notOwner(ownership.ownerAddress);
+    if (this.#persistence.recovered === undefined) return RECOVERING;
+    return ownership === undefined || ownership.maySpeak() ? undefined : NOT_PROVEN;
   }
 
   /** The TCP address that the server listens on. */
@@ -247,8 +267,8 @@ export class Server {
     // A store that is starting still draws what is live: then it must not end before.
     if (this.#persistence === undefined) this.#namespaces.endAll();
     for (const socket of this.#acceptor.sockets()) cutAfterTimeout(socket, this.#clock);
-    await Promise.all(closed);
-    await this.#persistence?.close();
+    // All has been said: another server can have the store before every client has closed.
+    await Promise.all([...closed, this.#persistence?.close()]);
     this.#namespaces.endAll();
   }
 
@@ -258,9 +278,13 @@ export class Server {
    */
   #storeFailed(error: Error): void {
     this.#acceptor.stop();
-    for (const socket of this.#acceptor.sockets()) socket.destroy();
+    this.#cutAll();
     this.#options.storeObserver?.failed(error);
     void this.close();
+  }
+
+  #cutAll(): void {
+    for (const socket of this.#acceptor.sockets()) socket.destroy();
   }
 
   /**
@@ -338,7 +362,13 @@ export class Server {
 
   /** Why clients are not served now, as a sentence. */
   #notReady(): string | undefined {
-    if (!this.#isReady) return 'The server is starting: it restores its locks.';
+    const { ownership } = this.#options;
+    const error = this.#notReadyError();
+    if (error === RECOVERING) return 'The server is starting: it restores its locks.';
+    if (error !== undefined && ownership?.ownerAddress !== undefined) {
+      return `The server at ${ownership.ownerAddress} serves; this one waits for its turn.`;
+    }
+    if (error !== undefined) return 'This server does not own the locks: it waits for its turn.';
     const ledger = this.#persistence?.ledger;
     if (ledger?.isBehind) return 'The store is slow: answers wait until their locks are stored.';
     return undefined;
@@ -357,6 +387,7 @@ export class Server {
       stalls: this.#stalls.count,
       loopLag: this.#stalls.lag(),
       store: this.#persistence?.snapshot(),
+      ownership: this.#options.ownership?.snapshot(),
     };
   }
 

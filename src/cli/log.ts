@@ -10,6 +10,11 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 export const LOG_EVENTS = {
   started: 'info',
   recovered: 'info',
+  owner_waiting: 'info',
+  owner_serving: 'info',
+  owner_silenced: 'warning',
+  owner_lost: 'warning',
+  etcd_failed: 'warning',
   configuration: 'warning',
   reloaded: 'info',
   reload_failed: 'warning',

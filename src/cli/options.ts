@@ -14,10 +14,19 @@ import {
 } from '../server-options.ts';
 import { LOG_FORMATS } from './log.ts';
 
+/** What is wrong with an address of etcd, as the end of a sentence. */
+function etcdFault(item: string): string | undefined {
+  const url = URL.canParse(item) ? new URL(item) : undefined;
+  const isPlain = url?.pathname === '/' && url.search === '' && url.username === '';
+  if (isPlain && (url.protocol === 'http:' || url.protocol === 'https:')) return undefined;
+  return `must be client addresses of etcd, such as http://10.0.0.1:2379, not "${item}"`;
+}
+
 export interface Option {
   readonly flag: string;
   readonly short?: string;
-  readonly type: 'text' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
+  /** A text must not be empty; an optional one may be. */
+  readonly type: 'text' | 'optional' | 'path' | 'list' | 'switch' | 'integer' | 'mode';
   readonly min?: number;
   readonly max?: number;
   /** All values that it may have. */
@@ -173,6 +182,65 @@ const STORAGE = [
     value: 'PATH',
     default: '',
     help: 'directory that keeps all locks across restarts; made if missing',
+  },
+  {
+    flag: 'etcd',
+    type: 'list',
+    itemFault: etcdFault,
+    value: 'URL',
+    default: '',
+    help: 'etcd that keeps all locks, for several servers; one of them serves',
+  },
+  {
+    flag: 'etcd-prefix',
+    type: 'text',
+    value: 'PREFIX',
+    default: '/locktopus/',
+    help: 'keys in etcd; the same for all servers of a cell',
+  },
+  {
+    flag: 'etcd-ca',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'CA certificates in PEM, to trust for etcd',
+  },
+  {
+    flag: 'etcd-cert',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'certificate in PEM that etcd asks for',
+  },
+  {
+    flag: 'etcd-key',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'private key of that certificate, in PEM',
+  },
+  {
+    flag: 'etcd-user-file',
+    type: 'path',
+    value: 'PATH',
+    default: '',
+    help: 'user and password for etcd, as NAME:PASSWORD in one line',
+  },
+  {
+    flag: 'advertise',
+    type: 'optional',
+    value: 'ADDRESS',
+    default: '',
+    help: 'where clients of other servers find this one; HOST:PORT',
+  },
+  {
+    flag: 'lease-ttl',
+    type: 'integer',
+    min: 2,
+    max: 3600,
+    value: 'SECONDS',
+    default: '10',
+    help: 'how long the owner may be silent before another one serves',
   },
 ] as const satisfies readonly Option[];
 

@@ -16,7 +16,7 @@ import {
 import { Log, type WriteLine } from './log.ts';
 import { connectionsWithin, isWorthSaying, openFilesLimit } from './open-files.ts';
 import { rateLimit } from './rate-limit.ts';
-import { readCommand, type Settings } from './settings.ts';
+import { type EtcdSettings, readCommand, type Settings } from './settings.ts';
 import {
   exposureWarning,
   fullLine,
@@ -113,6 +113,60 @@ async function dataDirectory(path: string): Promise<Store> {
   return new DataDirectory(path);
 }
 
+/** What serves: one server, or with --etcd one after another. */
+interface Serving {
+  readonly server: Server;
+  open(): Promise<void>;
+  /** Goes on after `open`. */
+  run?(): Promise<void>;
+  /** Before the server is drained. */
+  stop?(): void;
+}
+
+async function serveAlone(
+  { dataDir }: Settings,
+  options: ServerOptions,
+  terminal: Terminal,
+): Promise<Serving> {
+  const server = new Server({
+    ...options,
+    store: dataDir === '' ? undefined : await dataDirectory(dataDir),
+    storeObserver: {
+      failed: (error) => terminal.fail(ExitCode.storeFailed, storeFailedLine(error)),
+    },
+  });
+  return { server, open: () => server.listen() };
+}
+
+async function serveCell(
+  etcd: EtcdSettings,
+  settings: Settings,
+  options: ServerOptions,
+  log: Log,
+  terminal: Terminal,
+): Promise<Serving | string> {
+  const { CellServer, readEtcdFiles } = await import('./serve-cell.ts');
+  const files = readEtcdFiles(etcd);
+  if (typeof files === 'string') return files;
+  return new CellServer(etcd, files, {
+    log,
+    makeServer: (more) => new Server({ ...options, ...secretsNow(settings), ...more }),
+    fail: ({ message }) => terminal.fail(ExitCode.storeUnusable, `locktopus: ${message}`),
+  });
+}
+
+/** As they are after a reload; those that can't be read are left out. */
+function secretsNow({ tls, tokens }: Settings): Partial<ServerOptions> {
+  const files = readTlsFiles(tls);
+  const read = readTokens(tokens);
+  return {
+    ...(typeof files === 'object' ? { tls: files } : {}),
+    ...(typeof read === 'object'
+      ? { tokens: read.tokens.client, adminTokens: read.tokens.admin }
+      : {}),
+  };
+}
+
 async function serve(settings: Settings, terminal: Terminal): Promise<number | RunningServer> {
   const log = new Log(settings.logFormat, terminal.log);
   const secrets = readTokens(settings.tokens);
@@ -128,7 +182,7 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   const { tokens } = secrets;
   const { limits } = settings.server;
   const maxConnections = Math.min(limits.maxConnections, connectionsWithin(openFilesLimit()));
-  const server = new Server({
+  const options: ServerOptions = {
     ...settings.server,
     limits: { ...limits, maxConnections },
     tls,
@@ -136,17 +190,18 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     tokens: tokens.client,
     adminTokens: tokens.admin,
     ...observers(log, settings, maxConnections),
-    store: settings.dataDir === '' ? undefined : await dataDirectory(settings.dataDir),
-    storeObserver: {
-      failed: (error) => terminal.fail(ExitCode.storeFailed, storeFailedLine(error)),
-    },
-  });
+  };
+  const serving =
+    settings.etcd === undefined
+      ? await serveAlone(settings, options, terminal)
+      : await serveCell(settings.etcd, settings, options, log, terminal);
+  if (typeof serving === 'string') return giveUp(serving);
   try {
-    await server.listen();
+    await serving.open();
   } catch (error) {
     return cannotStart(error, { ...settings.server, fds }, terminal);
   }
-  const { addresses, recovered } = server;
+  const { addresses, recovered, exposedAddresses } = serving.server;
   log.add('started', startLine(addresses, settings), { version: VERSION, addresses });
   if (recovered !== undefined) {
     log.add('recovered', recoveredLine(settings.dataDir, recovered), recovered);
@@ -156,17 +211,21 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
     ...settings.notes,
     ...limitWarnings(settings, maxConnections),
     ...secrets.warnings,
-    ...(isGuarded ? [] : server.exposedAddresses.map(exposureWarning)),
+    ...(isGuarded ? [] : exposedAddresses.map(exposureWarning)),
   ]) {
     log.add('configuration', note);
   }
-  const ticker = startTicker(settings.statsIntervalS, () =>
-    log.add('statistics', statsLine(server.counts), server.counts),
-  );
+  void serving.run?.();
+  const ticker = startTicker(settings.statsIntervalS, () => {
+    const { counts } = serving.server;
+    log.add('statistics', statsLine(counts), counts);
+  });
   return {
-    reload: reloadOf(server, settings, log, terminal.hasTerminal),
+    reload: reloadOf(serving, settings, log, terminal.hasTerminal),
     async stop(signal) {
       clearInterval(ticker);
+      serving.stop?.();
+      const { server } = serving;
       const { counts } = server;
       const message = `${signal}: stopping (${statsLine(counts)}); a second signal ends the process at once`;
       log.add('stopping', message, { signal, ...counts });
@@ -242,7 +301,7 @@ function cannotStart(error: unknown, options: ServerOptions, terminal: Terminal)
 
 /** See `RunningServer.reload`. */
 function reloadOf(
-  server: Server,
+  serving: Serving,
   settings: Settings,
   log: Log,
   hasTerminal: boolean,
@@ -252,8 +311,8 @@ function reloadOf(
   if (!hasTls && !hasTokens)
     return hasTerminal ? undefined : () => log.add('hang_up_ignored', HANG_UP_LINE);
   return () => {
-    if (hasTls) reloadTls(server, settings, log);
-    if (hasTokens) reloadTokens(server, settings, log);
+    if (hasTls) reloadTls(serving.server, settings, log);
+    if (hasTokens) reloadTokens(serving.server, settings, log);
   };
 }
 

@@ -13,12 +13,25 @@ import { type Flag, OPTIONS, type Option, variableOf } from './options.ts';
 import type { TlsPaths } from './tls-files.ts';
 import type { TokenSource, TokenSources } from './tokens.ts';
 
+/** Several servers that share an etcd. Paths are '' for none. */
+export interface EtcdSettings {
+  readonly members: readonly URL[];
+  readonly prefix: string;
+  readonly tls: TlsPaths;
+  readonly userFile: string;
+  /** '' for the address that the server listens on. */
+  readonly advertise: string;
+  readonly leaseTtlS: number;
+}
+
 export interface Settings {
   readonly server: ServerOptions & { readonly limits: Limits };
   readonly tokens: TokenSources;
   readonly tls: TlsPaths;
   /** The data directory; empty to keep locks in memory only. */
   readonly dataDir: string;
+  /** Undefined without `--etcd`. */
+  readonly etcd: EtcdSettings | undefined;
   readonly logClients: boolean;
   readonly logLocks: boolean;
   readonly logFormat: LogFormat;
@@ -125,6 +138,16 @@ function spelledOut(arg: string): string {
 
 const TCP_ONLY = ['host', 'port', 'tls-cert', 'tls-key', 'tls-ca'] as const;
 
+const WITH_ETCD = [
+  'etcd-prefix',
+  'etcd-ca',
+  'etcd-cert',
+  'etcd-key',
+  'etcd-user-file',
+  'advertise',
+  'lease-ttl',
+] as const;
+
 /**
  * An option that has no effect given the others is a mistake: the operator expects an effect.
  *
@@ -144,6 +167,14 @@ function pointlessIn(
   }
   if (given.has('socket-mode') && values.get('socket') === '') {
     return `${given.get('socket-mode')} has no effect without --socket: it is for the Unix socket`;
+  }
+  const hasEtcd = values.get('etcd') !== '';
+  if (hasEtcd && values.get('data-dir') !== '') {
+    return `${given.get('data-dir')} and ${given.get('etcd')} exclude each other: locks are kept in one place. Remove one of the two`;
+  }
+  const idle = WITH_ETCD.find((flag) => given.has(flag));
+  if (idle !== undefined && !hasEtcd) {
+    return `${given.get(idle)} has no effect without --etcd: it is for servers that share an etcd`;
   }
   return undefined;
 }
@@ -223,13 +254,26 @@ function settingsFrom(
     },
     tls: { cert: text('tls-cert'), key: text('tls-key'), ca: text('tls-ca') },
     dataDir: text('data-dir'),
+    etcd:
+      text('etcd') === ''
+        ? undefined
+        : {
+            members: list('etcd').map((url) => new URL(url)),
+            prefix: text('etcd-prefix'),
+            tls: { cert: text('etcd-cert'), key: text('etcd-key'), ca: text('etcd-ca') },
+            userFile: text('etcd-user-file'),
+            advertise: text('advertise'),
+            leaseTtlS: integer('lease-ttl'),
+          },
     logClients: isOn('log-clients'),
     logLocks: isOn('log-locks'),
     logFormat: LOG_FORMATS.find((format) => format === text('log-format')) ?? 'text',
     statsIntervalS: integer('stats-interval'),
     // Locks in a store outlive the stop, so it need not wait for their holders.
     drainTimeoutMs:
-      text('data-dir') === '' || given.has('drain-timeout') ? integer('drain-timeout') : 0,
+      (text('data-dir') === '' && text('etcd') === '') || given.has('drain-timeout')
+        ? integer('drain-timeout')
+        : 0,
     isMaxConnectionsChosen: given.has('max-connections'),
     chosen: OPTIONS.filter(({ flag, default: usual }) => text(flag) !== usual).map(
       ({ flag }) => `${flag} ${text(flag)}`,

@@ -48,18 +48,18 @@ Signals:
                    files: the same as SIGTERM if the server runs in a terminal, which was closed
                    then; ignored elsewhere (nohup, daemons, containers without a terminal).
   SIGINT, SIGTERM  drain and stop: refuse new sessions and locks, and wait until no lock is held,
-                   at most for --drain-timeout; with --data-dir locks are kept, and it waits only if
-                   --drain-timeout is set. Closing the connections takes up to five seconds more,
-                   even with a timeout of 0. A second signal ends the process at once. npx and npm
-                   do not pass signals on: start the server with node.
+                   at most for --drain-timeout; with --data-dir or --etcd locks are kept, and it
+                   waits only if --drain-timeout is set. Closing the connections takes up to five
+                   seconds more, even with a timeout of 0. A second signal ends the process at once.
+                   npx and npm do not pass signals on: start the server with node.
 
 Exit codes:
   0                stopped, no holder was cut off
   1                could not listen
   2                invalid options, or started in a worker of node:cluster (PM2 cluster mode)
-  3                stopped, and clients that held locks were cut off; with --data-dir their locks
-                   are kept, and the code is 0
-  4                the data directory can't be used; nothing in it was changed
+  3                stopped, and clients that held locks were cut off; with --data-dir or --etcd
+                   their locks are kept, and the code is 0
+  4                the data directory or etcd can't be used; nothing was changed
   5                writing to the data directory failed; every lock confirmed to a client is kept
   70               internal error: the server could not trust its lock table any more
   130, 143         ended by a second signal

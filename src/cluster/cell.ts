@@ -20,7 +20,7 @@ export interface CellOptions {
   readonly gateway: EtcdGateway;
   readonly prefix: string;
   /** Where clients find this server: what other servers tell them. */
-  readonly address: string;
+  readonly address: () => string;
   /** Of the lease: whole seconds, >= 2 (etcd makes 2 of less). */
   readonly ttlS: number;
 }
@@ -50,7 +50,7 @@ export class EtcdCell implements Cell {
     const granted = await gateway.call('/v3/lease/grant', { TTL: String(ttlS) });
     const lease = int64(granted.ID);
     const key = this.#key;
-    const value = base64(JSON.stringify({ id: this.#id, address }));
+    const value = base64(JSON.stringify({ id: this.#id, address: address() }));
     const answer = await gateway
       .call('/v3/kv/txn', {
         compare: [{ key, target: 'CREATE', create_revision: '0' }],

@@ -56,12 +56,19 @@ export interface Clocks {
   uptimeMs(): number;
 }
 
+/** What output passes on its way to clients. */
+export interface Gate {
+  whenStored(job: () => void, bytes?: number): void;
+  whenCaughtUp(job: () => void): void;
+  readonly isBehind: boolean;
+}
+
 export interface OwnershipEvents {
   /** Another server owns the cell: its address, each time that it changes. */
   waiting?(owner: string): void;
   owning?(): void;
   /** There is no fresh proof: connections must be cut at once. */
-  silenced(): void;
+  silenced?(): void;
   /** A try failed. Calls can be frequent. */
   trouble?(error: EtcdError): void;
 }
@@ -71,6 +78,22 @@ export interface OwnershipOptions {
   readonly clocks: Clocks;
   /** The lease's time in milliseconds. */
   readonly ttlMs: number;
+  /** Goes on from earlier ownerships. */
+  readonly statistics?: OwnershipStatistics;
+}
+
+/** Counts over all ownerships of a process. */
+export interface OwnershipStatistics {
+  /** How often the server has become the owner. */
+  takeovers: number;
+  /** Requests to etcd that failed and were tried again. */
+  retries: number;
+}
+
+export interface OwnershipSnapshot extends Readonly<OwnershipStatistics> {
+  readonly isOwner: boolean;
+  /** Milliseconds since the last proof was sent; undefined for a server that does not own. */
+  readonly proofAgeMs: number | undefined;
 }
 
 export type OwnershipState = 'waiting' | 'owning' | 'silent' | 'lost' | 'released';
@@ -99,7 +122,8 @@ export class Ownership implements EtcdClaim {
   readonly #cell: Cell;
   readonly #clocks: Clocks;
   readonly #ttlMs: number;
-  #events: OwnershipEvents = { silenced: () => {} };
+  readonly #statistics: OwnershipStatistics;
+  readonly #observers: OwnershipEvents[] = [];
   #state: OwnershipState = 'waiting';
   #ownerAddress: string | undefined;
   #claimed: Claimed | undefined;
@@ -114,7 +138,9 @@ export class Ownership implements EtcdClaim {
   #wake: () => void = () => {};
   #acquiring: Promise<string> | undefined;
 
-  constructor({ cell, clocks, ttlMs }: OwnershipOptions) {
+  constructor(options: OwnershipOptions) {
+    const { cell, clocks, ttlMs, statistics = { takeovers: 0, retries: 0 } } = options;
+    this.#statistics = statistics;
     this.#cell = cell;
     this.#clocks = clocks;
     this.#ttlMs = ttlMs;
@@ -123,9 +149,8 @@ export class Ownership implements EtcdClaim {
     this.#keptAlive = this.#proof;
   }
 
-  /** To be called before `acquire`. */
   observe(events: OwnershipEvents): void {
-    this.#events = events;
+    this.#observers.push(events);
   }
 
   get state(): OwnershipState {
@@ -137,10 +162,11 @@ export class Ownership implements EtcdClaim {
     return this.#state === 'waiting' ? this.#ownerAddress : undefined;
   }
 
-  /** Milliseconds since the last proof was sent; undefined for a server that does not own. */
-  get proofAgeMs(): number | undefined {
+  /** For the metrics. */
+  snapshot(): OwnershipSnapshot {
     const isOwner = this.#state === 'owning' || this.#state === 'silent';
-    return isOwner ? this.#since(this.#proof) : undefined;
+    const proofAgeMs = isOwner ? this.#since(this.#proof) : undefined;
+    return { isOwner, proofAgeMs, ...this.#statistics };
   }
 
   /**
@@ -152,6 +178,24 @@ export class Ownership implements EtcdClaim {
     if (this.#since(this.#proof) < this.#ttlMs * (1 - MARGIN)) return true;
     this.#silence();
     return false;
+  }
+
+  /**
+   * Holds output back until it may be said: until `inner` lets it through, and only while the
+   * ownership is proven. Otherwise it is never said.
+   */
+  gate(inner: Gate): Gate {
+    return {
+      whenStored: (job, bytes) => {
+        inner.whenStored(() => {
+          if (this.maySpeak()) job();
+        }, bytes);
+      },
+      whenCaughtUp: (job) => inner.whenCaughtUp(job),
+      get isBehind() {
+        return inner.isBehind;
+      },
+    };
   }
 
   acquire(lost: (error: StoreError) => void): Promise<string> {
@@ -168,7 +212,7 @@ export class Ownership implements EtcdClaim {
       } catch (error) {
         if (!(error instanceof EtcdError)) throw error;
         if (error.failure === 'refused') throw new StoreError(error.message);
-        this.#events.trouble?.(error);
+        this.trouble(error);
       }
       await this.#pause(LOOK_MS);
     }
@@ -178,8 +222,9 @@ export class Ownership implements EtcdClaim {
   async #tryToOwn(): Promise<Claimed | undefined> {
     const owner = await this.#cell.owner();
     if (owner !== undefined) {
-      if (owner !== this.#ownerAddress) this.#events.waiting?.(owner);
+      const isNew = owner !== this.#ownerAddress;
       this.#ownerAddress = owner;
+      if (isNew) for (const observer of this.#observers) observer.waiting?.(owner);
       return undefined;
     }
     const proved = this.sending();
@@ -188,9 +233,10 @@ export class Ownership implements EtcdClaim {
     this.#claimed = claimed;
     if (this.#state !== 'waiting') return undefined;
     this.#state = 'owning';
+    this.#statistics.takeovers++;
     proved();
     this.#keptAlive = this.#proof;
-    this.#events.owning?.();
+    for (const observer of this.#observers) observer.owning?.();
     this.#tickLater();
     return claimed;
   }
@@ -206,13 +252,18 @@ export class Ownership implements EtcdClaim {
     };
   }
 
+  stopWaiting(): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'released';
+    this.#wake();
+  }
+
   async release(): Promise<void> {
-    const wasWaiting = this.#state === 'waiting';
     if (this.#state !== 'lost') this.#state = 'released';
     this.#ticker?.cancel();
     this.#wake();
     // A claim may be under way.
-    if (wasWaiting) await this.#acquiring?.catch(() => {});
+    await this.#acquiring?.catch(() => {});
     if (this.#claimed === undefined || this.#state === 'lost') return;
     const claimed = this.#claimed;
     this.#claimed = undefined;
@@ -266,15 +317,21 @@ export class Ownership implements EtcdClaim {
       return await asked;
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
-      this.#events.trouble?.(error);
+      this.trouble(error);
       return undefined;
     }
+  }
+
+  /** A request to etcd has failed, here or in the store, and will be tried again. */
+  trouble(error: EtcdError): void {
+    this.#statistics.retries++;
+    for (const observer of this.#observers) observer.trouble?.(error);
   }
 
   #silence(): void {
     if (this.#state !== 'owning') return;
     this.#state = 'silent';
-    this.#events.silenced();
+    for (const observer of this.#observers) observer.silenced?.();
   }
 
   #lose(why: string): void {

@@ -173,6 +173,12 @@ export const ERROR_CODES = {
     endsConnection: 'yes',
     tryAgain: 'in a moment: resume',
   },
+  not_owner: {
+    meaning:
+      'unsolicited, after the first bytes of a new connection: another server serves; the error has its address in `owner`, if it is known',
+    endsConnection: 'yes',
+    tryAgain: 'with that server',
+  },
 } as const satisfies Record<string, ErrorFacts>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -181,10 +187,13 @@ export class RequestError {
   readonly code: ErrorCode;
   /** For people: what is wrong and what to do. Not part of the protocol's contract. */
   readonly message: string;
+  /** More fields of the error. */
+  readonly details: object | undefined;
 
-  constructor(code: ErrorCode, message: string) {
+  constructor(code: ErrorCode, message: string, details?: object) {
     this.code = code;
     this.message = message;
+    this.details = details;
   }
 }
 
@@ -303,6 +312,29 @@ export const RECOVERING = new RequestError(
   'restarting',
   'the server is starting and not ready yet: connect again in a moment',
 );
+
+/** Answers new connections while a server can't prove that it still owns its locks. */
+export const NOT_PROVEN = new RequestError(
+  'restarting',
+  'the server does not reach its store, and does not know whether it still serves: connect again in a moment, or to another server',
+);
+
+/**
+ * Answers new connections to a server that waits for its turn.
+ *
+ * @param owner the address of the server that serves now, if it is known
+ */
+export function notOwner(owner: string | undefined): RequestError {
+  if (owner === undefined) {
+    return new RequestError(
+      'not_owner',
+      'this server waits for its turn, and no other one serves now: connect again in a moment',
+    );
+  }
+  return new RequestError('not_owner', `the server at ${owner} serves now: connect there`, {
+    owner,
+  });
+}
 
 /** Answers requests for new locks and sessions while the server drains. */
 export const DRAINING = new RequestError(

@@ -88,9 +88,9 @@ const NO_REQUEST: PartialEnvelope = { action: undefined, ref: undefined };
 
 /** An error as a message, a byte string; also for connections without a conversation. */
 export function errorMessage(
-  { code, message }: RequestError,
+  { code, message, details: own }: RequestError,
   { action, ref }: PartialEnvelope = NO_REQUEST,
-  details: object = {},
+  details: object = own ?? {},
 ): string {
   const head = action === undefined ? '' : `"action":"${action}",`;
   const error = toByteString(JSON.stringify({ code, message, ...details }));

@@ -236,8 +236,12 @@ export class Session {
     return lock;
   }
 
-  /** Everything is restored: timers start, and the session is as one whose connection is lost. */
+  /**
+   * Everything is restored: timers start, and the session is as one whose connection is lost, unless
+   * it has been resumed meanwhile.
+   */
   recovered(): void {
+    if (this.#state === 'ended') return;
     const nowMs = this.#host.clock.now();
     for (const lock of this.locks) {
       const { sinceMs, terms } = lock.context;
@@ -246,7 +250,8 @@ export class Session {
         this.#limit(lock, terms.waitMs && left(terms.waitMs), 'timeout');
       } else this.#limit(lock, terms.holdMs && left(terms.holdMs), 'expired');
     }
-    this.#awaitResume();
+    // Lost again after it was resumed, it waits already.
+    if (this.#state === 'lost' && this.#abandonTimer === undefined) this.#awaitResume();
   }
 
   /** Continues on another connection, with all locks; the previous peer is notified. */

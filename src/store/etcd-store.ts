@@ -59,6 +59,8 @@ export interface EtcdClaim {
   acquire(lost: (error: StoreError) => void): Promise<string>;
   /** A request is about to be sent; the result is called if its answer proves the right. */
   sending(): () => void;
+  /** Ends the wait for the right, if it has not been acquired. */
+  stopWaiting(): void;
   /** Gives up the right, or the wait for it. Never rejects. */
   release(): Promise<void>;
 }
@@ -377,6 +379,7 @@ export class EtcdStore implements Store {
 
   freeze(): void {
     this.#isFrozen = true;
+    this.#claim.stopWaiting();
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@
  * A server's sessions and locks in a store: reads them at the start, keeps them up to date by the
  * ledger, and leaves them there at the end.
  */
-import type { ShiftedClock } from '../runtime/clock.ts';
+import type { ShiftedClock, Timer } from '../runtime/clock.ts';
 import type { IdCounter } from '../runtime/id-counter.ts';
 import type { Namespaces } from '../session/namespace.ts';
 import { restore } from '../session/recovery.ts';
@@ -27,6 +27,11 @@ export interface PersistenceOptions {
   readonly registry: Namespaces;
   /** Milliseconds since 1970, as from `Date.now`: it may have been set back. */
   readonly wallNow: () => number;
+  /**
+   * Milliseconds (>= 0) before the timers of restored sessions start: an earlier server may go on
+   * speaking to their clients for so long. Default 0.
+   */
+  readonly graceMs?: number;
   /** Called once, when the store fails: the server must not serve any more. */
   readonly failed: (error: Error) => void;
 }
@@ -38,6 +43,7 @@ export class Persistence {
   #recovered: Recovered | undefined;
   #recovery: Promise<Recovered> | undefined;
   #closed: Promise<void> | undefined;
+  #grace: Timer | undefined;
 
   constructor(store: Store, options: PersistenceOptions) {
     const { clock, lockIds, registry, failed } = options;
@@ -75,7 +81,7 @@ export class Persistence {
   }
 
   async #recover(host: SessionHost): Promise<Recovered> {
-    const { clock, lockIds, registry, wallNow } = this.#options;
+    const { clock, lockIds, registry, wallNow, graceMs = 0 } = this.#options;
     const startMs = performance.now();
     const { position, sessions, locks } = await this.#store.load((error) =>
       this.ledger.fail(error),
@@ -87,7 +93,11 @@ export class Persistence {
     registry.skipSessionIds(position.sessionIds);
     await this.ledger.start(position.batch + 1, restored);
     // Only now: a session that ends from here on is recorded.
-    for (const session of restored) session.recovered();
+    const startTimers = (): void => {
+      for (const session of restored) session.recovered();
+    };
+    if (graceMs === 0) startTimers();
+    else this.#grace = clock.setTimer(graceMs, startTimers);
     const ms = performance.now() - startMs;
     this.#recovered = {
       sessions: sessions.length,
@@ -111,6 +121,7 @@ export class Persistence {
 
   async #close(): Promise<void> {
     await this.#recovery?.catch(() => {});
+    this.#grace?.cancel();
     await this.ledger.finish();
     await this.#store.close();
   }

@@ -74,7 +74,8 @@ export interface Store {
   commit(batch: Batch): Promise<void>;
   /**
    * Nothing is drawn from what is live any more, but for `start`, and it is no reason to write the
-   * store anew: sessions and locks are about to end, and stay stored.
+   * store anew: sessions and locks are about to end, and stay stored. A `load` that waits for its
+   * turn rejects.
    */
   freeze(): void;
   /** Gives the store up. Never rejects. */

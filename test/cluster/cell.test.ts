@@ -33,7 +33,7 @@ function cellOf(
   gateway = new EtcdGateway({ members: shared?.urls ?? [] }),
 ): EtcdCell {
   t.after(() => gateway.close());
-  return new EtcdCell({ gateway, prefix, address, ttlS: 2 });
+  return new EtcdCell({ gateway, prefix, address: () => address, ttlS: 2 });
 }
 
 test('one of two servers owns the key, and its lease keeps it', needsEtcd, async (t) => {
@@ -75,7 +75,7 @@ test(
     const gateway = new EtcdGateway({ members: shared?.urls ?? [] });
     t.after(() => gateway.close());
     const server = (address: string): { ownership: Ownership; store: EtcdStore } => {
-      const cell = new EtcdCell({ gateway, prefix: '/cell/3/', address, ttlS: 2 });
+      const cell = new EtcdCell({ gateway, prefix: '/cell/3/', address: () => address, ttlS: 2 });
       const ownership = new Ownership({ cell, clocks: systemClocks, ttlMs: 2000 });
       t.after(() => ownership.release());
       return { ownership, store: new EtcdStore({ gateway, prefix: '/cell/3/', claim: ownership }) };
@@ -83,7 +83,7 @@ test(
     const first = server('a:1');
     const model = await begin(first.store, 1);
     await change(first.store, model, 5);
-    const age = first.ownership.proofAgeMs;
+    const age = first.ownership.snapshot().proofAgeMs;
     assert.ok(age !== undefined && age < 2000);
 
     const second = server('b:1');
@@ -104,7 +104,7 @@ test(
       });
     });
     const owning = new Promise<void>((resolve) => {
-      fourth.ownership.observe({ owning: resolve, silenced: () => {} });
+      fourth.ownership.observe({ owning: resolve });
     });
     await second.store.close();
     await owning;

@@ -14,7 +14,7 @@ async function quietWorld(): Promise<World> {
 }
 
 function proofAges(world: World): (number | undefined)[] {
-  return world.servers.map(({ ownership }) => ownership.proofAgeMs);
+  return world.servers.map(({ ownership }) => ownership.snapshot().proofAgeMs);
 }
 
 test('one of two owns; the other one waits and knows its address', async () => {

@@ -181,7 +181,6 @@ export class SimulatedServer implements Cell {
       owning: () => {
         this.#owningSinceMs = this.#monotonicMs;
       },
-      silenced: () => {},
     });
     const again = (): void => {
       this.losses++;

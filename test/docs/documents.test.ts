@@ -310,6 +310,7 @@ test('the README lists the options as they are', () => {
         switch: 'off',
         list: 'none',
         path: 'none',
+        optional: 'none',
         mode: option.default,
         text: option.default,
         integer: option.default,

@@ -34,6 +34,8 @@ export class SimpleClaim implements EtcdClaim {
     };
   }
 
+  stopWaiting(): void {}
+
   async release(): Promise<void> {
     if (!this.#isOurs) return;
     this.#isOurs = false;

@@ -4,6 +4,7 @@
  * alerts know. Units are seconds and bytes, counters end in `_total`. A test compares the table
  * with PROTOCOL.md, section 7.
  */
+import type { OwnershipSnapshot } from '../../cluster/ownership.ts';
 import type { Histogram } from '../../runtime/histogram.ts';
 import type { ProcessFigures } from '../../runtime/process-figures.ts';
 import type { LoopLag } from '../../runtime/stall-meter.ts';
@@ -28,6 +29,8 @@ export interface MetricsSnapshot {
   readonly loopLag: LoopLag | undefined;
   /** Undefined without a store. */
   readonly store: StoreSnapshot | undefined;
+  /** Undefined unless several servers share the store. */
+  readonly ownership: OwnershipSnapshot | undefined;
 }
 
 /** The state of a server's store. */
@@ -107,6 +110,34 @@ const STORE_METRICS: readonly Metric[] = [
     label: 'kind',
     help: 'What was restored at the start: sessions, locks.',
     values: ({ store }) => store?.recovered,
+  },
+];
+
+/** Absent without --etcd. */
+const OWNERSHIP_METRICS: readonly Metric[] = [
+  {
+    name: 'locktopus_owner',
+    type: 'gauge',
+    help: '1 for the server that owns the locks in etcd, 0 for one that waits for its turn.',
+    value: ({ ownership }) => ownership && Number(ownership.isOwner),
+  },
+  {
+    name: 'locktopus_owner_proof_age_seconds',
+    type: 'gauge',
+    help: 'Time since the owner last proved that it is the owner; absent on a server that waits.',
+    value: ({ ownership }) => ownership?.proofAgeMs && ownership.proofAgeMs / 1000,
+  },
+  {
+    name: 'locktopus_takeovers_total',
+    type: 'counter',
+    help: 'How often this server has become the owner.',
+    value: ({ ownership }) => ownership?.takeovers,
+  },
+  {
+    name: 'locktopus_etcd_retries_total',
+    type: 'counter',
+    help: 'Requests to etcd that failed and were tried again.',
+    value: ({ ownership }) => ownership?.retries,
   },
 ];
 
@@ -348,5 +379,6 @@ export const METRICS: readonly Metric[] = [
     histogram: ({ counters }) => counters.holds,
   },
   ...STORE_METRICS,
+  ...OWNERSHIP_METRICS,
   ...PROCESS_METRICS,
 ];

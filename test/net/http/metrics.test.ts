@@ -20,7 +20,8 @@ import { V1Client } from '../../support/v1-client.ts';
 /** Where the numbers of these tests begin; the others keep their whole names. */
 const PREFIX = /^locktopus_/;
 /** Not on every system. */
-const SOME = /^(locktopus_store|process_open_fds|process_max_fds|nodejs_eventloop_lag)/;
+const SOME =
+  /^(locktopus_(store|owner|takeovers|etcd)|process_open_fds|process_max_fds|nodejs_eventloop_lag)/;
 
 async function setUp(t: TestContext, options: ServerOptions = {}) {
   const lines = await setUpLines(t, options);
@@ -104,7 +105,7 @@ test('who asks for OpenMetrics gets the same numbers in that format', async (t) 
   );
 });
 
-test('every metric is well-formed in both formats, those of the store and the loop too', () => {
+test('every metric is well-formed in both formats, those of the store, the owner and the loop too', () => {
   const histogram = new Histogram([1, 1000]);
   histogram.add(2);
   const counters = new Counters();
@@ -115,6 +116,7 @@ test('every metric is well-formed in both formats, those of the store and the lo
     connectionsTotal: 4,
     clientsTotal: { lines: 1, websocket: 2 },
     statistics: statisticsOf(new Namespaces(() => 1, 1), 0),
+    ownership: { isOwner: true, proofAgeMs: 1, takeovers: 2, retries: 3 },
     loopLag: { latest: 1, min: 0, max: 2, mean: 1, stddev: 0.5, p50: 1, p90: 2, p99: 2 },
     store: {
       ...{ commits: histogram, records: 1, bytesWritten: 2, bytes: 3, heldBackBytes: 4 },
