@@ -1,0 +1,191 @@
+/** A server that shares its store: what it says, and above all what it does not say. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type Cell, Ownership } from '../../src/cluster/ownership.ts';
+import { Server } from '../../src/server.ts';
+import { EtcdError } from '../../src/store/etcd-gateway.ts';
+import type { Loaded, StoreError } from '../../src/store/store.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { ask } from '../support/http-client.ts';
+import { LineClient, lock, write } from '../support/line-client.ts';
+import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
+import { until } from '../support/running-server.ts';
+
+const TTL_MS = 10_000;
+
+/** A store that waits for its turn. */
+class SharedStore extends MemoryStore {
+  readonly #ownership: Ownership;
+
+  constructor(disk: MemoryDisk, ownership: Ownership) {
+    super(disk);
+    this.#ownership = ownership;
+  }
+
+  override async load(failed: (error: StoreError) => void = () => {}): Promise<Loaded> {
+    await this.#ownership.acquire(failed);
+    return super.load();
+  }
+
+  override freeze(): void {
+    this.#ownership.stopWaiting();
+  }
+
+  override async close(): Promise<void> {
+    await this.#ownership.release();
+    await super.close();
+  }
+}
+
+/** Servers that share a disk, and what they ask of etcd as the test has it. */
+function cellOf(t: TestContext) {
+  const disk = new MemoryDisk();
+  const clock = new FakeClock();
+  const etcd = {
+    owner: undefined as string | undefined,
+    /** Undefined: it does not answer. */
+    isProven: true as boolean | undefined,
+    isAlive: true,
+  };
+  const answer = <T>(value: T | undefined): Promise<T> =>
+    value === undefined
+      ? Promise.reject(new EtcdError('unavailable', 'a test says so'))
+      : Promise.resolve(value);
+  const cell: Cell = {
+    owner: () => Promise.resolve(etcd.owner),
+    claim: () => Promise.resolve({ lease: '1', createRevision: '2' }),
+    keepAlive: () => answer(etcd.isAlive),
+    prove: () => answer(etcd.isProven),
+    resign: () => Promise.resolve(),
+  };
+  let wallMs = 0;
+  const start = async () => {
+    const clocks = { clock, wallMs: () => clock.now() + wallMs, uptimeMs: () => clock.now() };
+    const ownership = new Ownership({ cell, clocks, ttlMs: TTL_MS });
+    const failures: string[] = [];
+    const server = new Server({
+      ...{ port: 0, clock, ownership, store: new SharedStore(disk, ownership) },
+      storeObserver: { failed: ({ message }) => void failures.push(message) },
+    });
+    t.after(() => server.close());
+    await server.open();
+    const recovering = server.recover();
+    const connect = () => LineClient.connect(t, server.address.port);
+    return { server, ownership, recovering, failures, connect };
+  };
+  const setWall = (ms: number): void => {
+    wallMs += ms;
+  };
+  return { clock, etcd, start, setWall };
+}
+
+const ready = async (server: Server): Promise<number> =>
+  (await ask(server.address.port, '/readyz')).status;
+
+test('one that waits says which server serves; then it serves itself', async (t) => {
+  const { clock, etcd, start } = cellOf(t);
+  etcd.owner = 'other:9009';
+  const { server, ownership, recovering, connect } = await start();
+  await until(() => ownership.ownerAddress !== undefined);
+  const refused = await connect();
+  refused.send(lock(write('a')));
+  assert.deepEqual(await refused.ended(), [
+    {
+      error: {
+        code: 'not_owner',
+        message: 'the server at other:9009 serves now: connect there',
+        owner: 'other:9009',
+      },
+    },
+  ]);
+  const { status, body } = await ask(server.address.port, '/readyz');
+  assert.deepEqual([status, /other:9009/.test(body)], [503, true]);
+  etcd.owner = undefined;
+  clock.advance(100);
+  await recovering;
+  assert.equal((await (await connect()).ask(lock(write('a')))).state, 'acquired');
+  assert.equal(await ready(server), 200);
+});
+
+test('without a proof it cuts its clients without a word, and serves again with one', async (t) => {
+  const { clock, etcd, start, setWall } = cellOf(t);
+  const { server, ownership, recovering, connect } = await start();
+  await recovering;
+  const client = await connect();
+  const { session } = await client.ask({ action: 'hello', namespace: 'a' });
+  const held = await client.ask({ ...lock(write('x')), ref: 1 });
+  etcd.isProven = undefined;
+  clock.advance(0.8 * TTL_MS);
+  assert.equal((await client.ask({ action: 'ping' })).action, 'ping');
+  // Any clock counts; that no timer has fired since changes nothing.
+  setWall(0.2 * TTL_MS);
+  client.send({ ...lock(write('x')), ref: 1 });
+  assert.deepEqual(await client.ended(), []);
+  assert.equal(await ready(server), 503);
+  const early = await connect();
+  early.send({ action: 'ping' });
+  assert.match(JSON.stringify(await early.ended()), /restarting/);
+
+  etcd.isProven = true;
+  clock.advance(0.02 * TTL_MS);
+  await until(() => ownership.state === 'owning');
+  assert.equal(await ready(server), 200);
+  const again = await connect();
+  assert.equal((await again.ask({ action: 'hello', session })).locks, 1);
+  assert.equal((await again.next()).id, held.id);
+});
+
+test('a lost owner says nothing more, and is closed', async (t) => {
+  for (const why of ['isProven', 'isAlive'] as const) {
+    const { clock, etcd, start } = cellOf(t);
+    const { recovering, failures, connect } = await start();
+    await recovering;
+    const client = await connect();
+    await client.ask(lock(write('x')));
+    etcd[why] = false;
+    for (let ms = 0; ms < TTL_MS / 2; ms += TTL_MS / 50) clock.advance(TTL_MS / 50);
+    assert.deepEqual(await client.ended(), []);
+    assert.match(failures.join(), /has stopped serving/);
+  }
+});
+
+test('the timers of restored sessions start when the owner before must be silent', async (t) => {
+  const { clock, start } = cellOf(t);
+  const first = await start();
+  await first.recovering;
+  const names: unknown[] = [];
+  for (const path of ['a', 'b', 'c']) {
+    const client = await first.connect();
+    const hello = { action: 'hello', namespace: 'shop', abandonTimeoutMs: 1000 };
+    names.push((await client.ask(hello)).session);
+    await client.ask({ ...lock(write(path)), holdMs: 60_000 });
+    client.socket.destroy();
+  }
+  await until(() => first.server.counts.connections === 0);
+  await first.server.close();
+
+  const second = await start();
+  await second.recovering;
+  const advance = async (ms: number): Promise<number> => {
+    clock.advance(ms);
+    await until(() => true);
+    return second.server.counts.acquired;
+  };
+  // One comes back at once, and is lost again later; one comes back and stays.
+  const [b, c] = [await second.connect(), await second.connect()];
+  for (const [client, name] of [
+    [b, names[1]],
+    [c, names[2]],
+  ] as const) {
+    assert.equal((await client.ask({ action: 'hello', session: name })).locks, 1);
+    await client.next();
+  }
+  assert.equal(await advance(5000), 3);
+  b.socket.destroy();
+  await until(() => second.server.counts.connections === 1);
+  assert.equal(await advance(1000), 2, 'what is lost here is abandoned here');
+  assert.equal(await advance(TTL_MS * 1.1 - 6000), 2);
+  assert.equal(await advance(999), 2);
+  assert.equal(await advance(1), 1, 'what did not come back');
+  assert.equal((await c.ask({ action: 'ping' })).action, 'ping');
+});
