@@ -188,10 +188,8 @@ export class EtcdStore implements Store {
     const apply = (): void => {
       const text = Buffer.concat(parts).toString();
       parts = [];
-      for (const record of text === '' ? [] : text.split('\n')) {
-        const error = live.apply(record, partsOf <= drawn);
-        if (error !== undefined) throw this.#broken(error.message);
-      }
+      const error = text === '' ? undefined : live.apply(text, partsOf <= drawn);
+      if (error !== undefined) throw this.#broken(error.message);
     };
     for await (const { key, value } of this.#pages(this.#logKey(from), this.#logKey(batch + 1))) {
       const of = Number(key.slice(this.#prefix.length).split('/')[1]);
@@ -201,16 +199,9 @@ export class EtcdStore implements Store {
       this.#bytes += value.length;
     }
     apply();
-    const decoding = live.decode();
-    for (;;) {
-      const step = decoding.next();
-      if (step.done !== true) {
-        await nextTurn(systemClock);
-        continue;
-      }
-      if (step.value instanceof StoreError) throw this.#broken(step.value.message);
-      return step.value;
-    }
+    const sorted = live.sorted();
+    if (sorted instanceof StoreError) throw this.#broken(sorted.message);
+    return sorted;
   }
 
   #broken(why: string): StoreError {

@@ -237,7 +237,8 @@ export class ChaosClient {
    */
   #unasked(reply: Reply): void {
     const code = codeOf(reply) ?? '';
-    if (!['silent', 'taken_over', 'restarting'].includes(code)) throw unexpected(reply);
+    if (!['silent', 'taken_over', 'restarting', 'not_owner'].includes(code))
+      throw unexpected(reply);
   }
 
   #hello(reply: Reply, at: Nanos): void {

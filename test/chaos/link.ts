@@ -90,7 +90,7 @@ export class Link {
     const wasUpgraded = this.#stream.isUpgraded;
     const frames = this.#stream.push(chunk);
     const { head, isUpgraded } = this.#stream;
-    // A server that reads its data directory is not ready yet.
+    // A server that reads its store, or does not own it, is not ready.
     if (head?.startsWith('HTTP/1.1 503 ')) this.destroy();
     else if (head !== undefined && !isUpgraded) {
       throw new Error(`the handshake was refused: ${head}`);

@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { nodeArgs } from '../support/compiled.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Random } from '../support/random.ts';
+import { ChaosCell } from './cell.ts';
 import { check, type Verdict } from './checker.ts';
 import type { Orders } from './client-process.ts';
 import { Guard } from './guard.ts';
@@ -27,6 +28,8 @@ export interface ChaosOptions {
    * `seconds` says. No other fault is done to processes then.
    */
   readonly kills?: number | undefined;
+  /** With `kills`: several servers share an etcd of so many members, and their owner is killed. */
+  readonly etcd?: 1 | 3;
   readonly processes: number;
   /** Clients at a time in each process. */
   readonly places: number;
@@ -46,7 +49,7 @@ export interface ChaosReport {
   readonly faults: Readonly<Record<string, number>>;
   /** Sessions that clients have resumed. */
   readonly resumes: number;
-  readonly server: ChaosServer;
+  readonly server: ChaosServer | ChaosCell;
   /** Undefined unless the server was killed. */
   readonly dataDir: string | undefined;
 }
@@ -81,9 +84,13 @@ class Chaos {
   }
 
   async run(): Promise<ChaosReport> {
-    const { seed, processes, patienceMs, places, imports = [], kills } = this.#options;
-    const dataDir = kills === undefined ? undefined : join(this.#folder, 'data');
-    const { server, port } = await ChaosServer.start(this.#t, imports, dataDir);
+    const { seed, processes, patienceMs, places, imports = [], kills, etcd } = this.#options;
+    const isWithoutDirectory = kills === undefined || etcd !== undefined;
+    const dataDir = isWithoutDirectory ? undefined : join(this.#folder, 'data');
+    const { server, port } =
+      etcd === undefined
+        ? await ChaosServer.start(this.#t, imports, dataDir)
+        : await ChaosCell.start(this.#t, imports, etcd);
     const proxy = new CuttingProxy(new Random(seed), port);
     proxy.maxDelayMs = 5;
     const guard = new Guard();
@@ -115,7 +122,7 @@ class Chaos {
     };
   }
 
-  async #disturb(server: ChaosServer, hire: () => Promise<void>): Promise<void> {
+  async #disturb(server: ChaosServer | ChaosCell, hire: () => Promise<void>): Promise<void> {
     const until = now() + this.#options.seconds * 1e9;
     while (now() < until) {
       await delay(100 + this.#random.below(400));
@@ -123,7 +130,7 @@ class Chaos {
     }
   }
 
-  async #kill(server: ChaosServer, kills: number, guard: Guard): Promise<void> {
+  async #kill(server: ChaosServer | ChaosCell, kills: number, guard: Guard): Promise<void> {
     while (server.kills < kills) {
       // Clients work again, as far as the machine lets them.
       const enough = guard.sums.accepted + this.#random.below(WORK_BETWEEN_KILLS);
@@ -132,7 +139,8 @@ class Chaos {
       await delay(this.#random.below(30));
       await server.crash(this.#random);
     }
-    this.faults['server killed'] = server.kills;
+    if (server instanceof ChaosCell) Object.assign(this.faults, server.faults);
+    else this.faults['server killed'] = server.kills;
   }
 
   async #hire(rest: Omit<Orders, 'name' | 'seed' | 'historyPath'>): Promise<void> {
@@ -158,7 +166,7 @@ class Chaos {
     if (child.exitCode !== null) throw new Error(`client process ${name} failed: ${crew.output}`);
   }
 
-  async #fault(server: ChaosServer, hire: () => Promise<void>): Promise<void> {
+  async #fault(server: ChaosServer | ChaosCell, hire: () => Promise<void>): Promise<void> {
     const alive = this.#crews.filter(({ isKilled }) => !isKilled);
     const crew = this.#random.pick(alive);
     const dice = this.#options.isCalm === true ? 0 : this.#random.below(20);

@@ -1,12 +1,19 @@
 /** Real servers that share a real etcd: hand-over, death, and waking up behind the times. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { write } from '../../src/client/index.ts';
 import { connected, next } from '../client/support.ts';
-import { Etcd, etcdIsMissing } from '../support/etcd.ts';
+import { temporaryFolder } from '../support/certificates.ts';
+import { Etcd, etcdIsMissing, freePort } from '../support/etcd.ts';
 import { ask } from '../support/http-client.ts';
 import { LineClient, lock, write as writeTo } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
+import { documentOf } from '../support/readme.ts';
+import { blocksOf } from '../support/transcript.ts';
 
 const needsEtcd = { skip: etcdIsMissing };
 const shared = etcdIsMissing === false ? await Etcd.start({ after }) : undefined;
@@ -36,6 +43,33 @@ async function startCell(t: TestContext, count: number): Promise<readonly Member
 
 const urlOf = (members: readonly Member[]): string =>
   `locktopus://${members.map(({ port }) => `127.0.0.1:${port}`).join(',')}/shop`;
+
+/** HAProxy as the README has it, in front of servers on these ports; undefined if it is missing. */
+async function startHaproxy(t: TestContext, ports: readonly number[]): Promise<number | undefined> {
+  const isInstalled = spawnSync('haproxy', ['-v']).status === 0;
+  if (!isInstalled && process.env.CI === undefined) return undefined;
+  const { text } = blocksOf(documentOf('README.md'), 'haproxy')[0] ?? assert.fail('no block');
+  const port = await freePort();
+  const [a, b] = ports;
+  const config = text
+    .replace('bind :9009', `bind 127.0.0.1:${port}`)
+    .replace('10.0.1.1:9009', `127.0.0.1:${a}`)
+    .replace('10.0.1.2:9009', `127.0.0.1:${b}`);
+  const file = join(temporaryFolder(t), 'haproxy.cfg');
+  writeFileSync(file, config);
+  const child = spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore' });
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  });
+  // Before its first checks it leads connections to both.
+  for (let inRow = 0; inRow < 2 * ports.length; ) {
+    const ready = await ask(port, '/readyz').catch(() => undefined);
+    inRow = ready?.status === 200 ? inRow + 1 : 0;
+    assert.equal(child.exitCode, null);
+  }
+  return port;
+}
 
 test('one of two servers serves, the other one says which', needsEtcd, async (t) => {
   const [owner, waiting] = await startCell(t, 2);
@@ -75,3 +109,64 @@ test('one of two servers serves, the other one says which', needsEtcd, async (t)
   assert.equal(await owner.program.ended(), 0);
   await held.release();
 });
+
+test(
+  'an owner that is killed: grants go on with its locks, behind HAProxy as well',
+  needsEtcd,
+  async (t) => {
+    const [owner, waiting] = await startCell(t, 2);
+    assert.ok(owner !== undefined && waiting !== undefined);
+    const url = urlOf([owner, waiting]);
+    const proxyPort = await startHaproxy(t, [owner.port, waiting.port]);
+    const holder = await connected(t, url);
+    const waiter = await connected(
+      t,
+      proxyPort === undefined ? url : `locktopus://127.0.0.1:${proxyPort}/shop`,
+    );
+    const held = await holder.lock(write('a'));
+    let isGranted = false;
+    const granted = waiter.lock(write('a')).then((lock) => {
+      isGranted = true;
+      return lock;
+    });
+    await waiter.ping();
+    const resumed = Promise.all([next(holder, 'resumed'), next(waiter, 'resumed')]);
+    const startMs = performance.now();
+    owner.program.child.kill('SIGKILL');
+    await resumed;
+    t.diagnostic(
+      `killed: both clients resumed after ${Math.round(performance.now() - startMs)} ms`,
+    );
+    assert.equal(held.isHeld, true);
+    assert.equal(isGranted, false);
+    await held.release();
+    const lock = await granted;
+    assert.ok(BigInt(lock.id) > BigInt(held.id));
+    await lock.release();
+  },
+);
+
+test(
+  'an owner that is stopped past its lease and woken says nothing, and waits',
+  needsEtcd,
+  async (t) => {
+    const [owner, waiting] = await startCell(t, 2);
+    assert.ok(owner !== undefined && waiting !== undefined);
+    const { child } = owner.program;
+    const client = await LineClient.connect(t, owner.port);
+    await client.ask({ action: 'hello', namespace: 'shop' });
+    await client.ask({ ...lock(writeTo('a')), ref: 1 });
+    child.kill('SIGSTOP');
+    // What it would answer from memory is in its socket when it wakes.
+    client.send({ ...lock(writeTo('a')), ref: 1 }, { action: 'ping' });
+    await waiting.program.logged(/this server serves now: recovered 1 session and 1 lock/);
+    child.kill('SIGCONT');
+    assert.deepEqual(await client.ended(), []);
+    await owner.program.logged(/has stopped serving|does not own/);
+    await owner.program.logged(/serves; this one waits/);
+    // It takes its turn again.
+    waiting.program.child.kill('SIGTERM');
+    await owner.program.logged(/serves now[\s\S]*serves now: recovered 1 session and 1 lock/);
+    assert.equal((await ask(owner.port, '/readyz')).status, 200);
+  },
+);

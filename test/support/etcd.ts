@@ -13,8 +13,8 @@ export const etcdIsMissing: string | false =
   spawnSync('etcd', ['--version']).status !== 0 &&
   'etcd is not installed (Debian: etcd-server)';
 
-/** A port that was free a moment ago: etcd does not say which one it picked. */
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago, for programs that do not say which one they picked. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
