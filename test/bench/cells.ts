@@ -101,6 +101,8 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
       stored(ours, `k-${connections}`, { connections }, atLeast),
     ),
     stored(ours, 'k-flight', { connections: 16, inFlight: 64 }, 0.5),
+    inEtcd(ours, 'k-etcd-64', { connections: sizes.judged }),
+    inEtcd(ours, 'k-etcd-flight', { connections: 16, inFlight: 64 }),
     ...sizes.recovered.map((locks) => recovered(ours, sizes, locks)),
     rewritten(ours, sizes),
     reconnecting(ours, sizes),
@@ -403,6 +405,24 @@ function stored(ours: ServerSpec, name: string, shape: Shape, atLeast: number): 
       rate(STORED, 'redis, always', redisBar),
       cost(STORED, OURS),
     ],
+    shown: SHOWN,
+  };
+}
+
+const IN_ETCD = `${OURS}, etcd`;
+
+/** etcd has the same two cores as the server and the clients. */
+function inEtcd(ours: ServerSpec, name: string, shape: Shape): Cell {
+  const { connections, inFlight = 1 } = shape;
+  const each = inFlight === 1 ? '' : `, ${inFlight} cycles in flight on each`;
+  return {
+    name,
+    work: `lock and release with an etcd of one member, ${connections} connections${each}`,
+    contenders: [
+      cycles(OURS, ours, 'session', shape),
+      cycles(IN_ETCD, { ...ours, isInEtcd: true } as ServerSpec, 'session', shape),
+    ],
+    questions: [rate(IN_ETCD, OURS, undefined), cost(IN_ETCD, OURS)],
     shown: SHOWN,
   };
 }

@@ -7,9 +7,13 @@ import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-export type Role = 'server' | 'generator';
+export type Role = 'server' | 'generator' | 'engine';
 
-const CORES: Readonly<Record<Role, string>> = { server: '1', generator: '0' };
+const CORES: Readonly<Record<Role, string>> = {
+  server: '1',
+  generator: '0',
+  engine: '0,1',
+};
 
 export const IS_PINNED = cpus().length > 1 && spawnSync('taskset', ['--version']).status === 0;
 

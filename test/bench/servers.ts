@@ -14,6 +14,8 @@ export type ServerSpec =
       readonly args?: readonly string[];
       /** With a data directory. */
       readonly isStored?: boolean;
+      /** With an etcd of one member, on the same machine. */
+      readonly isInEtcd?: boolean;
     }
   | { readonly kind: 'floor'; readonly parses: boolean; readonly reply: string }
   | { readonly kind: 'echo' }
@@ -57,8 +59,12 @@ export async function startServer(
   const chosen = isOwnPort ? await freePort() : 0;
   const isStored = 'isStored' in spec && spec.isStored === true;
   const ownDir = isStored && dataDir === undefined ? newDirectory() : undefined;
-  const child = new Child('server', commandOf(spec, flags, chosen, dataDir ?? ownDir));
-  const [, port, recoveredMs] = await child.printed(readyLine(spec.kind, isStored));
+  const isInEtcd = 'isInEtcd' in spec && spec.isInEtcd === true;
+  const etcd = isInEtcd ? await startEtcd() : undefined;
+  const command = [...commandOf(spec, flags, chosen, dataDir ?? ownDir), ...(etcd?.args ?? [])];
+  const child = new Child('server', command);
+  const ready = readyLine(spec.kind, isStored || isInEtcd);
+  const [, port, recoveredMs] = await child.printed(ready);
   return {
     port: Number(port ?? chosen),
     pid: child.pid,
@@ -66,7 +72,31 @@ export async function startServer(
     ask: (ask) => child.ask({ ask }),
     async stop() {
       await child.stop();
+      await etcd?.stop();
       if (ownDir !== undefined) rmSync(ownDir, { recursive: true });
+    },
+  };
+}
+
+/** An etcd of one member with a new directory, and what a server needs to use it. */
+async function startEtcd(): Promise<{ args: readonly string[]; stop(): Promise<void> }> {
+  const directory = newDirectory();
+  const [client, peer] = [await freePort(), await freePort()].map(
+    (port) => `http://127.0.0.1:${port}`,
+  );
+  const child = new Child('engine', [
+    ...['etcd', '--data-dir', directory, '--log-level', 'info', '--logger', 'zap'],
+    ...['--listen-client-urls', `${client}`, '--advertise-client-urls', `${client}`],
+    ...['--listen-peer-urls', `${peer}`, '--initial-advertise-peer-urls', `${peer}`],
+    ...['--initial-cluster', `default=${peer}`],
+    ...['--auto-compaction-mode', 'revision', '--auto-compaction-retention', '10000'],
+  ]);
+  await child.printed(/serving client|serving insecure client/);
+  return {
+    args: ['--etcd', `${client}`],
+    async stop() {
+      await child.stop();
+      rmSync(directory, { recursive: true });
     },
   };
 }
@@ -105,7 +135,11 @@ function commandOf(
 }
 
 /** Why a peer can't take part, and what to do about it. */
-export async function missing({ kind }: ServerSpec): Promise<string | undefined> {
+export async function missing(spec: ServerSpec): Promise<string | undefined> {
+  const { kind } = spec;
+  if ('isInEtcd' in spec && spec.isInEtcd && spawnSync('etcd', ['--version']).status !== 0) {
+    return 'etcd is not installed: apt-get install etcd-server';
+  }
   if (kind === 'redis' && spawnSync('redis-server', ['--version']).status !== 0) {
     return 'Redis is not installed: apt-get install redis-server';
   }

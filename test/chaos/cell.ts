@@ -16,6 +16,7 @@ const TTL_S = 2;
 const SERVERS = 2;
 const NOTHING_HELD = / 0 locks held, 0 waiting/;
 const LOOK_MS = 30;
+const ANSWER_MS = 500;
 
 interface Member {
   readonly program: Program;
@@ -138,7 +139,9 @@ export class ChaosCell {
     while (this.#isWatching) {
       for (const member of this.#members) {
         if (member.isPaused) continue;
-        const ready = await ask(member.port, '/readyz').catch(() => undefined);
+        const answer = ask(member.port, '/readyz').catch(() => undefined);
+        // It may be stopped meanwhile.
+        const ready = await Promise.race([answer, delay(ANSWER_MS)]);
         if (ready?.status === 200) this.#owner = member;
         else if (this.#owner === member) this.#owner = undefined;
       }
