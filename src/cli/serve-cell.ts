@@ -11,7 +11,7 @@ import { Ownership } from '../cluster/ownership.ts';
 import type { Server } from '../server.ts';
 import type { ServerOptions } from '../server-options.ts';
 import { type EtcdError, EtcdGateway, type EtcdOptions } from '../store/etcd-gateway.ts';
-import { EtcdStore } from '../store/etcd-store.ts';
+import { EtcdStore, NotOwnerError } from '../store/etcd-store.ts';
 import type { Log } from './log.ts';
 import { rateLimit } from './rate-limit.ts';
 import { readRegularFile } from './regular-file.ts';
@@ -61,7 +61,8 @@ export class CellServer {
   readonly #statistics = { takeovers: 0, retries: 0 };
   readonly #trouble: (error: EtcdError) => void;
   #server: Server;
-  #ownership: Ownership;
+  /** The turn of the server has ended. */
+  #isOver = false;
   /** The port of the first server: another one may not have been chosen. */
   #port: number | undefined;
   #isStopping = false;
@@ -74,7 +75,7 @@ export class CellServer {
       const { failure } = error;
       host.log.add('etcd_failed', troubleLine(error, suppressed), { failure, suppressed });
     });
-    [this.#server, this.#ownership] = this.#make();
+    this.#server = this.#make();
   }
 
   /** The server of this turn. */
@@ -94,10 +95,10 @@ export class CellServer {
       await server.recover();
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
-      // What has failed in the midst of it is reported by the observer.
-      if (!this.#isStopping && server === this.#server && this.#ownership.state !== 'lost') {
-        this.#host.fail(failure);
-      }
+      if (this.#isStopping || this.#isOver) return;
+      // It was paused while it took over, for so long that another server has.
+      if (failure instanceof NotOwnerError) await this.#lost(failure);
+      else this.#host.fail(failure);
       return;
     }
     const { recovered } = server;
@@ -111,7 +112,7 @@ export class CellServer {
     this.#isStopping = true;
   }
 
-  #make(): [Server, Ownership] {
+  #make(): Server {
     const { prefix, leaseTtlS: ttlS } = this.#etcd;
     const gateway = new EtcdGateway(this.#options);
     const cell = new EtcdCell({ gateway, prefix, ttlS, address: () => this.#address() });
@@ -133,16 +134,18 @@ export class CellServer {
       claim: ownership,
       trouble: (error) => ownership.trouble(error),
     });
-    const server = this.#host.makeServer({
+    return this.#host.makeServer({
       store,
       ownership,
       storeObserver: { failed: (error) => void this.#lost(error) },
       ...(this.#port === undefined ? {} : { port: this.#port }),
     });
-    return [server, ownership];
   }
 
+  /** The turn is over; at most once each. */
   async #lost(error: Error): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
     const what = `${error.message}. All connections are cut; every lock confirmed to a client is kept`;
     this.#host.log.add('owner_lost', what);
     if (this.#isStopping) return;
@@ -150,7 +153,8 @@ export class CellServer {
       this.#port ??= portOf(this.#server);
       await this.#server.close();
       if (this.#isStopping) return;
-      [this.#server, this.#ownership] = this.#make();
+      this.#server = this.#make();
+      this.#isOver = false;
       await this.#server.open();
     } catch (failure) {
       this.#host.fail(failure instanceof Error ? failure : new Error(String(failure)));

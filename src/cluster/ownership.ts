@@ -24,7 +24,7 @@
  */
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { EtcdError } from '../store/etcd-gateway.ts';
-import type { EtcdClaim } from '../store/etcd-store.ts';
+import { type EtcdClaim, NotOwnerError } from '../store/etcd-store.ts';
 import { StoreError } from '../store/store.ts';
 
 /** A successful claim. */
@@ -339,7 +339,7 @@ export class Ownership implements EtcdClaim {
     this.#silence();
     this.#state = 'lost';
     this.#ticker?.cancel();
-    this.#lost(new StoreError(`this server has stopped serving: ${why}`));
+    this.#lost(new NotOwnerError(`this server has stopped serving: ${why}`));
   }
 
   #pause(ms: number): Promise<void> {

@@ -74,9 +74,14 @@ export interface EtcdStoreOptions {
   readonly trouble?: (error: EtcdError) => void;
   /** Bytes below which a log is not written anew. By default 4 MiB. */
   readonly minRewriteBytes?: number;
+  /** Milliseconds for which a server that stops waits for etcd. By default 5,000. */
+  readonly stopMs?: number;
   /** Characters that are drawn at a time. By default 128 Ki. */
   readonly sliceLength?: number;
 }
+
+/** Another server may own the store by now; this one may wait for its turn again. */
+export class NotOwnerError extends StoreError {}
 
 export function ownerKey(prefix: string): string {
   return `${prefix}owner`;
@@ -86,6 +91,9 @@ const VERSION = 1;
 
 /** A log is written anew when it has grown to this multiple of what was alive. */
 const GROWTH = 4;
+
+/** What could not be stored by then has not been said. */
+const STOP_MS = 5000;
 
 const MIN_REWRITE_BYTES = 4 * 1024 * 1024;
 const SLICE_LENGTH = 128 * 1024;
@@ -142,7 +150,9 @@ export class EtcdStore implements Store {
   /** Of the log. */
   #bytes = 0;
   #aliveBytes = 0;
-  #isFrozen = false;
+  readonly #stopMs: number;
+  /** From when on nothing is drawn; undefined before. */
+  #frozenAtMs: number | undefined;
   #isClosed = false;
 
   constructor(options: EtcdStoreOptions) {
@@ -151,6 +161,7 @@ export class EtcdStore implements Store {
     this.#prefix = prefix;
     this.#claim = claim;
     this.#trouble = trouble;
+    this.#stopMs = options.stopMs ?? STOP_MS;
     this.#minRewriteBytes = options.minRewriteBytes ?? MIN_REWRITE_BYTES;
     this.#sliceLength = options.sliceLength ?? SLICE_LENGTH;
   }
@@ -249,7 +260,7 @@ export class EtcdStore implements Store {
     let seq: Seq = { ...positionOf(batch), from, drawn };
     let records = batch.records;
     const operations: object[] = [];
-    if (!this.#isFrozen) {
+    if (this.#frozenAtMs === undefined) {
       records = this.#draw(batch).concat(records);
       const drawing = this.#drawing;
       if (drawing?.isComplete) {
@@ -344,7 +355,7 @@ export class EtcdStore implements Store {
     if (answer.succeeded === true) return;
     const [ownerNow, seqNow] = rangesOf(answer);
     if (int64(ownerNow?.create_revision) !== this.#createRevision) {
-      throw new StoreError('this server does not own its locks in etcd any more');
+      throw new NotOwnerError('this server does not own its locks in etcd any more');
     }
     if (value !== undefined && seqNow?.value === value) return;
     throw this.#broken(`${this.#prefix}seq was changed by another program`);
@@ -362,14 +373,21 @@ export class EtcdStore implements Store {
       } catch (error) {
         if (!(error instanceof EtcdError)) throw error;
         if (error.failure === 'refused') throw new StoreError(error.message);
+        if (this.#isOverdue())
+          throw new StoreError(`gave up to store the last changes: ${error.message}`);
         this.#trouble(error);
         await pause(error.failure === 'full' ? FULL_PAUSE_MS : PAUSE_MS);
       }
     }
   }
 
+  #isOverdue(): boolean {
+    const since = this.#frozenAtMs;
+    return since !== undefined && performance.now() - since > this.#stopMs;
+  }
+
   freeze(): void {
-    this.#isFrozen = true;
+    this.#frozenAtMs ??= performance.now();
     this.#claim.stopWaiting();
   }
 

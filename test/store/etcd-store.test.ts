@@ -296,6 +296,16 @@ test('in etcd: a commit without an answer ends when the store is closed', needsE
   assert.match(await commit, /is closed/);
 });
 
+test('in etcd: a server that stops waits for etcd, but not for ever', needsEtcd, async (t) => {
+  const cell = new Cell(t);
+  const store = cell.open({ stopMs: 50 });
+  const model = await begin(store, 1);
+  cell.gateway.between = () => Promise.reject(unavailable());
+  store.freeze();
+  assert.match(await refusal(store.commit(model.seal())), /gave up to store the last changes/);
+  await store.close();
+});
+
 test('in etcd: what it can not read it refuses, and says what to do', needsEtcd, async (t) => {
   const cell = new Cell(t);
   const store: Store = cell.open();
