@@ -38,6 +38,8 @@ const MAX_PAUSE_MS = 5000;
 /** Between two listings. */
 const LIST_EVERY_MS = 10_000;
 const LIST_AGAIN_MS = 1000;
+/** Locks that are listed: what a page can show and keep up with. */
+const MAX_LISTED = 50_000;
 /** A listing may cost a fiftieth of the time, however long it takes. */
 const REST_PER_LISTING = 50;
 
@@ -48,6 +50,7 @@ export class Feed {
   #run: AbortController | undefined;
   #client: Client | undefined;
   #isListed = false;
+  #isPartial = false;
   /** Ends the pause before the next listing. */
   #listNow: (() => void) | undefined;
 
@@ -65,6 +68,11 @@ export class Feed {
   /** Whether all locks have been listed since the start. */
   get isListed(): boolean {
     return this.#isListed;
+  }
+
+  /** Whether there are more locks than are listed. */
+  get isPartial(): boolean {
+    return this.#isPartial;
   }
 
   /** Shows `namespace` from now on, with `token` if the server requires one. */
@@ -143,11 +151,14 @@ export class Feed {
   async #list(client: Client, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const startMs = performance.now();
+      let count = 0;
       this.#model.begin();
       for await (const lock of client.inspect({ signal })) {
+        if (++count > MAX_LISTED) break;
         this.#model.list(lock, performance.now());
         this.#events.changed();
       }
+      this.#isPartial = count > MAX_LISTED;
       this.#model.complete();
       this.#isListed = true;
       this.#events.changed();

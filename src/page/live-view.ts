@@ -184,7 +184,8 @@ export class LiveView {
     const filter = this.#filter.value.trim();
     this.#tree.draw({ sorting, filter }, this.#emptyText(filter));
     const { size } = this.#model;
-    setText(this.#count, `${size} ${size === 1 ? 'lock' : 'locks'}`);
+    const rest = this.#feed.isPartial ? '; there are more, which are not listed' : '';
+    setText(this.#count, `${size} ${size === 1 ? 'lock' : 'locks'}${rest}`);
   }
 
   #emptyText(filter: string): string {
