@@ -30,6 +30,15 @@ export function hostMistake({ httpVersion, headersDistinct }: IncomingMessage): 
 }
 
 /**
+ * The error page for a target with other characters than printable ASCII. Older parsers, as that of
+ * Node 20.15, let them pass, and Node reads them as Latin-1: another namespace than was meant.
+ */
+export function targetMistake({ url = '' }: Pick<IncomingMessage, 'url'>): Page | undefined {
+  if (/^[!-~]*$/.test(url)) return undefined;
+  return sentence(400, 'The request target must be ASCII: percent-encode all other characters.');
+}
+
+/**
  * The target; undefined if it is an authority or invalid. If it is an absolute URL, its host
  * replaces the Host header (RFC 9112, 3.2.2).
  */

@@ -29,6 +29,7 @@ import {
   isProxied,
   isSpoken,
   type Target,
+  targetMistake,
   targetOf,
   versionNotSpoken,
 } from './request.ts';
@@ -89,7 +90,9 @@ export class Router {
     const isProbe = target !== undefined && PROBED_PATHS.has(target.url.pathname);
     // A probe may use any address as Host, and its response reveals nothing.
     const mistake =
-      hostMistake(request) ?? (isProbe ? undefined : this.#checkOrigin(request, sender, target));
+      hostMistake(request) ??
+      targetMistake(request) ??
+      (isProbe ? undefined : this.#checkOrigin(request, sender, target));
     if (mistake !== undefined) return mistake;
     if (target === undefined) return sentence(400, 'The request target must be a path.');
     const { url } = target;

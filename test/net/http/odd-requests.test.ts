@@ -1,6 +1,7 @@
 /** Odd requests over HTTP: bodies that break, targets, versions, proxies, crowds, full servers. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { targetMistake } from '../../../src/net/http/request.ts';
 import { WRONG_TOKEN_DELAY_MS } from '../../../src/protocol/auth.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -338,6 +339,18 @@ test('behind a wrong token no guess by upgrade or CONNECT is looked at or counte
     assert.deepEqual(statuses(client.received.toString('latin1')), [401], second);
     assert.equal(guesses.length, 1, second);
   }
+});
+
+test('a target is ASCII, also for parsers that let more pass', async (t) => {
+  assert.equal(targetMistake({ url: '/v1?namespace=%C3%A9!~' }), undefined);
+  for (const url of ['/v1?namespace=\xc3\xa9', '/a b', '/\x7f', '/\n']) {
+    assert.equal(targetMistake({ url })?.status, 400, url);
+  }
+  const port = await start(t);
+  const target = Buffer.from('/stats_v1?namespace=café').toString('latin1');
+  const close = 'Connection: close\r\n';
+  const answer = await exchange(port, `GET ${target} HTTP/1.1\r\n${HOST}${close}\r\n`);
+  assert.deepEqual(statuses(answer), [400]);
 });
 
 test('a full server answers those who watch over it, and nobody else', async (t) => {
