@@ -301,7 +301,9 @@ test('over HTTP: alive but not ready, no handshake for v1, one for v2', async (t
   assert.equal((await ask(port, '/readyz')).status, 200);
   void server.drain(TIMEOUT_MS);
   assert.equal((await ask(port, '/livez')).status, 200);
-  assert.equal((await ask(port, '/readyz')).status, 503);
+  const ready = await ask(port, '/readyz');
+  assert.equal(ready.status, 503);
+  assert.match(ready.body, /^The server is stopping: /, 'it says why');
   assert.match((await ask(port, '/metrics')).body, /^locktopus_draining 1$/m);
   await assert.rejects(WebSocketClient.connect(t, port), /^Error: HTTP\/1\.1 503 /);
   const back = await WebSocketClient.connect(t, port, '/v2');
