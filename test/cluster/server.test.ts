@@ -10,6 +10,7 @@ import { ask } from '../support/http-client.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { until } from '../support/running-server.ts';
+import { WsClient } from '../support/ws-client.ts';
 
 const TTL_MS = 10_000;
 
@@ -89,15 +90,16 @@ test('one that waits says which server serves; then it serves itself', async (t)
   await until(() => ownership.ownerAddress !== undefined);
   const refused = await connect();
   refused.send(lock(write('a')));
-  assert.deepEqual(await refused.ended(), [
-    {
-      error: {
-        code: 'not_owner',
-        message: 'the server at other:9009 serves now: connect there',
-        owner: 'other:9009',
-      },
-    },
-  ]);
+  const error = {
+    code: 'not_owner',
+    message: 'the server at other:9009 serves now: connect there',
+    owner: 'other:9009',
+  };
+  assert.deepEqual(await refused.ended(), [{ error }]);
+  const webSocket = await WsClient.open(t, server.address.port, '/v2');
+  assert.deepEqual(JSON.parse(await webSocket.next()), { error });
+  const { status: v1 } = await ask(server.address.port, '/v1?namespace=a');
+  assert.equal(v1, 503);
   const { status, body } = await ask(server.address.port, '/readyz');
   assert.deepEqual([status, /other:9009/.test(body)], [503, true]);
   etcd.owner = undefined;

@@ -159,6 +159,11 @@ export class HttpServer {
     }
     this.#responses.after(socket, () => {
       connection.timeout.stop();
+      if ('farewell' in upgrade) {
+        socket.write(upgrade.farewell, 'latin1');
+        closeGracefully(socket, this.#host.clock);
+        return;
+      }
       const refusal = upgrade.refusal();
       if (refusal !== undefined) {
         this.#answerAndClose(socket, refusal);

@@ -3,12 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Locality, Role } from '../../protocol/auth.ts';
 import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
 import { noMoreSessions } from '../../protocol/errors.ts';
+import { errorMessage } from '../../protocol/replies.ts';
 import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
+import { CloseCode, encodeClose, encodeFrame, Opcode } from '../websocket/frame.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
 import { chosenSubprotocol } from './credentials.ts';
 import { handshakeQuery } from './handshake-query.ts';
 import { draining, type Page, sentence, V1_PATH, V2_PATH } from './pages.ts';
+import { targetOf } from './request.ts';
 import { type Router, type Sender, unavailable } from './router.ts';
 
 /** A handshake that is accepted. */
@@ -21,15 +24,21 @@ export interface Upgrade {
   refusal(): Page | undefined;
 }
 
-/** The upgrade that `request` asks for, or the page that answers it. */
+/** A handshake that is accepted only to say why the client is not served. */
+export interface Farewell {
+  /** The response, a message and the close frame, as a byte string. */
+  readonly farewell: string;
+}
+
+/** The upgrade that `request` asks for, or what answers it instead. */
 export function prepareUpgrade(
   request: IncomingMessage,
   sender: Sender,
   router: Router,
   host: ProtocolHost,
-): Upgrade | Page {
+): Upgrade | Farewell | Page {
   const route = router.route(request, sender);
-  if ('status' in route) return route;
+  if ('status' in route) return farewellTo(request, sender, route) ?? route;
   const { url, locality } = route;
   const isWebSocket = url.pathname === V1_PATH || url.pathname === V2_PATH;
   // An upgrade to an unsupported protocol, such as h2c, is ignored (RFC 9110, 7.8).
@@ -48,6 +57,21 @@ export function prepareUpgrade(
     response: acceptHead(handshake.accept, chosenSubprotocol(request)),
     refusal: () => (url.pathname === V1_PATH ? noSession(host) : undefined),
   };
+}
+
+/**
+ * A client of the session protocol is told in it which server serves: one in a browser can't read
+ * the page of a handshake that failed.
+ */
+function farewellTo(request: IncomingMessage, sender: Sender, page: Page): Farewell | undefined {
+  const { rejected } = sender;
+  if (rejected?.code !== 'not_owner' || page.status !== 503) return undefined;
+  if (targetOf(request)?.url.pathname !== V2_PATH) return undefined;
+  const handshake = checkHandshake(request);
+  if ('status' in handshake) return undefined;
+  const response = acceptHead(handshake.accept, chosenSubprotocol(request));
+  const message = encodeFrame(Opcode.text, errorMessage(rejected));
+  return { farewell: response + message + encodeClose(CloseCode.goingAway, '') };
 }
 
 /**
