@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { write } from '../../src/client/index.ts';
 import { connected, next } from '../client/support.ts';
 import { temporaryFolder } from '../support/certificates.ts';
@@ -43,6 +44,15 @@ async function startCell(t: TestContext, count: number): Promise<readonly Member
 
 const urlOf = (members: readonly Member[]): string =>
   `locktopus://${members.map(({ port }) => `127.0.0.1:${port}`).join(',')}/shop`;
+
+/** A signal takes a moment to stop all threads; where there is no /proc, less is tested. */
+async function isStopped(pid: number): Promise<void> {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return;
+  const isRunning = (task: string): boolean =>
+    !/\) T /.test(readFileSync(join(tasks, task, 'stat'), 'utf8'));
+  while (readdirSync(tasks).some(isRunning)) await delay(5);
+}
 
 /** HAProxy as the README has it, in front of servers on these ports; undefined if it is missing. */
 async function startHaproxy(t: TestContext, ports: readonly number[]): Promise<number | undefined> {
@@ -157,6 +167,7 @@ test(
     await client.ask({ action: 'hello', namespace: 'shop' });
     await client.ask({ ...lock(writeTo('a')), ref: 1 });
     child.kill('SIGSTOP');
+    await isStopped(child.pid ?? 0);
     // What it would answer from memory is in its socket when it wakes.
     client.send({ ...lock(writeTo('a')), ref: 1 }, { action: 'ping' });
     await waiting.program.logged(/this server serves now: recovered 1 session and 1 lock/);
@@ -168,5 +179,36 @@ test(
     waiting.program.child.kill('SIGTERM');
     await owner.program.logged(/serves now[\s\S]*serves now: recovered 1 session and 1 lock/);
     assert.equal((await ask(owner.port, '/readyz')).status, 200);
+  },
+);
+
+test(
+  'etcd is away for longer than the lease: clients are cut, and have their locks afterwards',
+  needsEtcd,
+  async (t) => {
+    const members = await startCell(t, 2);
+    const client = await connected(t, urlOf(members));
+    const held = await client.lock(write('a'));
+    const other = await connected(t, urlOf(members));
+    let isGranted = false;
+    const granted = other.lock(write('a')).then((lock) => {
+      isGranted = true;
+      return lock;
+    });
+    await other.ping();
+    const etcd = shared?.children[0];
+    const cut = Promise.all([next(client, 'disconnected'), next(other, 'disconnected')]);
+    const resumed = Promise.all([next(client, 'resumed'), next(other, 'resumed')]);
+    etcd?.kill('SIGSTOP');
+    t.after(() => void etcd?.kill('SIGCONT'));
+    await cut;
+    assert.equal(held.isHeld, true, 'within the abandon timeout');
+    assert.match(members[0]?.program.stdout ?? '', /all connections are cut until it does/);
+    etcd?.kill('SIGCONT');
+    await resumed;
+    assert.equal(held.isHeld, true);
+    assert.equal(isGranted, false);
+    await held.release();
+    await (await granted).release();
   },
 );
