@@ -22,17 +22,28 @@ const ALONE = [
   'session/memory-heap.test.ts',
   // It costs as much as a group.
   'client/simulation.test.ts',
-  // They mostly wait: for a browser, and for processes that are stopped and killed.
-  'client/chromium.test.ts',
+  // It mostly waits, for processes that are stopped and killed.
   'client/failures.test.ts',
-  'page/chromium.test.ts',
-  // It mostly waits, for etcd.
-  'cluster/cell.test.ts',
   // Their hooks hold for all tests of a process.
   'net/websocket/connection.test.ts',
   'net/websocket/handshake.test.ts',
   'net/websocket/large-messages.test.ts',
   'net/websocket/ws-package.test.ts',
+];
+
+/** Files and folders that need what was made elsewhere (a browser, etcd, proxies), or take long. */
+const LONG = [
+  'bench/',
+  'chaos/',
+  'soak/',
+  'client/chromium.test.ts',
+  'cluster/cell.test.ts',
+  'cluster/processes.test.ts',
+  'faults/firewalled.test.ts',
+  'faults/proxies.test.ts',
+  'page/chromium.test.ts',
+  'store/etcd-gateway.test.ts',
+  'store/etcd-store.test.ts',
 ];
 
 /** All test files in and below a folder of test/, relative to test/. */
@@ -44,14 +55,23 @@ function testFiles(folder: string): string[] {
 }
 
 function filesOf(group: keyof typeof GROUPS): string[] {
-  return GROUPS[group].flatMap(testFiles).filter((file) => !ALONE.includes(file));
+  return GROUPS[group].flatMap(testFiles).filter((file) => !ALONE.includes(file) && !isLong(file));
 }
 
+/** Which tests run: those of `npm test`, the long ones, or both. */
+export type Selection = 'usual' | 'long' | 'all';
+
 /** The files that run in processes of their own: one for each group, and all in no group. */
-export function processFiles(): string[] {
+export function processFiles(selection: Selection): string[] {
   const groups = Object.keys(GROUPS) as (keyof typeof GROUPS)[];
   const grouped = new Set(groups.flatMap(filesOf));
-  return testFiles('.').filter((file) => !grouped.has(file));
+  return testFiles('.')
+    .filter((file) => !grouped.has(file))
+    .filter((file) => selection === 'all' || (selection === 'long') === isLong(file));
+}
+
+function isLong(file: string): boolean {
+  return LONG.some((start) => file.startsWith(start));
 }
 
 /** Imports, and so runs, the tests of a group. */

@@ -1,8 +1,11 @@
-/** Runs all tests: `npm test`. Arguments are passed to the test runner. */
+/**
+ * Runs tests: `npm test`, `npm run test:long`. The first argument says which, the others are passed to
+ * the test runner.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { processFiles } from './groups.ts';
+import { processFiles, type Selection } from './groups.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -16,8 +19,9 @@ const OPTIONS = [
   '--test-reporter=spec',
 ];
 
-const files = processFiles().map((file) => join('test', file));
-const { status } = spawnSync(process.execPath, [...OPTIONS, ...process.argv.slice(2), ...files], {
+const [selection, ...options] = process.argv.slice(2);
+const files = processFiles(selection as Selection).map((file) => join('test', file));
+const { status } = spawnSync(process.execPath, [...OPTIONS, ...options, ...files], {
   cwd: ROOT,
   stdio: 'inherit',
 });
