@@ -356,7 +356,7 @@ export class Server {
   #acceptLines(accepted: AcceptedConnection, head: Buffer, firstMessageTimer: Timer): LineClient {
     this.#clients.connected(accepted, 'lines');
     const connection = new LineConnection(accepted, head, this.#host, firstMessageTimer);
-    this.#clients.converse(accepted, connection);
+    this.#clients.converse(accepted, connection, 'lines');
     return connection;
   }
 
@@ -404,7 +404,7 @@ export class Server {
       notReady: () => this.#notReady(),
       opened: (channel, connection) => {
         this.#clients.connected(connection, 'websocket');
-        this.#clients.converse(connection, channel);
+        this.#clients.converse(connection, channel, 'websocket');
       },
     };
   }

@@ -32,20 +32,18 @@ export class Clients {
     this.#observer = observer;
   }
 
-  /** A client has been recognized; `converse` follows. */
-  connected({ name, socket }: AcceptedConnection, kind: ClientKind): void {
+  /** A client has been recognized; `converse` follows before its socket closes. */
+  connected({ name }: AcceptedConnection, kind: ClientKind): void {
     this.open[kind]++;
     this.total[kind]++;
     this.#observer?.connected(name, kind);
-    socket.on('close', () => {
-      this.open[kind]--;
-    });
   }
 
-  /** The conversation must have been told already when the socket closes. */
-  converse({ name, socket }: AcceptedConnection, conversation: Stoppable): void {
+  /** When the socket closes, the conversation is told before the observer. */
+  converse({ name, socket }: AcceptedConnection, conversation: Stoppable, kind: ClientKind): void {
     this.#conversations.set(socket, conversation);
     socket.on('close', () => {
+      this.open[kind]--;
       this.#conversations.delete(socket);
       this.#observer?.disconnected(name, conversation.begun);
     });
