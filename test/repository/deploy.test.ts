@@ -19,7 +19,8 @@ import { ERROR_CODES } from '../../src/protocol/errors.ts';
 import { isObject } from '../../src/runtime/unknown.ts';
 import { documentOf, ROOT, sectionOf } from '../support/readme.ts';
 
-const FILES = readdirSync(join(ROOT, '.deploy'));
+/** All but the picture of the page, which the README of the repository shows. */
+const FILES = readdirSync(join(ROOT, '.deploy')).filter((name) => !name.endsWith('.png'));
 
 function textOf(file: string): string {
   return documentOf(join('.deploy', file));
