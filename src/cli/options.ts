@@ -189,7 +189,7 @@ const STORAGE = [
     itemFault: etcdFault,
     value: 'URL',
     default: '',
-    help: 'etcd that keeps all locks, for several servers; one of them serves',
+    help: 'etcd that keeps all locks, for several servers; one serves',
   },
   {
     flag: 'etcd-prefix',
