@@ -8,7 +8,7 @@ import type { JsonObject } from '../../src/runtime/unknown.ts';
 import { EtcdError, EtcdGateway } from '../../src/store/etcd-gateway.ts';
 import { EtcdStore } from '../../src/store/etcd-store.ts';
 import type { StoreError } from '../../src/store/store.ts';
-import { Etcd, etcdIsMissing } from '../support/etcd.ts';
+import { Etcd, etcdIsMissing, PATIENT } from '../support/etcd.ts';
 import { begin, change } from '../support/store-contract.ts';
 
 const needsEtcd = { skip: etcdIsMissing };
@@ -30,7 +30,7 @@ function cellOf(
   t: TestContext,
   prefix: string,
   address: string,
-  gateway = new EtcdGateway({ members: shared?.urls ?? [] }),
+  gateway = new EtcdGateway({ members: shared?.urls ?? [], ...PATIENT }),
 ): EtcdCell {
   t.after(() => gateway.close());
   return new EtcdCell({ gateway, prefix, address: () => address, ttlS: 2 });
@@ -58,7 +58,7 @@ test('one of two servers owns the key, and its lease keeps it', needsEtcd, async
 });
 
 test('a claim whose answer was lost is recognised', needsEtcd, async (t) => {
-  const deaf = new DeafGateway({ members: shared?.urls ?? [] });
+  const deaf = new DeafGateway({ members: shared?.urls ?? [], ...PATIENT });
   const cell = cellOf(t, '/cell/2/', 'a:1', deaf);
   await assert.rejects(cell.claim(), EtcdError);
   assert.equal(await cell.owner(), undefined);
@@ -72,7 +72,7 @@ test(
   'two servers with a store: a hand-over, and an owner whose lease is revoked',
   needsEtcd,
   async (t) => {
-    const gateway = new EtcdGateway({ members: shared?.urls ?? [] });
+    const gateway = new EtcdGateway({ members: shared?.urls ?? [], ...PATIENT });
     t.after(() => gateway.close());
     const server = (address: string): { ownership: Ownership; store: EtcdStore } => {
       const cell = new EtcdCell({ gateway, prefix: '/cell/3/', address: () => address, ttlS: 2 });

@@ -21,6 +21,9 @@ const shared = etcdIsMissing === false ? await Etcd.start({ after }) : undefined
 
 let cells = 0;
 
+/** As short as etcd has it. */
+const TTL_S = 2;
+
 interface Member {
   readonly program: Program;
   readonly port: number;
@@ -30,7 +33,7 @@ interface Member {
 async function startCell(t: TestContext, count: number): Promise<readonly Member[]> {
   const args = [
     ...['--port', '0', '--etcd', `${shared?.urls.map(({ origin }) => origin)}`],
-    ...['--etcd-prefix', `/processes/${++cells}/`, '--lease-ttl', '2'],
+    ...['--etcd-prefix', `/processes/${++cells}/`, '--lease-ttl', `${TTL_S}`],
   ];
   const members: Member[] = [];
   for (let i = 0; i < count; i++) {
@@ -168,9 +171,12 @@ test(
     await client.ask({ ...lock(writeTo('a')), ref: 1 });
     child.kill('SIGSTOP');
     await isStopped(child.pid ?? 0);
+    // Until then it may speak: its proof is fresh, whoever has the lease.
+    const isLate = delay(TTL_S * 1000);
     // What it would answer from memory is in its socket when it wakes.
     client.send({ ...lock(writeTo('a')), ref: 1 }, { action: 'ping' });
     await waiting.program.logged(/this server serves now: recovered 1 session and 1 lock/);
+    await isLate;
     child.kill('SIGCONT');
     assert.deepEqual(await client.ended(), []);
     await owner.program.logged(/has stopped serving|does not own/);

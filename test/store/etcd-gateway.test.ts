@@ -17,7 +17,7 @@ import {
   textOf,
 } from '../../src/store/etcd-gateway.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
-import { Etcd, etcdIsMissing } from '../support/etcd.ts';
+import { Etcd, etcdIsMissing, PATIENT } from '../support/etcd.ts';
 
 const needsEtcd = { skip: etcdIsMissing };
 
@@ -130,7 +130,7 @@ test('a real etcd with TLS and client certificates', needsEtcd, async (t) => {
   const gateway = await etcd.gateway(t, pem);
   await gateway.call('/v3/kv/put', put('a', '1'));
   for (const options of [{ ca: pem.ca }, { cert: pem.cert, key: pem.key }]) {
-    const other = new EtcdGateway({ members: etcd.urls, ...options });
+    const other = new EtcdGateway({ members: etcd.urls, ...PATIENT, ...options });
     t.after(() => other.close());
     const error = await failure(other.call('/v3/kv/range', { key: base64('a') }));
     assert.match(error.message, /certificate|handshake|ECONNRESET|socket hang up/);
@@ -156,7 +156,7 @@ test(
 
 test('three real members: one that is killed or stopped is left out', needsEtcd, async (t) => {
   const etcd = await Etcd.start(t, { members: 3 });
-  const gateway = await etcd.gateway(t);
+  const gateway = await etcd.gateway(t, { tryMs: 400 });
   const persistent = async (value: string): Promise<void> => {
     for (;;) {
       const error = await gateway.call('/v3/kv/put', put('a', value)).catch((e: unknown) => e);

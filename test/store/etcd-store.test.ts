@@ -12,7 +12,7 @@ import {
 } from '../../src/store/etcd-gateway.ts';
 import { EtcdStore, type EtcdStoreOptions, ownerKey } from '../../src/store/etcd-store.ts';
 import { type Store, StoreError } from '../../src/store/store.ts';
-import { Etcd, etcdIsMissing } from '../support/etcd.ts';
+import { Etcd, etcdIsMissing, PATIENT } from '../support/etcd.ts';
 import { SimpleClaim } from '../support/etcd-claim.ts';
 import { Random } from '../support/random.ts';
 import { begin, change, testStore } from '../support/store-contract.ts';
@@ -43,8 +43,8 @@ class Cell {
   readonly prefix = `/test/${++cells}/`;
   readonly gateway: TroubledGateway;
 
-  constructor(t: TestContext, members = shared?.urls ?? []) {
-    this.gateway = new TroubledGateway({ members });
+  constructor(t: TestContext, members = shared?.urls ?? [], options: object = PATIENT) {
+    this.gateway = new TroubledGateway({ members, ...options });
     t.after(() => this.gateway.close());
   }
 
@@ -53,7 +53,7 @@ class Cell {
     return new EtcdStore({
       gateway,
       prefix,
-      claim: new SimpleClaim(new EtcdGateway({ members: this.gateway.members }), prefix),
+      claim: new SimpleClaim(new EtcdGateway({ members: gateway.members, ...PATIENT }), prefix),
       ...options,
     });
   }
@@ -106,37 +106,41 @@ test('in etcd: the log is short, however much was changed', needsEtcd, async (t)
   assert.deepEqual(await cell.found(), model.state());
 });
 
-test('in etcd: a batch of megabytes is stored whole or not at all', needsEtcd, async (t) => {
-  const cell = new Cell(t);
-  const store = cell.open();
-  const model = await begin(store, 1);
-  const session = model.beginSession();
-  for (let i = 0; i < 20_000; i++) model.lock(session);
-  await store.commit(model.seal());
-  const keys = await cell.keys();
-  assert.ok(keys.filter((key) => key.startsWith('log/')).length > 2, keys.join(' '));
-  await change(store, model, 3);
-  const before = model.state();
+test(
+  'in etcd: a batch of more than a megabyte is stored whole or not at all',
+  needsEtcd,
+  async (t) => {
+    const cell = new Cell(t);
+    const store = cell.open();
+    const model = await begin(store, 1);
+    const session = model.beginSession();
+    for (let i = 0; i < 12_000; i++) model.lock(session);
+    await store.commit(model.seal());
+    const keys = await cell.keys();
+    assert.ok(keys.filter((key) => key.startsWith('log/')).length > 1, keys.join(' '));
+    await change(store, model, 3);
+    const before = model.state();
 
-  // The owner ends between two parts: nobody sees them, and the next owner removes them.
-  let transactions = 0;
-  cell.gateway.between = (path, _body, go) => {
-    if (!isTransaction(path) || ++transactions < 3) return go();
-    return new Promise(() => {});
-  };
-  for (let i = 0; i < 20_000; i++) model.lock(session);
-  void store.commit(model.seal());
-  while (transactions < 3) await new Promise((resolve) => setTimeout(resolve, 5));
-  cell.gateway.between = (_path, _body, go) => go();
-  assert.deepEqual(await cell.found(), before);
+    // The owner ends between two parts: nobody sees them, and the next owner removes them.
+    let transactions = 0;
+    cell.gateway.between = (path, _body, go) => {
+      if (!isTransaction(path) || ++transactions < 2) return go();
+      return new Promise(() => {});
+    };
+    for (let i = 0; i < 12_000; i++) model.lock(session);
+    void store.commit(model.seal());
+    while (transactions < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    cell.gateway.between = (_path, _body, go) => go();
+    assert.deepEqual(await cell.found(), before);
 
-  await cell.gateway.call('/v3/kv/deleterange', { key: base64(ownerKey(cell.prefix)) });
-  const next = cell.open();
-  const nextModel = await begin(next, 2);
-  nextModel.beginSession();
-  await next.commit(nextModel.seal());
-  assert.deepEqual(await cell.found(), nextModel.state());
-});
+    await cell.gateway.call('/v3/kv/deleterange', { key: base64(ownerKey(cell.prefix)) });
+    const next = cell.open();
+    const nextModel = await begin(next, 2);
+    nextModel.beginSession();
+    await next.commit(nextModel.seal());
+    assert.deepEqual(await cell.found(), nextModel.state());
+  },
+);
 
 test('in etcd: an answer that is lost, once or often, does no harm', needsEtcd, async (t) => {
   const cell = new Cell(t);
@@ -173,7 +177,7 @@ async function storeWithLateCopies(
   const cell = new Cell(t);
   const store = cell.open();
   const model = await begin(store, late);
-  const raw = new EtcdGateway({ members: cell.gateway.members });
+  const raw = new EtcdGateway({ members: cell.gateway.members, ...PATIENT });
   t.after(() => raw.close());
   const copies: object[] = [];
   let isCopied = false;
@@ -218,7 +222,7 @@ test('in etcd: a guard without the sequence is found by that test', needsEtcd, a
 
 test('in etcd: its leader is stopped in the midst of it and comes back', needsEtcd, async (t) => {
   const etcd = await Etcd.start(t, { members: 3 });
-  const cell = new Cell(t, etcd.urls);
+  const cell = new Cell(t, etcd.urls, { tryMs: 400 });
   let troubles = 0;
   const store = cell.open({ trouble: () => troubles++ });
   const model = await begin(store, 1);

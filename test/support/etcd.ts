@@ -23,6 +23,9 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
+/** For tests that are not about members that fail: the machine may be busy. */
+export const PATIENT = { tryMs: 20_000 };
+
 export interface EtcdSettings {
   readonly members?: 1 | 3;
   /** Serves TLS, and wants that certificate of clients. */
@@ -74,7 +77,12 @@ export class Etcd {
     t.after(async () => {
       for (const child of etcd.children) await end(child);
     });
-    await etcd.gateway(t);
+    const pem = tls && {
+      ca: tls.server.cert.toString(),
+      cert: tls.client.cert.toString(),
+      key: tls.client.key.toString(),
+    };
+    await etcd.gateway(t, pem);
     return etcd;
   }
 
@@ -91,7 +99,7 @@ export class Etcd {
 
   /** A gateway that is closed when the test ends, once etcd answers. */
   async gateway(t: Scope, options: Partial<EtcdOptions> = {}): Promise<EtcdGateway> {
-    const gateway = new EtcdGateway({ members: this.urls, ...options });
+    const gateway = new EtcdGateway({ members: this.urls, ...PATIENT, ...options });
     t.after(() => gateway.close());
     for (;;) {
       try {
@@ -107,7 +115,7 @@ export class Etcd {
   /** The index of the member that leads now. */
   async leader(t: Scope): Promise<number> {
     for (const [index, url] of this.urls.entries()) {
-      const gateway = new EtcdGateway({ members: [url] });
+      const gateway = new EtcdGateway({ members: [url], tryMs: 1000 });
       t.after(() => gateway.close());
       const status = await gateway.call('/v3/maintenance/status', {}).catch(() => undefined);
       const header = status?.header;
