@@ -34,7 +34,12 @@ export function readEtcdFiles({ members, tls, userFile }: EtcdSettings): EtcdOpt
   const pem: { ca?: string; cert?: string; key?: string } = {};
   try {
     for (const name of ['ca', 'cert', 'key'] as const) {
-      if (tls[name] !== '') pem[name] = readRegularFile(tls[name]).toString();
+      const path = tls[name];
+      if (path === '') continue;
+      const text = readRegularFile(path).toString();
+      // Node takes a file without one for no CA at all.
+      if (!text.includes('-----BEGIN ')) return `--etcd-${name}: ${path} has nothing in PEM`;
+      pem[name] = text;
     }
     createSecureContext(pem);
   } catch (error) {
@@ -56,7 +61,7 @@ export function readEtcdFiles({ members, tls, userFile }: EtcdSettings): EtcdOpt
 
 export class CellServer {
   readonly #etcd: EtcdSettings;
-  readonly #options: EtcdOptions;
+  readonly #gateway: EtcdGateway;
   readonly #host: CellHost;
   readonly #statistics = { takeovers: 0, retries: 0 };
   readonly #trouble: (error: EtcdError) => void;
@@ -69,7 +74,7 @@ export class CellServer {
 
   constructor(etcd: EtcdSettings, options: EtcdOptions, host: CellHost) {
     this.#etcd = etcd;
-    this.#options = options;
+    this.#gateway = new EtcdGateway(options);
     this.#host = host;
     this.#trouble = rateLimit((suppressed, error) => {
       const { failure } = error;
@@ -114,7 +119,7 @@ export class CellServer {
 
   #make(): Server {
     const { prefix, leaseTtlS: ttlS } = this.#etcd;
-    const gateway = new EtcdGateway(this.#options);
+    const gateway = this.#gateway;
     const cell = new EtcdCell({ gateway, prefix, ttlS, address: () => this.#address() });
     const ownership = new Ownership({
       cell,

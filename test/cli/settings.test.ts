@@ -1,9 +1,13 @@
 /** Options and environment: what each means, which wins, and what is said of a bad one. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { OPTIONS, variableOf } from '../../src/cli/options.ts';
+import { readEtcdFiles } from '../../src/cli/serve-cell.ts';
 import { readCommand } from '../../src/cli/settings.ts';
 import { usualLimits } from '../../src/runtime/limits.ts';
+import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 
 function settingsOf(args: string[], env: Record<string, string> = {}) {
   const command = readCommand(args, env);
@@ -207,6 +211,20 @@ const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>,
     ],
     [['--no-tcp', '--socket=/s', '--host=::'], {}, /^--host has no effect with --no-tcp: /],
     [['--no-tcp', '--socket=/s', '-p', '1'], {}, /^--port has no effect with --no-tcp: /],
+    [
+      ['--etcd=http://a:2379', '--data-dir=d'],
+      {},
+      /^--data-dir and --etcd exclude each other: .* Remove one of the two$/,
+    ],
+    [['--lease-ttl=5'], {}, /^--lease-ttl has no effect without --etcd: /],
+    [[], { LOCKTOPUS_ETCD_KEY: 'k' }, /^LOCKTOPUS_ETCD_KEY has no effect without --etcd: /],
+    [['--etcd=a:2379'], {}, /^--etcd must be client addresses of etcd, such as .*, not "a:2379"$/],
+    [['--etcd=http://u:p@a:2379'], {}, /^--etcd must be client addresses of etcd/],
+    [
+      ['--etcd=http://a', '--lease-ttl=1'],
+      {},
+      /^--lease-ttl must be a whole number from 2 to 3600/,
+    ],
     [['--socket-mode=600'], {}, /^--socket-mode has no effect without --socket: /],
     [
       ['--allow-origin=http://a,foo'],
@@ -221,3 +239,33 @@ for (const [args, env, said] of MISTAKES) {
     assert.match(mistakeOf(args, env), said);
   });
 }
+
+test('with etcd: files that can not be used are said, and a stop does not wait for holders', (t) => {
+  const folder = temporaryFolder(t);
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const read = (...args: readonly string[]) => {
+    const { etcd, drainTimeoutMs } = settingsOf(['--etcd=http://a:1,https://b:2', ...args]);
+    assert.equal(drainTimeoutMs, 0);
+    return etcd === undefined ? assert.fail() : readEtcdFiles(etcd);
+  };
+  const user = file('user', 'locks:a:b c\n');
+  const { certFile, keyFile, cert, key } = makeCertificate(folder, 'a');
+  const tls = [`--etcd-ca=${certFile}`, `--etcd-cert=${certFile}`, `--etcd-key=${keyFile}`];
+  assert.deepEqual(read(`--etcd-user-file=${user}`, ...tls), {
+    members: [new URL('http://a:1'), new URL('https://b:2')],
+    ...{ ca: String(cert), cert: String(cert), key: String(key) },
+    user: { name: 'locks', password: 'a:b c' },
+  });
+  const cases: readonly (readonly [arg: string, message: RegExp])[] = [
+    [`--etcd-user-file=${file('bad', 'nothing')}`, /bad must have one line, NAME:PASSWORD$/],
+    [`--etcd-user-file=${folder}`, /cannot read .*: it is not a regular file$/],
+    [`--etcd-ca=${user}`, /^--etcd-ca: .*user has nothing in PEM$/],
+    [`--etcd-ca=${folder}`, /^cannot use the files of --etcd-ca, --etcd-cert and --etcd-key: /],
+    [`--etcd-cert=${certFile}`, /needs both a certificate and its key: set --etcd-cert and/],
+  ];
+  for (const [arg, message] of cases) assert.match(String(read(arg)), message);
+});
