@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { type HttpHost, HttpServer } from './net/http/http-server.ts';
 import type { MetricsSnapshot } from './net/http/metrics.ts';
 import { originPolicy } from './net/http/origin-policy.ts';
+import { errorSentence } from './net/http/router.ts';
 import { LineConnection } from './net/lines/line-connection.ts';
 import { Acceptor, type LineClient, MAX_REJECTED } from './net/listen/acceptor.ts';
 import { Clients } from './net/listen/clients.ts';
@@ -362,13 +363,9 @@ export class Server {
 
   /** Why clients are not served now, as a sentence. */
   #notReady(): string | undefined {
-    const { ownership } = this.#options;
     const error = this.#notReadyError();
     if (error === RECOVERING) return 'The server is starting: it restores its locks.';
-    if (error !== undefined && ownership?.ownerAddress !== undefined) {
-      return `The server at ${ownership.ownerAddress} serves; this one waits for its turn.`;
-    }
-    if (error !== undefined) return 'This server does not own the locks: it waits for its turn.';
+    if (error !== undefined) return errorSentence(error);
     const ledger = this.#persistence?.ledger;
     if (ledger?.isBehind) return 'The store is slow: answers wait until their locks are stored.';
     return undefined;

@@ -75,7 +75,8 @@ export class Session {
     this.bytes = sessionBytes(settings);
     this.id = id;
     this.namespace = host.registry.join(settings.namespace, this);
-    if (peer !== undefined) host.sessionObserver?.began(this);
+    if (peer === undefined) this.#lostMs = host.clock.now();
+    else host.sessionObserver?.began(this);
   }
 
   /** The address of the last connection. */

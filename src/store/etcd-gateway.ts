@@ -89,8 +89,6 @@ export class EtcdGateway {
   /** Empty if etcd does without tokens, undefined if one must be got. */
   #token: string | undefined;
   #isClosed = false;
-  /** Calls that had to go on to another member or to authenticate again. */
-  retries = 0;
 
   constructor(options: EtcdOptions) {
     if (options.members.length === 0) throw new RangeError('etcd needs at least one address');
@@ -122,7 +120,6 @@ export class EtcdGateway {
       const index = (first + i) % members.length;
       const member = members[index];
       if (member === undefined || this.#isClosed) break;
-      if (i > 0) this.retries++;
       const result = await this.#ask(member, path, text, tryMs ?? usualMs);
       if (!(result instanceof EtcdError)) {
         this.#index = index;
@@ -157,7 +154,6 @@ export class EtcdGateway {
     if (user === undefined) {
       return new EtcdError('refused', `etcd at ${member.host} wants a user: set --etcd-user-file`);
     }
-    this.retries++;
     // Another call may have got a new one meanwhile.
     if (this.#token === usedToken) this.#token = undefined;
     if (this.#token === undefined) {

@@ -133,8 +133,11 @@ export class Router {
   }
 }
 
-/** The error as a page; its message, lower-case in the line protocol, becomes a sentence. */
-export function unavailable({ message }: RequestError): Page {
-  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-  return sentence(503, text, { 'Retry-After': '1' });
+/** The error's message, lower-case in the line protocol, as a sentence. */
+export function errorSentence({ message }: RequestError): string {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+}
+
+export function unavailable(error: RequestError): Page {
+  return sentence(503, errorSentence(error), { 'Retry-After': '1' });
 }
