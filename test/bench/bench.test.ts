@@ -32,6 +32,8 @@ const CELLS = [
   'j',
   'k-2',
   'k-flight',
+  'k-etcd-64',
+  'k-etcd-flight',
   'k-recovery-200',
   'k-rewrite',
   'l',
