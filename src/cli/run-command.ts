@@ -79,8 +79,13 @@ async function hold(
   // No event can come between the grant and the start of the command: a signal is for one of the two.
   const lock = await client.lock(resources, { waitMs, signal: wait.signal });
   const [file = ''] = command;
+  let running: Running | undefined;
+  // Before the start: as soon as the command runs it may cause a signal, whose usual effect is to end
+  // this process or, SIGUSR1, to start Node's debugger.
+  const stopForwarding = forwardSignals(context.signals, () => running);
   const group = await startGroup(command, { ...context.env, LOCKTOPUS_ID: lock.id }, graceMs);
   if (group instanceof StartFailure) {
+    stopForwarding();
     const isMissing = group.code === 'ENOENT';
     const why = isMissing ? 'command not found' : group.message;
     context.err(`locktopus: cannot run ${file}: ${why}.\n`);
@@ -92,8 +97,7 @@ async function hold(
     context.err(`locktopus: ${why}; ending ${file}.\n`);
     group.end(killInMs);
   });
-  // In this order, so that no signal finds itself without a handler.
-  forwardSignals(context.signals, group, loss.check);
+  running = { group, check: loss.check };
   wait.stop();
   const end = await group.commandEnd;
   const wasLost = isLost;
@@ -130,24 +134,35 @@ function interruptibleWait(signals: Signals): InterruptibleWait {
   };
 }
 
+/** The command that runs. */
+interface Running {
+  readonly group: ProcessGroup;
+  /** Called when this process goes on after a suspension: the lock may be lost. */
+  readonly check: () => void;
+}
+
 /**
- * Passes signals on to the command, and is suspended together with it. It is not undone: a signal that
- * comes when the command has ended is too late to change the exit code.
+ * Passes signals on to the command, and is suspended together with it. Once the command has run it is
+ * not undone: a signal that comes when the command has ended is too late to change the exit code.
  *
- * @param check is called when the process goes on: the lock may be lost
+ * @returns what stops it
  */
-function forwardSignals(signals: Signals, group: ProcessGroup, check: () => void): void {
-  onSignals(signals, FORWARDED, (name) => group.signal(name));
+function forwardSignals(signals: Signals, running: () => Running | undefined): () => void {
+  const stop = onSignals(signals, FORWARDED, (name) => running()?.group.signal(name));
   const suspend = (): void => {
     // Not SIGTSTP: it has no effect on a group without a shell in its session.
-    group.signal('SIGSTOP');
+    running()?.group.signal('SIGSTOP');
     // Where no shell could resume this process either, it has no effect, and all goes on at once.
     signals.raise('SIGTSTP');
     signals.on('SIGTSTP', suspend);
-    check();
-    group.signal('SIGCONT');
+    running()?.check();
+    running()?.group.signal('SIGCONT');
   };
   signals.on('SIGTSTP', suspend);
+  return () => {
+    stop();
+    signals.off('SIGTSTP', suspend);
+  };
 }
 
 /** Returns what stops it. */

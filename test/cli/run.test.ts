@@ -455,6 +455,15 @@ test('Ctrl-C ends the wait, and later the command, once', async (t) => {
   assert.deepEqual(await first.ended(), { status: 5, output: 'ready\nint\n' });
 });
 
+test('a signal that the command causes as soon as it runs is passed on', async (t) => {
+  const { url } = await setUp(t);
+  const script = 'trap "echo USR1; exit 0" USR1; kill -USR1 $PPID; while :; do sleep 0.01; done';
+  for (let i = 0; i < 5; i++) {
+    const { ended } = program(t, url, ['-w', 'a', ...shell(script)]);
+    assert.deepEqual(await ended(), { status: 0, output: 'USR1\n' });
+  }
+});
+
 test('the first word of the command line is the verb', async (t) => {
   const { url } = await setUp(t);
   const verb = new Program(t, ['run', '-w', 'a', ...shell('echo $LOCKTOPUS_ID; exit 3')], {
