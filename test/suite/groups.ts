@@ -35,6 +35,7 @@ const ALONE = [
 const LONG = [
   'bench/',
   'chaos/',
+  'load/',
   'soak/',
   'client/chromium.test.ts',
   'cluster/cell.test.ts',
