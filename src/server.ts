@@ -5,7 +5,7 @@
 import type { Buffer } from 'node:buffer';
 import type { AddressInfo } from 'node:net';
 import { type HttpHost, HttpServer } from './net/http/http-server.ts';
-import type { MetricsSnapshot } from './net/http/metrics.ts';
+import type { MetricsSnapshot } from './net/http/metric.ts';
 import { originPolicy } from './net/http/origin-policy.ts';
 import { errorSentence } from './net/http/router.ts';
 import { LineConnection } from './net/lines/line-connection.ts';

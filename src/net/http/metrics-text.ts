@@ -3,7 +3,8 @@
  * Prometheus (version 0.0.4) or OpenMetrics (1.0.0). Pure: numbers in, text out.
  */
 import type { Histogram } from '../../runtime/histogram.ts';
-import { METRICS, type Metric, type MetricsSnapshot } from './metrics.ts';
+import type { Metric, MetricsSnapshot } from './metric.ts';
+import { METRICS } from './metrics.ts';
 
 export type MetricsFormat = 'prometheus' | 'openmetrics';
 

@@ -1,76 +1,11 @@
 /**
- * The table of all metrics, from which metrics-text.ts makes the page. Names begin with `locktopus_`, but for what every process
- * and every Node has: that has the names of Prometheus' own client libraries, which dashboards and
- * alerts know. Units are seconds and bytes, counters end in `_total`. A test compares the table
- * with PROTOCOL.md, section 7.
+ * The table of all metrics, from which metrics-text.ts makes the page. Names begin with
+ * `locktopus_`, but for those of process-metrics.ts. Units are seconds and bytes, counters end in
+ * `_total`. A test compares the table with PROTOCOL.md, section 7.
  */
-import type { OwnershipSnapshot } from '../../cluster/ownership.ts';
-import type { Histogram } from '../../runtime/histogram.ts';
-import type { ProcessFigures } from '../../runtime/process-figures.ts';
-import type { LoopLag } from '../../runtime/stall-meter.ts';
-import type { Counters } from '../../session/counters.ts';
-import type { Statistics } from '../../session/statistics.ts';
 import { VERSION } from '../../version.ts';
-
-/** The state of a server when the page is requested. */
-export interface MetricsSnapshot {
-  readonly counters: Counters;
-  /** Open connections by protocol; `other` is HTTP, and those that have sent nothing yet. */
-  readonly connections: Readonly<Record<'lines' | 'websocket' | 'other', number>>;
-  /** Connections accepted since the start. */
-  readonly connectionsTotal: number;
-  /** Connections since the start that spoke the protocol. */
-  readonly clientsTotal: Readonly<Record<'lines' | 'websocket', number>>;
-  readonly statistics: Statistics;
-  readonly isDraining: boolean;
-  readonly process: ProcessFigures;
-  readonly stalls: number;
-  /** Undefined if it is not measured. */
-  readonly loopLag: LoopLag | undefined;
-  /** Undefined without a store. */
-  readonly store: StoreSnapshot | undefined;
-  /** Undefined unless several servers share the store. */
-  readonly ownership: OwnershipSnapshot | undefined;
-}
-
-/** The state of a server's store. */
-export interface StoreSnapshot {
-  readonly commits: Histogram;
-  readonly records: number;
-  /** Of the records, without what the store adds. */
-  readonly bytesWritten: number;
-  readonly bytes: number;
-  readonly heldBackBytes: number;
-  readonly recovered: Readonly<Record<'sessions' | 'locks', number>>;
-}
-
-/** A row of the table. */
-export type Metric = {
-  readonly name: string;
-  /** One line of text, without backslashes and quotes. */
-  readonly help: string;
-} & (
-  | {
-      readonly type: 'gauge' | 'counter';
-      /** Undefined if the server has no such thing: the metric is absent. */
-      readonly value: (snapshot: MetricsSnapshot) => number | undefined;
-    }
-  | {
-      readonly type: 'gauge' | 'counter';
-      readonly label: string;
-      /** A number for each value of the label. */
-      readonly values: (snapshot: MetricsSnapshot) => Readonly<Record<string, number>> | undefined;
-    }
-  | {
-      /** Always 1. */
-      readonly type: 'gauge';
-      readonly labels: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly type: 'histogram';
-      readonly histogram: (snapshot: MetricsSnapshot) => Histogram | undefined;
-    }
-);
+import type { Metric } from './metric.ts';
+import { PROCESS_METRICS } from './process-metrics.ts';
 
 /** Absent without a store. */
 const STORE_METRICS: readonly Metric[] = [
@@ -140,95 +75,6 @@ const OWNERSHIP_METRICS: readonly Metric[] = [
     value: ({ ownership }) => ownership?.retries,
   },
 ];
-
-const [MAJOR = '', MINOR = '', PATCH = ''] = process.versions.node.split('.');
-
-/** The names and meanings are those of prom-client; the lag is over the last minute of activity. */
-const PROCESS_METRICS: readonly Metric[] = [
-  {
-    name: 'process_cpu_user_seconds_total',
-    type: 'counter',
-    help: 'CPU time spent in the process itself.',
-    value: ({ process: { userCpuSeconds } }) => userCpuSeconds,
-  },
-  {
-    name: 'process_cpu_system_seconds_total',
-    type: 'counter',
-    help: 'CPU time that the system spent for the process.',
-    value: ({ process: { systemCpuSeconds } }) => systemCpuSeconds,
-  },
-  {
-    name: 'process_cpu_seconds_total',
-    type: 'counter',
-    help: 'The sum of the two.',
-    value: ({ process: { userCpuSeconds, systemCpuSeconds } }) => userCpuSeconds + systemCpuSeconds,
-  },
-  {
-    name: 'process_start_time_seconds',
-    type: 'gauge',
-    help: 'When the process started, in seconds since 1970.',
-    value: ({ process: { startSeconds } }) => startSeconds,
-  },
-  {
-    name: 'process_resident_memory_bytes',
-    type: 'gauge',
-    help: 'Memory of the process.',
-    value: ({ process: { residentBytes } }) => residentBytes,
-  },
-  {
-    name: 'process_open_fds',
-    type: 'gauge',
-    help: 'Open files, connections included; absent where the system does not count them (Linux does since 6.2).',
-    value: ({ process: { openFiles } }) => openFiles,
-  },
-  {
-    name: 'process_max_fds',
-    type: 'gauge',
-    help: 'How many files may be open; absent on systems other than Linux.',
-    value: ({ process: { maxOpenFiles } }) => maxOpenFiles,
-  },
-  {
-    name: 'nodejs_version_info',
-    type: 'gauge',
-    labels: { version: process.version, major: MAJOR, minor: MINOR, patch: PATCH },
-    help: 'Always 1; the labels are the version of Node.',
-  },
-  {
-    name: 'nodejs_heap_size_total_bytes',
-    type: 'gauge',
-    help: "Size of the engine's heap.",
-    value: ({ process: { heapTotalBytes } }) => heapTotalBytes,
-  },
-  {
-    name: 'nodejs_heap_size_used_bytes',
-    type: 'gauge',
-    help: 'Used part of the heap.',
-    value: ({ process: { heapUsedBytes } }) => heapUsedBytes,
-  },
-  {
-    name: 'nodejs_external_memory_bytes',
-    type: 'gauge',
-    help: 'Memory outside the heap that belongs to objects in it.',
-    value: ({ process: { externalBytes } }) => externalBytes,
-  },
-  lag('', 'latest', 'How late the event loop was when it was last measured'),
-  lag('_min', 'min', 'The least of that in the last minute of activity'),
-  lag('_max', 'max', 'The most of that in the last minute of activity'),
-  lag('_mean', 'mean', 'The mean of that over the last minute of activity'),
-  lag('_stddev', 'stddev', 'The standard deviation of that over the last minute of activity'),
-  lag('_p50', 'p50', 'The 50th percentile of that over the last minute of activity'),
-  lag('_p90', 'p90', 'The 90th percentile of that over the last minute of activity'),
-  lag('_p99', 'p99', 'The 99th percentile of that over the last minute of activity'),
-];
-
-function lag(part: string, key: keyof LoopLag, help: string): Metric {
-  return {
-    name: `nodejs_eventloop_lag${part}_seconds`,
-    type: 'gauge',
-    help: `${help}; absent with --stall-threshold 0.`,
-    value: ({ loopLag }) => loopLag && loopLag[key] / 1000,
-  };
-}
 
 /** Every metric, in the order of the page. Those of the store are absent without one. */
 export const METRICS: readonly Metric[] = [

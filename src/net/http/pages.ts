@@ -6,7 +6,7 @@ import { plural } from '../../runtime/text.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
 import { type Listing, type ListingHost, locksListing, namespacesListing } from './listings.ts';
-import type { MetricsSnapshot } from './metrics.ts';
+import type { MetricsSnapshot } from './metric.ts';
 import { CONTENT_TYPES, formatFor, metricsText } from './metrics-text.ts';
 
 export interface Page {
