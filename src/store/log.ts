@@ -113,7 +113,7 @@ export class Log {
   }
 }
 
-/** Nobody waits for what is written to it, and it may be flushed meanwhile. */
+/** No client waits for what is written to it, and it may be flushed meanwhile. */
 const IN_THE_MAKING: LogOptions = { fillBytes: 0, blockingBytes: 0 };
 
 /**

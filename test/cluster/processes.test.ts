@@ -171,7 +171,7 @@ test(
     await client.ask({ ...lock(writeTo('a')), ref: 1 });
     child.kill('SIGSTOP');
     await isStopped(child.pid ?? 0);
-    // Until then it may speak: its proof is fresh, whoever has the lease.
+    // Until then it may speak: its proof is fresh, whichever server has the lease.
     const isLate = delay(TTL_S * 1000);
     // What it would answer from memory is in its socket when it wakes.
     client.send({ ...lock(writeTo('a')), ref: 1 }, { action: 'ping' });

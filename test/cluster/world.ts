@@ -96,7 +96,7 @@ export class World {
     this.servers = [new SimulatedServer(this), new SimulatedServer(this)];
   }
 
-  /** What happens in etcd, whoever is paused. */
+  /** What happens in etcd, whichever server is paused. */
   readonly #due: Job[] = [];
 
   later(dueMs: number, run: () => void): void {

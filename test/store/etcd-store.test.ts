@@ -121,7 +121,7 @@ test(
     await change(store, model, 3);
     const before = model.state();
 
-    // The owner ends between two parts: nobody sees them, and the next owner removes them.
+    // The owner ends between two parts: no server sees them, and the next owner removes them.
     let transactions = 0;
     cell.gateway.between = (path, _body, go) => {
       if (!isTransaction(path) || ++transactions < 2) return go();

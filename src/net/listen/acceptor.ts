@@ -127,7 +127,7 @@ export class Acceptor {
     const closed = (): void => firstMessageTimer.cancel();
     socket.on('close', closed);
     const stop = sniff(socket, (protocol, head) => {
-      // From here on whoever has the timer cancels it. What is kept up to here is free to go.
+      // From here on the connection cancels the timer: this listener would keep alive what began it.
       socket.off('close', closed);
       if (protocol === 'lines') {
         client = this.#host.acceptLines(connection, head, firstMessageTimer);
