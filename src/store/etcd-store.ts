@@ -26,7 +26,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { nextTurn, systemClock } from '../runtime/clock.ts';
-import { isInteger, isObject, type JsonObject } from '../runtime/unknown.ts';
+import { isObject, type JsonObject } from '../runtime/unknown.ts';
 import { invariant } from '../table/invariant.ts';
 import {
   base64,
@@ -37,6 +37,7 @@ import {
   prefixEnd,
   textOf,
 } from './etcd-gateway.ts';
+import { decodeSeq, encodeSeq, NEW_SEQ, type Seq } from './etcd-seq.ts';
 import { LiveSet } from './record.ts';
 import {
   type Batch,
@@ -87,8 +88,6 @@ export function ownerKey(prefix: string): string {
   return `${prefix}owner`;
 }
 
-const VERSION = 1;
-
 /** A log is written anew when it has grown to this multiple of what was alive. */
 const GROWTH = 4;
 
@@ -112,16 +111,6 @@ const PAGE_BYTES = 8 * 1024 * 1024;
 const MAX_PAGE_KEYS = 2000;
 /** Each part of these may have the full size. */
 const FIRST_PAGE_KEYS = 16;
-
-/** The value of `seq`. */
-interface Seq extends Position {
-  /** The first batch of the log. */
-  readonly from: number;
-  /** The batches from `from` up to this one have all that was alive; 0 if the log began empty. */
-  readonly drawn: number;
-}
-
-const NEW_SEQ: Seq = { batch: 0, lockIds: 0, sessionIds: 0, clockMs: 0, from: 1, drawn: 0 };
 
 /** What is alive, while it is written anew. */
 interface Drawing {
@@ -327,7 +316,7 @@ export class EtcdStore implements Store {
 
   /** Stores a batch, or its last part: `operations`, and its `seq`. */
   async #put(seq: Seq, operations: readonly object[]): Promise<void> {
-    const value = base64(JSON.stringify({ version: VERSION, ...seq }));
+    const value = base64(encodeSeq(seq));
     const put = { request_put: { key: this.#key('seq'), value } };
     await this.#transact([put, ...operations], value);
     this.#seq = seq;
@@ -429,31 +418,4 @@ function rangesOf({ responses }: JsonObject): (JsonObject | undefined)[] {
     const range = isObject(response) ? response.response_range : undefined;
     return isObject(range) ? keyValues(range)[0] : undefined;
   });
-}
-
-function decodeSeq(text: string, key: string): Seq {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  if (!isObject(value)) throw new StoreError(`${key} in etcd was not written by Locktopus`);
-  const { version, batch, lockIds, sessionIds, clockMs, from, drawn } = value;
-  if (version !== VERSION) {
-    throw new StoreError(
-      `${key} in etcd has version ${JSON.stringify(version)}, but this server can read only version ${VERSION}: start the server that wrote it, or choose another --etcd-prefix`,
-    );
-  }
-  if (
-    !isInteger(batch, 1) ||
-    !isInteger(lockIds, 0) ||
-    !isInteger(sessionIds, 0) ||
-    !isInteger(clockMs, 0) ||
-    !isInteger(from, 1) ||
-    !isInteger(drawn, 0)
-  ) {
-    throw new StoreError(`${key} in etcd is broken: restore it from a snapshot of etcd`);
-  }
-  return { batch, lockIds, sessionIds, clockMs, from, drawn };
 }
