@@ -68,6 +68,8 @@ export class CellServer {
   #server: Server;
   /** The turn of the server has ended. */
   #isOver = false;
+  /** When its turn began. */
+  #ownedAtMs = 0;
   /** The port of the first server: another one may not have been chosen. */
   #port: number | undefined;
   #isStopping = false;
@@ -106,8 +108,9 @@ export class CellServer {
       else this.#host.fail(failure);
       return;
     }
-    const { recovered } = server;
-    if (recovered === undefined) return;
+    if (server.recovered === undefined) return;
+    // Not the wait for the turn.
+    const recovered = { ...server.recovered, ms: performance.now() - this.#ownedAtMs };
     const line = `this server serves now: ${recoveredLine(`etcd (${this.#etcd.prefix})`, recovered)}`;
     this.#host.log.add('owner_serving', line, recovered);
   }
@@ -130,6 +133,9 @@ export class CellServer {
     const { log } = this.#host;
     ownership.observe({
       waiting: (owner) => log.add('owner_waiting', waitingLine(owner), { owner }),
+      owning: () => {
+        this.#ownedAtMs = performance.now();
+      },
       silenced: () => log.add('owner_silenced', SILENCED_LINE),
       trouble: (error) => this.#trouble(error),
     });
