@@ -107,7 +107,8 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   }
 
   onWritable(): void {
-    this.#watching?.onWritable();
+    // Output that was held back for the store is written after the end, too.
+    if (!this.#ended) this.#watching?.onWritable();
   }
 
   lost(): void {

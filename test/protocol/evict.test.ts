@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { Auth, type Locality } from '../../src/protocol/auth.ts';
-import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
+import { converse } from '../support/conversation.ts';
 import { type LineClient, lock, type Reply, write } from '../support/line-client.ts';
 import { codeOf, setUp, take, unreadOf } from '../support/line-server.ts';
 import { setUp as setUpHost } from '../support/session-host.ts';
@@ -183,33 +182,8 @@ test('with an admin token nobody else may, though it comes from this machine', a
 
 test('without an admin token it is for who is on this machine, and forbidden to others', () => {
   const { host } = setUpHost();
-  const auth = new Auth({ client: [], admin: [] });
-  /** A client on this machine or elsewhere, and what it is told. */
-  const connect = (locality: Locality) => {
-    const told: Reply[] = [];
-    const say = (text: string): void => void told.push(JSON.parse(text));
-    const channel = {
-      ...{
-        client: '192.0.2.1:7',
-        locality,
-        unreadBytes: 0,
-        reply: say,
-        notify: say,
-      },
-      ...{ yieldTurn: () => {}, admitted: () => {}, end: () => {} },
-    };
-    const all = {
-      ...{ ...host, auth, adminObserver: undefined, defaultAbandonTimeoutMs: 1000 },
-      startedMs: 0,
-      authFailed: () => assert.fail('no token is wanted here'),
-    };
-    const conversation = new SessionProtocol(all, channel);
-    return (message: object): Reply => {
-      conversation.receive(JSON.stringify(message));
-      return told.at(-1) ?? assert.fail('no answer');
-    };
-  };
-  const [remote, neighbour] = [connect('remote'), connect('loopback')];
+  const remote = converse(host, { locality: 'remote' }).ask;
+  const neighbour = converse(host).ask;
   const { id } = remote(lock(write('a')));
   assert.equal(codeOf(remote({ action: 'evict', id })), 'forbidden');
   assert.equal(neighbour({ action: 'evict', id }).locks, 1);

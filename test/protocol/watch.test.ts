@@ -1,9 +1,11 @@
 /** `watch` over real sockets: each event, where it is heard, its bounds, and watchers that are slow. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { converse } from '../support/conversation.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { lock, type Reply, read, write } from '../support/line-client.ts';
 import { codeOf, setUp, unreadOf } from '../support/line-server.ts';
+import { setUp as setUpHost } from '../support/session-host.ts';
 
 /** Events as words: which, and of which lock. */
 function words(events: readonly Reply[]): string[] {
@@ -205,4 +207,16 @@ test('a slow watcher slows nobody, and is told how much it missed when it has ca
   assert.equal(events + dropped, 2 * rounds, 'each event was told or counted');
   client.send(lock(write('a')));
   assert.equal((await watcher.next()).event, 'acquired', 'and then goes on');
+});
+
+test('a watcher whose connection has ended is sent nothing more, though its last output is written later', () => {
+  const { host } = setUpHost();
+  const watcher = converse(host);
+  watcher.ask({ action: 'watch' });
+  watcher.channel.unreadBytes = 1_000_000;
+  converse(host).ask(lock(write('a')));
+  watcher.ask({ action: 'bye' });
+  assert.equal(watcher.said.length, 2);
+  watcher.conversation.onWritable();
+  assert.equal(watcher.said.length, 2);
 });
