@@ -67,6 +67,11 @@ export class ReplyWriter {
     this.#channel.reply(toByteString(JSON.stringify({ action, ref, ...fields })));
   }
 
+  /** The same for fields that are text already, a byte string. */
+  text({ action, ref }: Envelope, fields: string): void {
+    this.#channel.reply(`{"action":"${action}",${refField(ref)}${fields}}`);
+  }
+
   /**
    * Answers `request`.
    *
@@ -158,14 +163,19 @@ export function resourceFields(resources: readonly Resource[]): {
   return { resources: listed, moreResources: more > 0 ? more : undefined };
 }
 
+/** A path in JSON, as a byte string. */
+export function pathText(path: Path): string {
+  return `[${path.map(quoted).join()}]`;
+}
+
 /** `resourceFields` as a byte string; a third of the time that `JSON.stringify` takes for it. */
 export function resourcesText(resources: readonly Resource[]): string {
   const { listed } = firstOf(resources);
   let text = '';
   for (const resource of listed) {
     const limit = 'limit' in resource ? `,"limit":${resource.limit}` : '';
-    const path = resource.path.map(quoted).join();
-    text += `${text === '' ? '' : ','}{"type":"${resource.type}","path":[${path}]${limit}}`;
+    const path = pathText(resource.path);
+    text += `${text === '' ? '' : ','}{"type":"${resource.type}","path":${path}${limit}}`;
   }
   const more = resources.length - listed.length;
   return `"resources":[${text}]${more > 0 ? `,"moreResources":${more}` : ''}`;
@@ -174,4 +184,17 @@ export function resourcesText(resources: readonly Resource[]): string {
 /** The names that the client chose: labels of session and lock, and the owner. */
 export function wordFields({ context: { session, terms } }: SessionLock): object {
   return { session: session.label, label: terms.label, owner: terms.owner };
+}
+
+/** `wordFields` as a byte string, with a comma before each. */
+export function wordsText({ context: { session, terms } }: SessionLock): string {
+  return (
+    wordText('session', session.label) +
+    wordText('label', terms.label) +
+    wordText('owner', terms.owner)
+  );
+}
+
+function wordText(name: string, word: string | undefined): string {
+  return word === undefined ? '' : `,"${name}":${quoted(word)}`;
 }

@@ -8,7 +8,7 @@ import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Channel, ProtocolHost } from './channel.ts';
 import { idText } from './ids.ts';
-import { quoted, resourcesText } from './replies.ts';
+import { quoted, resourcesText, wordsText } from './replies.ts';
 
 /** With more unread bytes than this a client counts as slow. */
 const MAX_UNREAD_BYTES = 64 * 1024;
@@ -76,16 +76,10 @@ export class Watching implements Watcher {
  * @param atMs milliseconds since the server started
  */
 function messageOf({ event, lock }: WatchedEvent, atMs: number): string {
-  const { session, terms } = lock.context;
+  const { session } = lock.context;
   return (
     `{"action":"watch","event":"${event}","id":"${idText(lock.id)}","atMs":${atMs},` +
     `${resourcesText(lock.resources)},"client":${quoted(session.client)},` +
-    `"sessionId":"${idText(session.id)}"` +
-    `${wordField('session', session.label)}${wordField('label', terms.label)}` +
-    `${wordField('owner', terms.owner)}}`
+    `"sessionId":"${idText(session.id)}"${wordsText(lock)}}`
   );
-}
-
-function wordField(name: string, word: string | undefined): string {
-  return word === undefined ? '' : `,"${name}":${quoted(word)}`;
 }

@@ -12,3 +12,8 @@ export function toByteString(text: string): string {
   }
   return text;
 }
+
+/** The text whose UTF-8 encoding is `bytes`. */
+export function fromByteString(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}

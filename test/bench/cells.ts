@@ -14,6 +14,8 @@ export interface Sizes {
   readonly idle: number;
   readonly held: number;
   readonly elsewhere: readonly number[];
+  /** Locks that are listed. */
+  readonly listed: number;
   /** Connections that watch other paths, and how many paths each of them. */
   readonly watching: number;
   readonly libraryInFlight: number;
@@ -32,6 +34,7 @@ export const FULL: Sizes = {
   idle: 5000,
   held: 100_000,
   elsewhere: [1, 1000, 100_000],
+  listed: 50_000,
   watching: 100,
   libraryInFlight: 16,
   stored: [
@@ -51,6 +54,7 @@ export const TINY: Sizes = {
   idle: 20,
   held: 200,
   elsewhere: [50],
+  listed: 50,
   watching: 2,
   libraryInFlight: 2,
   stored: [[2, 0]],
@@ -108,6 +112,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     reconnecting(ours, sizes),
     spellings(ours),
     watched(ours, sizes),
+    inspected(ours, sizes),
   ];
 }
 
@@ -531,6 +536,23 @@ function watched(ours: ServerSpec, { judged: connections, watching }: Sizes): Ce
       kept(`${watching} of other paths`, 0.95),
       ...['1 of everything', '10 of everything'].map((name) => rate(name, alone)),
     ],
+    shown: SHOWN,
+  };
+}
+
+function inspected(ours: ServerSpec, { listed: locks }: Sizes): Cell {
+  const server = { ...ours, args: MANY_LOCKS } as ServerSpec;
+  const contender = (name: string, isInspected: boolean): Contender => ({
+    ...cycles(name, server, 'session', { connections: 16 }),
+    beside: { kind: 'hold', locks, parent: 'elsewhere', isInspected },
+  });
+  const listedName = `${OURS}, listed`;
+  const p99 = (name: string) => ({ contender: name, name: 'p99Us' });
+  return {
+    name: 'o',
+    work: `lock and release, 16 connections, TCP, while ${locks} locks are listed over and over`,
+    contenders: [contender(OURS, false), contender(listedName, true)],
+    questions: [{ of: p99(listedName), atMost: 2000 }, rate(listedName, OURS)],
     shown: SHOWN,
   };
 }

@@ -66,6 +66,24 @@ export async function watchers(port: number, count: number, pathsEach: number): 
   }
 }
 
+/** A listing of everything, page by page, that begins anew as soon as it has ended. */
+export async function inspectLoop(port: number): Promise<void> {
+  let tail = '';
+  const ask = (after: string): void => {
+    socket.write(`{"action":"inspect","max":1000${after === '' ? '' : `,"after":"${after}"`}}\n`);
+  };
+  const onBytes = (buffer: Buffer, length: number): void => {
+    // The last line is shorter than this, and nothing follows it.
+    tail = (tail + buffer.toString('latin1', Math.max(0, length - 200), length)).slice(-200);
+    if (!tail.endsWith('\n') || !tail.includes('"end":true')) return;
+    const [, next = ''] = /"next":"(\d+)"/.exec(tail) ?? [];
+    tail = '';
+    ask(next);
+  };
+  const socket = await open(port, undefined, onBytes, 256 * 1024);
+  ask('');
+}
+
 interface CounterState {
   missing: number;
   isIgnored: boolean;

@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:net';
 import { ContendLoad } from './contend-load.ts';
-import { heldLocks, idleConnections, watchers } from './crowd.ts';
+import { heldLocks, idleConnections, inspectLoop, watchers } from './crowd.ts';
 import { CycleLoad } from './cycle-load.ts';
 import { type Library, LibraryLoad } from './library-load.ts';
 import { LineUpLoad } from './line-up-load.ts';
@@ -44,7 +44,13 @@ export type Task =
   | { readonly kind: 'live-mutex'; readonly clients: number }
   | { readonly kind: 'library'; readonly library: Library; readonly inFlight: number }
   | { readonly kind: 'idle'; readonly connections: number; readonly atOnce?: boolean }
-  | { readonly kind: 'hold'; readonly locks: number; readonly parent: string }
+  | {
+      readonly kind: 'hold';
+      readonly locks: number;
+      readonly parent: string;
+      /** Lists all locks meanwhile, over and over. */
+      readonly isInspected?: boolean;
+    }
   | { readonly kind: 'watch'; readonly connections: number; readonly pathsEach: number };
 
 /** Of the tasks, those beside which others are measured. */
@@ -96,6 +102,7 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       return undefined;
     case 'hold':
       await heldLocks(port, task.locks, task.parent);
+      if (task.isInspected === true) await inspectLoop(port);
       return undefined;
     case 'watch':
       await watchers(port, task.connections, task.pathsEach);

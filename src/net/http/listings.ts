@@ -8,13 +8,14 @@ import { namespaceLines } from '../../protocol/actions/namespaces.ts';
 import { decodeAs } from '../../protocol/actions/table.ts';
 import type { ProtocolHost } from '../../protocol/channel.ts';
 import { RequestError } from '../../protocol/errors.ts';
+import { fromByteString } from '../../runtime/byte-string.ts';
 
 /** What the listings read. */
 export type ListingHost = Pick<ProtocolHost, 'registry' | 'limits' | 'clock'>;
 
-/** A listing, or an error with its HTTP status. */
+/** A listing, as JSON text, or an error with its HTTP status. */
 export type Listing =
-  | { readonly status: 200; readonly body: object }
+  | { readonly status: 200; readonly body: string }
   | { readonly status: 400 | 404; readonly error: string };
 
 /** Parameters that are JSON as in a message: ["orders","17"] can name any segment. */
@@ -37,7 +38,7 @@ export function locksListing({ searchParams }: URL, host: ListingHost): Listing 
   if (lines instanceof RequestError) {
     return { status: 404, error: `The namespace ${JSON.stringify(name)} has no such lock.` };
   }
-  return { status: 200, body: asDocument('locks', lines) };
+  return { status: 200, body: fromByteString(asDocument('locks', lines)) };
 }
 
 /** The namespaces in use. */
@@ -45,7 +46,10 @@ export function namespacesListing({ searchParams }: URL, host: ListingHost): Lis
   const request = decodeAs('namespaces', fieldsOf(searchParams), undefined, host.limits);
   if (request instanceof RequestError) return mistake(request);
   if (request.action !== 'namespaces') throw new Error('decoded as another action');
-  return { status: 200, body: asDocument('namespaces', namespaceLines(request, host.registry)) };
+  const lines = namespaceLines(request, host.registry).map((line) =>
+    JSON.stringify(line).slice(1, -1),
+  );
+  return { status: 200, body: asDocument('namespaces', lines) };
 }
 
 /** The parameters as fields, without the token; of one that is repeated, the last. */
@@ -71,8 +75,13 @@ function mistake({ message }: RequestError): Listing {
   return { status: 400, error: `Invalid query: ${message}.` };
 }
 
-/** The summary, which is the last line, and before its fields the others as a list. */
-function asDocument(name: string, lines: readonly object[]): object {
-  const { end: _, ...summary } = { end: true, ...lines.at(-1) };
-  return { [name]: lines.slice(0, -1), ...summary };
+/**
+ * The fields of the summary, which is the last line, and the other lines as a list before them.
+ *
+ * @param lines of each the text of its fields
+ */
+function asDocument(name: string, lines: readonly string[]): string {
+  const listed = lines.slice(0, -1).map((line) => `{${line}}`);
+  const summary = lines.at(-1)?.replace(/^"end":true/, '') ?? '';
+  return `{"${name}":[${listed.join()}]${summary}}`;
 }

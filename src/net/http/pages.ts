@@ -149,8 +149,9 @@ function listing(
   return 'error' in made ? sentence(made.status, made.error) : json(made.body);
 }
 
-function json(body: object): Page {
-  return { status: 200, contentType: 'application/json', body: `${JSON.stringify(body)}\n` };
+/** @param text in JSON */
+function json(text: string): Page {
+  return { status: 200, contentType: 'application/json', body: `${text}\n` };
 }
 
 function needsWebSocket(url: URL): Page {
@@ -201,7 +202,7 @@ function statsV1(url: URL, namespaces: Namespaces): Page {
   if (namespace === undefined) {
     return sentence(404, `The namespace ${JSON.stringify(name)} is not in use.`);
   }
-  return json(statsV1Of(namespace));
+  return json(JSON.stringify(statsV1Of(namespace)));
 }
 
 function statsV1Of({ name, table, sessions }: Namespace): object {

@@ -8,9 +8,9 @@ import { Budget } from '../../table/budget.ts';
 import type { Place } from '../../table/find-locks.ts';
 import type { Path } from '../../table/resource.ts';
 import { RequestError } from '../errors.ts';
-import { decodeId } from '../ids.ts';
+import { decodeId, idText } from '../ids.ts';
 import { decodeMax, MAX_ANSWER_LENGTH } from '../paging.ts';
-import { firstOf, resourceFields, wordFields } from '../replies.ts';
+import { firstOf, pathText, quoted, resourcesText, wordsText } from '../replies.ts';
 import type { ActionDefinition } from '../requests.ts';
 import { decodePathOrRoot } from '../resources.ts';
 
@@ -48,7 +48,7 @@ export const inspect: ActionDefinition<InspectRequest> = {
     // The walk may have taken `MAX_STEPS`.
     channel.yieldTurn();
     if (lines instanceof RequestError) replies.error(request, lines);
-    else for (const line of lines) replies.fields(request, line);
+    else for (const line of lines) replies.text(request, line);
   },
   help: [
     {
@@ -59,7 +59,9 @@ export const inspect: ActionDefinition<InspectRequest> = {
 };
 
 /**
- * The lines of the answer: for each, the fields after its action and ref.
+ * The lines of the answer: for each, the fields after its action and ref, as a byte string. Put
+ * together by hand: a thousand locks take a quarter of the time that objects and `JSON.stringify`
+ * take, and others wait meanwhile.
  *
  * @param nowMs the present time of the server's clock
  */
@@ -67,7 +69,7 @@ export function inspectLines(
   request: InspectRequest,
   namespace: Namespace,
   nowMs: number,
-): object[] | RequestError {
+): string[] | RequestError {
   if (request.id === undefined) return inspectPath(request, namespace, nowMs);
   const lock = namespace.lockById(request.id);
   if (lock === undefined) {
@@ -81,23 +83,26 @@ function inspectPath(
   { path, after, max }: InspectRequest,
   namespace: Namespace,
   nowMs: number,
-): object[] {
-  const lines: object[] = [];
+): string[] {
+  const lines: string[] = [];
   const locks: SessionLock[] = [];
   const budget = new Budget(MAX_STEPS);
   let length = 0;
-  const last = after === 0 ? undefined : namespace.lockById(after);
-  for (const { lock, place } of namespace.table.findLocks(path, after, budget, last)) {
+  const before = after === 0 ? undefined : namespace.lockById(after);
+  let last: SessionLock | undefined;
+  for (const { lock, place } of namespace.table.findLocks(path, after, budget, before)) {
     const isFull = locks.length === max || length > MAX_ANSWER_LENGTH || budget.isSpent;
     if (isFull && locks.length > 0) {
-      return [...lines, summary(namespace, locks, locks.at(-1))];
+      last = locks.at(-1);
+      break;
     }
     const line = describe(lock, place, namespace, nowMs, budget);
-    length += JSON.stringify(line).length;
+    length += line.length;
     lines.push(line);
     locks.push(lock);
   }
-  return [...lines, summary(namespace, locks, undefined)];
+  lines.push(summary(namespace, locks, last));
+  return lines;
 }
 
 /** The last line: counts of the locks above and, if there are more, the id to continue after. */
@@ -105,10 +110,11 @@ function summary(
   { name }: Namespace,
   locks: readonly SessionLock[],
   last: SessionLock | undefined,
-): object {
+): string {
   const acquired = locks.filter((lock) => lock.state === 'acquired').length;
-  const next = last === undefined ? {} : { next: String(last.id) };
-  return { end: true, namespace: name, acquired, enqueued: locks.length - acquired, ...next };
+  const next = last === undefined ? '' : `,"next":"${idText(last.id)}"`;
+  const counts = `"acquired":${acquired},"enqueued":${locks.length - acquired}`;
+  return `"end":true,"namespace":${quoted(name)},${counts}${next}`;
 }
 
 function describe(
@@ -117,32 +123,33 @@ function describe(
   { table }: Namespace,
   nowMs: number,
   budget: Budget,
-): object {
+): string {
   const { session, terms, sinceMs } = lock.context;
-  return {
-    id: String(lock.id),
-    state: lock.state,
-    place,
-    ...resourceFields(lock.resources),
-    client: session.client,
-    sessionId: String(session.id),
-    lost: session.isLost ? true : undefined,
-    abandonedInMs: session.abandonedInMs(nowMs),
-    ...wordFields(lock),
-    // Never too long, but it may come out negative: `sinceMs` is rounded up.
-    forMs: Math.max(0, Math.floor(nowMs - sinceMs)),
-    limitMs: lock.state === 'acquired' ? terms.holdMs : terms.waitMs,
-    ...(lock.state === 'acquired' ? {} : waits(lock, table, budget)),
-  };
+  const isHeld = lock.state === 'acquired';
+  const abandonedInMs = session.abandonedInMs(nowMs);
+  const limitMs = isHeld ? terms.holdMs : terms.waitMs;
+  // Never too long, but it may come out negative: `sinceMs` is rounded up.
+  const forMs = Math.max(0, Math.floor(nowMs - sinceMs));
+  return (
+    `"id":"${idText(lock.id)}","state":"${lock.state}",` +
+    `${place === undefined ? '' : `"place":"${place}",`}${resourcesText(lock.resources)},` +
+    `"client":${quoted(session.client)},"sessionId":"${idText(session.id)}"` +
+    `${session.isLost ? ',"lost":true' : ''}${numberText('abandonedInMs', abandonedInMs)}` +
+    `${wordsText(lock)},"forMs":${forMs}${numberText('limitMs', limitMs)}` +
+    `${isHeld ? '' : waitsText(lock, table, budget)}`
+  );
 }
 
-function waits(lock: SessionLock, table: Namespace['table'], budget: Budget): object {
+function numberText(name: string, value: number | undefined): string {
+  return value === undefined ? '' : `,"${name}":${value}`;
+}
+
+function waitsText(lock: SessionLock, table: Namespace['table'], budget: Budget): string {
   const { listed, hasMore } = firstOf(table.waitsOf(lock, budget));
-  const waitsFor = listed.map(({ blocker, relation, path }) => ({
-    id: String(blocker.id),
-    state: blocker.state,
-    relation,
-    path,
-  }));
-  return { waitsFor, waitsForMore: hasMore || budget.isSpent ? true : undefined };
+  const waitsFor = listed.map(
+    ({ blocker: { id, state }, relation, path }) =>
+      `{"id":"${idText(id)}","state":"${state}","relation":"${relation}","path":${pathText(path)}}`,
+  );
+  const more = hasMore || budget.isSpent ? ',"waitsForMore":true' : '';
+  return `,"waitsFor":[${waitsFor.join()}]${more}`;
 }
