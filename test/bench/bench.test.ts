@@ -39,6 +39,8 @@ const CELLS = [
   'l',
   'm',
   'n',
+  'o',
+  'p',
   'table',
 ];
 const RUNS_ALL = process.env.BENCH_CELLS === 'all';

@@ -113,6 +113,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     spellings(ours),
     watched(ours, sizes),
     inspected(ours, sizes),
+    connecting(ours, sizes),
   ];
 }
 
@@ -554,5 +555,23 @@ function inspected(ours: ServerSpec, { listed: locks }: Sizes): Cell {
     contenders: [contender(OURS, false), contender(listedName, true)],
     questions: [{ of: p99(listedName), atMost: 2000 }, rate(listedName, OURS)],
     shown: SHOWN,
+  };
+}
+
+function connecting(ours: ServerSpec, { judged: lanes }: Sizes): Cell {
+  const work = { kind: 'connect', lanes } as const;
+  return {
+    name: 'p',
+    work: `connect, hello, lock, bye; ${lanes} clients at a time`,
+    contenders: [
+      { name: F1, server: floor(true), work },
+      { name: OURS, server: ours, work },
+    ],
+    questions: [
+      rate(OURS, F1),
+      // The generator works more for a connection than either server, so CPU is compared.
+      { ...cost(F1, OURS), atLeast: 0.75 },
+    ],
+    shown: [SECOND, 'serverUsPerCycle', 'serverKernel', 'serverBusy', 'generatorBusy'],
   };
 }

@@ -1,6 +1,7 @@
 /**
  * The floor of a line protocol in Node, as a program: a bare server that splits lines, parses each
  * as JSON if told to, and answers every one with the same line; all answers to one chunk in one write.
+ * If it parses, `bye` ends the connection.
  *
  *     node floor-lines.js parse|plain REPLY
  */
@@ -19,14 +20,16 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on('data', (chunk: Buffer) => {
     const text = partial + chunk.toString('latin1');
     let [start, count] = [0, 0];
+    let isLast = false;
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
       const line = text.slice(start, end);
-      // The action is looked at, so that no engine could skip the parsing.
-      if (!parses || JSON.parse(line).action !== undefined) count++;
+      if (parses && JSON.parse(line).action === 'bye') isLast = true;
+      count++;
       start = end + 1;
     }
     partial = start === text.length ? '' : text.slice(start);
     if (count > 0) socket.write(replies[count] ?? reply.repeat(count));
+    if (isLast) socket.end();
   });
 });
 // Many clients may connect at once: without a queue for them, it is the kernel's retries that are measured.

@@ -3,6 +3,7 @@
  * process for each server that is measured, so that its code is as warm for one as for another.
  */
 import { connect } from 'node:net';
+import { ConnectLoad } from './connect-load.ts';
 import { ContendLoad } from './contend-load.ts';
 import { heldLocks, idleConnections, inspectLoop, watchers } from './crowd.ts';
 import { CycleLoad } from './cycle-load.ts';
@@ -40,6 +41,7 @@ export type Task =
       readonly spelling?: Spelling;
     }
   | { readonly kind: 'contend'; readonly writers: number; readonly readers: number }
+  | { readonly kind: 'connect'; readonly lanes: number }
   | { readonly kind: 'line up'; readonly waiters: number }
   | { readonly kind: 'live-mutex'; readonly clients: number }
   | { readonly kind: 'library'; readonly library: Library; readonly inFlight: number }
@@ -90,6 +92,10 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
         ],
         task.readers > 0 ? task.writers : 0,
       );
+    }
+    case 'connect': {
+      const wanted = Array.from({ length: task.lanes }, (_, i) => resourceTexts(1, 2, i));
+      return new ConnectLoad(port, wanted.flat());
     }
     case 'line up':
       return LineUpLoad.open(port, task.waiters);

@@ -107,6 +107,8 @@ export class Listener {
   #open = 0;
   #path: TakenPath | undefined;
   #isLocal = false;
+  /** Known once it listens: asking the system for each connection is 2 % of what one costs. */
+  #isLoopback = false;
 
   /** @throws Error if the certificate or the key can't be used */
   constructor(options: ListenerOptions, events: ListenerEvents) {
@@ -189,7 +191,7 @@ export class Listener {
 
   /** Whether it is a TCP address that only this machine can reach. */
   get isLoopback(): boolean {
-    return isLoopbackAddress(this.address?.address);
+    return this.#isLoopback;
   }
 
   /** The address, for people. */
@@ -252,7 +254,9 @@ export class Listener {
       this.#server.listen({ ...place, backlog }, () => {
         this.#server.off('error', reject);
         // Only Unix sockets have no TCP address; of an inherited one not even the path is known.
-        this.#isLocal = this.address === undefined;
+        const { address } = this;
+        this.#isLocal = address === undefined;
+        this.#isLoopback = isLoopbackAddress(address?.address);
         resolve();
       });
     });
