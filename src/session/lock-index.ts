@@ -75,6 +75,11 @@ export class LockIndex implements Iterable<SessionLock> {
     return this.#byRef?.get(ref);
   }
 
+  /** A snapshot, for what needs no order: sorting 100,000 locks takes some 10 ms. */
+  inAnyOrder(): readonly SessionLock[] {
+    return this.#byId.all();
+  }
+
   /** A snapshot in order of arrival: the index may change during the iteration. */
   [Symbol.iterator](): Iterator<SessionLock> {
     return this.#byId.all().sort(byArrival).values();

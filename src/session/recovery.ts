@@ -40,11 +40,12 @@ export async function restore(
   }
   const restored: SessionLock[] = [];
   for (const slice of slicesOf(locks)) {
+    const nowMs = Math.ceil(host.clock.now());
     for (const lock of slice) {
       const session = byId.get(lock.session);
       if (session === undefined) throw new Error(`lock ${lock.id} has no session`);
       ids.skipTo(lock.id - 1);
-      restored.push(session.restore(lock));
+      restored.push(session.restore(lock, nowMs));
     }
     await nextTurn(host.clock);
   }

@@ -102,7 +102,7 @@ export class Session {
 
   /** Whether it holds a lock. */
   get isHolder(): boolean {
-    for (const { state } of this.locks) if (state === 'acquired') return true;
+    for (const { state } of this.locks.inAnyOrder()) if (state === 'acquired') return true;
     return false;
   }
 
@@ -220,12 +220,13 @@ export class Session {
    * all of this happened before. The caller enters it into the registry's `ages`.
    *
    * @param stored its id is the one that the table gives out next
+   * @param nowMs the present time of the clock, rounded up to an integer
    */
-  restore({ resources, ref, terms, wasHeld, sinceMs }: StoredLock): SessionLock {
-    const { registry, clock } = this.#host;
+  restore(stored: StoredLock, nowMs: number): SessionLock {
+    const { resources, ref, terms, wasHeld, sinceMs } = stored;
+    const { registry } = this.#host;
     const owner = terms.owner === undefined ? undefined : this.#ownerNamed(terms.owner);
     const bytes = lockBytes(resources, terms, ref);
-    const nowMs = Math.ceil(clock.now());
     // The clock may have gone back by a part of a millisecond.
     const record = new LockRecord(this, ref, terms, owner, bytes, Math.min(sinceMs, nowMs));
     const lock = this.namespace.table.lock(resources, record);

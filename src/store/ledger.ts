@@ -295,7 +295,7 @@ export class Ledger implements Journal {
   *#live(): Generator<string> {
     for (const session of this.#stored) {
       yield sessionPut(session);
-      for (const lock of session.locks) {
+      for (const lock of session.locks.inAnyOrder()) {
         if (lock.state !== 'released') yield lockPut(lock);
       }
     }
