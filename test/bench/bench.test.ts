@@ -41,6 +41,7 @@ const CELLS = [
   'n',
   'o',
   'p',
+  'q',
   'table',
 ];
 const RUNS_ALL = process.env.BENCH_CELLS === 'all';

@@ -1,5 +1,6 @@
 /** The work that is measured, and the bars. `FULL` is the real size, `TINY` shows that it runs. */
 import type { Cell, Contender, Question } from './cell.ts';
+import type { BesideTask } from './generator.ts';
 import type { Library } from './library-load.ts';
 import { allAtOnce, heldMemory, idleMemory, recovery, rewrite, startUp } from './other-samplers.ts';
 import { lockReply, PARENT, SPELLING_NAMES } from './requests.ts';
@@ -16,6 +17,8 @@ export interface Sizes {
   readonly elsewhere: readonly number[];
   /** Locks that are listed. */
   readonly listed: number;
+  /** Cycles per second of the open loop: about a third of what 16 connections do in a closed one. */
+  readonly paced: number;
   /** Connections that watch other paths, and how many paths each of them. */
   readonly watching: number;
   readonly libraryInFlight: number;
@@ -35,6 +38,7 @@ export const FULL: Sizes = {
   held: 100_000,
   elsewhere: [1, 1000, 100_000],
   listed: 50_000,
+  paced: 12_000,
   watching: 100,
   libraryInFlight: 16,
   stored: [
@@ -53,8 +57,9 @@ export const TINY: Sizes = {
   queues: [10, 20],
   idle: 20,
   held: 200,
-  elsewhere: [50],
+  elsewhere: [50, 60],
   listed: 50,
+  paced: 1000,
   watching: 2,
   libraryInFlight: 2,
   stored: [[2, 0]],
@@ -114,6 +119,7 @@ export function allCells(program: string, sizes: Sizes): Cell[] {
     watched(ours, sizes),
     inspected(ours, sizes),
     connecting(ours, sizes),
+    paced(ours, sizes),
   ];
 }
 
@@ -573,5 +579,29 @@ function connecting(ours: ServerSpec, { judged: lanes }: Sizes): Cell {
       { ...cost(F1, OURS), atLeast: 0.75 },
     ],
     shown: [SECOND, 'serverUsPerCycle', 'serverKernel', 'serverBusy', 'generatorBusy'],
+  };
+}
+
+function paced(ours: ServerSpec, { paced: perSecond, listed, elsewhere: held }: Sizes): Cell {
+  const contender = (name: string, beside?: BesideTask): Contender => ({
+    name: `${OURS}, ${name}`,
+    server: { ...ours, args: MANY_LOCKS } as ServerSpec,
+    work: { kind: 'paced', connections: 16, perSecond },
+    ...(beside === undefined ? {} : { beside }),
+  });
+  const [, thousand = 0] = held;
+  return {
+    name: 'q',
+    work: `lock and release at ${perSecond} a second, 16 connections, TCP, beside other work`,
+    contenders: [
+      contender('alone'),
+      contender('idle', { kind: 'idle', connections: thousand }),
+      contender('wide', { kind: 'wide', resources: thousand }),
+      contender('listed', { kind: 'hold', locks: listed, parent: 'elsewhere', isInspected: true }),
+      contender('watched', { kind: 'watch', connections: 1, pathsEach: 0 }),
+      contender('metrics', { kind: 'metrics' }),
+    ],
+    questions: [],
+    shown: [SECOND, 'p50Us', 'p99Us', 'p999Us', 'serverBusy'],
   };
 }

@@ -84,6 +84,31 @@ export async function inspectLoop(port: number): Promise<void> {
   ask('');
 }
 
+/** Locks so many resources at once and releases them, over and over. */
+export async function wideLoop(port: number, count: number): Promise<void> {
+  const resources = Array.from({ length: count }, (_, i) => ({
+    type: 'write' as const,
+    path: ['wide', `${i}`],
+  }));
+  const cycle = Buffer.from(`${lockRequest(resources)}\n{"action":"release"}\n`);
+  let missing = 2;
+  const onBytes = (buffer: Buffer, length: number): void => {
+    for (let i = 0; i < length; i++) if (buffer[i] === LF) missing--;
+    if (missing > 0) return;
+    missing = 2;
+    socket.write(cycle);
+  };
+  const socket = await open(port, undefined, onBytes, 512);
+  socket.write(cycle);
+}
+
+/** Asks for the metrics each second. */
+export function metricsLoop(port: number): void {
+  setInterval(async () => {
+    await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  }, 1000);
+}
+
 interface CounterState {
   missing: number;
   isIgnored: boolean;

@@ -5,11 +5,19 @@
 import { connect } from 'node:net';
 import { ConnectLoad } from './connect-load.ts';
 import { ContendLoad } from './contend-load.ts';
-import { heldLocks, idleConnections, inspectLoop, watchers } from './crowd.ts';
+import {
+  heldLocks,
+  idleConnections,
+  inspectLoop,
+  metricsLoop,
+  watchers,
+  wideLoop,
+} from './crowd.ts';
 import { CycleLoad } from './cycle-load.ts';
 import { type Library, LibraryLoad } from './library-load.ts';
 import { LineUpLoad } from './line-up-load.ts';
 import { LiveMutexLoad } from './live-mutex.ts';
+import { PacedLoad } from './paced-load.ts';
 import {
   COMPARE_AND_DELETE,
   type CycleText,
@@ -40,6 +48,7 @@ export type Task =
       /** In the session protocol; default `plain`. */
       readonly spelling?: Spelling;
     }
+  | { readonly kind: 'paced'; readonly connections: number; readonly perSecond: number }
   | { readonly kind: 'contend'; readonly writers: number; readonly readers: number }
   | { readonly kind: 'connect'; readonly lanes: number }
   | { readonly kind: 'line up'; readonly waiters: number }
@@ -53,10 +62,13 @@ export type Task =
       /** Lists all locks meanwhile, over and over. */
       readonly isInspected?: boolean;
     }
-  | { readonly kind: 'watch'; readonly connections: number; readonly pathsEach: number };
+  | { readonly kind: 'watch'; readonly connections: number; readonly pathsEach: number }
+  /** Locks and releases so many resources at once, over and over. */
+  | { readonly kind: 'wide'; readonly resources: number }
+  | { readonly kind: 'metrics' };
 
 /** Of the tasks, those beside which others are measured. */
-export type BesideTask = Task & { readonly kind: 'hold' | 'watch' };
+export type BesideTask = Task & { readonly kind: 'idle' | 'hold' | 'watch' | 'wide' | 'metrics' };
 
 export type Command =
   | { readonly open: Task; readonly port: number }
@@ -80,6 +92,12 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       const texts = Array.from({ length: task.connections }, (_, i) => cycleTexts(task, i, sha));
       const isWebSocket = task.language === 'v1' || task.language === 'echo';
       return CycleLoad.open(port, texts, isWebSocket ? '/v1?namespace=bench' : undefined);
+    }
+    case 'paced': {
+      const texts = Array.from({ length: task.connections }, (_, i) =>
+        sessionCycle(resourceTexts(1, 2, i)),
+      );
+      return PacedLoad.open(port, texts, task.perSecond);
     }
     case 'contend': {
       const path = [PARENT, 'contended'];
@@ -112,6 +130,12 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       return undefined;
     case 'watch':
       await watchers(port, task.connections, task.pathsEach);
+      return undefined;
+    case 'wide':
+      await wideLoop(port, task.resources);
+      return undefined;
+    case 'metrics':
+      metricsLoop(port);
       return undefined;
   }
 }

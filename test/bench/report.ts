@@ -7,6 +7,7 @@ const COLUMNS: Readonly<Record<string, readonly [head: string, digits: number]>>
   perSecond: ['cycles/s', 0],
   p50Us: ['p50 us', 1],
   p99Us: ['p99 us', 1],
+  p999Us: ['p99.9 us', 1],
   serverUsPerCycle: ['server CPU us/cycle', 2],
   generatorUsPerCycle: ['generator CPU us/cycle', 2],
   serverBusy: ['server busy', 2],
