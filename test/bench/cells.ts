@@ -4,7 +4,7 @@ import type { BesideTask } from './generator.ts';
 import type { Library } from './library-load.ts';
 import { allAtOnce, heldMemory, idleMemory, recovery, rewrite, startUp } from './other-samplers.ts';
 import { lockReply, PARENT, SPELLING_NAMES } from './requests.ts';
-import type { ServerSpec } from './servers.ts';
+import type { FloorMode, ServerSpec } from './servers.ts';
 
 export interface Sizes {
   readonly connections: readonly number[];
@@ -68,6 +68,8 @@ export const TINY: Sizes = {
 };
 
 const F1 = 'f1';
+/** `f1` with shared reads and answers after all reads, as ours. */
+const TWIN = 'f1 twin';
 const F2 = 'f2';
 const F3 = 'f3';
 const OURS = 'ours';
@@ -76,9 +78,9 @@ const SECOND = 'perSecond';
 /** For locks beyond the default limit of one session. */
 const MANY_LOCKS = ['--max-locks', '1000000'];
 
-const floor = (parses: boolean, ref?: number): ServerSpec => ({
+const floor = (mode: FloorMode, ref?: number): ServerSpec => ({
   kind: 'floor',
-  parses,
+  mode,
   reply: lockReply(ref),
 });
 
@@ -156,14 +158,16 @@ function overTcp(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
     name: `a-tcp-${connections}`,
     work: `lock and release, ${connections} connections, TCP`,
     contenders: [
-      cycles(F1, floor(true), 'floor', shape),
+      cycles(F1, floor('parsing'), 'floor', shape),
       cycles(OURS, ours, 'session', shape),
-      cycles(F2, floor(false), 'floor', shape),
+      cycles(F2, floor('plain'), 'floor', shape),
+      cycles(TWIN, floor('twin'), 'floor', shape),
       cycles('redis', { kind: 'redis' }, 'redis', shape),
     ],
     questions: [
       rate(OURS, F1, connections === sizes.judged ? 0.95 : undefined),
       rate(OURS, F2),
+      rate(OURS, TWIN, connections === sizes.judged ? 0.97 : undefined),
       rate(OURS, 'redis'),
       cost(OURS, F1),
     ],
@@ -188,12 +192,19 @@ function inFlight(ours: ServerSpec): Cell {
     name: 'b',
     work: 'lock and release, 16 connections, 32 cycles in flight on each',
     contenders: [
-      cycles(F1, floor(true, 10), 'floor', shape),
+      cycles(F1, floor('parsing', 10), 'floor', shape),
       cycles(OURS, ours, 'session', shape),
-      cycles(F2, floor(false, 10), 'floor', shape),
+      cycles(F2, floor('plain', 10), 'floor', shape),
+      cycles(TWIN, floor('twin', 10), 'floor', shape),
       cycles('redis', { kind: 'redis' }, 'redis', shape),
     ],
-    questions: [rate(OURS, F1, 0.55), rate(OURS, F2), rate(OURS, 'redis', 1), cost(OURS, F1)],
+    questions: [
+      rate(OURS, F1, 0.55),
+      rate(OURS, F2),
+      rate(OURS, TWIN, 0.75),
+      rate(OURS, 'redis', 1),
+      cost(OURS, F1),
+    ],
     shown: [SECOND, 'serverUsPerCycle', 'serverBusy', 'generatorBusy'],
   };
 }
@@ -203,7 +214,10 @@ function severalResources(ours: ServerSpec, sizes: Sizes): Cell {
   return {
     name: 'c',
     work: `four resources of depth three, two of them reads, ${sizes.judged} connections`,
-    contenders: [cycles(F1, floor(true), 'floor', shape), cycles(OURS, ours, 'session', shape)],
+    contenders: [
+      cycles(F1, floor('parsing'), 'floor', shape),
+      cycles(OURS, ours, 'session', shape),
+    ],
     questions: [rate(OURS, F1, 0.85), cost(OURS, F1)],
     shown: SHOWN,
   };
@@ -217,7 +231,7 @@ function contended(ours: ServerSpec, sizes: Sizes): Cell {
     name: 'd',
     work: `${clients} clients that all want one path; p50 and p99: release sent to next acquired`,
     contenders: [
-      cycles(F1, floor(true), 'floor', { connections: 1 }),
+      cycles(F1, floor('parsing'), 'floor', { connections: 1 }),
       { name: OURS, server: ours, work: { kind: 'contend', writers: clients, readers: 0 } },
       {
         name: 'live-mutex',
@@ -298,7 +312,7 @@ function idle(ours: ServerSpec, sizes: Sizes): Cell {
     name: 'g-idle',
     work: `memory for each of ${sizes.idle} idle TCP connections`,
     contenders: [
-      { name: F1, server: floor(true), work },
+      { name: F1, server: floor('parsing'), work },
       { name: OURS, server: ours, work },
     ],
     questions: ['bytesEach', 'rssEach'].map((name) => ({
@@ -334,7 +348,7 @@ function starting(ours: ServerSpec): Cell {
     name: 'h',
     work: 'start of the process to its first answer',
     contenders: [
-      { name: F1, server: floor(true), work: startUp },
+      { name: F1, server: floor('parsing'), work: startUp },
       { name: OURS, server: ours, work: startUp },
     ],
     questions: [
@@ -487,7 +501,7 @@ function reconnecting(ours: ServerSpec, sizes: Sizes): Cell {
     name: 'l',
     work: `${sizes.idle} clients connect at once; until the last has its first answer`,
     contenders: [
-      { name: F1, server: floor(true), work },
+      { name: F1, server: floor('parsing'), work },
       { name: OURS, server: ours, work },
     ],
     questions: [
@@ -570,7 +584,7 @@ function connecting(ours: ServerSpec, { judged: lanes }: Sizes): Cell {
     name: 'p',
     work: `connect, hello, lock, bye; ${lanes} clients at a time`,
     contenders: [
-      { name: F1, server: floor(true), work },
+      { name: F1, server: floor('parsing'), work },
       { name: OURS, server: ours, work },
     ],
     questions: [

@@ -7,6 +7,9 @@ import { beside, Child } from './child.ts';
 import { INSTALL_PEERS, liveMutex } from './live-mutex.ts';
 import type { ProbeQuestion } from './probe.ts';
 
+/** See floor-lines.ts. */
+export type FloorMode = 'parsing' | 'plain' | 'twin';
+
 export type ServerSpec =
   | {
       readonly kind: 'ours';
@@ -17,7 +20,7 @@ export type ServerSpec =
       /** With an etcd of one member, on the same machine. */
       readonly isInEtcd?: boolean;
     }
-  | { readonly kind: 'floor'; readonly parses: boolean; readonly reply: string }
+  | { readonly kind: 'floor'; readonly mode: FloorMode; readonly reply: string }
   | { readonly kind: 'echo' }
   | {
       readonly kind: 'redis';
@@ -121,7 +124,7 @@ function commandOf(
         ...(directory === undefined ? [] : ['--data-dir', directory]),
       ];
     case 'floor':
-      return [...node, beside('floor-lines'), spec.parses ? 'parse' : 'plain', spec.reply];
+      return [...node, beside('floor-lines'), spec.mode, spec.reply];
     case 'echo':
       return [...node, beside('floor-websocket')];
     case 'redis':
