@@ -62,13 +62,9 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#firstMessageTimer = firstMessageTimer;
     this.#host = host;
     this.#socket = socket;
-    this.#output = new OutputBuffer(
-      socket,
-      streams,
-      maxUnreadBytes,
-      () => this.#cut(),
-      () => this.#conversation.onWritable(),
-    );
+    const writable = (): void => this.#conversation.onWritable();
+    const cut = (): void => this.#cut();
+    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, cut, writable);
     this.#conversation = converse(this);
     this.#isTokenDue = host.auth.needsToken;
     this.#maxLineBytes = maxFirstMessageBytes(host.auth, host.limits);
@@ -80,7 +76,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
     });
     const ended = (): void => this.#inputEnded();
     const input = new InputPump(socket, streams, this.#output, this.#splitter, ended);
-    socket.on('drain', () => this.#conversation.onWritable());
+    socket.on('drain', writable);
     socket.on('close', () => this.#closed());
     input.take(head);
     input.start();

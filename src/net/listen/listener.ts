@@ -116,7 +116,7 @@ export class Listener {
     this.place = options.place;
     const accept = (socket: Socket): void => {
       // Must come first: an 'error' event without a listener would end the process.
-      socket.on('error', () => socket.destroy());
+      socket.on('error', destroy);
       events.accept(this.#connectionOf(socket));
     };
     const acceptSecured = (socket: Socket): void => {
@@ -134,10 +134,11 @@ export class Listener {
     });
     // Two more: one in its handshake, and the one that it is cut for.
     this.#server.maxConnections = options.maxConnections + 2;
+    const closed = (): void => void this.#open--;
     this.#server.on('connection', (socket) => {
       events.arrived(options.backlog);
       this.#open++;
-      socket.on('close', () => this.#open--);
+      socket.on('close', closed);
       if (this.#open > options.maxConnections && this.#cutOldestHandshake()) events.full();
       if (this.#tls === undefined || this.isLocal) accept(socket);
       else this.#shakeHands(socket, this.#tls);
@@ -261,6 +262,11 @@ export class Listener {
       });
     });
   }
+}
+
+/** A listener for the errors of sockets: one for all of them, since idle ones cost little else. */
+function destroy(this: Socket): void {
+  this.destroy();
 }
 
 /** Identifies a TCP connection; the same for the TLS socket and the raw socket below it. */
