@@ -2,10 +2,9 @@
  * The server of a chaos run: the real program. With a data directory it can be killed at any moment,
  * and is started again on the same directory and port.
  */
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import type { Random } from '../support/random.ts';
 
@@ -50,7 +49,7 @@ export class ChaosServer {
     imports: readonly string[],
     dataDir: string | undefined,
   ): Promise<{ server: ChaosServer; port: number }> {
-    const chosen = dataDir === undefined ? 0 : await portOfItsOwn();
+    const chosen = dataDir === undefined ? 0 : await ownPort();
     const server = new ChaosServer(t, chosen, imports, dataDir);
     return { server, port: await server.#program.port() };
   }
@@ -106,23 +105,5 @@ export class ChaosServer {
     this.kills++;
     child.kill('SIGKILL');
     await this.#program.ended();
-  }
-}
-
-/**
- * A free port below those that systems give to outgoing connections: while no server listens on one
- * of these, a client that connects to it may get it for its own end, and meet itself.
- */
-async function portOfItsOwn(): Promise<number> {
-  for (let port = 20_000 + (process.pid % 10_000); ; port++) {
-    const listener = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      listener.on('error', () => resolve(false));
-      listener.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!isFree) continue;
-    listener.close();
-    await once(listener, 'close');
-    return port;
   }
 }

@@ -32,6 +32,7 @@ import {
 import { MAX_CHAIN, waitingChain } from '../../src/operators/waiting-chain.ts';
 import { Server } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { CLOSED_PORTS, ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import { startServer, until } from '../support/running-server.ts';
 
@@ -389,8 +390,8 @@ test('stats and namespaces give numbers', async (t) => {
 });
 
 test('watch shows what happens, reconnects, and says so', async (t) => {
-  const server = await startServer(t);
-  const { port } = server.address;
+  const port = await ownPort();
+  const server = await startServer(t, { port });
   const url = `locktopus://127.0.0.1:${port}/shop`;
   const client = await connect(url, { label: 'till' });
   t.after(() => client.close());
@@ -431,10 +432,7 @@ test('ping answers 0 or 69, and mistakes are 64', async (t) => {
   const { url } = await openNamespace(t);
   assert.match((await call(['ping', '--url', url])).out, /^[\d.]+ ms\n$/);
   assert.equal(typeof JSON.parse((await call(['ping', '--url', url, '--json'])).out).ms, 'number');
-  const server = await startServer(t);
-  const { port } = server.address;
-  await server.close();
-  const gone = await call(['ping', '--url', `locktopus://127.0.0.1:${port}`]);
+  const gone = await call(['ping', '--url', `locktopus://127.0.0.1:${CLOSED_PORTS[0]}`]);
   assert.equal(gone.code, VerbExit.unreachable);
   assert.match(gone.err, /^locktopus: no lock server is reachable: .*\n$/);
   for (const args of [

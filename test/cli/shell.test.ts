@@ -14,6 +14,7 @@ import { decode } from '../../src/operators/raw-messages.ts';
 import { wordsOf } from '../../src/operators/words.ts';
 import { Server } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import { startServer, until } from '../support/running-server.ts';
 import { ShellSession } from '../support/shell-session.ts';
@@ -296,8 +297,8 @@ test('what others chose can not act on the terminal', async (t) => {
 });
 
 test('a broken connection is resumed, and what was lost is said', async (t) => {
-  const server = await startServer(t);
-  const { port } = server.address;
+  const port = await ownPort();
+  const server = await startServer(t, { port });
   const one = new ShellSession(`locktopus://127.0.0.1:${port}/shop`);
   assert.equal(await one.rawSession.start(), undefined);
   t.after(() => one.rawSession.close());

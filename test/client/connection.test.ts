@@ -17,6 +17,7 @@ import {
 import { Server } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { CLOSED_PORTS } from '../support/ports.ts';
 import { Random } from '../support/random.ts';
 import { NOTHING_LEFT, startServer, until } from '../support/running-server.ts';
 import { Watch } from '../support/watch.ts';
@@ -29,16 +30,6 @@ async function useIt(t: TestContext, url: string, options: ConnectOptions): Prom
   const value = await client.withLock(write('a'), (lock) => lock.isHeld);
   assert.equal(value, true);
   await client.close();
-}
-
-/** A port on which nothing listens. */
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as { port: number };
-  listener.close();
-  await once(listener, 'close');
-  return port;
 }
 
 test('TCP, and a token in hello', async (t) => {
@@ -125,7 +116,7 @@ test('the environment says where the server is, and has the token', async (t) =>
 });
 
 test('an unreachable server is an error that lists what was tried', async () => {
-  const [a, b] = [await freePort(), await freePort()];
+  const [a, b] = CLOSED_PORTS;
   await assert.rejects(connect(`locktopus://127.0.0.1:${a},127.0.0.1:${b}`), (error) => {
     assert.ok(error instanceof UnreachableError);
     assert.match(error.message, new RegExp(`:${a} .*ECONNREFUSED.*; .*:${b} .*ECONNREFUSED`));
@@ -137,7 +128,7 @@ test('the next host is tried when one is not there', async (t) => {
   const server = await startServer(t);
   const client = await connected(
     t,
-    `locktopus://127.0.0.1:${await freePort()},127.0.0.1:${server.address.port}`,
+    `locktopus://127.0.0.1:${CLOSED_PORTS[0]},127.0.0.1:${server.address.port}`,
   );
   assert.equal((await client.lock(write('a'))).isHeld, true);
 });
@@ -363,7 +354,7 @@ test('a process ends once its client is closed, or could not connect', async (t)
   const child = runProgram(
     t,
     `import { WebSocket } from 'ws';
-    await connect('locktopus://127.0.0.1:${await freePort()}').catch(({ code }) => console.log(code));
+    await connect('locktopus://127.0.0.1:${CLOSED_PORTS[0]}').catch(({ code }) => console.log(code));
     for (const scheme of ['locktopus', 'ws']) {
       const client = await connect(scheme + '://127.0.0.1:${server.address.port}', { WebSocket });
       await client.withLock(write('a'), () => console.log('held'));

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/client/environment.ts';
 import { type HeldLock, LockLostError, write } from '../../src/client/index.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import { Random } from '../support/random.ts';
 import { startServer } from '../support/running-server.ts';
@@ -24,8 +25,9 @@ async function lossOf({ signal }: HeldLock): Promise<string> {
 }
 
 test('a server that stops, goes on, and is killed', async (t) => {
-  const program = new Program(t, ['--port', '0']);
-  const port = await program.port();
+  const port = await ownPort();
+  const program = new Program(t, ['--port', `${port}`]);
+  await program.port();
   const url = `locktopus://127.0.0.1:${port}/shop`;
   const first = await connected(t, url, { abandonTimeoutMs: ABANDON_MS });
   const second = await connected(t, url);

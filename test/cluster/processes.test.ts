@@ -9,9 +9,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { write } from '../../src/client/index.ts';
 import { connected, next } from '../client/support.ts';
 import { temporaryFolder } from '../support/certificates.ts';
-import { Etcd, etcdIsMissing, freePort } from '../support/etcd.ts';
+import { Etcd, etcdIsMissing } from '../support/etcd.ts';
 import { ask } from '../support/http-client.ts';
 import { LineClient, lock, write as writeTo } from '../support/line-client.ts';
+import { ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import { documentOf } from '../support/readme.ts';
 import { blocksOf } from '../support/transcript.ts';
@@ -62,7 +63,7 @@ async function startHaproxy(t: TestContext, ports: readonly number[]): Promise<n
   const isInstalled = spawnSync('haproxy', ['-v']).status === 0;
   if (!isInstalled && process.env.CI === undefined) return undefined;
   const { text } = blocksOf(documentOf('README.md'), 'haproxy')[0] ?? assert.fail('no block');
-  const port = await freePort();
+  const port = await ownPort();
   const [a, b] = ports;
   const config = text
     .replace('bind :9009', `bind 127.0.0.1:${port}`)
@@ -209,7 +210,7 @@ test(
     t.after(() => void etcd?.kill('SIGCONT'));
     await cut;
     assert.equal(held.isHeld, true, 'within the abandon timeout');
-    assert.match(members[0]?.program.stdout ?? '', /all connections are cut until it does/);
+    await members[0]?.program.logged(/all connections are cut until it does/);
     etcd?.kill('SIGCONT');
     await resumed;
     assert.equal(held.isHeld, true);

@@ -7,13 +7,14 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { makeCertificate } from '../support/certificates.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
+import { ownPort } from '../support/ports.ts';
 import { documentOf } from '../support/readme.ts';
 import { startServer } from '../support/running-server.ts';
 
@@ -88,17 +89,6 @@ function configOf(proxy: Proxy, folder: string, port: number, behind: number): s
   return proxy.around(folder, config);
 }
 
-/** A port of the loopback address that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  assert.ok(address !== null && typeof address === 'object');
-  return address.port;
-}
-
 async function accepts(port: number): Promise<boolean> {
   const socket = connect({ port, host: '127.0.0.1' });
   const isOpen = await new Promise<boolean>((resolve) => {
@@ -120,7 +110,7 @@ async function startProxy(
   edit: (config: string) => string = (config) => config,
 ): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'locktopus-proxy-'));
-  const port = await freePort();
+  const port = await ownPort();
   const config = join(folder, 'config');
   writeFileSync(config, edit(configOf(proxy, folder, port, behind)));
   const child = spawn(proxy.command, proxy.args(folder, config), {

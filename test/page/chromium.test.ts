@@ -11,6 +11,7 @@ import type { BrowserContext, Page } from 'playwright-core';
 import { connect, read, write } from '../../src/client/index.ts';
 import type { Server } from '../../src/server.ts';
 import { isMissing, launchChromium } from '../support/chromium.ts';
+import { ownPort } from '../support/ports.ts';
 import { compiledServer } from './compiled-server.ts';
 
 /** As markup, each of these would be noticed. */
@@ -24,10 +25,10 @@ interface Watched {
 
 test('the page in Chromium', { skip: isMissing }, async (t) => {
   const [CompiledServer, browser] = await Promise.all([compiledServer(), launchChromium(t)]);
-  let server: Server = new CompiledServer({ port: 0 });
+  const port = await ownPort();
+  let server: Server = new CompiledServer({ port });
   await server.listen();
   t.after(() => server.close());
-  const { port } = server.address;
   const url = `locktopus://127.0.0.1:${port}/shop`;
 
   const watched = async (): Promise<Watched> => {

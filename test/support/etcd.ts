@@ -2,26 +2,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { EtcdGateway, type EtcdOptions } from '../../src/store/etcd-gateway.ts';
 import { type Certificate, type Scope, temporaryFolder } from './certificates.ts';
+import { ownPort } from './ports.ts';
 
 /** Why tests with etcd are skipped; false if they are not. */
 export const etcdIsMissing: string | false =
   process.env.CI === undefined &&
   spawnSync('etcd', ['--version']).status !== 0 &&
   'etcd is not installed (Debian: etcd-server)';
-
-/** A port that was free a moment ago, for programs that do not say which one they picked. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** For tests that are not about members that fail: the machine may be busy. */
 export const PATIENT = { tryMs: 20_000 };
@@ -51,8 +41,8 @@ export class Etcd {
     const peers: string[] = [];
     const urls: URL[] = [];
     for (const _ of names) {
-      urls.push(new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${await freePort()}`));
-      peers.push(`http://127.0.0.1:${await freePort()}`);
+      urls.push(new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${await ownPort()}`));
+      peers.push(`http://127.0.0.1:${await ownPort()}`);
     }
     const cluster = names.map((name, i) => `${name}=${peers[i]}`).join(',');
     const certificates: string[] = [];
@@ -108,26 +98,32 @@ export class Etcd {
       } catch (error) {
         if (!(error instanceof Error && /does not answer/.test(error.message))) return gateway;
       }
+      if (this.children.every(hasEnded)) throw new Error('etcd has ended');
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
-  /** The index of the member that leads now. */
+  /** The index of the member that leads now; on a busy machine there may be none for a while. */
   async leader(t: Scope): Promise<number> {
-    for (const [index, url] of this.urls.entries()) {
-      const gateway = new EtcdGateway({ members: [url], tryMs: 1000 });
-      t.after(() => gateway.close());
-      const status = await gateway.call('/v3/maintenance/status', {}).catch(() => undefined);
-      const header = status?.header;
-      if (typeof header !== 'object' || header === null || !('member_id' in header)) continue;
-      if (header.member_id === status?.leader) return index;
+    const gateways = this.urls.map((url) => new EtcdGateway({ members: [url], tryMs: 1000 }));
+    t.after(() => gateways.forEach((gateway) => void gateway.close()));
+    for (;;) {
+      for (const [index, gateway] of gateways.entries()) {
+        const status = await gateway.call('/v3/maintenance/status', {}).catch(() => undefined);
+        const header = status?.header;
+        if (typeof header !== 'object' || header === null || !('member_id' in header)) continue;
+        if (header.member_id === status?.leader) return index;
+      }
     }
-    throw new Error('etcd has no leader');
   }
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   child.kill('SIGKILL');
   await once(child, 'exit');
 }
