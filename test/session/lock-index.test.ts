@@ -53,8 +53,8 @@ class Pair {
 }
 
 test('random comings and goings leave what a Map would hold, in order', () => {
-  const make = lockMaker();
   withSeeds(30, (random) => {
+    const make = lockMaker();
     const pair = new Pair();
     const mostAtOnce = random.pick([1, 5, 40, 300]);
     for (let step = 0; step < 1500; step++) {

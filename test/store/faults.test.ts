@@ -289,7 +289,6 @@ test('a log does not grow for ever, even if batches are larger than the slices o
   }
   await store.close();
   const alive = [...model.live()].join('\n').length;
-  console.log(most / alive);
   assert.ok(most < 16 * alive, `${most} bytes, of which ${alive} are alive`);
   assert.deepEqual(await openOn(files).load(), model.state());
 });
