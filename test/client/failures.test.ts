@@ -99,9 +99,9 @@ test('a server that stops, goes on, and is killed', async (t) => {
 /** A program that stops itself while it holds, so that the next statement is what it first does. */
 const STOPPING = `
   const client = await connect(url, { abandonTimeoutMs: 400 });
-  for (const event of ['lost', 'connected']) client.on(event, () => console.log(event));
   const lock = await client.lock(write('a'));
   console.log('held');
+  for (const event of ['lost', 'connected']) client.on(event, () => console.log(event));
   process.kill(process.pid, 'SIGSTOP');
   try {
     lock.signal.throwIfAborted();

@@ -1,17 +1,24 @@
 /**
  * A server whose event loop stood still: what clients had sent by then counts before anybody is
- * expired. The stall is real, a loop that keeps the process busy past the limit in question.
+ * expired. The stall is real: the thread sleeps past the limit in question.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../../support/certificates.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { startServer } from '../../support/running-server.ts';
 
-function stall(ms: number): void {
+/** Stops the event loop for `ms` milliseconds, and until the other process has written `sent`. */
+function stall(ms: number, sent?: string): void {
   const end = performance.now() + ms;
-  while (performance.now() < end);
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  while (performance.now() < end || (sent !== undefined && !existsSync(sent))) {
+    Atomics.wait(never, 0, 0, 10);
+  }
 }
 
 test('a heartbeat that arrived during the stall keeps the session', async (t) => {
@@ -33,14 +40,21 @@ test('a release that arrived during the stall comes before the end of the hold l
   assert.equal((await client.next()).state, 'released');
 });
 
-/** Connects and resumes sessions as soon as it is told to, whatever the test's process does. */
+/**
+ * Connects and resumes sessions as soon as it is told to, whatever the test's process does, and
+ * makes a file once that is sent.
+ */
 const RESUMER = `
   const { connect } = require('node:net');
-  const [port, ...sessions] = process.argv.slice(1);
+  const { writeFileSync } = require('node:fs');
+  const [sent, port, ...sessions] = process.argv.slice(1);
   process.stdin.once('data', () => {
+    let left = sessions.length;
     for (const session of sessions) {
       const socket = connect(Number(port), '127.0.0.1');
-      socket.write(JSON.stringify({ action: 'hello', session }) + '\\n');
+      socket.write(JSON.stringify({ action: 'hello', session }) + '\\n', () => {
+        if (--left === 0) writeFileSync(sent, '');
+      });
       socket.once('data', (reply) => {
         console.log(String(reply).split('\\n')[0]);
         socket.destroy();
@@ -50,12 +64,16 @@ const RESUMER = `
   console.log('ready');
 `;
 
-/** Resumes a session on a WebSocket, of which only the handshake can arrive during the stall. */
+/** The same on a WebSocket, of which only the handshake can arrive during the stall. */
 const WEBSOCKET_RESUMER = `
+  const { connect } = require('node:net');
+  const { writeFileSync } = require('node:fs');
   const { WebSocket } = require('ws');
-  const [port, session] = process.argv.slice(1);
+  const [sent, port, session] = process.argv.slice(1);
   process.stdin.once('data', () => {
-    const socket = new WebSocket('ws://127.0.0.1:' + port + '/v2');
+    const createConnection = (options) =>
+      connect(options).once('connect', () => setImmediate(() => writeFileSync(sent, '')));
+    const socket = new WebSocket('ws://127.0.0.1:' + port + '/v2', { createConnection });
     socket.on('open', () => socket.send(JSON.stringify({ action: 'hello', session })));
     socket.once('message', (reply) => {
       console.log(String(reply));
@@ -65,20 +83,41 @@ const WEBSOCKET_RESUMER = `
   console.log('ready');
 `;
 
+/** A process that runs one of these scripts, once it is ready. */
+async function startResumer(
+  t: TestContext,
+  script: string,
+  port: number,
+  sessions: readonly unknown[],
+) {
+  const sent = join(temporaryFolder(t), 'sent');
+  const args = [sent, String(port), ...sessions.map(String)];
+  const child = spawn(process.execPath, ['-e', script, ...args]);
+  t.after(() => child.kill());
+  let printed = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  while (!printed.includes('ready')) await once(child.stdout, 'data');
+  /** Stalls while it resumes; returns what it was answered. */
+  const resumeInStall = async (): Promise<string> => {
+    child.stdin.end('now\n');
+    stall(1200, sent);
+    await once(child, 'close');
+    return printed;
+  };
+  return resumeInStall;
+}
+
 test('a client that came back during the stall finds its session', async (t) => {
   const { address } = await startServer(t);
   const client = await LineClient.connect(t, address.port);
   const { session } = await client.ask({ action: 'hello', abandonTimeoutMs: 1000 });
   await client.ask(lock(write('a')));
-  const resumer = spawn(process.execPath, ['-e', RESUMER, String(address.port), String(session)]);
-  t.after(() => resumer.kill());
-  await once(resumer.stdout, 'data');
+  const resumeInStall = await startResumer(t, RESUMER, address.port, [session]);
   client.socket.end();
   await client.ended();
-  resumer.stdin.end('now\n');
-  stall(1500);
-  const [reply] = await once(resumer.stdout, 'data');
-  assert.match(String(reply), /"resumed":true,"locks":1/);
+  assert.match(await resumeInStall(), /"resumed":true,"locks":1/);
 });
 
 test('of many clients that came back during the stall none is too late', async (t) => {
@@ -92,18 +131,10 @@ test('of many clients that came back during the stall none is too late', async (
     const { session } = await client.ask({ action: 'hello', abandonTimeoutMs: 1000 });
     sessions.push(String(session));
   }
-  const resumer = spawn(process.execPath, ['-e', RESUMER, String(address.port), ...sessions]);
-  t.after(() => resumer.kill());
-  let printed = '';
-  resumer.stdout.setEncoding('utf8').on('data', (text: string) => {
-    printed += text;
-  });
-  while (!printed.includes('ready')) await once(resumer.stdout, 'data');
+  const resumeInStall = await startResumer(t, RESUMER, address.port, sessions);
   for (const client of clients) client.socket.end();
   await Promise.all(clients.map((client) => client.ended()));
-  resumer.stdin.end('now\n');
-  stall(1500);
-  await once(resumer, 'close');
+  const printed = await resumeInStall();
   assert.equal(printed.match(/"resumed":true/g)?.length, sessions.length, printed);
 });
 
@@ -111,14 +142,8 @@ test('a client whose handshake arrived during the stall finds its session', asyn
   const { address } = await startServer(t);
   const client = await LineClient.connect(t, address.port);
   const { session } = await client.ask({ action: 'hello', abandonTimeoutMs: 1000 });
-  const args = ['-e', WEBSOCKET_RESUMER, String(address.port), String(session)];
-  const resumer = spawn(process.execPath, args);
-  t.after(() => resumer.kill());
-  await once(resumer.stdout, 'data');
+  const resumeInStall = await startResumer(t, WEBSOCKET_RESUMER, address.port, [session]);
   client.socket.end();
   await client.ended();
-  resumer.stdin.end('now\n');
-  stall(1500);
-  const [reply] = await once(resumer.stdout, 'data');
-  assert.match(String(reply), /"resumed":true/);
+  assert.match(await resumeInStall(), /"resumed":true/);
 });
