@@ -53,8 +53,9 @@ async function logOfClosing(
   execFileSync('mkfifo', [fifo]);
   const program = `echo "pid $$"; exec ${by} ${SERVE} ${options}`;
   // As a shell does, it hands on that the terminal is closed; then it says how the program ended.
-  const command = `exec > "$LOG"; sh -c '${program}' &
-    trap "kill -HUP $!" HUP; wait $!; wait $!; echo "status $?"`;
+  const command = `exec > "$LOG"; trap 'kill -HUP $!' HUP
+    sh -c '${program}' &
+    wait $!; wait $!; echo "status $?"`;
   const terminal = spawn('script', ['-qec', command, '/dev/null'], {
     cwd: ROOT,
     env: { ...process.env, LOG: fifo, SHELL: '/bin/sh' },

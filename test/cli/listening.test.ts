@@ -193,7 +193,10 @@ for (const [options, isSaid] of [
     const args = ['--port', '0', ...options];
     const program = new Program(t, args, {}, [], { shell: 'ulimit -n 2000' });
     const client = await LineClient.connect(t, await program.port());
-    await client.ask({ action: 'ping' });
+    await client.ask({ action: 'bye' });
+    client.socket.destroy();
+    program.child.kill('SIGTERM');
+    await program.ended();
     assert.equal(
       program.stdout.includes('Z the open-file limit allows 1836 connections, fewer'),
       isSaid,

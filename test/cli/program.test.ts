@@ -140,7 +140,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 test('a second signal ends it at once, however slow the clients are', async (t) => {
-  const program = new Program(t, ['--port', '0']);
+  const program = new Program(t, ['--port', '0', '--drain-timeout', '600000']);
   const client = await LineClient.connect(t, await program.port());
   client.socket.allowHalfOpen = true;
   await client.ask(lock(write('a')));

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { LineClient, lock, write } from '../support/line-client.ts';
-import { ProbedProgram, told } from '../support/probed-program.ts';
+import { ProbedProgram, type Sample, told } from '../support/probed-program.ts';
 import { handshake } from '../support/websocket-client.ts';
 import { text } from '../support/websocket-frames.ts';
 
@@ -52,7 +52,7 @@ test(`${IDLE} idle connections are in nobody's way`, { timeout: 120_000 }, async
   await client.ask({ action: 'ping' });
   // First, so that no file of code that is loaded meanwhile is open.
   const alone = await timeLocks(client);
-  const before = await server.look();
+  const before = await server.settled();
 
   const idle: Socket[] = [];
   t.after(() => idle.forEach((socket) => void socket.destroy()));
@@ -62,7 +62,8 @@ test(`${IDLE} idle connections are in nobody's way`, { timeout: 120_000 }, async
     );
     idle.push(...(await Promise.all(batch)));
   }
-  const during = await server.look();
+  const isOpen = ({ descriptors }: Sample): boolean => descriptors === before.descriptors + IDLE;
+  const during = await server.settled(isOpen);
   const among = await timeLocks(client);
   assert.equal(during.descriptors - before.descriptors, IDLE);
   t.diagnostic(`before: ${told(before)}`);
@@ -77,7 +78,7 @@ test(`${IDLE} idle connections are in nobody's way`, { timeout: 120_000 }, async
   await client.ended();
   client.socket.destroy();
   await server.empty();
-  const after = await server.look();
+  const after = await server.settled(({ descriptors }) => descriptors === before.descriptors - 1);
   t.diagnostic(`after: ${told(after)}`);
   assert.equal(after.descriptors, before.descriptors - 1);
 });

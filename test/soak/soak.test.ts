@@ -26,7 +26,7 @@ test('when everybody has left nothing is left, and nothing grows meanwhile', {
   t.diagnostic(`SEED=${seed}`);
   const server = new ProbedProgram(t);
   const load = new Load(await server.port(), seed);
-  const before = await server.look();
+  const before = await server.settled();
 
   const running = load.run(PLACES);
   const samples: Sample[] = [];
@@ -38,7 +38,9 @@ test('when everybody has left nothing is left, and nothing grows meanwhile', {
   load.isOver = true;
   await running;
   await server.empty();
-  const after = await server.look();
+  const after = await server.settled(
+    ({ descriptors, handles }) => descriptors === before.descriptors && handles === before.handles,
+  );
 
   t.diagnostic(`${load.locks} locks, ${load.connections} connections in ${SECONDS} s`);
   t.diagnostic(`while busy: ${gauges}`);

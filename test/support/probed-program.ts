@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Program } from './program.ts';
 
 const PROBE = fileURLToPath(new URL('probe.ts', import.meta.url));
+const MAX_LOOKS = 30;
 const NOTHING_LEFT = / 0 connections, 0 namespaces, 0 sessions, 0 locks held, 0 waiting/;
 
 export interface Sample {
@@ -25,6 +26,25 @@ export class ProbedProgram extends Program {
     this.child.kill('SIGUSR2');
     const [, json = ''] = await this.logged(/probe (.*)\n/, from);
     return JSON.parse(json);
+  }
+
+  /**
+   * Looks until what it sees is right, or often enough: a file that is open for a moment, or a socket
+   * that is not closed yet, is no leak.
+   *
+   * @param isRight by default, that as many files are open as the last time
+   */
+  async settled(
+    isRight: (now: Sample, last: Sample) => boolean = (now, last) =>
+      now.descriptors === last.descriptors,
+  ): Promise<Sample> {
+    let last = await this.look();
+    for (let looks = 1; looks < MAX_LOOKS; looks++) {
+      const now = await this.look();
+      if (isRight(now, last)) return now;
+      last = now;
+    }
+    return last;
   }
 
   /** The last line of numbers. */
