@@ -197,8 +197,6 @@ test('what is no HTTP after all gets 400 and a sentence', async (t) => {
   const { port } = await startV1(t);
   for (const nonsense of [
     `GET / HTTP/1.1\r\n${HOST}no colon\r\n\r\n`,
-    `GET / HTTP/1.1\r\n${HOST}a b: c\r\n\r\n`,
-    `GET / HTTP/1.1\n${HOST}\n`,
     `GET /\0 HTTP/1.1\r\n${HOST}\r\n`,
     `GET / HTTP/1.1\r\n${HOST}\r\n{"action":"lock"}\n`,
     `POST / HTTP/1.1\r\n${HOST}Content-Length: x\r\n\r\n`,
@@ -207,6 +205,21 @@ test('what is no HTTP after all gets 400 and a sentence', async (t) => {
     const received = await exchange(port, nonsense);
     assert.equal(statuses(received).at(-1), 400, nonsense);
     assert.match(received, /\r\n\r\nInvalid HTTP request: .*\.\n$/);
+  }
+});
+
+/** Until its version 9, in Node 20.15 for instance, the parser of node:http lets more pass. */
+const isStrict = Number(process.versions.llhttp?.split('.')[0]) >= 9;
+
+test('a blank in the name of a header, and a lone line feed, get 400 where the parser is strict', async (t) => {
+  const { port } = await startV1(t);
+  for (const nonsense of [
+    `GET / HTTP/1.1\r\n${HOST}a b: c\r\n${CLOSE}`,
+    `GET / HTTP/1.1\n${HOST}${CLOSE}`,
+  ]) {
+    const received = await exchange(port, nonsense);
+    assert.deepEqual(statuses(received), [isStrict ? 400 : 200], nonsense);
+    if (isStrict) assert.match(bodyOf(received), /^Invalid HTTP request: .*\.\n$/);
   }
 });
 
