@@ -265,7 +265,7 @@ test('a request may be cut at every byte', async (t) => {
   }
   const received = await exchange(port, ...whole);
   assert.deepEqual(statuses(received), [404], 'byte by byte');
-  assert.equal(server.counts.connections, 0);
+  await until(() => server.counts.connections === 0);
 });
 
 test('a request that ends with the sending side is answered all the same', async (t) => {

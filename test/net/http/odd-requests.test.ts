@@ -371,7 +371,7 @@ test('a full server answers those who watch over it, and nobody else', async (t)
     assert.match(received, /^Connection: close\r$/m);
   }
   assert.deepEqual(statuses(await exchange(port, handshake('/v2'))), [503]);
-  assert.equal(server.counts.connections, 1);
+  await until(() => server.counts.connections === 1);
   const { body } = await ask(port, '/metrics');
   assert.match(body, /^locktopus_errors_total\{code="too_many_connections"\} 3$/m);
 });

@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Server } from '../../../src/server.ts';
 import { LineClient } from '../../support/line-client.ts';
+import { ownPort } from '../../support/ports.ts';
 import { startServer } from '../../support/running-server.ts';
 
 /** From here on every name has these addresses. */
@@ -42,12 +43,10 @@ test('a name without any address of this machine is refused', async (t) => {
 });
 
 test('when another program has the port at one of the addresses, none is listened on', async (t) => {
-  const other = createServer().listen(0, '127.0.0.2');
+  const port = await ownPort();
+  const other = createServer().listen(port, '127.0.0.2');
   t.after(() => other.close());
   await once(other, 'listening');
-  const address = other.address();
-  if (address === null || typeof address === 'string') assert.fail();
-  const { port } = address;
   resolveTo(t, '127.0.0.1', '127.0.0.2');
   const server = new Server({ host: 'localhost', port });
   await assert.rejects(server.listen(), { code: 'EADDRINUSE', address: '127.0.0.2' });
