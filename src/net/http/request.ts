@@ -21,11 +21,19 @@ export function versionNotSpoken(): Page {
 
 /**
  * The error page for missing or repeated Host headers (RFC 9112, 3.2); undefined if they are valid.
+ * `headersDistinct` would have them, too, but in older Nodes, such as 20.15, it throws if a header is
+ * called `__proto__`.
  */
-export function hostMistake({ httpVersion, headersDistinct }: IncomingMessage): Page | undefined {
-  const { length = 0 } = headersDistinct.host ?? [];
-  if (length > 1) return sentence(400, 'More than one Host header: send exactly one.');
-  if (length === 1 || httpVersion === '1.0') return undefined;
+export function hostMistake({
+  httpVersion,
+  rawHeaders,
+}: Pick<IncomingMessage, 'httpVersion' | 'rawHeaders'>): Page | undefined {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === 'host') hosts++;
+  }
+  if (hosts > 1) return sentence(400, 'More than one Host header: send exactly one.');
+  if (hosts === 1 || httpVersion === '1.0') return undefined;
   return sentence(400, 'The Host header is missing.');
 }
 

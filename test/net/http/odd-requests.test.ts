@@ -1,7 +1,7 @@
 /** Odd requests over HTTP: bodies that break, targets, versions, proxies, crowds, full servers. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { targetMistake } from '../../../src/net/http/request.ts';
+import { hostMistake, targetMistake } from '../../../src/net/http/request.ts';
 import { WRONG_TOKEN_DELAY_MS } from '../../../src/protocol/auth.ts';
 import type { ServerOptions } from '../../../src/server-options.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -338,6 +338,21 @@ test('behind a wrong token no guess by upgrade or CONNECT is looked at or counte
     await client.finish();
     assert.deepEqual(statuses(client.received.toString('latin1')), [401], second);
     assert.equal(guesses.length, 1, second);
+  }
+});
+
+test('a header may be called anything, and Host is counted beside it', async (t) => {
+  const named = (...names: string[]) => {
+    const rawHeaders = names.flatMap((name) => [name, 'x']);
+    return hostMistake({ httpVersion: '1.1', rawHeaders })?.status;
+  };
+  assert.equal(named('HOST', '__proto__', 'constructor'), undefined);
+  assert.equal(named('__proto__'), 400);
+  assert.equal(named('Host', '__proto__', 'hOsT'), 400);
+  const port = await start(t);
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    const head = `GET /livez HTTP/1.1\r\n${HOST}${name}: x\r\n${name}: y\r\n${CLOSE}\r\n`;
+    assert.deepEqual(statuses(await exchange(port, head)), [200], name);
   }
 });
 
