@@ -13,7 +13,7 @@ import { NOTHING_LEFT, startServer, until } from '../support/running-server.ts';
 import { V1Client } from '../support/v1-client.ts';
 import { WsClient } from '../support/ws-client.ts';
 
-/** A server whose commits wait for `store.finish()`. */
+/** A server whose commits wait for `store.finish()`; by its clock none is slow unless a test says so. */
 async function startHeld(t: TestContext, options: ServerOptions = {}) {
   let begun = 0;
   const disk = new MemoryDisk();
@@ -25,7 +25,7 @@ async function startHeld(t: TestContext, options: ServerOptions = {}) {
       if (isLetGo) store.finish();
     },
   });
-  const server = new Server({ port: 0, store, ...options });
+  const server = new Server({ port: 0, clock: new FakeClock(), store, ...options });
   await server.listen();
   t.after(() => {
     letGo();
