@@ -39,14 +39,17 @@ test('when everybody has left nothing is left, and nothing grows meanwhile', {
   await running;
   await server.empty();
   const after = await server.settled(
-    ({ descriptors, handles }) => descriptors === before.descriptors && handles === before.handles,
+    ({ descriptors, handles }) => descriptors <= before.descriptors && handles <= before.handles,
   );
 
   t.diagnostic(`${load.locks} locks, ${load.connections} connections in ${SECONDS} s`);
   t.diagnostic(`while busy: ${gauges}`);
   t.diagnostic(`before ${told(before)}; after ${told(after)}`);
-  assert.equal(after.descriptors, before.descriptors);
-  assert.equal(after.handles, before.handles);
+  // Fewer if the program had not quite started before.
+  assert.ok(
+    after.descriptors <= before.descriptors && after.handles <= before.handles,
+    told(after),
+  );
   for (const [figure, slack] of [
     ['heap', MIB],
     ['rss', 8 * MIB],
