@@ -9,21 +9,35 @@ import { fileURLToPath } from 'node:url';
 
 const TESTS = fileURLToPath(new URL('..', import.meta.url));
 
-/** Folders of test/, by group. */
+/** Folders of test/, and files that need no process of the program, by group. */
 export const GROUPS = {
   protocol: ['protocol'],
   net: ['net'],
   rooms: ['runtime', 'session', 'cluster', 'repository', 'client', 'page'],
+  table: ['table'],
+  store: [
+    'store',
+    'cli/log.test.ts',
+    'cli/open-files.test.ts',
+    'cli/rate-limit.test.ts',
+    'cli/settings.test.ts',
+    'cli/verbs.test.ts',
+  ],
 } as const;
 
 /** Files that need a process of their own. */
 const ALONE = [
-  // It measures the heap.
+  // They measure the heap.
   'session/memory-heap.test.ts',
+  'table/scale.test.ts',
+  // They count executed steps.
+  'table/cost.test.ts',
+  'table/deadlock-cost.test.ts',
   // It costs as much as a group.
   'client/simulation.test.ts',
-  // It mostly waits, for processes that are stopped and killed.
+  // They mostly wait, for processes that are stopped and killed.
   'client/failures.test.ts',
+  'store/store.test.ts',
   // Their hooks hold for all tests of a process.
   'net/websocket/connection.test.ts',
   'net/websocket/handshake.test.ts',
@@ -47,8 +61,9 @@ const LONG = [
   'store/etcd-store.test.ts',
 ];
 
-/** All test files in and below a folder of test/, relative to test/. */
+/** All test files in and below a folder of test/, or that file; relative to test/. */
 function testFiles(folder: string): string[] {
+  if (folder.endsWith('.test.ts')) return [folder];
   return readdirSync(join(TESTS, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join(folder, name))
