@@ -141,9 +141,14 @@ function measure(count: number, make: Make): { estimate: number; actual: number 
 for (const [name, count, make] of THINGS) {
   test(`the estimate is not below what the heap has, nor far above it: ${name}`, () => {
     // Garbage of others that goes meanwhile makes it look smaller; code that is compiled, larger.
-    const rounds = [1, 2, 3, 4, 5].map(() => measure(count, make));
-    const [, , actual = Number.NaN] = rounds.map((round) => round.actual).sort((a, b) => a - b);
-    const ratio = (rounds[0]?.estimate ?? 0) / actual;
-    assert.ok(ratio >= 1 && ratio < 3.5, `${ratio.toFixed(2)} of ${actual.toFixed(0)} bytes`);
+    // So it is right if the median of five is: if three are.
+    const seen: string[] = [];
+    for (let right = 0; right < 3; ) {
+      const { estimate, actual } = measure(count, make);
+      const ratio = estimate / actual;
+      seen.push(`${ratio.toFixed(2)} of ${actual.toFixed(0)} bytes`);
+      if (ratio >= 1 && ratio < 3.5) right++;
+      assert.ok(seen.length - right < 3, seen.join('; '));
+    }
   });
 }
