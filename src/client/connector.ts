@@ -1,13 +1,17 @@
 /**
  * Connects to one of several addresses: tries each once without a pause, then waits and starts over. Its
  * user sends `hello` and decides by the answer whether to stay (`settled`) or to go on (`failed`).
+ *
+ * A server that does not serve may name the one that does. That one is tried next if it is one of the
+ * addresses: a server can't lead a client, and its token, anywhere else. As each address is tried once
+ * between two pauses, servers that name each other make no busy loop.
  */
 import { Backoff } from './backoff.ts';
 import type { Environment, Timer } from './environment.ts';
-import { LocktopusError } from './errors.ts';
+import { LocktopusError, RefusedError } from './errors.ts';
 import { Link, type LinkEvents } from './link.ts';
 import type { Reply } from './replies.ts';
-import type { Address } from './url.ts';
+import { type Address, indexOfPlace } from './url.ts';
 
 export interface ConnectorEvents {
   /** The connection is open; `settled` or `failed` must be called. */
@@ -37,7 +41,8 @@ export class Connector implements LinkEvents {
   readonly #backoff: Backoff;
   /** Of the address that is tried or in use. */
   #index = 0;
-  #failures: LocktopusError[] = [];
+  /** By index: the addresses that were tried since the last pause. */
+  readonly #failures = new Map<number, LocktopusError>();
   #link: Link | undefined;
   #settledAtMs: number | undefined;
   /** Of the attempt, or of the pause before the next one. */
@@ -78,29 +83,44 @@ export class Connector implements LinkEvents {
   /** The attempt has succeeded. */
   settled(): void {
     this.#timer?.cancel();
-    this.#failures = [];
+    this.#failures.clear();
     this.#settledAtMs = this.#environment.clock.now();
   }
 
-  /** The attempt, or the settled connection, has failed; goes on with the next address. */
+  /** The attempt, or the settled connection, has failed; goes on with another address. */
   failed(error: LocktopusError): void {
     if (this.#isStopped) return;
     this.#link?.drop();
     this.#timer?.cancel();
-    this.#index = (this.#index + 1) % this.#settings.addresses.length;
     if (this.isSettled) {
+      this.#index = this.#nextIndex(error);
       this.#again(error);
       return;
     }
-    this.#failures.push(error);
-    if (this.#failures.length < this.#settings.addresses.length) {
+    this.#failures.set(this.#index, error);
+    this.#index = this.#nextIndex(error);
+    if (!this.#failures.has(this.#index)) {
       this.start();
       return;
     }
-    const failures = this.#failures;
-    this.#failures = [];
+    const failures = [...this.#failures.values()];
+    this.#failures.clear();
     this.#pause();
     this.#events.exhausted(failures);
+  }
+
+  /** The address to try after `error`; one that was tried already if there is no other. */
+  #nextIndex(error: LocktopusError): number {
+    const { addresses } = this.#settings;
+    const owner = error instanceof RefusedError ? error.owner : undefined;
+    const named = owner === undefined ? -1 : indexOfPlace(addresses, owner);
+    const isOther = named !== -1 && named !== this.#index;
+    if (isOther && !this.#failures.has(named)) return named;
+    for (let step = 1; step < addresses.length; step++) {
+      const index = (this.#index + step) % addresses.length;
+      if (!this.#failures.has(index)) return index;
+    }
+    return named === -1 ? (this.#index + 1) % addresses.length : named;
   }
 
   /** Ends the settled connection and reconnects, beginning with the same address. */

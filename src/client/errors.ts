@@ -72,6 +72,13 @@ export class DeadlockError extends LocktopusError {
 /** The server refused the request; `code` says why. */
 export class RefusedError extends LocktopusError {
   override readonly name: string = 'RefusedError';
+  /** With the code `not_owner`: the address of the server that serves, if it is known. */
+  readonly owner: string | undefined;
+
+  constructor(code: LocktopusErrorCode, message: string, owner?: string) {
+    super(code, message);
+    this.owner = owner;
+  }
 }
 
 /**

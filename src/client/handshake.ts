@@ -62,7 +62,7 @@ export class Handshake {
 
   #answered(reply: Reply): Greeted | LocktopusError | undefined {
     const { action, ref, error } = reply;
-    if (error !== undefined) return new RefusedError(error.code, error.message);
+    if (error !== undefined) return new RefusedError(error.code, error.message, error.owner);
     if (action !== 'hello' || ref !== this.#ref) return outOfTurn(reply);
     const greeting = decodeGreeting(reply);
     if (greeting instanceof ProtocolError) return greeting;

@@ -12,6 +12,8 @@ export interface ReplyError {
   readonly cycle: readonly DeadlockStep[];
   /** Further steps of the cycle, which are not listed. */
   readonly cycleMore: number;
+  /** The address of the server that serves instead of this one. */
+  readonly owner: string | undefined;
 }
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -141,10 +143,11 @@ export function isPath(value: unknown): value is string[] {
 
 function decodeError(value: unknown): ReplyError | 'bad' {
   if (!isFields(value)) return 'bad';
-  const { code, message, cycle = [], cycleMore = 0 } = value;
+  const { code, message, cycle = [], cycleMore = 0, owner } = value;
   if (typeof code !== 'string' || typeof message !== 'string') return 'bad';
+  if (!isOptionalString(owner)) return 'bad';
   if (!Array.isArray(cycle) || !cycle.every(isStep) || !isCount(cycleMore)) return 'bad';
-  return { code, message, cycle, cycleMore };
+  return { code, message, cycle, cycleMore, owner };
 }
 
 function isStep(value: unknown): value is DeadlockStep {

@@ -154,8 +154,8 @@ export class Session implements ConnectorEvents, ExchangeHost {
   }
 
   /** Such errors mostly precede the end of the connection. */
-  unasked({ code, message }: ReplyError): LocktopusError | undefined {
-    const error = new RefusedError(code, message);
+  unasked({ code, message, owner }: ReplyError): LocktopusError | undefined {
+    const error = new RefusedError(code, message, owner);
     switch (code) {
       case 'draining':
         this.#lastFailure = error;

@@ -60,6 +60,22 @@ export function parseUrl(url: string): Target {
   };
 }
 
+/**
+ * The index of the address that a server calls `place`, HOST:PORT; -1 if it is none of `addresses`.
+ * It is compared as text: a server that calls itself by a number is not found by its name.
+ */
+export function indexOfPlace(addresses: readonly Address[], place: string): number {
+  return addresses.findIndex((address) => placeOf(address) === place.toLowerCase());
+}
+
+function placeOf(address: Address): string | undefined {
+  if (address.kind === 'unix') return undefined;
+  if (address.kind === 'tcp') return `${bracketed(address.host)}:${address.port}`.toLowerCase();
+  const { protocol, hostname, port } = new URL(address.url);
+  const usualPort = protocol === 'wss:' ? '443' : '80';
+  return `${hostname}:${port === '' ? usualPort : port}`;
+}
+
 function parseUnix(url: string): Target {
   const [, path = '', query = ''] = /^unix:(?:\/\/(?=\/))?([^?]*)(?:\?(.*))?$/.exec(url) ?? [];
   if (path === '') {

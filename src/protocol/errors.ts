@@ -177,7 +177,7 @@ export const ERROR_CODES = {
     meaning:
       'unsolicited, after the first bytes of a new connection: another server serves; the error has its address in `owner`, if it is known',
     endsConnection: 'yes',
-    tryAgain: 'with that server',
+    tryAgain: 'with that server, if its address is one that the client was given',
   },
 } as const satisfies Record<string, ErrorFacts>;
 

@@ -369,6 +369,96 @@ test('a server that restarts or is not the owner costs no lock: the next address
   }
 });
 
+const notOwner = (owner: unknown): Message => ({
+  error: { code: 'not_owner', message: 'elsewhere', owner },
+});
+
+/** The next connection, opened, its hello taken; it was begun without a pause. */
+function nextConnection(server: ScriptedServer): Connection {
+  return server.reconnection(0).connection;
+}
+
+test('the address that a server names as the owner is tried next', async (t) => {
+  for (const scheme of ['locktopus', 'ws']) {
+    const server = new ScriptedServer();
+    const { client, connection } = await server.join(t, {}, `${scheme}://a,b:80,[::1]:7,C:80/shop`);
+    const { lock, ref } = await granted(client, connection);
+    connection.say(notOwner('[::1]:7'));
+    const owner = server.reconnection(25);
+    assert.equal(owner.connection.address, `${scheme}://[::1]:7`);
+    owner.connection.say(notOwner('c:80'));
+    const other = nextConnection(server);
+    assert.match(other.address, /C:80$/);
+    other.say(notOwner('[::1]:7'));
+    // Those that were not tried yet, in their order.
+    const first = nextConnection(server);
+    assert.match(first.address, /a(:9009)?$/);
+    first.end();
+    const second = nextConnection(server);
+    assert.match(second.address, /b:80$/);
+    second.say(notOwner('C:80'));
+    // All were tried: after a pause it begins with the one that was named last.
+    assert.equal(server.hasConnection, false);
+    const last = server.reconnection(50);
+    assert.equal(last.connection.address, other.address);
+    last.connection.say(...resumed(last.hello.ref, { ref, id: '7', state: 'acquired' }));
+    assert.equal(lock.isHeld, true);
+  }
+});
+
+test('a server can lead a client, and its token, only to addresses of its URL', async (t) => {
+  const server = new ScriptedServer();
+  const { connection } = await server.join(t, { token: 'secret' }, 'locktopus://a,b,c');
+  connection.end();
+  for (const owner of [
+    'evil:9009',
+    'b:9010',
+    'b',
+    '',
+    '::',
+    'a,b:9009',
+    '/b:9009',
+    'x'.repeat(9e4),
+  ]) {
+    server.clock.advance(5000);
+    for (const name of ['a', 'b', 'c']) {
+      const next = nextConnection(server);
+      assert.equal(next.address, `locktopus://${name}:9009`);
+      next.say(notOwner(owner));
+    }
+    assert.equal(server.hasConnection, false);
+  }
+});
+
+test('servers that name each other, or themselves, as the owner make no busy loop', async (t) => {
+  for (const [a, b] of [
+    ['b:9009', 'a:9009'],
+    ['a:9009', 'b:9009'],
+  ]) {
+    const server = new ScriptedServer();
+    const { connection } = await server.join(t);
+    connection.end();
+    let connections = 0;
+    for (let ms = 0; ms < 10_000; ms++) {
+      server.clock.advance(1);
+      while (server.hasConnection) {
+        const next = nextConnection(server);
+        next.say(notOwner(next.address.includes('a') ? a : b));
+        connections++;
+      }
+    }
+    // Pauses grow from 25 ms until they are half of the time between two pings.
+    assert.ok(connections < 40, `${connections}`);
+  }
+});
+
+test('an owner that is no text is a breach', async (t) => {
+  const server = new ScriptedServer();
+  const { connection } = await server.join(t);
+  connection.say(notOwner(7));
+  assert.equal(connection.isOver, true);
+});
+
 test('a token that is not valid any more rejects all waits with the message of the server', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t, { token: 'secret' });

@@ -117,9 +117,9 @@ export class ScriptedServer {
     return { connection, hello: connection.take('hello') };
   }
 
-  /** A client that has begun session s1, and its connection. */
-  async join(t: TestContext, options: ClientOptions = {}) {
-    const joining = connectClient(this.environment, parseUrl('locktopus://a,b/shop'), options);
+  /** A client that has begun session s1 at the first of its addresses, and its connection. */
+  async join(t: TestContext, options: ClientOptions = {}, url = 'locktopus://a,b/shop') {
+    const joining = connectClient(this.environment, parseUrl(url), options);
     const connection = this.connection();
     connection.open();
     const { ref } = connection.take('hello');

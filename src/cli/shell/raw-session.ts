@@ -234,7 +234,7 @@ export class RawSession implements ConnectorEvents {
       return;
     }
     if (error !== undefined) {
-      this.#connector.failed(new RefusedError(error.code, error.message));
+      this.#connector.failed(new RefusedError(error.code, error.message, error.owner));
       return;
     }
     const greeting = action === 'hello' ? decodeGreeting(reply) : outOfTurn(reply);
