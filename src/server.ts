@@ -100,6 +100,7 @@ export class Server {
       journal: ledger,
       registry: this.#namespaces,
       newName: nameSource(),
+      serverAddress: () => ownership?.address,
       clock: this.#clock,
       // With a store time goes on from an earlier server.
       startedMs: store === undefined ? clock.now() : 0,

@@ -4,7 +4,7 @@ import { systemClock, type Timer } from '../client/environment.ts';
 import { type Client, type Path, UnreachableError } from '../client/index.ts';
 import { isId } from '../client/replies.ts';
 import { parsePath, ROOT_TEXT } from '../operators/path-text.ts';
-import { printableJson } from '../operators/printable.ts';
+import { printable, printableJson } from '../operators/printable.ts';
 import type { Arguments, VerbOption } from './arguments.ts';
 import { withClient } from './connection.ts';
 import { paintFor } from './paint.ts';
@@ -50,6 +50,11 @@ export function withAnswer(
       stop();
     }
   });
+}
+
+/** A line that names the server, if that is one of several that share their locks. */
+export function serverLine({ server }: Client): string {
+  return server === undefined ? '' : `Served by ${printable(server)}\n`;
 }
 
 /** Where the output goes: as wide as the terminal, with its colours. */

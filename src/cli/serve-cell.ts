@@ -123,9 +123,10 @@ export class CellServer {
   #make(): Server {
     const { prefix, leaseTtlS: ttlS } = this.#etcd;
     const gateway = this.#gateway;
-    const cell = new EtcdCell({ gateway, prefix, ttlS, address: () => this.#address() });
+    const address = (): string => this.#address();
     const ownership = new Ownership({
-      cell,
+      cell: new EtcdCell({ gateway, prefix, ttlS, address }),
+      address,
       clocks: systemClocks,
       ttlMs: ttlS * 1000,
       statistics: this.#statistics,

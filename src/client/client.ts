@@ -80,6 +80,14 @@ export class Client {
     return this.#session.greeting?.sessionId ?? '';
   }
 
+  /**
+   * The server that serves it, or has last, as that server calls itself; undefined if it shares its
+   * locks with no other. Behind a proxy this is not where the client is connected to.
+   */
+  get server(): string | undefined {
+    return this.#session.greeting?.server;
+  }
+
   /** Whether it is connected at the moment. */
   get isConnected(): boolean {
     return this.#session.exchange.isReady;

@@ -89,6 +89,8 @@ export interface Greeting {
   readonly sessionId: string;
   readonly namespace: string;
   readonly version: string;
+  /** Of a server that shares its locks with others: its address, as it calls itself. */
+  readonly server: string | undefined;
   readonly abandonTimeoutMs: number;
   /** The number of locks listed after it; undefined if the session is new. */
   readonly resumedLocks: number | undefined;
@@ -97,8 +99,8 @@ export interface Greeting {
 const PROTOCOL_VERSION = 2;
 
 export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
-  const { session, sessionId, namespace, protocol, version, abandonTimeoutMs, resumed, locks } =
-    fields;
+  const { session, sessionId, namespace, protocol, version, server } = fields;
+  const { abandonTimeoutMs, resumed, locks } = fields;
   if (protocol !== PROTOCOL_VERSION) {
     return new ProtocolError(
       `the server speaks protocol version ${String(protocol)}, this client version ${PROTOCOL_VERSION}`,
@@ -110,6 +112,7 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
     typeof sessionId !== 'string' ||
     typeof namespace !== 'string' ||
     typeof version !== 'string' ||
+    !isOptionalString(server) ||
     !isCount(abandonTimeoutMs) ||
     (resumed !== undefined && resumed !== true) ||
     (resumed === true && !isCount(locks))
@@ -117,7 +120,7 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
     return new ProtocolError('the answer to hello has a missing or invalid field');
   }
   const resumedLocks = resumed === true ? (locks as number) : undefined;
-  return { session, sessionId, namespace, version, abandonTimeoutMs, resumedLocks };
+  return { session, sessionId, namespace, version, server, abandonTimeoutMs, resumedLocks };
 }
 
 /** `reply` is valid, but not at this time. */

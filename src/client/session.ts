@@ -314,6 +314,7 @@ export function connectFailure(failures: readonly LocktopusError[]): {
     return { error: first, isFinal: false };
   }
   const reasons = failures.map(({ message }) => message).join('; ');
-  const message = `no lock server is reachable: ${reasons}`;
+  const isReached = failures.some((failure) => failure instanceof RefusedError);
+  const message = `no lock server ${isReached ? 'serves here' : 'is reachable'}: ${reasons}`;
   return { error: new UnreachableError(message, failures.at(-1)), isFinal: false };
 }

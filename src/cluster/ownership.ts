@@ -78,6 +78,8 @@ export interface OwnershipOptions {
   readonly clocks: Clocks;
   /** The lease's time in milliseconds. */
   readonly ttlMs: number;
+  /** Where clients find this server, as the cell has it; it may be known only once it listens. */
+  readonly address?: () => string;
   /** Goes on from earlier ownerships. */
   readonly statistics?: OwnershipStatistics;
 }
@@ -122,6 +124,7 @@ export class Ownership implements EtcdClaim {
   readonly #cell: Cell;
   readonly #clocks: Clocks;
   readonly #ttlMs: number;
+  readonly #address: (() => string) | undefined;
   readonly #statistics: OwnershipStatistics;
   readonly #observers: OwnershipEvents[] = [];
   #state: OwnershipState = 'waiting';
@@ -139,7 +142,8 @@ export class Ownership implements EtcdClaim {
   #acquiring: Promise<string> | undefined;
 
   constructor(options: OwnershipOptions) {
-    const { cell, clocks, ttlMs, statistics = { takeovers: 0, retries: 0 } } = options;
+    const { cell, clocks, ttlMs, address, statistics = { takeovers: 0, retries: 0 } } = options;
+    this.#address = address;
     this.#statistics = statistics;
     this.#cell = cell;
     this.#clocks = clocks;
@@ -155,6 +159,11 @@ export class Ownership implements EtcdClaim {
 
   get state(): OwnershipState {
     return this.#state;
+  }
+
+  /** Where clients find this server. */
+  get address(): string | undefined {
+    return this.#address?.();
   }
 
   /** The address of the server that owns the cell, while this one waits and knows it. */

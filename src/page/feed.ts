@@ -9,7 +9,8 @@ import type { LockModel } from './model.ts';
 
 export type FeedStatus =
   | { readonly kind: 'connecting' }
-  | { readonly kind: 'connected' }
+  /** `server`: which one serves, if that is one of several. */
+  | { readonly kind: 'connected'; readonly server: string | undefined }
   /** It is being tried again. */
   | { readonly kind: 'disconnected'; readonly reason: string }
   /** The server requires a token. It is not tried again without `start`. */
@@ -115,15 +116,17 @@ export class Feed {
   async #use(client: Client, signal: AbortSignal): Promise<void> {
     this.#client = client;
     const end = new AbortController();
-    const connected = { kind: 'connected' } as const;
+    const connected = (): void => {
+      this.#events.status({ kind: 'connected', server: client.server });
+    };
     const both = AbortSignal.any([end.signal, signal]);
     client.on('disconnected', ({ error }) => {
       if (!both.aborted) this.#events.status({ kind: 'disconnected', reason: error.message });
     });
     for (const event of ['connected', 'resumed'] as const) {
-      client.on(event, () => both.aborted || this.#events.status(connected));
+      client.on(event, () => both.aborted || connected());
     }
-    this.#events.status(connected);
+    connected();
     try {
       await Promise.all([this.#watch(client, both), this.#list(client, both)]);
     } catch (error) {

@@ -1,5 +1,6 @@
 /** The page that the server shows to browsers: the live view and the playground. */
 
+import { printable } from '../operators/printable.ts';
 import type { Tokens } from './administrator.ts';
 import { announce, byId, setAttribute, setText } from './dom.ts';
 import type { FeedStatus, ServerAddress } from './feed.ts';
@@ -96,12 +97,18 @@ function statusText(status: FeedStatus): string {
     case 'connecting':
       return `Connecting to ${location.host}`;
     case 'connected':
-      return `Connected to ${location.host}`;
+      return `Connected to ${location.host}${servedBy(status.server)}`;
     case 'disconnected':
       return `Disconnected, trying again: ${status.reason}`;
     case 'unauthorized':
       return 'This server requires a token';
   }
+}
+
+/** Behind a proxy it matters which of several servers serves. */
+function servedBy(server: string | undefined): string {
+  const isObvious = server === undefined || server === location.host;
+  return isObvious ? '' : `, served by ${printable(server)}`;
 }
 
 function addressOf(base: string): ServerAddress {

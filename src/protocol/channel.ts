@@ -96,6 +96,8 @@ export interface ProtocolHost extends SessionHost {
   readonly registry: Namespaces;
   /** Makes a session name that cannot be guessed and was never used before. */
   readonly newName: () => string;
+  /** Of a server that shares its locks: where clients find it. */
+  readonly serverAddress?: () => string | undefined;
   /** When the server started, by the clock. */
   readonly startedMs: number;
   /** Milliseconds, for sessions whose client chooses none. */

@@ -32,6 +32,7 @@ import {
 import { MAX_CHAIN, waitingChain } from '../../src/operators/waiting-chain.ts';
 import { Server } from '../../src/server.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
+import { ownershipOf } from '../support/named-ownership.ts';
 import { CLOSED_PORTS, ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import { startServer, until } from '../support/running-server.ts';
@@ -311,6 +312,21 @@ test('ls lists locks, as a table and as JSON, and none is no failure', async (t)
   assert.equal(none.err, `no locks at, above or below prices in namespace ${t.name}\n`);
   giveUp.abort();
   await assert.rejects(wait);
+});
+
+test('ls, stats and ping name the server, if it is one of several', async (t) => {
+  const server = await startServer(t, { port: 0, ownership: ownershipOf('b:9009\x1b') });
+  const url = `locktopus://127.0.0.1:${server.address.port}`;
+  const line = 'Served by b:9009\\x1b\n';
+  assert.equal((await call(['ls', '--url', url])).out, line);
+  assert.equal((await call(['ls', '--url', url, '--json'])).out, '');
+  const stats = await call(['stats', '--url', url]);
+  assert.ok(stats.out.startsWith(`${line}NAMESPACE `), stats.out);
+  assert.ok((await call(['ping', '--url', url])).out.endsWith(` ms\n${line}`));
+  for (const verb of ['stats', 'ping']) {
+    const { out } = await call([verb, '--url', url, '--json']);
+    assert.equal(JSON.parse(out).server, 'b:9009\x1b');
+  }
 });
 
 test('ls fits its table to the terminal, in colour', async (t) => {

@@ -1,6 +1,7 @@
 /** A server that shares its store: what it says, and above all what it does not say. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { connect as connectClient } from '../../src/client/index.ts';
 import { type Cell, Ownership } from '../../src/cluster/ownership.ts';
 import { Server } from '../../src/server.ts';
 import { EtcdError } from '../../src/store/etcd-gateway.ts';
@@ -62,7 +63,7 @@ function cellOf(t: TestContext) {
   let wallMs = 0;
   const start = async () => {
     const clocks = { clock, wallMs: () => clock.now() + wallMs, uptimeMs: () => clock.now() };
-    const ownership = new Ownership({ cell, clocks, ttlMs: TTL_MS });
+    const ownership = new Ownership({ cell, clocks, ttlMs: TTL_MS, address: () => 'this:9009' });
     const failures: string[] = [];
     const server = new Server({
       ...{ port: 0, clock, ownership, store: new SharedStore(disk, ownership) },
@@ -96,6 +97,10 @@ test('one that waits says which server serves; then it serves itself', async (t)
     owner: 'other:9009',
   };
   assert.deepEqual(await refused.ended(), [{ error }]);
+  await assert.rejects(connectClient(`locktopus://127.0.0.1:${server.address.port}`), {
+    code: 'unreachable',
+    message: `no lock server serves here: ${error.message}`,
+  });
   const webSocket = await WsClient.open(t, server.address.port, '/v2');
   assert.deepEqual(JSON.parse(await webSocket.next()), { error });
   const { status: v1 } = await ask(server.address.port, '/v1?namespace=a');
@@ -105,7 +110,9 @@ test('one that waits says which server serves; then it serves itself', async (t)
   etcd.owner = undefined;
   clock.advance(100);
   await recovering;
-  assert.equal((await (await connect()).ask(lock(write('a')))).state, 'acquired');
+  const client = await connect();
+  assert.equal((await client.ask({ action: 'hello' })).server, 'this:9009');
+  assert.equal((await client.ask(lock(write('a')))).state, 'acquired');
   assert.equal(await ready(server), 200);
 });
 

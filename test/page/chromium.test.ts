@@ -11,6 +11,7 @@ import type { BrowserContext, Page } from 'playwright-core';
 import { connect, read, write } from '../../src/client/index.ts';
 import type { Server } from '../../src/server.ts';
 import { isMissing, launchChromium } from '../support/chromium.ts';
+import { ownershipOf } from '../support/named-ownership.ts';
 import { ownPort } from '../support/ports.ts';
 import { compiledServer } from './compiled-server.ts';
 
@@ -220,6 +221,17 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
     const lock = await till.lock(write('after'));
     await page.getByText('after').waitFor();
     await lock.release();
+  });
+
+  await t.test('it says which of several servers serves', async () => {
+    const member = new CompiledServer({ port: 0, ownership: ownershipOf('<b>b:9009') });
+    await member.listen();
+    t.after(() => member.close());
+    const other = await view.context.newPage();
+    await other.goto(`http://127.0.0.1:${member.address.port}/`);
+    const text = `Connected to 127.0.0.1:${member.address.port}, served by <b>b:9009`;
+    await other.getByText(text).first().waitFor();
+    await other.close();
   });
 
   await t.test(

@@ -4,7 +4,14 @@ import { printable } from '../../operators/printable.ts';
 import { nothingText } from '../chain-text.ts';
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
 import { listLocks } from '../listing.ts';
-import { JSON_OPTION, jsonLine, paperOf, pathOperand, withAnswer } from '../operator.ts';
+import {
+  JSON_OPTION,
+  jsonLine,
+  paperOf,
+  pathOperand,
+  serverLine,
+  withAnswer,
+} from '../operator.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
 export const LS: Verb = {
@@ -29,6 +36,7 @@ ${CONNECTION_NOTES}`,
         for await (const lock of locks) context.out(jsonLine(lock));
         return VerbExit.ok;
       }
+      context.out(serverLine(client));
       const count = await listLocks(locks, paperOf(context), context.out);
       const namespace = printable(client.namespace);
       if (count === 0) context.err(`${nothingText(path)} in namespace ${namespace}\n`);

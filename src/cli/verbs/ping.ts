@@ -1,6 +1,6 @@
 /** `locktopus ping`: whether a server answers, and how fast. */
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
-import { JSON_OPTION, jsonLine, tooManyOperands, withAnswer } from '../operator.ts';
+import { JSON_OPTION, jsonLine, serverLine, tooManyOperands, withAnswer } from '../operator.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
 export const PING: Verb = {
@@ -18,7 +18,9 @@ ${CONNECTION_NOTES}`,
     if (fault !== undefined) return fault;
     return withAnswer(given, context, async (client, signal) => {
       const ms = Math.round((await client.ping({ signal })) * 100) / 100;
-      context.out(given.has(JSON_OPTION.flag) ? jsonLine({ ms }) : `${ms} ms\n`);
+      const { server } = client;
+      const isJson = given.has(JSON_OPTION.flag);
+      context.out(isJson ? jsonLine({ ms, server }) : `${ms} ms\n${serverLine(client)}`);
       return VerbExit.ok;
     });
   },

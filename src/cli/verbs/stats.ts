@@ -1,6 +1,13 @@
 /** `locktopus stats`: numbers of a namespace. */
 import { CONNECTION_NOTES, CONNECTION_OPTIONS } from '../connection.ts';
-import { JSON_OPTION, jsonLine, paperOf, tooManyOperands, withAnswer } from '../operator.ts';
+import {
+  JSON_OPTION,
+  jsonLine,
+  paperOf,
+  serverLine,
+  tooManyOperands,
+  withAnswer,
+} from '../operator.ts';
 import { statsText } from '../stats-text.ts';
 import { type Verb, VerbExit } from '../verb.ts';
 
@@ -19,8 +26,11 @@ ${CONNECTION_NOTES}`,
     if (fault !== undefined) return fault;
     return withAnswer(given, context, async (client, signal) => {
       const stats = await client.stats({ signal });
-      const isJson = given.has(JSON_OPTION.flag);
-      context.out(isJson ? jsonLine(stats) : statsText(stats, paperOf(context)));
+      if (given.has(JSON_OPTION.flag)) {
+        context.out(jsonLine({ ...stats, server: client.server }));
+      } else {
+        context.out(`${serverLine(client)}${statsText(stats, paperOf(context))}`);
+      }
       return VerbExit.ok;
     });
   },

@@ -5,6 +5,7 @@ import type { Ref } from '../../session/lock-record.ts';
 import type { Session } from '../../session/session.ts';
 import { keyOfName } from '../../session/session-key.ts';
 import { VERSION } from '../../version.ts';
+import type { ProtocolHost } from '../channel.ts';
 import { DRAINING, helloNotFirst, NO_SUCH_SESSION, RequestError } from '../errors.ts';
 import { abandonTooLong, decodeMs, decodeName, decodeNamespace } from '../fields.ts';
 import type { ActionDefinition, RequestContext } from '../requests.ts';
@@ -38,7 +39,7 @@ export const hello: ActionDefinition<HelloRequest> = {
     }
     if (request.heartbeatMs !== undefined) context.expectHeartbeat(request.heartbeatMs);
     const { name, session } = begun;
-    replies.fields(request, helloFields(name, session, request, host.limits));
+    replies.fields(request, helloFields(name, session, request, host));
     if (request.session !== undefined) {
       // The session may have `maxLocksPerSession` locks.
       channel.yieldTurn();
@@ -103,12 +104,12 @@ function decodeHello(
 /** The version of the session protocol; version 1 is the Go server's protocol. */
 const PROTOCOL_VERSION = 2;
 
-/** The fields of the answer: the session's settings and the server's limits. */
+/** The fields of the answer: the session's settings, the server and its limits. */
 function helloFields(
   name: string,
   session: Session,
   request: HelloRequest,
-  limits: Limits,
+  { limits, serverAddress }: ProtocolHost,
 ): object {
   const isResumed = request.session !== undefined;
   return {
@@ -118,6 +119,7 @@ function helloFields(
     ...(isResumed ? { resumed: true, locks: session.locks.size } : {}),
     protocol: PROTOCOL_VERSION,
     version: VERSION,
+    server: serverAddress?.(),
     abandonTimeoutMs: session.abandonTimeoutMs,
     heartbeatMs: request.heartbeatMs,
     limits: helloLimits(limits),
