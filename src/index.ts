@@ -1,8 +1,9 @@
 /**
- * The package's public API: the server, for embedding, with its store; and the lock table, for
+ * The package's public API: the server, for embedding, with its store, or as one of several; and the lock table, for
  * in-process use.
  */
 
+export { type CellObserver, CellServer, type CellServerOptions } from './cell-server.ts';
 export type { RejectedHeader } from './net/http/origin-policy.ts';
 export type { ClientKind, ClientObserver } from './net/listen/clients.ts';
 export type { TlsFiles } from './net/listen/listener.ts';
@@ -17,6 +18,7 @@ export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/l
 export type { EndedLock, LockObserver, SessionObserver } from './session/session-host.ts';
 export type { SlowLock } from './session/slow-locks.ts';
 export { DataDirectory } from './store/data-dir.ts';
+export type { EtcdError, EtcdFailure, EtcdOptions, EtcdUser } from './store/etcd-gateway.ts';
 export type { Recovered } from './store/persistence.ts';
 export { type Store, StoreError } from './store/store.ts';
 export type { Lock, LockState } from './table/lock.ts';

@@ -21,6 +21,10 @@ export const DEFAULT_STALL_THRESHOLD_MS = 500;
 /** Shorter than the 20 s of silence that the protocol allows at most, with time for an answer. */
 export const DEFAULT_PING_INTERVAL_MS = 15_000;
 
+/** Of the keys in etcd. */
+export const DEFAULT_ETCD_PREFIX = '/locktopus/';
+export const DEFAULT_LEASE_TTL_S = 10;
+
 /** Called for failed authentication; for logs. Calls can be frequent: clients cause them. */
 export interface AuthObserver {
   /** A client sent an invalid token. */

@@ -7,7 +7,9 @@ import { LIMITS, type Limit, type LimitFlag } from '../runtime/limits.ts';
 import {
   DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_BACKLOG,
+  DEFAULT_ETCD_PREFIX,
   DEFAULT_HOST,
+  DEFAULT_LEASE_TTL_S,
   DEFAULT_PING_INTERVAL_MS,
   DEFAULT_PORT,
   DEFAULT_STALL_THRESHOLD_MS,
@@ -195,7 +197,7 @@ const STORAGE = [
     flag: 'etcd-prefix',
     type: 'text',
     value: 'PREFIX',
-    default: '/locktopus/',
+    default: DEFAULT_ETCD_PREFIX,
     help: 'keys in etcd; the same for all servers of a cell',
   },
   {
@@ -239,7 +241,7 @@ const STORAGE = [
     min: 2,
     max: 3600,
     value: 'SECONDS',
-    default: '10',
+    default: String(DEFAULT_LEASE_TTL_S),
     help: 'how long the owner may be silent before another one serves',
   },
 ] as const satisfies readonly Option[];

@@ -1,51 +1,34 @@
 /** The program: reads its options, runs the server, logs, reloads files, and stops on a signal. */
 
 import { roomForLocks } from '../runtime/limits.ts';
-import { plural } from '../runtime/text.ts';
 import { type Drained, Server } from '../server.ts';
 import type { ServerOptions } from '../server-options.ts';
 import { type Store, StoreError } from '../store/store.ts';
 import { VERSION } from '../version.ts';
-import {
-  adminObserver,
-  clientObservers,
-  drainLine,
-  lockObserver,
-  logSlowLock,
-} from './lock-log.ts';
+import { drainLine } from './lock-log.ts';
 import { Log, type WriteLine } from './log.ts';
 import { connectionsWithin, isWorthSaying, openFilesLimit } from './open-files.ts';
-import { rateLimit } from './rate-limit.ts';
+import { reloadOf, secretsNow } from './reload.ts';
+import { observers } from './server-log.ts';
 import { type EtcdSettings, readCommand, type Settings } from './settings.ts';
 import {
   exposureWarning,
-  fullLine,
-  HANG_UP_LINE,
-  handshakeLine,
   heapWarning,
   helpText,
   isClusterError,
   listenFailure,
-  lostPathLine,
   openFilesWarning,
   recoveredLine,
-  rejectedRequestLine,
-  stallLine,
   startLine,
   statsLine,
   stoppedLine,
   storeFailedLine,
-  stuckLine,
-  wrongTokenLine,
 } from './texts.ts';
 import { readTlsFiles } from './tls-files.ts';
-import { hasTokenFile, readTokens } from './tokens.ts';
+import { readTokens } from './tokens.ts';
 
 /** Seconds between two progress lines of a drain. */
 const DRAIN_PROGRESS_S = 1;
-
-/** Slow locks that are named in ten seconds; more are counted. */
-const MAX_SLOW_LINES = 20;
 
 /** The program's surroundings; a test can bring its own. */
 export interface Terminal {
@@ -107,20 +90,11 @@ export interface RunningServer {
   stop(signal: string): Promise<number>;
 }
 
-/** Loaded only when it is asked for: it takes a tenth of the time in which the program starts. */
-async function dataDirectory(path: string): Promise<Store> {
-  const { DataDirectory } = await import('../store/data-dir.ts');
-  return new DataDirectory(path);
-}
-
 /** What serves: one server, or with --etcd one after another. */
 interface Serving {
   readonly server: Server;
-  open(): Promise<void>;
-  /** Goes on after `open`. */
-  run?(): Promise<void>;
-  /** Before the server is drained. */
-  stop?(): void;
+  listen(): Promise<void>;
+  drain(timeoutMs: number): Promise<Drained>;
 }
 
 async function serveAlone(
@@ -135,7 +109,17 @@ async function serveAlone(
       failed: (error) => terminal.fail(ExitCode.storeFailed, storeFailedLine(error)),
     },
   });
-  return { server, open: () => server.listen() };
+  return {
+    server,
+    listen: () => server.listen(),
+    drain: (timeoutMs) => server.drain(timeoutMs),
+  };
+}
+
+/** Loaded only when it is asked for: it takes a tenth of the time in which the program starts. */
+async function dataDirectory(path: string): Promise<Store> {
+  const { DataDirectory } = await import('../store/data-dir.ts');
+  return new DataDirectory(path);
 }
 
 async function serveCell(
@@ -145,26 +129,14 @@ async function serveCell(
   log: Log,
   terminal: Terminal,
 ): Promise<Serving | string> {
-  const { CellServer, readEtcdFiles } = await import('./serve-cell.ts');
-  const files = readEtcdFiles(etcd);
-  if (typeof files === 'string') return files;
-  return new CellServer(etcd, files, {
-    log,
-    makeServer: (more) => new Server({ ...options, ...secretsNow(settings), ...more }),
-    fail: ({ message }) => terminal.fail(ExitCode.storeUnusable, `locktopus: ${message}`),
+  const { cellServer, isReplaced } = await import('./serve-cell.ts');
+  return cellServer(etcd, log, {
+    serverOptions: () => ({ ...options, ...secretsNow(settings) }),
+    failed: (error) => {
+      const { code, line } = startFailure(error, options);
+      terminal.fail(isReplaced(error) ? ExitCode.storeFailed : code, line);
+    },
   });
-}
-
-/** As they are after a reload; those that can't be read are left out. */
-function secretsNow({ tls, tokens }: Settings): Partial<ServerOptions> {
-  const files = readTlsFiles(tls);
-  const read = readTokens(tokens);
-  return {
-    ...(typeof files === 'object' ? { tls: files } : {}),
-    ...(typeof read === 'object'
-      ? { tokens: read.tokens.client, adminTokens: read.tokens.admin }
-      : {}),
-  };
 }
 
 async function serve(settings: Settings, terminal: Terminal): Promise<number | RunningServer> {
@@ -197,9 +169,11 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
       : await serveCell(settings.etcd, settings, options, log, terminal);
   if (typeof serving === 'string') return giveUp(serving);
   try {
-    await serving.open();
+    await serving.listen();
   } catch (error) {
-    return cannotStart(error, { ...settings.server, fds }, terminal);
+    const { code, line } = startFailure(error, options);
+    terminal.err(`${line}\n`);
+    return code;
   }
   const { addresses, recovered, exposedAddresses } = serving.server;
   log.add('started', startLine(addresses, settings), { version: VERSION, addresses });
@@ -215,63 +189,21 @@ async function serve(settings: Settings, terminal: Terminal): Promise<number | R
   ]) {
     log.add('configuration', note);
   }
-  void serving.run?.();
   const ticker = startTicker(settings.statsIntervalS, () => {
     const { counts } = serving.server;
     log.add('statistics', statsLine(counts), counts);
   });
   return {
-    reload: reloadOf(serving, settings, log, terminal.hasTerminal),
+    reload: reloadOf(() => serving.server, settings, log, terminal.hasTerminal),
     async stop(signal) {
       clearInterval(ticker);
-      serving.stop?.();
-      const { server } = serving;
-      const { counts } = server;
+      const { counts } = serving.server;
       const message = `${signal}: stopping (${statsLine(counts)}); a second signal ends the process at once`;
       log.add('stopping', message, { signal, ...counts });
-      const drained = await drain(server, settings.drainTimeoutMs, log);
+      const drained = await drain(serving, settings.drainTimeoutMs, log);
       log.add('stopped', stoppedLine(drained), drained);
       return drained.cutOff === 0 || drained.kept !== undefined ? ExitCode.ok : ExitCode.cutOff;
     },
-  };
-}
-
-type Observers = Pick<ServerOptions, Extract<keyof ServerOptions, `${string}Observer`>>;
-
-/** What the server reports while it runs. Lines that clients can cause are limited in number. */
-function observers(log: Log, settings: Settings, maxConnections: number): Observers {
-  const { logClients, logLocks } = settings;
-  const clients = logClients ? clientObservers(log) : undefined;
-  return {
-    fullObserver: rateLimit(() =>
-      log.add('connection_limit', fullLine(maxConnections), { maxConnections }),
-    ),
-    stuckObserver: rateLimit((_suppressed, error) => log.add('accept_failed', stuckLine(error))),
-    pathObserver: (path, error) =>
-      log.add('socket_path_lost', lostPathLine(path, error), { path, error: error?.message }),
-    authObserver: {
-      wrongToken: rateLimit((suppressed, client) =>
-        log.add('invalid_token', wrongTokenLine(client, suppressed), { client, suppressed }),
-      ),
-      handshakeFailed: rateLimit((suppressed, why, client) => {
-        const line = handshakeLine(why, client, suppressed);
-        log.add('tls_handshake_failed', line, { client, why, suppressed });
-      }),
-    },
-    headerObserver: rateLimit((suppressed, { header, why }, client) => {
-      const line = rejectedRequestLine(why, client, suppressed);
-      log.add('rejected_request', line, { client, header, suppressed });
-    }),
-    adminObserver: adminObserver(log),
-    clientObserver: clients?.client,
-    sessionObserver: clients?.session,
-    lockObserver: logLocks ? lockObserver(log) : undefined,
-    slowLockObserver: rateLimit(
-      (suppressed, slow) => logSlowLock(log, slow, suppressed),
-      undefined,
-      MAX_SLOW_LINES,
-    ),
-    stallObserver: (report) => log.add('stall', stallLine(report), report),
   };
 }
 
@@ -287,49 +219,21 @@ function limitWarnings({ server, isMaxConnectionsChosen }: Settings, allowed: nu
   ];
 }
 
-/** Says why the server can't start; returns the exit code. */
-function cannotStart(error: unknown, options: ServerOptions, terminal: Terminal): number {
+/** Why the server can't listen or use its store, and the exit code. */
+function startFailure(error: unknown, options: ServerOptions): { code: number; line: string } {
   const failure = error instanceof Error ? error : new Error(String(error));
   if (failure instanceof StoreError) {
-    terminal.err(`locktopus: ${failure.message}.\n`);
-    return ExitCode.storeUnusable;
+    return { code: ExitCode.storeUnusable, line: `locktopus: ${failure.message}.` };
   }
-  terminal.err(`locktopus: ${listenFailure(failure, options)}\n`);
   const isMistake = failure instanceof RangeError || isClusterError(failure);
-  return isMistake ? ExitCode.mistake : ExitCode.cannotListen;
-}
-
-/** See `RunningServer.reload`. */
-function reloadOf(
-  serving: Serving,
-  settings: Settings,
-  log: Log,
-  hasTerminal: boolean,
-): (() => void) | undefined {
-  const hasTls = settings.tls.cert !== '';
-  const hasTokens = hasTokenFile(settings.tokens);
-  if (!hasTls && !hasTokens)
-    return hasTerminal ? undefined : () => log.add('hang_up_ignored', HANG_UP_LINE);
-  return () => {
-    if (hasTls) reloadTls(serving.server, settings, log);
-    if (hasTokens) reloadTokens(serving.server, settings, log);
-  };
-}
-
-function reloadTls(server: Server, { tls }: Settings, log: Log): void {
-  const files = readTlsFiles(tls);
-  if (files === undefined) return;
-  if (typeof files === 'string') {
-    log.add('reload_failed', `${files}; keeping the current certificate`);
-    return;
-  }
-  server.setTls(files);
-  log.add('reloaded', 'reloaded the certificate and its key');
+  const code = isMistake ? ExitCode.mistake : ExitCode.cannotListen;
+  return { code, line: `locktopus: ${listenFailure(failure, options)}` };
 }
 
 /** Drains, and logs what is still held whenever that changes. */
-async function drain(server: Server, timeoutMs: number, log: Log): Promise<Drained> {
-  if (timeoutMs === 0) return server.drain(0);
+async function drain(serving: Serving, timeoutMs: number, log: Log): Promise<Drained> {
+  if (timeoutMs === 0) return serving.drain(0);
+  const { server } = serving;
   let logged = '';
   const logProgress = (): void => {
     const { holders, counts } = server;
@@ -337,25 +241,12 @@ async function drain(server: Server, timeoutMs: number, log: Log): Promise<Drain
     if (text !== logged && holders > 0) log.add('draining', text, fields);
     logged = text;
   };
-  const drained = server.drain(timeoutMs);
+  const drained = serving.drain(timeoutMs);
   logProgress();
   const ticker = startTicker(DRAIN_PROGRESS_S, logProgress);
   const result = await drained;
   clearInterval(ticker);
   return result;
-}
-
-function reloadTokens(server: Server, { tokens }: Settings, log: Log): void {
-  const read = readTokens(tokens);
-  if (typeof read === 'string') {
-    log.add('reload_failed', `${read}; keeping the current tokens`);
-    return;
-  }
-  server.setTokens(read.tokens);
-  for (const warning of read.warnings) log.add('configuration', warning);
-  const { client, admin } = read.tokens;
-  const what = `${plural(client.length, 'token')} and ${plural(admin.length, 'admin token')}`;
-  log.add('reloaded', `reloaded ${what}`);
 }
 
 function startTicker(intervalS: number, tick: () => void): NodeJS.Timeout | undefined {

@@ -60,7 +60,9 @@ Exit codes:
   3                stopped, and clients that held locks were cut off; with --data-dir or --etcd
                    their locks are kept, and the code is 0
   4                the data directory or etcd can't be used; nothing was changed
-  5                writing to the data directory failed; every lock confirmed to a client is kept
+  5                writing to the data directory failed, or another server serves the locks in etcd
+                   and this one has inherited sockets: start it again. Every lock confirmed to a
+                   client is kept
   70               internal error: the server could not trust its lock table any more
   130, 143         ended by a second signal
   134              out of memory (SIGABRT)

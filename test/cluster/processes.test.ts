@@ -3,10 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CellServer } from '../../src/cell-server.ts';
 import { write } from '../../src/client/index.ts';
+import { base64 } from '../../src/store/etcd-gateway.ts';
+import { ownerKey } from '../../src/store/etcd-store.ts';
 import { connected, next } from '../client/support.ts';
 import { temporaryFolder } from '../support/certificates.ts';
 import { Etcd, etcdIsMissing } from '../support/etcd.ts';
@@ -24,6 +28,11 @@ let cells = 0;
 
 /** As short as etcd has it. */
 const TTL_S = 2;
+
+/** Node's own handle of a socket. */
+interface Handle {
+  readonly _handle: { readonly fd: number };
+}
 
 interface Member {
   readonly program: Program;
@@ -217,5 +226,104 @@ test(
     assert.equal(isGranted, false);
     await held.release();
     await (await granted).release();
+  },
+);
+
+test(
+  'a program that embeds servers: they take turns, and listen where they did',
+  needsEtcd,
+  async (t) => {
+    const events: string[] = [];
+    const heard = async (event: string): Promise<void> => {
+      while (!events.includes(event)) await delay(5);
+      events.length = 0;
+    };
+    const prefix = `/processes/${++cells}/`;
+    const start = async (name: string, etcd = shared?.urls ?? []): Promise<CellServer> => {
+      const cell = new CellServer({
+        ...{ prefix, leaseTtlS: TTL_S, advertise: `${name}:9009`, etcd: { members: etcd } },
+        serverOptions: () => ({ port: 0 }),
+        observer: {
+          waiting: (owner) => void events.push(`${name} waits for ${owner}`),
+          serving: ({ locks }) => void events.push(`${name} serves ${locks}`),
+          lost: () => void events.push(`${name} lost`),
+          failed: ({ message }) => void events.push(`${name} failed: ${message}`),
+        },
+      });
+      t.after(() => cell.close());
+      await cell.listen();
+      return cell;
+    };
+    const a = await start('a');
+    await heard('a serves 0');
+    const b = await start('b');
+    await heard('b waits for a:9009');
+    const [portA, portB] = [a, b].map(({ server }) => server.address.port);
+    const client = await connected(t, `locktopus://127.0.0.1:${portA},127.0.0.1:${portB}`);
+    assert.equal(client.server, 'a:9009');
+    const held = await client.lock(write('a'));
+
+    // The lease of the owner is gone: it closes its server, and makes another one on the same port.
+    const resumed = next(client, 'resumed');
+    const gateway = await shared?.gateway(t);
+    await gateway?.call('/v3/kv/deleterange', { key: base64(ownerKey(prefix)) });
+    await heard('b serves 1');
+    await resumed;
+    assert.equal(client.server, 'b:9009');
+    assert.equal(held.isHeld, true);
+    while (a.server.recovered !== undefined) await delay(5);
+    while ((await ask(portA ?? 0, '/readyz').catch(() => undefined))?.status !== 503)
+      await delay(5);
+    const again = next(client, 'resumed');
+    await b.close();
+    await again;
+    assert.equal(client.server, 'a:9009');
+    await held.release();
+    await client.close();
+
+    const wrong = new URL(`http://127.0.0.1:${await freePort()}`);
+    const alone = await start('alone', [wrong]);
+    assert.equal((await ask(alone.server.address.port, '/livez')).status, 200);
+    await alone.close();
+  },
+);
+
+test(
+  'an owner on inherited sockets that is replaced ends, to be started again',
+  needsEtcd,
+  async (t) => {
+    const listener = createServer().listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    t.after(() => listener.close());
+    const prefix = `/processes/${++cells}/`;
+    const start = (): Program =>
+      new Program(
+        t,
+        [
+          '--etcd',
+          `${shared?.urls[0]?.origin}`,
+          '--etcd-prefix',
+          prefix,
+          '--lease-ttl',
+          `${TTL_S}`,
+        ],
+        { LISTEN_FDS: '1' },
+        [],
+        { shell: 'export LISTEN_PID=$$', fds: [(listener as unknown as Handle)._handle.fd] },
+      );
+    const owner = start();
+    await owner.logged(/this server serves now/);
+    const gateway = await shared?.gateway(t);
+    await gateway?.call('/v3/kv/deleterange', { key: base64(ownerKey(prefix)) });
+    assert.equal(await owner.ended(), 5);
+    assert.match(
+      owner.stderr,
+      /Z locktopus: this server has stopped serving: .*; it cannot listen on its inherited sockets again, so it must be started anew to wait for its turn\.\n$/,
+    );
+    const restarted = start();
+    await restarted.logged(/this server serves now/);
+    // One that waits listens on them, too.
+    const waiting = start();
+    await waiting.logged(/the server at \S+ serves; this one waits/);
   },
 );

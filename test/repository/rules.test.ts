@@ -23,6 +23,7 @@ const ROOMS = [
   'src/net',
   'src/server-options.ts',
   'src/server.ts',
+  'src/cell-server.ts',
   'src/cli',
   'src/page',
   'src/index.ts',
