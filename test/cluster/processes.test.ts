@@ -16,7 +16,7 @@ import { temporaryFolder } from '../support/certificates.ts';
 import { Etcd, etcdIsMissing } from '../support/etcd.ts';
 import { ask } from '../support/http-client.ts';
 import { LineClient, lock, write as writeTo } from '../support/line-client.ts';
-import { ownPort } from '../support/ports.ts';
+import { CLOSED_PORTS, ownPort } from '../support/ports.ts';
 import { Program } from '../support/program.ts';
 import { documentOf } from '../support/readme.ts';
 import { blocksOf } from '../support/transcript.ts';
@@ -281,7 +281,7 @@ test(
     await held.release();
     await client.close();
 
-    const wrong = new URL(`http://127.0.0.1:${await freePort()}`);
+    const wrong = new URL(`http://127.0.0.1:${CLOSED_PORTS[0]}`);
     const alone = await start('alone', [wrong]);
     assert.equal((await ask(alone.server.address.port, '/livez')).status, 200);
     await alone.close();
