@@ -33,6 +33,8 @@ export class RawClient {
   }
 
   get received(): Buffer {
+    const [first, ...more] = this.#received;
+    if (first !== undefined && more.length === 0) return first;
     const whole = Buffer.concat(this.#received);
     this.#received = [whole];
     return whole;

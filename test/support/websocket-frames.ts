@@ -17,7 +17,9 @@ export function hex(text: string): Buffer {
 }
 
 export function masked(payload: Buffer, mask = MASK): Buffer {
-  return Buffer.from(payload.map((byte, i) => byte ^ (mask[i & 3] ?? 0)));
+  const bytes = Buffer.allocUnsafe(payload.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (payload[i] ?? 0) ^ (mask[i & 3] ?? 0);
+  return bytes;
 }
 
 /** The length as a client writes it, with the mask bit set. */
@@ -32,7 +34,7 @@ function lengthBytes(length: number): Buffer {
 
 /** A masked frame whose first byte (FIN, reserved bits, opcode) is `first`, valid or not. */
 export function frame(first: number, payload: Buffer | string = ''): Buffer {
-  const bytes = Buffer.from(payload);
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
   return Buffer.concat([Buffer.from([first]), lengthBytes(bytes.length), MASK, masked(bytes)]);
 }
 
