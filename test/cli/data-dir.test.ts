@@ -13,12 +13,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { variableOf } from '../../src/cli/options.ts';
-import { ExitCode, run } from '../../src/cli/serve.ts';
+import { ExitCode } from '../../src/cli/serve.ts';
 import { runVerb, VerbExit } from '../../src/cli/verb.ts';
 import { STORE } from '../../src/cli/verbs/store.ts';
 import { checkDirectory } from '../../src/store/check.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
+import { runHere } from '../support/run-here.ts';
 
 /** A path for a data directory, which does not exist yet. */
 function newPath(t: TestContext): string {
@@ -45,18 +46,7 @@ async function storeCheck(...args: readonly string[]) {
 
 /** What a server in this process says that can't start on `path`. */
 async function refusal(path: string): Promise<string> {
-  let said = '';
-  const code = await run(
-    ['--port', '0', '--data-dir', path],
-    {},
-    {
-      ...{ out: () => {}, log: () => {}, fail: () => {}, hasTerminal: false },
-      err: (text) => {
-        said += text;
-      },
-    },
-  );
-  if (typeof code !== 'number') await code.stop('the end of the test');
+  const { code, said } = await runHere(['--port', '0', '--data-dir', path]);
   assert.equal(code, ExitCode.storeUnusable, said);
   return said;
 }

@@ -12,6 +12,7 @@ import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { ask } from '../support/http-client.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { Program } from '../support/program.ts';
+import { runHere } from '../support/run-here.ts';
 
 test('SIGHUP reads certificate and key again, and cuts nobody off', async (t) => {
   const folder = temporaryFolder(t);
@@ -77,9 +78,9 @@ test('a certificate that is not there, or does not fit, is said in a sentence', 
       /^locktopus: --tls-ca: \S+no-pem has no certificate in PEM/,
     ],
   ] as const) {
-    const program = new Program(t, ['--port', '0', ...args]);
-    assert.equal(await program.ended(), 2);
-    assert.match(program.stderr, sentence);
+    const { code, said } = await runHere(['--port', '0', ...args]);
+    assert.equal(code, 2, said);
+    assert.match(said, sentence);
   }
 });
 
@@ -89,15 +90,15 @@ test('a Unix socket can be all there is', async (t) => {
   await program.logged(/listens on unix:\S+l\.sock \(/);
   const client = LineClient.on(t, connect(path));
   assert.equal((await client.ask(lock(write('a')))).state, 'acquired');
-  const second = new Program(t, ['--no-tcp', '--socket', path]);
-  assert.equal(await second.ended(), 1);
+  const second = await runHere(['--no-tcp', '--socket', path]);
+  assert.equal(second.code, 1);
   assert.match(
-    second.stderr,
+    second.said,
     /^locktopus: another program listens on \S+l\.sock\. Stop that program, .* --socket\.\n$/,
   );
-  const third = new Program(t, ['--no-tcp']);
-  assert.equal(await third.ended(), 2);
-  assert.match(third.stderr, /there is nowhere to listen on\. With --no-tcp, set .* --socket\.\n$/);
+  const third = await runHere(['--no-tcp']);
+  assert.equal(third.code, 2);
+  assert.match(third.said, /there is nowhere to listen on\. With --no-tcp, set .* --socket\.\n$/);
 });
 
 test('the Unix socket of a killed server goes to one of those that want it', async (t) => {

@@ -8,6 +8,7 @@ import { readTokens } from '../../src/cli/tokens.ts';
 import { LineClient, lock, write } from '../support/line-client.ts';
 import { codeOf } from '../support/line-server.ts';
 import { Program } from '../support/program.ts';
+import { runHere } from '../support/run-here.ts';
 
 const TOKEN = 'client-token-0001';
 const OTHER = 'client-token-0002';
@@ -74,15 +75,13 @@ test('a file that everybody can read earns a warning', (t) => {
 });
 
 test('a bad token ends the program with 2 and a sentence', async (t) => {
-  const program = new Program(t, ['--token-file', fileWith(t, 'secret')]);
-  const byVariable = new Program(t, [], { LOCKTOPUS_ADMIN_TOKEN: 'secret' });
-  const onTheLine = new Program(t, ['--token', 'secret-on-the-line']);
-  assert.equal(await program.ended(), 2);
-  assert.match(program.stderr, /^locktopus: invalid token file .* line 1 must have .*\.\n$/);
-  assert.equal(await byVariable.ended(), 2);
-  assert.match(byVariable.stderr, /^locktopus: the token in LOCKTOPUS_ADMIN_TOKEN must have /);
-  assert.equal(await onTheLine.ended(), 2);
-  assert.equal(onTheLine.stderr.includes('secret'), false);
+  const inFile = await runHere(['--token-file', fileWith(t, 'secret')]);
+  const byVariable = await runHere([], { LOCKTOPUS_ADMIN_TOKEN: 'secret' });
+  const onTheLine = await runHere(['--token', 'secret-on-the-line']);
+  for (const { code } of [inFile, byVariable, onTheLine]) assert.equal(code, 2);
+  assert.match(inFile.said, /^locktopus: invalid token file .* line 1 must have .*\.\n$/);
+  assert.match(byVariable.said, /^locktopus: the token in LOCKTOPUS_ADMIN_TOKEN must have /);
+  assert.equal(onTheLine.said.includes('secret'), false);
 });
 
 test('SIGHUP reads the files again; a bad one keeps the tokens; none of them is ever shown', async (t) => {
