@@ -3,6 +3,7 @@ import { createSecureContext } from 'node:tls';
 import type { EtcdOptions } from '../store/etcd-gateway.ts';
 import { readRegularFile } from './regular-file.ts';
 import type { EtcdSettings } from './settings.ts';
+import { missingPem } from './tls-files.ts';
 
 /** The options of the gateway; or a sentence, without its full stop, if a file can't be used. */
 export function readEtcdFiles({ members, tls, userFile }: EtcdSettings): EtcdOptions | string {
@@ -16,7 +17,8 @@ export function readEtcdFiles({ members, tls, userFile }: EtcdSettings): EtcdOpt
       if (path === '') continue;
       const text = readRegularFile(path).toString();
       // Node takes a file without one for no CA at all.
-      if (!text.includes('-----BEGIN ')) return `--etcd-${name}: ${path} has nothing in PEM`;
+      const missing = missingPem(name, text);
+      if (missing !== undefined) return `--etcd-${name}: ${path} ${missing}`;
       pem[name] = text;
     }
     createSecureContext(pem);

@@ -19,9 +19,22 @@ import { LOG_FORMATS } from './log.ts';
 /** What is wrong with an address of etcd, as the end of a sentence. */
 function etcdFault(item: string): string | undefined {
   const url = URL.canParse(item) ? new URL(item) : undefined;
-  const isPlain = url?.pathname === '/' && url.search === '' && url.username === '';
+  // What is rejected is not repeated: it may be a password.
+  if (item.includes('@')) return 'must not name a user: use --etcd-user-file';
+  const isPlain = url?.pathname === '/' && url.search === '';
   if (isPlain && (url.protocol === 'http:' || url.protocol === 'https:')) return undefined;
   return `must be client addresses of etcd, such as http://10.0.0.1:2379, not "${item}"`;
+}
+
+/** Prefixes that differ by a slash would be two cells, which grant the same locks. */
+function prefixFault(prefix: string): string | undefined {
+  return prefix.endsWith('/') ? undefined : `must end in a slash, as in ${prefix}/`;
+}
+
+function addressFault(address: string): string | undefined {
+  const [, port] = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@[\],]+):([1-9]\d{0,4})$/.exec(address) ?? [];
+  if (address === '' || (port !== undefined && Number(port) <= 65_535)) return undefined;
+  return `must be HOST:PORT, as in the URLs of clients, not "${address}"`;
 }
 
 export interface Option {
@@ -35,6 +48,8 @@ export interface Option {
   readonly choices?: readonly string[];
   /** What is wrong with one item of a list, as the end of a sentence; undefined if it is valid. */
   readonly itemFault?: (item: string) => string | undefined;
+  /** The same for the whole value. */
+  readonly fault?: (value: string) => string | undefined;
   /** The placeholder of the value in the help text. */
   readonly value?: string;
   readonly default: string;
@@ -196,6 +211,7 @@ const STORAGE = [
   {
     flag: 'etcd-prefix',
     type: 'text',
+    fault: prefixFault,
     value: 'PREFIX',
     default: DEFAULT_ETCD_PREFIX,
     help: 'keys in etcd; the same for all servers of a cell',
@@ -231,6 +247,7 @@ const STORAGE = [
   {
     flag: 'advertise',
     type: 'optional',
+    fault: addressFault,
     value: 'ADDRESS',
     default: '',
     help: 'where clients of other servers find this one; HOST:PORT',

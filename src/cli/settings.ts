@@ -176,6 +176,11 @@ function pointlessIn(
   if (idle !== undefined && !hasEtcd) {
     return `${given.get(idle)} has no effect without --etcd: it is for servers that share an etcd`;
   }
+  const unsafe = itemsOf(values.get('etcd') ?? '').every((url) => url.startsWith('http:'));
+  const pem = (['etcd-ca', 'etcd-cert', 'etcd-key'] as const).find((flag) => given.has(flag));
+  if (pem !== undefined && unsafe) {
+    return `${given.get(pem)} has no effect: no address in ${given.get('etcd')} begins with https://`;
+  }
   return undefined;
 }
 
@@ -191,6 +196,8 @@ function mistakeIn(option: Option, value: string, source: string): string | unde
   if (option.choices !== undefined && !option.choices.includes(value)) {
     return `${source} must be ${option.choices.join(' or ')}, not "${value}"`;
   }
+  const fault = option.fault?.(value);
+  if (fault !== undefined) return `${source} ${fault}`;
   if (option.itemFault !== undefined) {
     const faults = itemsOf(value).flatMap((item) => option.itemFault?.(item) ?? []);
     return faults.length === 0 ? undefined : `${source} ${faults[0]}`;

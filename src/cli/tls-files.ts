@@ -28,10 +28,8 @@ export function readTlsFiles({ cert, key, ca }: TlsPaths): TlsFiles | string | u
     } catch (error) {
       return `--tls-${name}: cannot read ${path}: ${reasonOf(error)}`;
     }
-    const [what, begin] = PEM[name];
-    if (!begin.test(files[name]?.toString('latin1') ?? '')) {
-      return `--tls-${name}: ${path} has no ${what} in PEM, which begins with a line like -----BEGIN ${what.toUpperCase()}-----`;
-    }
+    const missing = missingPem(name, files[name]?.toString('latin1') ?? '');
+    if (missing !== undefined) return `--tls-${name}: ${path} ${missing}`;
   }
   try {
     createSecureContext(files);
@@ -47,6 +45,13 @@ const PEM: Readonly<Record<keyof TlsPaths, readonly [what: string, begin: RegExp
   key: ['private key', /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/],
   ca: ['certificate', /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/],
 };
+
+/** The end of a sentence that says what the text of a file lacks, if so. */
+export function missingPem(name: keyof TlsPaths, text: string): string | undefined {
+  const [what, begin] = PEM[name];
+  if (begin.test(text)) return undefined;
+  return `has no ${what} in PEM, which begins with a line like -----BEGIN ${what.toUpperCase()}-----`;
+}
 
 const NOTHING = Buffer.alloc(0);
 

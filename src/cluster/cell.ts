@@ -41,7 +41,14 @@ export class EtcdCell implements Cell {
     const body = { key: this.#key, serializable: true };
     const [found] = keyValues(await this.#options.gateway.call('/v3/kv/range', body));
     if (found === undefined || this.#isOurs(found)) return undefined;
-    const { address } = ownerIn(found);
+    const { address, ttlS } = ownerIn(found);
+    // A new owner waits until the old one must be silent: that depends on the lease of the old one.
+    if (ttlS !== this.#options.ttlS) {
+      const theirs = `the server at ${String(address)} has a lease of ${String(ttlS)} s`;
+      const ours = `this one of ${this.#options.ttlS} s`;
+      const cure = 'set --lease-ttl to the same for all servers of a cell';
+      throw new EtcdError('refused', `${theirs}, ${ours}: ${cure}`);
+    }
     return typeof address === 'string' ? address : 'unknown';
   }
 
@@ -50,7 +57,7 @@ export class EtcdCell implements Cell {
     const granted = await gateway.call('/v3/lease/grant', { TTL: String(ttlS) });
     const lease = int64(granted.ID);
     const key = this.#key;
-    const value = base64(JSON.stringify({ id: this.#id, address: address() }));
+    const value = base64(JSON.stringify({ id: this.#id, address: address(), ttlS }));
     const answer = await gateway
       .call('/v3/kv/txn', {
         compare: [{ key, target: 'CREATE', create_revision: '0' }],

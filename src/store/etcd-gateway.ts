@@ -89,6 +89,8 @@ export class EtcdGateway {
   /** Empty if etcd does without tokens, undefined if one must be got. */
   #token: string | undefined;
   #isClosed = false;
+  /** Whether any member has ever answered: then it is not the options that are wrong. */
+  #hasAnswered = false;
 
   constructor(options: EtcdOptions) {
     if (options.members.length === 0) throw new RangeError('etcd needs at least one address');
@@ -220,7 +222,7 @@ export class EtcdGateway {
       }, ms);
       const fail = (error: Error): void => {
         clearTimeout(timer);
-        reject(reason(error));
+        reject(this.#reason(error, isTls));
       };
       request.on('error', (error: NodeJS.ErrnoException) => {
         // etcd may have closed the idle connection as this request was sent.
@@ -233,11 +235,18 @@ export class EtcdGateway {
       request.on('response', (response) => {
         readAnswer(response, fail, (answer) => {
           clearTimeout(timer);
+          this.#hasAnswered = true;
           resolve(answer);
         });
       });
       request.end(text);
     });
+  }
+
+  #reason(error: NodeJS.ErrnoException, isTls: boolean): Error {
+    // Node's error of several addresses of a name has no message.
+    const message = error.message === '' ? (error.code ?? 'no connection') : error.message;
+    return new Error(`${message}${this.#hasAnswered ? '' : cureOf(error, isTls)}`);
   }
 }
 
@@ -259,10 +268,21 @@ function readAnswer(
   response.on('error', fail);
 }
 
-/** Node's error of several addresses of a name has no message. */
-function reason(error: NodeJS.ErrnoException): Error {
-  return error.message === '' ? new Error(error.code ?? 'no connection') : error;
+/** What a failed connection may be cured by, as the end of a sentence. */
+function cureOf({ code, message }: NodeJS.ErrnoException, isTls: boolean): string {
+  if (code !== undefined && UNKNOWN_ISSUER.has(code)) return '; set --etcd-ca to the CA of etcd';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return '; use a name of that certificate in --etcd';
+  if (!isTls) return code === 'ECONNRESET' ? '; if etcd speaks TLS, write https:// in --etcd' : '';
+  const isNoTls = /before secure TLS connection|wrong version number|packet length/.test(message);
+  return isNoTls ? '; if etcd speaks no TLS, write http:// in --etcd' : '';
 }
+
+const UNKNOWN_ISSUER: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
 
 function parse(text: string): JsonObject | undefined {
   try {
@@ -292,10 +312,12 @@ function failureOf(
     const cure = 'set --etcd to the client addresses of an etcd 3.4 or later';
     return new EtcdError('refused', `${where} answered HTTP ${status} (${message}): ${cure}`);
   }
-  const cure =
-    code === PERMISSION_DENIED
-      ? ': give the user the permission to read and write all keys under --etcd-prefix'
-      : '';
+  let cure = '';
+  if (code === PERMISSION_DENIED) {
+    cure = ': give the user the permission to read and write all keys under --etcd-prefix';
+  } else if (/invalid user ID or password/.test(message)) {
+    cure = ': correct --etcd-user-file, or the user in etcd';
+  }
   return new EtcdError('refused', `${where} refused a request (${message})${cure}`);
 }
 

@@ -64,14 +64,14 @@ test('every option can be given by flag and by variable, and the flag wins', () 
     // What has no effect without another option.
     const beside: Record<string, string> = {
       ...(flag === 'socket-mode' ? { LOCKTOPUS_SOCKET: '/s' } : {}),
-      ...(/^(etcd-.*|advertise|lease-ttl)$/.test(flag) ? { LOCKTOPUS_ETCD: 'http://a:1' } : {}),
+      ...(/^(etcd-.*|advertise|lease-ttl)$/.test(flag) ? { LOCKTOPUS_ETCD: 'https://a:1' } : {}),
     };
     const [one, other] = {
       switch: ['true', 'false'],
       integer: flag === 'max-abandon-timeout' ? ['60000', '60001'] : [`${least}`, `${least + 1}`],
-      text: 'choices' in option ? ['json', 'text'] : ['a', 'b'],
+      text: 'choices' in option ? ['json', 'text'] : ['a/', 'b/'],
       path: ['a', 'b'],
-      optional: ['a', 'b'],
+      optional: ['a:1', '[::1]:2'],
       mode: ['600', '666'],
       list: flag === 'allow-origin' || flag === 'etcd' ? ['http://a', 'http://b'] : ['a', 'b'],
     }[type] as [string, string];
@@ -153,86 +153,100 @@ test('help and version win over everything else', () => {
   assert.deepEqual(readCommand(['--version'], { LOCKTOPUS_PORT: 'x' }), { kind: 'version' });
 });
 
-const MISTAKES: readonly (readonly [args: string[], env: Record<string, string>, said: RegExp])[] =
+type Mistake = readonly [args: string[], env: Record<string, string>, said: RegExp];
+
+const MISTAKES: readonly Mistake[] = [
+  [['--bogus'], {}, /^unknown option --bogus$/],
+  [['--prot', '9010'], {}, /^unknown option --prot \(did you mean --port\?\)$/],
+  [['-v'], {}, /^unknown option -v$/],
+  [['--host='], {}, /^--host must not be empty$/],
+  [['--max-message-bytes=268435457'], {}, /^--max-message-bytes must be .* to 268435456/],
+  [['--no-tcp', "it's. here"], {}, /^"it's\. here" is not an option$/],
+  [['--port'], {}, /^--port needs a value$/],
+  [['--data-dir'], {}, /^--data-dir needs a value$/],
+  [['--port', 'x'], {}, /^--port must be a whole number from 0 to 65535, not "x"$/],
+  [['--port', '65536'], {}, /^--port must be a whole number/],
+  [['--port=-1'], {}, /^--port must be a whole number/],
+  [['--port', '1e3'], {}, /^--port must be a whole number/],
+  [[], { LOCKTOPUS_PORT: '9009 ' }, /^LOCKTOPUS_PORT must be a whole number from 0 to 65535/],
+  [['--log-format', 'xml'], {}, /^--log-format must be text or json, not "xml"$/],
+  [['--log-clients=perhaps'], {}, /^--log-clients must be true or false, not "perhaps"$/],
+  [[], { LOCKTOPUS_LOG_LOCKS: 'yes' }, /^LOCKTOPUS_LOG_LOCKS must be true or false/],
+  [['--max-locks', '0'], {}, /^--max-locks must be a whole number from 1 to/],
   [
-    [['--bogus'], {}, /^unknown option --bogus$/],
-    [['--prot', '9010'], {}, /^unknown option --prot \(did you mean --port\?\)$/],
-    [['-v'], {}, /^unknown option -v$/],
-    [['--host='], {}, /^--host must not be empty$/],
-    [['--max-message-bytes=268435457'], {}, /^--max-message-bytes must be .* to 268435456/],
-    [['--no-tcp', "it's. here"], {}, /^"it's\. here" is not an option$/],
-    [['--port'], {}, /^--port needs a value$/],
-    [['--data-dir'], {}, /^--data-dir needs a value$/],
-    [['--port', 'x'], {}, /^--port must be a whole number from 0 to 65535, not "x"$/],
-    [['--port', '65536'], {}, /^--port must be a whole number/],
-    [['--port=-1'], {}, /^--port must be a whole number/],
-    [['--port', '1e3'], {}, /^--port must be a whole number/],
-    [[], { LOCKTOPUS_PORT: '9009 ' }, /^LOCKTOPUS_PORT must be a whole number from 0 to 65535/],
-    [['--log-format', 'xml'], {}, /^--log-format must be text or json, not "xml"$/],
-    [['--log-clients=perhaps'], {}, /^--log-clients must be true or false, not "perhaps"$/],
-    [[], { LOCKTOPUS_LOG_LOCKS: 'yes' }, /^LOCKTOPUS_LOG_LOCKS must be true or false/],
-    [['--max-locks', '0'], {}, /^--max-locks must be a whole number from 1 to/],
-    [
-      ['--default-abandon-timeout', '1.5'],
+    ['--default-abandon-timeout', '1.5'],
+    {},
+    /^--default-abandon-timeout must be a whole number from 0/,
+  ],
+  [
+    ['--port', '-1'],
+    {},
+    /^--port needs a value; write a value that begins with a dash as --port=VALUE$/,
+  ],
+  [['-p', '-1'], {}, /^-p needs a value; .* as --port=VALUE$/],
+  // With less than that nobody could be served.
+  [['--max-message-bytes=1023'], {}, /^--max-message-bytes must be a whole number from 1024 to/],
+  [['--max-unread-bytes=65535'], {}, /^--max-unread-bytes must be a whole number from 65536 to/],
+  [['--max-lock-bytes=1'], {}, /^--max-lock-bytes must be a whole number from 65536 to/],
+  [['--first-message-timeout=99'], {}, /^--first-message-timeout .* from 100 to/],
+  [
+    ['--max-abandon-timeout=59999'],
+    {},
+    /^the default abandon timeout of 60000 ms is longer than the maximum of 59999 ms\. Lower /,
+  ],
+  // What would do nothing.
+  [
+    ['--no-tcp', '--socket=/s', '--tls-cert=c', '--tls-key=k'],
+    {},
+    /^--tls-cert has no effect with --no-tcp: it is for the TCP port\. Remove one of the two$/,
+  ],
+  [
+    ['--socket=/s', '--tls-ca=c'],
+    { LOCKTOPUS_NO_TCP: '1' },
+    /^--tls-ca has no effect with LOCKTOPUS_NO_TCP: /,
+  ],
+  [
+    ['--no-tcp', '--socket=/s'],
+    { LOCKTOPUS_TLS_KEY: 'k' },
+    /^LOCKTOPUS_TLS_KEY has no effect with --no-tcp/,
+  ],
+  [['--no-tcp', '--socket=/s', '--host=::'], {}, /^--host has no effect with --no-tcp: /],
+  [['--no-tcp', '--socket=/s', '-p', '1'], {}, /^--port has no effect with --no-tcp: /],
+  [
+    ['--etcd=http://a:2379', '--data-dir=d'],
+    {},
+    /^--data-dir and --etcd exclude each other: .* Remove one of the two$/,
+  ],
+  [['--lease-ttl=5'], {}, /^--lease-ttl has no effect without --etcd: /],
+  [[], { LOCKTOPUS_ETCD_KEY: 'k' }, /^LOCKTOPUS_ETCD_KEY has no effect without --etcd: /],
+  [['--etcd=a:2379'], {}, /^--etcd must be client addresses of etcd, such as .*, not "a:2379"$/],
+  [['--etcd=http://a', '--lease-ttl=1'], {}, /^--lease-ttl must be a whole number from 2 to 3600/],
+  [
+    ['--etcd=http://a:1', '--etcd-prefix=/shop'],
+    {},
+    /^--etcd-prefix must end in a slash, as in \/shop\/$/,
+  ],
+  [['--etcd=http://locks:secret@a:1'], {}, /^--etcd must not name a user: use --etcd-user-file$/],
+  [
+    ['--etcd-ca=ca.pem'],
+    { LOCKTOPUS_ETCD: 'http://a:1,http://b:1' },
+    /^--etcd-ca has no effect: no address in LOCKTOPUS_ETCD begins with https:/,
+  ],
+  ...['a', 'a:0', 'a:65536', 'http://a:1', 'a:1,b:1', '::1:9009', 'locktopus://a:1/x'].map(
+    (address): Mistake => [
+      ['--etcd=http://a:1', `--advertise=${address}`],
       {},
-      /^--default-abandon-timeout must be a whole number from 0/,
+      /^--advertise must be HOST:PORT, as in the URLs of clients, not "/,
     ],
-    [
-      ['--port', '-1'],
-      {},
-      /^--port needs a value; write a value that begins with a dash as --port=VALUE$/,
-    ],
-    [['-p', '-1'], {}, /^-p needs a value; .* as --port=VALUE$/],
-    // With less than that nobody could be served.
-    [['--max-message-bytes=1023'], {}, /^--max-message-bytes must be a whole number from 1024 to/],
-    [['--max-unread-bytes=65535'], {}, /^--max-unread-bytes must be a whole number from 65536 to/],
-    [['--max-lock-bytes=1'], {}, /^--max-lock-bytes must be a whole number from 65536 to/],
-    [['--first-message-timeout=99'], {}, /^--first-message-timeout .* from 100 to/],
-    [
-      ['--max-abandon-timeout=59999'],
-      {},
-      /^the default abandon timeout of 60000 ms is longer than the maximum of 59999 ms\. Lower /,
-    ],
-    // What would do nothing.
-    [
-      ['--no-tcp', '--socket=/s', '--tls-cert=c', '--tls-key=k'],
-      {},
-      /^--tls-cert has no effect with --no-tcp: it is for the TCP port\. Remove one of the two$/,
-    ],
-    [
-      ['--socket=/s', '--tls-ca=c'],
-      { LOCKTOPUS_NO_TCP: '1' },
-      /^--tls-ca has no effect with LOCKTOPUS_NO_TCP: /,
-    ],
-    [
-      ['--no-tcp', '--socket=/s'],
-      { LOCKTOPUS_TLS_KEY: 'k' },
-      /^LOCKTOPUS_TLS_KEY has no effect with --no-tcp/,
-    ],
-    [['--no-tcp', '--socket=/s', '--host=::'], {}, /^--host has no effect with --no-tcp: /],
-    [['--no-tcp', '--socket=/s', '-p', '1'], {}, /^--port has no effect with --no-tcp: /],
-    [
-      ['--etcd=http://a:2379', '--data-dir=d'],
-      {},
-      /^--data-dir and --etcd exclude each other: .* Remove one of the two$/,
-    ],
-    [['--lease-ttl=5'], {}, /^--lease-ttl has no effect without --etcd: /],
-    [[], { LOCKTOPUS_ETCD_KEY: 'k' }, /^LOCKTOPUS_ETCD_KEY has no effect without --etcd: /],
-    [['--etcd=a:2379'], {}, /^--etcd must be client addresses of etcd, such as .*, not "a:2379"$/],
-    [['--etcd=http://u:p@a:2379'], {}, /^--etcd must be client addresses of etcd/],
-    [
-      ['--etcd=http://a', '--lease-ttl=1'],
-      {},
-      /^--lease-ttl must be a whole number from 2 to 3600/,
-    ],
-    [['--socket-mode=600'], {}, /^--socket-mode has no effect without --socket: /],
-    [
-      ['--allow-origin=http://a,foo'],
-      {},
-      /^--allow-origin must be an origin .*, such as https:\/\/shop\.example, not "foo"$/,
-    ],
-    [[], { LOCKTOPUS_ALLOW_HOST: 'http://a' }, /^LOCKTOPUS_ALLOW_HOST must be .*, not "http:/],
-  ];
+  ),
+  [['--socket-mode=600'], {}, /^--socket-mode has no effect without --socket: /],
+  [
+    ['--allow-origin=http://a,foo'],
+    {},
+    /^--allow-origin must be an origin .*, such as https:\/\/shop\.example, not "foo"$/,
+  ],
+  [[], { LOCKTOPUS_ALLOW_HOST: 'http://a' }, /^LOCKTOPUS_ALLOW_HOST must be .*, not "http:/],
+];
 
 for (const [args, env, said] of MISTAKES) {
   test(`refuses ${JSON.stringify(args)} ${JSON.stringify(env)}`, () => {
@@ -263,7 +277,8 @@ test('with etcd: files that can not be used are said, and a stop does not wait f
   const cases: readonly (readonly [arg: string, message: RegExp])[] = [
     [`--etcd-user-file=${file('bad', 'nothing')}`, /bad must have one line, NAME:PASSWORD$/],
     [`--etcd-user-file=${folder}`, /cannot read .*: it is not a regular file$/],
-    [`--etcd-ca=${user}`, /^--etcd-ca: .*user has nothing in PEM$/],
+    [`--etcd-ca=${user}`, /^--etcd-ca: .*user has no certificate in PEM, which/],
+    [`--etcd-ca=${keyFile}`, /^--etcd-ca: .* has no certificate in PEM, which/],
     [`--etcd-ca=${folder}`, /^cannot use the files of --etcd-ca, --etcd-cert and --etcd-key: /],
     [`--etcd-cert=${certFile}`, /needs both a certificate and its key: set --etcd-cert and/],
   ];

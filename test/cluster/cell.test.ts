@@ -57,6 +57,23 @@ test('one of two servers owns the key, and its lease keeps it', needsEtcd, async
   assert.equal(await b.prove(next), true, 'the old owner does not take it away');
 });
 
+test(
+  'servers whose leases differ are no cell: the new owner would not wait for the old one',
+  needsEtcd,
+  async (t) => {
+    const owner = cellOf(t, '/cell/4/', 'a:1');
+    assert.ok((await owner.claim()) !== undefined);
+    const gateway = new EtcdGateway({ members: shared?.urls ?? [], ...PATIENT });
+    t.after(() => gateway.close());
+    const other = new EtcdCell({ gateway, prefix: '/cell/4/', address: () => 'b:1', ttlS: 3 });
+    await assert.rejects(other.owner(), {
+      failure: 'refused',
+      message:
+        'the server at a:1 has a lease of 2 s, this one of 3 s: set --lease-ttl to the same for all servers of a cell',
+    });
+  },
+);
+
 test('a claim whose answer was lost is recognised', needsEtcd, async (t) => {
   const deaf = new DeafGateway({ members: shared?.urls ?? [], ...PATIENT });
   const cell = cellOf(t, '/cell/2/', 'a:1', deaf);

@@ -99,7 +99,7 @@ test('a real etcd that wants a user: tokens are got, and got again', needsEtcd, 
   assert.match(none.message, /wants a user: set --etcd-user-file/);
   const wrong = await etcd.gateway(t, { user: { ...user, password: 'wrong' } });
   const refused = await failure(wrong.call('/v3/kv/range', { key: base64('a') }));
-  assert.match(refused.message, /invalid user ID or password/);
+  assert.match(refused.message, /invalid user ID or password\): correct --etcd-user-file/);
 
   const gateway = await etcd.gateway(t, { user });
   await gateway.call('/v3/kv/put', put('a', '2'));
@@ -134,6 +134,24 @@ test('a real etcd with TLS and client certificates', needsEtcd, async (t) => {
     t.after(() => other.close());
     const error = await failure(other.call('/v3/kv/range', { key: base64('a') }));
     assert.match(error.message, /certificate|handshake|ECONNRESET|socket hang up/);
+  }
+  const [url] = etcd.urls;
+  const plain = new URL(`http://${url?.host}`);
+  const listener = createTcpServer((socket) =>
+    socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+  ).listen(0);
+  t.after(() => listener.close());
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  for (const [members, cure] of [
+    [etcd.urls, /; set --etcd-ca to the CA of etcd$/],
+    [[plain], /; if etcd speaks TLS, write https:\/\/ in --etcd$/],
+    [[new URL(`https://127.0.0.1:${port}`)], /; if etcd speaks no TLS, write http:\/\/ in --etcd$/],
+  ] as const) {
+    const other = new EtcdGateway({ members, ...PATIENT });
+    t.after(() => other.close());
+    const error = await failure(other.call('/v3/kv/range', { key: base64('a') }));
+    assert.match(error.message, cure);
   }
 });
 
