@@ -15,8 +15,11 @@ import type { Recovered } from './store/persistence.ts';
 
 /** Called for what happens to a `CellServer`; for logs. */
 export interface CellObserver {
-  /** Another server serves, and this one waits: at first, and each time that the server changes. */
-  waiting?(owner: string): void;
+  /**
+   * Another server serves, and this one waits: at first, and each time that the server changes. An
+   * `owner` with this server's own address is mostly its predecessor, whose lease has not run out.
+   */
+  waiting?(owner: string, isOwnAddress: boolean): void;
   /** This server serves from now on. `recovered` does not include the wait for its turn. */
   serving?(recovered: Recovered): void;
   /**
@@ -130,7 +133,7 @@ export class CellServer {
       statistics: this.#statistics,
     });
     ownership.observe({
-      waiting: (owner) => observer.waiting?.(owner),
+      waiting: (owner) => observer.waiting?.(owner, owner === address()),
       owning: () => {
         this.#ownedAtMs = performance.now();
       },

@@ -196,7 +196,11 @@ export class Server {
   #notReadyError(): RequestError | undefined {
     if (this.#persistence === undefined) return undefined;
     const { ownership } = this.#options;
-    if (ownership?.state === 'waiting') return notOwner(ownership.ownerAddress);
+    if (ownership?.state === 'waiting') {
+      const { ownerAddress, address } = ownership;
+      // Before a restart this server was the owner, and its lease has not run out.
+      return notOwner(ownerAddress === address ? undefined : ownerAddress);
+    }
     if (this.#persistence.recovered === undefined) return RECOVERING;
     return ownership === undefined || ownership.maySpeak() ? undefined : NOT_PROVEN;
   }

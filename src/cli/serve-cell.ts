@@ -23,7 +23,9 @@ export function cellServer(etcd: EtcdSettings, log: Log, host: CellHost): CellSe
     ...{ etcd: files, prefix, leaseTtlS, advertise: advertise === '' ? undefined : advertise },
     serverOptions: host.serverOptions,
     observer: {
-      waiting: (owner) => log.add('owner_waiting', waitingLine(owner), { owner }),
+      waiting: (owner, isOwnAddress) => {
+        log.add('owner_waiting', waitingLine(owner, isOwnAddress), { owner });
+      },
       serving: (recovered) => {
         const line = `this server serves now: ${recoveredLine(`etcd (${prefix})`, recovered)}`;
         log.add('owner_serving', line, recovered);
@@ -46,7 +48,10 @@ export function isReplaced(error: Error): boolean {
 
 const LOST_REMARK = '. All connections are cut; every lock confirmed to a client is kept';
 
-function waitingLine(owner: string): string {
+function waitingLine(owner: string, isOwnAddress: boolean): string {
+  if (isOwnAddress) {
+    return `a server with the address of this one, ${owner}, owns the locks; this one waits for its turn: until the lease runs out, if that server was this one before a restart. No two servers may have the same --advertise`;
+  }
   return `the server at ${owner} serves; this one waits for its turn`;
 }
 

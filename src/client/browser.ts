@@ -13,7 +13,8 @@ export * from './public.ts';
 /**
  * Connects to a lock server. Resolves with a client whose session has begun. Rejects with an
  * `UnreachableError`, a `RefusedError` or a `ProtocolError`, with the reason of `options.signal`, or
- * with a TypeError if `url` or an option can't be used.
+ * with a TypeError if `url` or an option can't be used. It waits for 15 seconds at most for a server that
+ * starts, or takes over from another.
  *
  * @param url where the server is: `ws://localhost:9009/shop`, `wss://…`; `shop` is the namespace
  */

@@ -16,7 +16,8 @@ export interface ConnectOptions extends ClientOptions {
 /**
  * Connects to a lock server. Resolves with a client whose session has begun. Rejects with an
  * `UnreachableError`, a `RefusedError` or a `ProtocolError`, with the reason of `options.signal`, or
- * with a TypeError if `url` or an option can't be used.
+ * with a TypeError if `url` or an option can't be used. It waits for 15 seconds at most for a server that
+ * starts, or takes over from another.
  *
  * @param url where the server is: `locktopus://localhost/shop`, `locktopuss://…` (TLS), `unix:/path`,
  *   `ws://…`, `wss://…`; `shop` is the namespace. Default: `LOCKTOPUS_URL` of the environment, or

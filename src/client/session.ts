@@ -8,16 +8,10 @@
  *        +------------+----------+  the connection breaks
  */
 
+import { connectFailure, isPassing } from './connect-failure.ts';
 import { Connector, type ConnectorEvents } from './connector.ts';
 import type { Environment } from './environment.ts';
-import {
-  ClientClosedError,
-  type LockLostError,
-  LocktopusError,
-  ProtocolError,
-  RefusedError,
-  UnreachableError,
-} from './errors.ts';
+import { ClientClosedError, type LockLostError, LocktopusError, RefusedError } from './errors.ts';
 import type { Emitter } from './events.ts';
 import { Exchange, type ExchangeHost } from './exchange.ts';
 import { type Greeted, Handshake } from './handshake.ts';
@@ -26,20 +20,16 @@ import type { HeldLock, Holding } from './held-lock.ts';
 import type { Link } from './link.ts';
 import { type ClientOptions, DEFAULT_CONNECT_TIMEOUT_MS, type LockTerms } from './options.ts';
 import type { Greeting, Reply, ReplyError } from './replies.ts';
-import type { Target } from './url.ts';
+import type { Address, Target } from './url.ts';
 
 /** Milliseconds for which `close` waits for the answer to `bye`. */
 const GOODBYE_MS = 5000;
 
-/** Errors of `hello` that a retry won't change. */
-const FINAL_CODES: ReadonlySet<string> = new Set([
-  'unauthorized',
-  'forbidden',
-  'bad_request',
-  'segment_too_long',
-  'message_too_long',
-  'unknown_action',
-]);
+/**
+ * Milliseconds for which a client that starts waits for a server that is about to serve: another one
+ * takes over within the usual lease of 10 seconds, and some more.
+ */
+const TAKEOVER_MS = 15_000;
 
 export class Session implements ConnectorEvents, ExchangeHost {
   readonly exchange: Exchange;
@@ -47,6 +37,7 @@ export class Session implements ConnectorEvents, ExchangeHost {
   readonly #options: ClientOptions;
   readonly #namespace: string | undefined;
   readonly #events: Emitter;
+  readonly #addresses: readonly Address[];
   readonly #connector: Connector;
   #state: 'seeking' | 'greeting' | 'ready' | 'closing' | 'closed' = 'seeking';
   #link: Link | undefined;
@@ -59,6 +50,7 @@ export class Session implements ConnectorEvents, ExchangeHost {
   #closed: Promise<void> | undefined;
   #finishClosing: (() => void) | undefined;
   #isAlive = false;
+  #startedAtMs = 0;
 
   constructor(environment: Environment, target: Target, options: ClientOptions, events: Emitter) {
     this.#environment = environment;
@@ -67,11 +59,15 @@ export class Session implements ConnectorEvents, ExchangeHost {
     this.#events = events;
     this.exchange = new Exchange(environment.clock, this);
     const { token, connectTimeoutMs: attemptMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
+    this.#addresses = target.addresses;
     const settings = { addresses: target.addresses, token, attemptMs };
     this.#connector = new Connector(environment, settings, this);
   }
 
-  /** Resolves when the first session has begun. Rejects if every address fails, and stays closed. */
+  /**
+   * Resolves when the first session has begun. Rejects if every address fails, unless a server is about
+   * to serve, and stays closed.
+   */
   start(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
@@ -89,6 +85,7 @@ export class Session implements ConnectorEvents, ExchangeHost {
       };
       signal?.addEventListener('abort', abort, { once: true });
       this.changed();
+      this.#startedAtMs = this.#environment.clock.now();
       this.#connector.start();
     });
   }
@@ -145,8 +142,11 @@ export class Session implements ConnectorEvents, ExchangeHost {
   exhausted(failures: readonly LocktopusError[]): void {
     const { error, isFinal } = connectFailure(failures);
     this.#lastFailure = error;
-    if (this.#starting !== undefined) this.#giveUp(error);
-    else if (isFinal) this.exchange.refuseAll(error);
+    if (this.#starting !== undefined) {
+      const triedMs = this.#environment.clock.now() - this.#startedAtMs;
+      const isWorthTrying = !isFinal && isPassing(failures, this.#addresses);
+      if (!isWorthTrying || triedMs >= TAKEOVER_MS) this.#giveUp(error);
+    } else if (isFinal) this.exchange.refuseAll(error);
   }
 
   drop(error: LocktopusError): void {
@@ -300,21 +300,4 @@ export class Session implements ConnectorEvents, ExchangeHost {
       else this.#finishClosing();
     });
   }
-}
-
-/** Why none of the addresses can be used, and whether a retry won't change that. */
-export function connectFailure(failures: readonly LocktopusError[]): {
-  readonly error: LocktopusError;
-  readonly isFinal: boolean;
-} {
-  const final = failures.find(({ code }) => FINAL_CODES.has(code));
-  if (final !== undefined) return { error: final, isFinal: true };
-  const [first] = failures;
-  if (failures.length === 1 && first instanceof ProtocolError) {
-    return { error: first, isFinal: false };
-  }
-  const reasons = failures.map(({ message }) => message).join('; ');
-  const isReached = failures.some((failure) => failure instanceof RefusedError);
-  const message = `no lock server ${isReached ? 'serves here' : 'is reachable'}: ${reasons}`;
-  return { error: new UnreachableError(message, failures.at(-1)), isFinal: false };
 }

@@ -452,6 +452,63 @@ test('servers that name each other, or themselves, as the owner make no busy loo
   }
 });
 
+/** A client that starts; `refuse` is what a says, b is not there. */
+function starting(refuse: Message) {
+  const server = new ScriptedServer();
+  const client = connectClient(server.environment, parseUrl('locktopus://a,b'), {});
+  let rounds = 0;
+  /** Goes on for so long, as long as there are connections. */
+  const run = (ms: number): void => {
+    for (let i = 0; i < ms; i++) {
+      server.clock.advance(1);
+      while (server.hasConnection) {
+        const next = server.connection();
+        if (next.address.includes('b')) next.end(new Error('refused'));
+        else {
+          rounds++;
+          next.open();
+          next.say(refuse);
+        }
+      }
+    }
+  };
+  return { server, client, run, rounds: () => rounds };
+}
+
+test('a client that starts waits for a server that is about to serve', async () => {
+  for (const refuse of [
+    notOwner('b:9009'),
+    notOwner('a:9009'),
+    notOwner(undefined),
+    { error: { code: 'restarting', message: 'in a moment' } },
+  ]) {
+    const { server, client, run } = starting(refuse);
+    run(12_000);
+    while (!server.hasConnection) server.clock.advance(1);
+    const connection = server.connection();
+    connection.open();
+    connection.say(greeting(connection.take('hello').ref));
+    const closed = (await client).close();
+    server.clock.advance(5000);
+    await closed;
+  }
+});
+
+test('but not for one that it was not given, nor forever', async () => {
+  const elsewhere = starting(notOwner('c:9009'));
+  elsewhere.run(1);
+  await assert.rejects(elsewhere.client, {
+    code: 'unreachable',
+    message: /^no lock server serves here/,
+  });
+  const forever = starting(notOwner('b:9009'));
+  const rejected = assert.rejects(forever.client, { code: 'unreachable' });
+  forever.run(20_000);
+  await rejected;
+  assert.ok(forever.rounds() > 5 && forever.rounds() < 30, `${forever.rounds()}`);
+  assert.equal(forever.server.hasConnection, false);
+});
+
 test('an owner that is no text is a breach', async (t) => {
   const server = new ScriptedServer();
   const { connection } = await server.join(t);

@@ -107,6 +107,11 @@ test('one that waits says which server serves; then it serves itself', async (t)
   assert.equal(v1, 503);
   const { status, body } = await ask(server.address.port, '/readyz');
   assert.deepEqual([status, /other:9009/.test(body)], [503, true]);
+  // Its own lease, from before a restart.
+  etcd.owner = 'this:9009';
+  clock.advance(100);
+  await until(() => ownership.ownerAddress === 'this:9009');
+  assert.match((await ask(server.address.port, '/readyz')).body, /and no other one serves now/);
   etcd.owner = undefined;
   clock.advance(100);
   await recovering;

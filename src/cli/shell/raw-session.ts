@@ -2,13 +2,14 @@
  * A shell's session: begun, resumed when the connection breaks, and replaced when it has ended, like
  * the client library's. But messages pass as text, as they are, because a shell shows them.
  */
+
+import { connectFailure } from '../../client/connect-failure.ts';
 import { Connector, type ConnectorEvents } from '../../client/connector.ts';
 import type { Environment, Timer } from '../../client/environment.ts';
 import { LocktopusError, ProtocolError, RefusedError } from '../../client/errors.ts';
 import type { Link } from '../../client/link.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS } from '../../client/options.ts';
 import { decodeGreeting, type Greeting, outOfTurn, type Reply } from '../../client/replies.ts';
-import { connectFailure } from '../../client/session.ts';
 import type { Transport, TransportEvents } from '../../client/transport.ts';
 import type { Address, Target } from '../../client/url.ts';
 import { decode, withoutSecrets } from '../../operators/raw-messages.ts';

@@ -12,7 +12,7 @@ import { type Page, sentence } from './pages.ts';
 
 /** The modules that the page loads, by folder. A test compares them with its imports. */
 export const PAGE_MODULES: Readonly<Record<string, string>> = {
-  client: `backoff browser calls client connector environment errors events exchange handshake
+  client: `backoff browser calls client connect-failure connector environment errors events exchange handshake
     heartbeat held-lock hold inspect link lock-entry lock-fields locks options outcomes owners public
     replies requests resources session transport-websocket trust url wait watch`,
   operators: 'lock-text path-text printable raw-messages resource-words waiting-chain words',
