@@ -3,6 +3,7 @@
  * the defaults, the options of the program, and the `limits` in the reply to `hello`. Tests compare
  * it with PROTOCOL.md, section 8, and with the options in README.md.
  */
+import { env, execArgv } from 'node:process';
 import { getHeapStatistics } from 'node:v8';
 
 /** A row of the table. */
@@ -277,17 +278,35 @@ export function helloLimits(limits: Limits): Partial<Limits> {
 
 const toldLimits = new WeakMap<Limits, Partial<Limits>>();
 
-/** The part of the heap that V8 reserves for new objects, where locks don't stay. */
-const YOUNG_GENERATION_BYTES = 48 * 1024 * 1024;
+const MIB = 1024 * 1024;
+
+/**
+ * The part of the heap that V8 reserves for new objects, where locks don't stay. It is up to four
+ * times as large in some versions, which matters in a small heap alone; and for that one says how
+ * large its old generation is.
+ */
+const YOUNG_GENERATION_BYTES = 48 * MIB;
+
+/** The old generation that was chosen by `--max-old-space-size`, in bytes. */
+function chosenOldGeneration(): number {
+  const options = [env.NODE_OPTIONS ?? '', ...execArgv].join(' ');
+  const chosen = [...options.matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1];
+  return chosen === undefined ? Number.POSITIVE_INFINITY : Number(chosen) * MIB;
+}
 
 /**
  * The most bytes that `maxLockBytes` should take of a heap: half of its old generation. The rest is
  * for connections, messages in transit, and slack for the garbage collector.
  *
  * @param heapBytes the maximum size of the heap; by default that of this process
+ * @param chosenBytes its old generation, if that was chosen; else infinite
  */
-export function roomForLocks(heapBytes: number = getHeapStatistics().heap_size_limit): number {
-  return Math.max(MIN_LOCK_BYTES, Math.floor((heapBytes - YOUNG_GENERATION_BYTES) / 2));
+export function roomForLocks(
+  heapBytes: number = getHeapStatistics().heap_size_limit,
+  chosenBytes: number = chosenOldGeneration(),
+): number {
+  const oldBytes = Math.min(heapBytes - YOUNG_GENERATION_BYTES, chosenBytes);
+  return Math.max(MIN_LOCK_BYTES, Math.floor(oldBytes / 2));
 }
 
 /**

@@ -50,6 +50,7 @@ test('--max-lock-bytes beyond what the heap can hold is served, with a warning',
 test('the locks may take half of what the heap keeps, and by default a gigabyte at most', () => {
   const MIB = 1024 * 1024;
   assert.equal(roomForLocks(112 * MIB), 32 * MIB);
+  assert.equal(roomForLocks(256 * MIB, 64 * MIB), 32 * MIB, 'as with 64 MiB in Node 24');
   assert.equal(roomForLocks(4144 * MIB), 2048 * MIB);
   assert.equal(roomForLocks(16 * MIB), 64 * 1024, 'the least that may be chosen');
   const { maxLockBytes } = usualLimits();
