@@ -7,25 +7,20 @@ import type { AddressInfo } from 'node:net';
 import { type HttpHost, HttpServer } from './net/http/http-server.ts';
 import type { MetricsSnapshot } from './net/http/metric.ts';
 import { originPolicy } from './net/http/origin-policy.ts';
-import { errorSentence } from './net/http/router.ts';
 import { LineConnection } from './net/lines/line-connection.ts';
 import { Acceptor, type LineClient, MAX_REJECTED } from './net/listen/acceptor.ts';
 import { Clients } from './net/listen/clients.ts';
 import type { AcceptedConnection, ListenerEvents, TlsFiles } from './net/listen/listener.ts';
 import { Listeners } from './net/listen/listeners.ts';
 import { cutAfterTimeout } from './net/stream/graceful-close.ts';
-import { makeStreamHost, type StreamHost } from './net/stream/stream-host.ts';
-import { Auth, type AuthFailure, type Tokens } from './protocol/auth.ts';
-import type { ProtocolHost } from './protocol/channel.ts';
-import { NOT_PROVEN, notOwner, RECOVERING, type RequestError } from './protocol/errors.ts';
-import { type Clock, ShiftedClock, systemClock, type Timer } from './runtime/clock.ts';
+import type { AuthFailure, Tokens } from './protocol/auth.ts';
+import { type Readiness, readinessOf } from './readiness.ts';
+import type { Clock, Timer } from './runtime/clock.ts';
 import { clusterWorker } from './runtime/cluster-worker.ts';
-import { IdCounter } from './runtime/id-counter.ts';
-import { usualLimits } from './runtime/limits.ts';
 import { processFigures } from './runtime/process-figures.ts';
 import { StallMeter } from './runtime/stall-meter.ts';
+import { makeHost, type ServerHost } from './server-host.ts';
 import {
-  DEFAULT_ABANDON_TIMEOUT_MS,
   DEFAULT_BACKLOG,
   DEFAULT_HOST,
   DEFAULT_PING_INTERVAL_MS,
@@ -33,13 +28,11 @@ import {
   DEFAULT_STALL_THRESHOLD_MS,
   type ServerOptions,
 } from './server-options.ts';
-import { Counters } from './session/counters.ts';
 import type { SessionLock } from './session/lock-record.ts';
-import { Namespaces } from './session/namespace.ts';
-import { nameSource } from './session/session-key.ts';
+import type { Namespaces } from './session/namespace.ts';
 import { SlowLocks } from './session/slow-locks.ts';
 import { countHolders, countKept, type Kept, statisticsOf } from './session/statistics.ts';
-import { Persistence, type Recovered } from './store/persistence.ts';
+import type { Persistence, Recovered } from './store/persistence.ts';
 
 /** Totals over all namespaces. */
 export interface ServerCounts {
@@ -64,11 +57,12 @@ export class Server {
   readonly #clock: Clock;
   readonly #listeners: Listeners;
   readonly #http: HttpServer;
-  readonly #host: ProtocolHost & { readonly streams: StreamHost };
+  readonly #host: ServerHost;
   readonly #acceptor: Acceptor;
   readonly #clients: Clients;
   /** Undefined without a store. */
   readonly #persistence: Persistence | undefined;
+  readonly #readiness: Readiness;
   readonly #stalls: StallMeter;
   /** Undefined if there is no observer of them. */
   readonly #slowLocks: SlowLocks | undefined;
@@ -77,50 +71,15 @@ export class Server {
 
   constructor(options: ServerOptions = {}) {
     this.#options = options;
-    const { clock = systemClock, store, ownership } = options;
-    const shiftedClock = new ShiftedClock(clock);
-    this.#clock = store === undefined ? clock : shiftedClock;
-    const usual = usualLimits();
-    const { firstMessageMs: firstLineMs = usual.firstLineMs } = options.limits ?? {};
-    const limits = { ...usual, firstLineMs, ...options.limits };
-    const lockIds = store === undefined ? new IdCounter(Date.now()) : new IdCounter(0);
-    this.#namespaces = new Namespaces(lockIds.next, limits.maxLockBytes);
-    this.#persistence =
-      store &&
-      new Persistence(store, {
-        clock: shiftedClock,
-        lockIds,
-        registry: this.#namespaces,
-        wallNow: () => Date.now(),
-        graceMs: ownership?.graceMs ?? 0,
-        failed: (error) => this.#storeFailed(error),
-      });
-    const ledger = this.#persistence?.ledger;
-    this.#host = {
-      journal: ledger,
-      registry: this.#namespaces,
-      newName: nameSource(),
-      serverAddress: () => ownership?.address,
-      clock: this.#clock,
-      // With a store time goes on from an earlier server.
-      startedMs: store === undefined ? clock.now() : 0,
-      streams: makeStreamHost(this.#clock, limits.maxBufferBytes, {
-        sharedReads: options.sharedReads ?? true,
-        gate: ledger && ownership ? ownership.gate(ledger) : ledger,
-        inputArrived: () => this.#stalls.active(),
-      }),
-      counters: new Counters(),
-      limits,
-      observer: options.lockObserver,
-      sessionObserver: options.sessionObserver,
-      defaultAbandonTimeoutMs: Math.min(
-        options.defaultAbandonTimeoutMs ?? DEFAULT_ABANDON_TIMEOUT_MS,
-        limits.maxAbandonTimeoutMs,
-      ),
-      auth: new Auth({ client: options.tokens ?? [], admin: options.adminTokens ?? [] }),
-      adminObserver: options.adminObserver,
+    this.#host = makeHost(options, {
+      storeFailed: (error) => this.#storeFailed(error),
+      inputArrived: () => this.#stalls.active(),
       authFailed: (failure, client) => this.#authFailed(failure, client),
-    };
+    });
+    this.#clock = this.#host.clock;
+    this.#namespaces = this.#host.registry;
+    this.#persistence = this.#host.persistence;
+    this.#readiness = readinessOf(this.#persistence, options.ownership);
     const { stallThresholdMs = DEFAULT_STALL_THRESHOLD_MS, stallObserver } = options;
     this.#stalls = new StallMeter(stallThresholdMs, performance.now(), (report) =>
       stallObserver?.(report),
@@ -138,13 +97,13 @@ export class Server {
       limits: this.#host.limits,
       counters: this.#host.counters,
       full: () => options.fullObserver?.(),
-      notReady: () => this.#notReadyError(),
+      notReady: () => this.#readiness.error(),
       acceptLines: (connection, head, firstMessageTimer) =>
         this.#acceptLines(connection, head, firstMessageTimer),
       acceptHttp: (connection, head, full) => this.#http.accept(connection, head, full),
     });
     this.#listeners = this.#makeListeners();
-    ownership?.observe({ silenced: () => this.#cutAll() });
+    options.ownership?.observe({ silenced: () => this.#cutAll() });
   }
 
   /**
@@ -190,19 +149,6 @@ export class Server {
   /** What was restored from the store, if there is one. */
   get recovered(): Recovered | undefined {
     return this.#persistence?.recovered;
-  }
-
-  /** Why new connections are rejected now. */
-  #notReadyError(): RequestError | undefined {
-    if (this.#persistence === undefined) return undefined;
-    const { ownership } = this.#options;
-    if (ownership?.state === 'waiting') {
-      const { ownerAddress, address } = ownership;
-      // Before a restart this server was the owner, and its lease has not run out.
-      return notOwner(ownerAddress === address ? undefined : ownerAddress);
-    }
-    if (this.#persistence.recovered === undefined) return RECOVERING;
-    return ownership === undefined || ownership.maySpeak() ? undefined : NOT_PROVEN;
   }
 
   /** The TCP address that the server listens on. */
@@ -366,16 +312,6 @@ export class Server {
     return connection;
   }
 
-  /** Why clients are not served now, as a sentence. */
-  #notReady(): string | undefined {
-    const error = this.#notReadyError();
-    if (error === RECOVERING) return 'The server is starting: it restores its locks.';
-    if (error !== undefined) return errorSentence(error);
-    const ledger = this.#persistence?.ledger;
-    if (ledger?.isBehind) return 'The store is slow: answers wait until their locks are stored.';
-    return undefined;
-  }
-
   #metrics(): MetricsSnapshot {
     const { lines, websocket } = this.#clients.open;
     return {
@@ -403,7 +339,7 @@ export class Server {
       pingIntervalMs: this.#options.pingIntervalMs ?? DEFAULT_PING_INTERVAL_MS,
       headerRejected: (rejected, client) => this.#options.headerObserver?.(rejected, client),
       metrics: () => this.#metrics(),
-      notReady: () => this.#notReady(),
+      notReady: () => this.#readiness.sentence(),
       opened: (channel, connection) => {
         this.#clients.connected(connection, 'websocket');
         this.#clients.converse(connection, channel, 'websocket');

@@ -22,6 +22,8 @@ const ROOMS = [
   'src/operators',
   'src/net',
   'src/server-options.ts',
+  'src/server-host.ts',
+  'src/readiness.ts',
   'src/server.ts',
   'src/cell-server.ts',
   'src/cli',
