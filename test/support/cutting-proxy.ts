@@ -141,8 +141,8 @@ export class CuttingProxy {
     switch (this.#random.below(4)) {
       case 0:
         return () => {
-          client.resetAndDestroy();
-          server.resetAndDestroy();
+          reset(client);
+          reset(server);
         };
       case 1:
         return (_, to) => {
@@ -153,11 +153,20 @@ export class CuttingProxy {
         // The client disconnects at once, the server learns it later: a resume meets the old
         // connection.
         return () => {
-          client.resetAndDestroy();
+          reset(client);
           setImmediate(() => setImmediate(() => server.destroy()));
         };
       default:
         return destroyBoth;
     }
   }
+}
+
+/**
+ * Ends a connection by a reset. Not if its end is on its way already: then Node can't, leaves the
+ * handle open, and waits for it in vain when the process is about to exit.
+ */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
