@@ -11,8 +11,10 @@ import { Etcd } from '../support/etcd.ts';
 import { ask } from '../support/http-client.ts';
 import { Program } from '../support/program.ts';
 import type { Random } from '../support/random.ts';
+import { ETCD_HOST, type Site } from './namespaces.ts';
 
 const TTL_S = 2;
+/** Servers that are in no namespace of their own. */
 const SERVERS = 2;
 const NOTHING_HELD = / 0 locks held, 0 waiting/;
 const LOOK_MS = 30;
@@ -21,8 +23,22 @@ const ANSWER_MS = 500;
 interface Member {
   readonly program: Program;
   readonly port: number;
+  readonly site: Site | undefined;
   isPaused: boolean;
 }
+
+export interface CellSettings {
+  /** Of etcd. */
+  readonly members?: 1 | 3;
+  /** Where its servers are, which are then partitioned instead of killed. */
+  readonly sites?: readonly Site[];
+}
+
+/** What an owner is cut off from, and whether for longer than its lease lasts. */
+const PARTITIONS = (['etcd', 'clients', 'both'] as const).flatMap((from) => [
+  { from, isLong: true },
+  { from, isLong: false },
+]);
 
 export class ChaosCell {
   readonly #t: TestContext;
@@ -52,10 +68,13 @@ export class ChaosCell {
   static async start(
     t: TestContext,
     imports: readonly string[],
-    members: 1 | 3 = 1,
+    { members = 1, sites }: CellSettings,
   ): Promise<{ server: ChaosCell; port: number }> {
-    const cell = new ChaosCell(t, await Etcd.start(t, { members }), imports);
-    for (let i = 0; i < SERVERS; i++) await cell.#begin();
+    const host = sites === undefined ? {} : { host: ETCD_HOST };
+    const cell = new ChaosCell(t, await Etcd.start(t, { members, ...host }), imports);
+    for (const site of sites ?? Array.from({ length: SERVERS }, () => undefined)) {
+      await cell.#begin(site);
+    }
     void cell.#watch();
     await cell.#untilServed();
     const front = createServer((socket) => cell.#lead(socket)).listen(0, '127.0.0.1');
@@ -87,6 +106,10 @@ export class ChaosCell {
   async crash(random: Random): Promise<void> {
     const owner = await this.#untilServed();
     this.kills++;
+    if (owner.site !== undefined) {
+      await this.#partition(owner.site, random);
+      return;
+    }
     const what = random.pick([
       'killed',
       'told to stop',
@@ -94,7 +117,7 @@ export class ChaosCell {
     ] as const);
     const isEtcdToo = this.#etcd.children.length > 1 && random.oneIn(3);
     this.faults[what] = (this.faults[what] ?? 0) + 1;
-    if (isEtcdToo) await this.#killLeader();
+    if (isEtcdToo) await this.#troubleLeader(random);
     if (what === 'stopped past its lease and woken') {
       owner.program.child.kill('SIGSTOP');
       owner.isPaused = true;
@@ -106,9 +129,25 @@ export class ChaosCell {
     }
     owner.program.child.kill(what === 'killed' ? 'SIGKILL' : 'SIGTERM');
     this.#members = this.#members.filter((member) => member !== owner);
-    const begun = this.#begin();
+    const begun = this.#begin(undefined);
     await owner.program.ended();
     await begun;
+    await this.#untilServed();
+  }
+
+  async #partition(site: Site, random: Random): Promise<void> {
+    const { from, isLong } = PARTITIONS[(this.kills - 1) % PARTITIONS.length] ?? fail();
+    const what = `cut off from ${from}, ${isLong ? 'long' : 'shortly'}`;
+    this.faults[what] = (this.faults[what] ?? 0) + 1;
+    if (from !== 'clients') site.cut('etcd');
+    if (from !== 'etcd') site.cut('clients');
+    if (!isLong) await delay(TTL_S * 500);
+    else if (from === 'clients') await delay(TTL_S * 1500);
+    else {
+      await this.#untilServed(site);
+      await delay(random.below(500));
+    }
+    site.heal();
     await this.#untilServed();
   }
 
@@ -122,24 +161,46 @@ export class ChaosCell {
     return program.ended();
   }
 
-  async #killLeader(): Promise<void> {
-    this.faults['leader of etcd killed'] = (this.faults['leader of etcd killed'] ?? 0) + 1;
-    const leader = await this.#etcd.leader(this.#t);
-    await this.#etcd.kill(leader);
-    setTimeout(() => this.#etcd.startMember(leader), 1000);
+  /** For about as long as etcd takes to elect another one. */
+  async #troubleLeader(random: Random): Promise<void> {
+    const what = random.pick(['killed', 'stopped'] as const);
+    const fault = `leader of etcd ${what}`;
+    this.faults[fault] = (this.faults[fault] ?? 0) + 1;
+    const leader = await this.#leader();
+    const child = this.#etcd.children[leader];
+    if (what === 'killed') await this.#etcd.kill(leader);
+    else child?.kill('SIGSTOP');
+    const back = (): void => {
+      if (what === 'killed') this.#etcd.startMember(leader);
+      else child?.kill('SIGCONT');
+    };
+    const timer = setTimeout(back, 500 + random.below(2000));
+    this.#t.after(() => clearTimeout(timer));
   }
 
-  async #begin(): Promise<void> {
-    const program = new Program(this.#t, this.#args, {}, this.#imports);
+  /** The index of etcd's leader, once there is one. */
+  async #leader(): Promise<number> {
+    for (;;) {
+      const leader = await this.#etcd.leader(this.#t).catch(() => undefined);
+      if (leader !== undefined) return leader;
+      await delay(LOOK_MS);
+    }
+  }
+
+  async #begin(site: Site | undefined): Promise<void> {
+    const args = site === undefined ? this.#args : [...this.#args, '--host', site.host];
+    const shell = site === undefined ? {} : { shell: site.shell };
+    const program = new Program(this.#t, args, {}, this.#imports, shell);
     this.#programs.push(program);
-    this.#members.push({ program, port: await program.port(), isPaused: false });
+    this.#members.push({ program, port: await program.port(), site, isPaused: false });
   }
 
   async #watch(): Promise<void> {
     while (this.#isWatching) {
       for (const member of this.#members) {
         if (member.isPaused) continue;
-        const answer = ask(member.port, '/readyz').catch(() => undefined);
+        const host = member.site?.host ?? '127.0.0.1';
+        const answer = ask(member.port, '/readyz', { host }).catch(() => undefined);
         // It may be stopped meanwhile.
         const ready = await Promise.race([answer, delay(ANSWER_MS)]);
         if (ready?.status === 200) this.#owner = member;
@@ -152,10 +213,12 @@ export class ChaosCell {
     }
   }
 
-  async #untilServed(): Promise<Member> {
+  /** @param besides where it must not be */
+  async #untilServed(besides?: Site): Promise<Member> {
     for (;;) {
       const owner = this.#owner;
-      if (owner !== undefined && !owner.isPaused && this.#members.includes(owner)) return owner;
+      const isThere = owner !== undefined && !owner.isPaused && this.#members.includes(owner);
+      if (isThere && (besides === undefined || owner.site !== besides)) return owner;
       await delay(LOOK_MS);
     }
   }
@@ -166,7 +229,8 @@ export class ChaosCell {
       socket.destroy();
       return;
     }
-    const to = connect({ port: owner.port, host: '127.0.0.1', noDelay: true });
+    const host = owner.site?.host ?? '127.0.0.1';
+    const to = connect({ port: owner.port, host, noDelay: true });
     for (const [one, other] of [
       [socket, to],
       [to, socket],
@@ -181,4 +245,8 @@ export class ChaosCell {
       one.pipe(other);
     }
   }
+}
+
+function fail(): never {
+  throw new Error('there is nothing to do to the owner');
 }

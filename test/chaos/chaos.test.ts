@@ -4,7 +4,7 @@
  * `npm run chaos` runs for a minute, `CHAOS_SECONDS=600` for longer, and kills a server with a data
  * directory 40 times, `CHAOS_KILLS=200` more often. It replaces the owner of an etcd 10 times,
  * `CHAOS_OWNERS=50` more often; with `CHAOS_ETCD=3` the etcd has three members, of which the leader is
- * killed now and then. `SEED=n` draws the same clients and faults again (not the same timing: that is
+ * killed or stopped now and then. `SEED=n` draws the same clients and faults again (not the same timing: that is
  * the machine's).
  */
 import assert from 'node:assert/strict';
@@ -91,7 +91,8 @@ test('owners killed, told to stop, and woken behind the times: no lock is held t
   skip: OWNERS === 0 ? 'only by npm run chaos' : etcdIsMissing,
   timeout: (OWNERS * 20 + 120) * 1000,
 }, async (t) => {
-  const options = { seed: seedFor(t), seconds: 0, kills: OWNERS, etcd: ETCD_MEMBERS };
+  const cell = { members: ETCD_MEMBERS };
+  const options = { seed: seedFor(t), seconds: 0, kills: OWNERS, cell };
   const rest = { processes: 2, places: PLACES, patienceMs: OWNER_PATIENCE_MS };
   const report = await runChaos(t, { ...options, ...rest });
   tell(t, report);

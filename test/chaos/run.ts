@@ -13,7 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { nodeArgs } from '../support/compiled.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Random } from '../support/random.ts';
-import { ChaosCell } from './cell.ts';
+import { type CellSettings, ChaosCell } from './cell.ts';
 import { check, type Verdict } from './checker.ts';
 import type { Orders } from './client-process.ts';
 import { Guard } from './guard.ts';
@@ -28,8 +28,8 @@ export interface ChaosOptions {
    * `seconds` says. No other fault is done to processes then.
    */
   readonly kills?: number | undefined;
-  /** With `kills`: several servers share an etcd of so many members, and their owner is killed. */
-  readonly etcd?: 1 | 3;
+  /** With `kills`: several servers share an etcd, and their owner is killed or partitioned. */
+  readonly cell?: CellSettings;
   readonly processes: number;
   /** Clients at a time in each process. */
   readonly places: number;
@@ -84,13 +84,13 @@ class Chaos {
   }
 
   async run(): Promise<ChaosReport> {
-    const { seed, processes, patienceMs, places, imports = [], kills, etcd } = this.#options;
-    const isWithoutDirectory = kills === undefined || etcd !== undefined;
+    const { seed, processes, patienceMs, places, imports = [], kills, cell } = this.#options;
+    const isWithoutDirectory = kills === undefined || cell !== undefined;
     const dataDir = isWithoutDirectory ? undefined : join(this.#folder, 'data');
     const { server, port } =
-      etcd === undefined
+      cell === undefined
         ? await ChaosServer.start(this.#t, imports, dataDir)
-        : await ChaosCell.start(this.#t, imports, etcd);
+        : await ChaosCell.start(this.#t, imports, cell);
     const proxy = new CuttingProxy(new Random(seed), port);
     proxy.maxDelayMs = 5;
     const guard = new Guard();

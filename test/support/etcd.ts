@@ -18,6 +18,8 @@ export const PATIENT = { tryMs: 20_000 };
 
 export interface EtcdSettings {
   readonly members?: 1 | 3;
+  /** The address on which it serves clients. By default 127.0.0.1. */
+  readonly host?: string;
   /** Serves TLS, and wants that certificate of clients. */
   readonly tls?: { readonly server: Certificate; readonly client: Certificate };
   readonly args?: readonly string[];
@@ -35,13 +37,14 @@ export class Etcd {
 
   /** Starts one or three members, which end with the test, and waits until they answer. */
   static async start(t: Scope, settings: EtcdSettings = {}): Promise<Etcd> {
-    const { members = 1, tls, args = [] } = settings;
+    const { members = 1, host = '127.0.0.1', tls, args = [] } = settings;
     const folder = temporaryFolder(t);
     const names = ['a', 'b', 'c'].slice(0, members);
     const peers: string[] = [];
     const urls: URL[] = [];
     for (const _ of names) {
-      urls.push(new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${await ownPort()}`));
+      const scheme = tls === undefined ? 'http' : 'https';
+      urls.push(new URL(`${scheme}://${host}:${await ownPort()}`));
       peers.push(`http://127.0.0.1:${await ownPort()}`);
     }
     const cluster = names.map((name, i) => `${name}=${peers[i]}`).join(',');
