@@ -9,7 +9,7 @@ import { after, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CellServer } from '../../src/cell-server.ts';
 import { write } from '../../src/client/index.ts';
-import { base64 } from '../../src/store/etcd-gateway.ts';
+import { base64, type EtcdError } from '../../src/store/etcd-gateway.ts';
 import { ownerKey } from '../../src/store/etcd-store.ts';
 import { connected, next } from '../client/support.ts';
 import { temporaryFolder } from '../support/certificates.ts';
@@ -40,9 +40,13 @@ interface Member {
 }
 
 /** Starts servers of one cell, one after another; the first one serves. */
-async function startCell(t: TestContext, count: number): Promise<readonly Member[]> {
+async function startCell(
+  t: TestContext,
+  count: number,
+  etcd: Etcd | undefined = shared,
+): Promise<readonly Member[]> {
   const args = [
-    ...['--port', '0', '--etcd', `${shared?.urls.map(({ origin }) => origin)}`],
+    ...['--port', '0', '--etcd', `${etcd?.urls.map(({ origin }) => origin)}`],
     ...['--etcd-prefix', `/processes/${++cells}/`, '--lease-ttl', `${TTL_S}`],
   ];
   const members: Member[] = [];
@@ -325,5 +329,47 @@ test(
     // One that waits listens on them, too.
     const waiting = start();
     await waiting.logged(/the server at \S+ serves; this one waits/);
+  },
+);
+
+test(
+  'etcd is over its quota: clients wait, the log says why, and it goes on when there is room',
+  needsEtcd,
+  async (t) => {
+    const etcd = await Etcd.start(t, { args: ['--quota-backend-bytes', `${1024 * 1024}`] });
+    const [owner] = await startCell(t, 1, etcd);
+    assert.ok(owner !== undefined);
+    const client = await connected(t, urlOf([owner]));
+    const held = await client.lock(write('a'));
+    const gateway = await etcd.gateway(t);
+    const key = btoa('/other');
+    const isFull = ({ failure }: EtcdError): boolean => failure === 'full';
+    const value = Buffer.alloc(300_000).toString('base64');
+    const put = () => gateway.call('/v3/kv/put', { key, value });
+    for (let full = false; !full; ) full = await put().then(() => false, isFull);
+
+    let isGranted = false;
+    const granted = client.lock(write('b')).then((lock) => {
+      isGranted = true;
+      return lock;
+    });
+    await owner.program.logged(/etcd is over its quota .*every client waits. Compact/);
+    let ready = await ask(owner.port, '/readyz');
+    while (ready.status !== 503) ready = await ask(owner.port, '/readyz');
+    assert.match(ready.body, /store is slow/);
+    assert.match((await ask(owner.port, '/metrics')).body, /^locktopus_owner 1$/m);
+    assert.deepEqual([isGranted, held.isHeld], [false, true]);
+
+    // As the log says.
+    const { header } = await gateway.call('/v3/kv/deleterange', { key });
+    const { revision } = header as { revision: string };
+    await gateway.call('/v3/kv/compaction', { revision, physical: true });
+    await gateway.call('/v3/maintenance/defragment', {});
+    const { alarms } = await gateway.call('/v3/maintenance/alarm', { action: 'GET' });
+    for (const alarm of alarms as object[]) {
+      await gateway.call('/v3/maintenance/alarm', { ...alarm, action: 'DEACTIVATE' });
+    }
+    await (await granted).release();
+    await held.release();
   },
 );
