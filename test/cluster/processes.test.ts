@@ -342,7 +342,7 @@ test(
     const client = await connected(t, urlOf([owner]));
     const held = await client.lock(write('a'));
     const gateway = await etcd.gateway(t);
-    const key = btoa('/other');
+    const key = base64('/other');
     const isFull = ({ failure }: EtcdError): boolean => failure === 'full';
     const value = Buffer.alloc(300_000).toString('base64');
     const put = () => gateway.call('/v3/kv/put', { key, value });
