@@ -37,16 +37,25 @@ export interface CellObserver {
 
 export interface CellServerOptions {
   readonly etcd: EtcdOptions;
-  /** Of the keys in etcd, the same for all servers of a cell. Default `/locktopus/`. */
+  /**
+   * Of the keys in etcd, with a slash at its end; the same for all servers of a cell. Default
+   * `/locktopus/`.
+   */
   readonly prefix?: string;
   /** Where clients find this server, HOST:PORT. Default what it listens on, and the host's name. */
   readonly advertise?: string | undefined;
-  /** Whole seconds (>= 2) for which the owner may be silent before another serves. Default 10. */
+  /**
+   * Whole seconds (>= 2) for which the owner may be silent before another serves; the same for all
+   * servers of a cell. Default 10.
+   */
   readonly leaseTtlS?: number;
   readonly observer?: CellObserver;
   /** Asked for at each turn: certificates and tokens may have been replaced. */
   serverOptions(): Omit<ServerOptions, 'store' | 'storeObserver' | 'ownership'>;
 }
+
+/** etcd makes it of less. */
+const MIN_LEASE_TTL_S = 2;
 
 const INHERITED =
   'it cannot listen on its inherited sockets again, so it must be started anew to wait for its turn';
@@ -69,6 +78,11 @@ export class CellServer {
 
   /** @throws RangeError if an option is invalid */
   constructor(options: CellServerOptions) {
+    const { prefix = DEFAULT_ETCD_PREFIX, leaseTtlS = DEFAULT_LEASE_TTL_S } = options;
+    if (!prefix.endsWith('/')) throw new RangeError('prefix must end in a slash');
+    if (!Number.isInteger(leaseTtlS) || leaseTtlS < MIN_LEASE_TTL_S) {
+      throw new RangeError(`leaseTtlS must be a whole number of at least ${MIN_LEASE_TTL_S}`);
+    }
     this.#options = options;
     this.#gateway = new EtcdGateway(options.etcd);
     this.#observer = options.observer ?? {};

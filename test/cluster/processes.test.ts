@@ -258,6 +258,18 @@ test(
       await cell.listen();
       return cell;
     };
+    const etcd = { members: shared?.urls ?? [] };
+    for (const wrong of [
+      { prefix: '/a' },
+      { leaseTtlS: 1 },
+      { leaseTtlS: 2.5 },
+      { etcd: { members: [] } },
+    ]) {
+      assert.throws(
+        () => new CellServer({ etcd, serverOptions: () => ({}), ...wrong }),
+        RangeError,
+      );
+    }
     const a = await start('a');
     await heard('a serves 0');
     const b = await start('b');
