@@ -25,7 +25,7 @@
  * for its operator to configure (`--auto-compaction-retention`).
  */
 import { Buffer } from 'node:buffer';
-import { nextTurn, systemClock } from '../runtime/clock.ts';
+import { type Clock, nextTurn, systemClock } from '../runtime/clock.ts';
 import { isObject, type JsonObject } from '../runtime/unknown.ts';
 import { invariant } from '../table/invariant.ts';
 import {
@@ -71,6 +71,8 @@ export interface EtcdStoreOptions {
   /** Of all keys; ends in ASCII. */
   readonly prefix: string;
   readonly claim: EtcdClaim;
+  /** By default the one of this process. */
+  readonly clock?: Clock;
   /** Called for each try that fails. Calls can be frequent: for a log, limit them. */
   readonly trouble?: (error: EtcdError) => void;
   /** Bytes below which a log is not written anew. By default 4 MiB. */
@@ -127,6 +129,7 @@ export class EtcdStore implements Store {
   readonly #gateway: EtcdGateway;
   readonly #prefix: string;
   readonly #claim: EtcdClaim;
+  readonly #clock: Clock;
   readonly #trouble: (error: EtcdError) => void;
   readonly #minRewriteBytes: number;
   readonly #sliceLength: number;
@@ -145,10 +148,11 @@ export class EtcdStore implements Store {
   #isClosed = false;
 
   constructor(options: EtcdStoreOptions) {
-    const { gateway, prefix, claim, trouble = () => {} } = options;
+    const { gateway, prefix, claim, clock = systemClock, trouble = () => {} } = options;
     this.#gateway = gateway;
     this.#prefix = prefix;
     this.#claim = claim;
+    this.#clock = clock;
     this.#trouble = trouble;
     this.#stopMs = options.stopMs ?? STOP_MS;
     this.#minRewriteBytes = options.minRewriteBytes ?? MIN_REWRITE_BYTES;
@@ -230,7 +234,7 @@ export class EtcdStore implements Store {
       from = `${last}\0`;
       const keys = Math.floor(PAGE_BYTES / Math.max(1, bytes / values.length));
       limit = Math.max(1, Math.min(MAX_PAGE_KEYS, keys));
-      await nextTurn(systemClock);
+      await nextTurn(this.#clock);
     }
   }
 
@@ -365,18 +369,22 @@ export class EtcdStore implements Store {
         if (this.#isOverdue())
           throw new StoreError(`gave up to store the last changes: ${error.message}`);
         this.#trouble(error);
-        await pause(error.failure === 'full' ? FULL_PAUSE_MS : PAUSE_MS);
+        await this.#pause(error.failure === 'full' ? FULL_PAUSE_MS : PAUSE_MS);
       }
     }
   }
 
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#clock.setTimer(ms, resolve));
+  }
+
   #isOverdue(): boolean {
     const since = this.#frozenAtMs;
-    return since !== undefined && performance.now() - since > this.#stopMs;
+    return since !== undefined && this.#clock.now() - since > this.#stopMs;
   }
 
   freeze(): void {
-    this.#frozenAtMs ??= performance.now();
+    this.#frozenAtMs ??= this.#clock.now();
     this.#claim.stopWaiting();
   }
 
@@ -405,10 +413,6 @@ const PART_DIGITS = 6;
 /** As many digits for all numbers: then keys are in order. */
 function digits(value: number, count: number): string {
   return String(value).padStart(count, '0');
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** The key-value pair in each range of a transaction's answer; undefined if there is none. */

@@ -5,69 +5,9 @@
  */
 import type { Transport, TransportEvents } from '../../src/client/transport.ts';
 import type { Channel, Conversation } from '../../src/protocol/channel.ts';
-import type { Clock, Timer } from '../../src/runtime/clock.ts';
+import type { Timer } from '../../src/runtime/clock.ts';
 import type { Random } from '../support/random.ts';
-
-interface Due extends Timer {
-  readonly atMs: number;
-  readonly run: () => void;
-}
-
-/** A clock that goes from one thing that falls due to the next. */
-export class SimClock implements Clock {
-  #nowMs = 0;
-  /** By time, then by creation. */
-  readonly #due: Due[] = [];
-
-  now(): number {
-    return this.#nowMs;
-  }
-
-  get isEmpty(): boolean {
-    return this.#due.length === 0;
-  }
-
-  setTimer(delayMs: number, run: () => void): Timer {
-    const atMs = this.#nowMs + delayMs;
-    const timer: Due = {
-      atMs,
-      run,
-      cancel: () => {
-        const index = this.#due.indexOf(timer);
-        if (index >= 0) this.#due.splice(index, 1);
-      },
-    };
-    let index = this.#due.length;
-    while (index > 0 && (this.#due[index - 1]?.atMs ?? 0) > atMs) index--;
-    this.#due.splice(index, 0, timer);
-    return timer;
-  }
-
-  soon(job: () => void): void {
-    queueMicrotask(job);
-  }
-
-  nextTurn(job: () => void): void {
-    this.setTimer(0, job);
-  }
-
-  /** Does the next thing, if there is one until then; otherwise it is that time. */
-  step(untilMs: number): boolean {
-    const next = this.#due[0];
-    if (next === undefined || next.atMs > untilMs) {
-      this.#nowMs = Math.max(this.#nowMs, untilMs);
-      return false;
-    }
-    this.#due.shift();
-    this.#nowMs = Math.max(this.#nowMs, next.atMs);
-    next.run();
-    return true;
-  }
-
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.setTimer(ms, resolve));
-  }
-}
+import type { SimClock } from './sim-clock.ts';
 
 /** One way of a connection: what goes in comes out in order, later. */
 class Lane {
@@ -117,6 +57,9 @@ class Lane {
   }
 }
 
+/** The server's end of a connection. */
+export type SimConversation = Pick<Conversation, 'receive' | 'lost'>;
+
 export class SimConnection implements Channel {
   /** The client's end. */
   readonly transport: Transport;
@@ -127,7 +70,7 @@ export class SimConnection implements Channel {
   readonly #events: TransportEvents;
   readonly #toServer: Lane;
   readonly #toClient: Lane;
-  readonly #conversation: Conversation;
+  readonly #conversation: SimConversation;
   #isServerDone = false;
   #isClientDone = false;
 
@@ -212,15 +155,19 @@ export class SimConnection implements Channel {
 export class SimNetwork {
   readonly clock: SimClock;
   readonly #random: Random;
-  readonly #makeConversation: (channel: Channel) => Conversation;
+  readonly #makeConversation: (connection: SimConnection) => SimConversation;
   readonly #connections = new Set<SimConnection>();
   isCalm = false;
   connects = 0;
+  /** Until when nothing arrives, by client. */
+  readonly #cutUntilMs = new Map<string, number>();
+  /** Until when its connections end at once. */
+  readonly #refusedUntilMs = new Map<string, number>();
 
   constructor(
     clock: SimClock,
     random: Random,
-    makeConversation: (channel: Channel) => Conversation,
+    makeConversation: (connection: SimConnection) => SimConversation,
   ) {
     this.clock = clock;
     this.#random = random;
@@ -231,17 +178,43 @@ export class SimNetwork {
     this.connects++;
     const connection = new SimConnection(this, client, events);
     this.#connections.add(connection);
+    if (this.clock.now() < (this.#refusedUntilMs.get(client) ?? 0)) connection.end();
+    this.#holdBoth(connection, (this.#cutUntilMs.get(client) ?? 0) - this.clock.now());
     // It may be in trouble from the beginning.
     if (!this.isCalm && this.#random.oneIn(8)) this.#trouble(connection);
     return connection.transport;
   }
 
-  converse(channel: Channel): Conversation {
-    return this.#makeConversation(channel);
+  converse(connection: SimConnection): SimConversation {
+    return this.#makeConversation(connection);
   }
 
   forget(connection: SimConnection): void {
     this.#connections.delete(connection);
+  }
+
+  /** For some time nothing arrives on the connections of a client, in either direction. */
+  cut(client: string, ms: number): void {
+    this.#cutUntilMs.set(client, this.clock.now() + ms);
+    for (const connection of this.#connections) {
+      if (connection.client === client) this.#holdBoth(connection, ms);
+    }
+  }
+
+  /** For some time a client's connections end, which the server does not hear of. */
+  refuse(client: string, ms: number): void {
+    this.#refusedUntilMs.set(client, this.clock.now() + ms);
+    for (const connection of this.#connections) {
+      if (connection.client !== client) continue;
+      connection.kill();
+      connection.loseClient();
+    }
+  }
+
+  #holdBoth(connection: SimConnection, ms: number): void {
+    if (ms <= 0) return;
+    connection.holdToServer(ms);
+    connection.holdToClient(ms);
   }
 
   delayMs(): number {

@@ -13,8 +13,8 @@ test('no two clients trust conflicting locks, whatever the network does', async 
   const rounds = await withSeedsInTurn(20, async (random) => {
     const world = new World(random);
     await world.play();
-    grants += world.grants;
-    losses += world.losses;
+    grants += world.clients.grants;
+    losses += world.clients.losses;
     connects += world.connects;
   });
   t.diagnostic(

@@ -7,10 +7,12 @@ import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { SimulatedClock } from './simulated-clock.ts';
 
+type FakeTurns = Pick<SimulatedClock, 'soon' | 'nextTurn' | 'runSoon'>;
+
 type Listener = (argument?: Buffer) => void;
 
 export class FakeSocket {
-  readonly #clock: SimulatedClock;
+  readonly #clock: FakeTurns;
   readonly #listeners = new Map<string, Listener[]>();
   readonly #wrote: (bytes: Buffer) => void;
   readonly #ended: () => void;
@@ -32,7 +34,7 @@ export class FakeSocket {
    * @param wrote is given what the server writes
    * @param ended called when the server has ended its side
    */
-  constructor(clock: SimulatedClock, wrote: (bytes: Buffer) => void, ended: () => void) {
+  constructor(clock: FakeTurns, wrote: (bytes: Buffer) => void, ended: () => void) {
     this.#clock = clock;
     this.#wrote = wrote;
     this.#ended = ended;
