@@ -1,6 +1,9 @@
 /** Time in a simulation. */
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
 
+/** Things that may fall due at one time. */
+const MAX_STEPS = 20_000;
+
 interface Due extends Timer {
   readonly atMs: number;
   readonly run: () => void;
@@ -62,11 +65,14 @@ export class SimClock implements Clock {
    * and `judge` is called; the run rejects with what it throws.
    */
   run(untilMs: number, judge: () => void, isEnough: () => boolean): Promise<void> {
+    let [steps, sinceMs] = [0, -1];
     return new Promise((resolve, reject) => {
       // A turn of the loop costs a fraction of what promises do that wait for as many others.
       const next = (): void => {
         try {
           judge();
+          if (this.#nowMs > sinceMs) [steps, sinceMs] = [0, this.#nowMs];
+          if (++steps > MAX_STEPS) throw new Error(`time stands still at ${sinceMs} ms`);
           if (isEnough() || !this.step(untilMs)) resolve();
           else setImmediate(next);
         } catch (error) {

@@ -64,7 +64,8 @@ export class SimProcess implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    const dueMs = this.now() + delayMs;
+    // Time goes on meanwhile, however short it is: see `leftToSend`, which may find a rest by rounding.
+    const dueMs = this.now() + (delayMs > 0 ? Math.max(delayMs, 0.001) : 0);
     let isOver = false;
     let timer: Timer | undefined;
     const fire = (): void => {
