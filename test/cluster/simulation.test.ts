@@ -65,11 +65,12 @@ const PLANTED: Readonly<Record<string, Planted>> = {
   'a server that reckons from receipt': {
     bugs: { makeOwnership: (options) => new ReckonsFromReceipt(options) },
     finding: CONFLICT,
-    firstSeed: 24,
+    // The rarest: the server must be paused between an answer and its last word.
+    firstSeed: 176,
   },
 };
 
-/** In which a bug must be found: most are in ten. */
+/** In which a bug must be found: most are in ten, the rarest in a hundred. */
 const MAX_ROUNDS = 200;
 
 /** Plays rounds until one fails. */
