@@ -63,6 +63,8 @@ test('text: who, what and for how long; a drain names who still holds', async (t
   const other = await server.connect();
   const { session } = await other.ask({ action: 'hello', namespace: 'shop' });
   await other.ask(lock(read('orders')));
+  // Nothing is said of a wait of less than a millisecond.
+  for (const sinceMs = performance.now(); performance.now() < sinceMs + 2; );
   await till.ask({ action: 'release' });
   await other.next();
   till.send({ action: 'bye' });
