@@ -152,8 +152,7 @@ export class SimClients {
    */
   #note(held: Held, olderId: number): void {
     assert.ok(held.id > olderId, `id ${held.id} was asked for after ${olderId} was granted`);
-    // Seldom not true of what clients hear, for a reason that is not known yet: SEED=162053091.
-    for (const other of process.env.SIM_ORDER === undefined ? [] : this.#granted.values()) {
+    for (const other of this.#granted.values()) {
       const isInOrder = other.id < held.id || !locksConflict(held, other);
       assert.ok(isInOrder, `out of order at ${this.#nowMs} ms: ${told(held, other)}`);
     }

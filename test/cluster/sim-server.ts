@@ -143,6 +143,11 @@ class Turn {
     return ownership.maySpeak() || this.#bugs.isLoud === true ? undefined : NOT_PROVEN;
   }
 
+  /** It stops: new connections are cut. */
+  get isStopped(): boolean {
+    return this.#closed !== undefined;
+  }
+
   accept(end: ServerEnd): LineConnection {
     this.#connections.add(end);
     end.socket.on('close', () => this.#connections.delete(end));
@@ -211,6 +216,10 @@ class ServerEnd {
 
   #accept(): boolean {
     const turn = this.#turn();
+    if (turn.isStopped) {
+      this.socket.destroy();
+      return false;
+    }
     const error = turn.notReady;
     if (error === undefined) {
       this.connection = turn.accept(this);
