@@ -14,12 +14,17 @@ export class Gathering {
   readonly endedSessions: number[] = [];
 
   get isEmpty(): boolean {
+    return this.size === 0;
+  }
+
+  /** How much has gathered. */
+  get size(): number {
     return (
-      this.newLocks.size === 0 &&
-      this.endedLocks.length === 0 &&
-      this.newSessions.size === 0 &&
-      this.changedLocks.size === 0 &&
-      this.endedSessions.length === 0
+      this.newLocks.size +
+      this.endedLocks.length +
+      this.newSessions.size +
+      this.changedLocks.size +
+      this.endedSessions.length
     );
   }
 

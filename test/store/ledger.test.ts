@@ -44,8 +44,10 @@ async function setUp() {
   const said: string[] = [];
   const say = (word: string): void => ledger.whenStored(() => said.push(word), word.length);
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
-  /** The turn in which what has gathered is committed. */
-  const turn = (): void => clock.runTurn();
+  /** The turns after which what has gathered is committed. */
+  const turn = (): void => {
+    while (clock.hasTurns) clock.runTurn();
+  };
   /** The commit under way ends. */
   const finish = (): Promise<void> => {
     store.finish();
@@ -85,6 +87,34 @@ test('the changes of a turn are one batch, sessions first, and what is said wait
   assert.deepEqual(said, []);
   await finish();
   assert.deepEqual(said, ['first', 'second', 'third']);
+});
+
+test('a batch gathers while each turn adds to it, but not for long; a single change does not wait', async () => {
+  const { clock, finish, records, open, lock } = await setUp();
+  const a = open();
+  let locks = 0;
+  const more = (): void => void lock(a, `${++locks}`);
+  more();
+  for (let turns = 0; turns < 3; turns++) {
+    clock.runTurn();
+    assert.equal(records(), undefined);
+    more();
+  }
+  clock.runTurn();
+  clock.runTurn();
+  assert.equal(records()?.length, 5, 'nothing was added in the last turn');
+  await finish();
+  more();
+  clock.runTurn();
+  assert.equal(records()?.length, 1, 'it is alone');
+  await finish();
+  for (let turns = 0; records() === undefined; turns++) {
+    assert.ok(turns < 10, 'no batch gathers for ever');
+    more();
+    more();
+    clock.advance(0.1);
+    clock.runTurn();
+  }
 });
 
 test('what changes during a commit is the next batch, which starts when that one ends', async () => {
