@@ -21,8 +21,13 @@
  *  4. The link of an item that is in no chain is null, so that no item keeps another alive.
  */
 const MIN_CHAINS = 4;
-/** The number of chains is halved when there are more than this for each item. */
+/** The number of chains is halved when there are more than this for each item... */
 const MAX_SPARSENESS = 8;
+/**
+ * ...but not below this, half a kilobyte: a client with 32 locks in flight would make its table grow
+ * and shrink at each turn, 2.4 % of the server's time (npm run bench -- b --profile).
+ */
+const KEPT_CHAINS = 64;
 /** A longer chain is an attack: with as many chains as items, its probability is 1 in 10^35. */
 export const MAX_CHAIN_LENGTH = 32;
 
@@ -74,7 +79,7 @@ export abstract class ChainedTable<K extends string | number, T extends object> 
     }
     this.#unchain(item);
     const { length } = this.#chains;
-    if (length > MIN_CHAINS && this.#size * MAX_SPARSENESS < length) {
+    if (length > KEPT_CHAINS && this.#size * MAX_SPARSENESS < length) {
       this.#rebuild(length / 2);
     }
   }

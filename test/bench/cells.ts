@@ -17,7 +17,7 @@ export interface Sizes {
   readonly elsewhere: readonly number[];
   /** Locks that are listed. */
   readonly listed: number;
-  /** Cycles per second of the open loop: about a third of what 16 connections do in a closed one. */
+  /** Cycles per second of the open loop: about a third of what 16 connections do on a slow machine. */
   readonly paced: number;
   /** Connections that watch other paths, and how many paths each of them. */
   readonly watching: number;
@@ -38,7 +38,7 @@ export const FULL: Sizes = {
   held: 100_000,
   elsewhere: [1, 1000, 100_000],
   listed: 50_000,
-  paced: 12_000,
+  paced: 5000,
   watching: 100,
   libraryInFlight: 16,
   stored: [
