@@ -340,7 +340,7 @@ test(
     await restarted.logged(/this server serves now/);
     // One that waits listens on them, too.
     const waiting = start();
-    await waiting.logged(/the server at \S+ serves; this one waits/);
+    await waiting.logged(/a server with the address of this one, \S+, owns the locks/);
   },
 );
 
