@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { lockRequest, type ResourceText } from './requests.ts';
-import type { Figures, Load } from './sample.ts';
+import { type Figures, InFlight, type Load } from './sample.ts';
 
 const LF = 0x0a;
 const BYE = '{"action":"bye"}\n';
@@ -14,8 +14,7 @@ export class ConnectLoad implements Load {
   readonly #port: number;
   readonly #lanes: readonly Lane[];
   #isRunning = false;
-  #active = 0;
-  #stopped = (): void => {};
+  readonly #inFlight = new InFlight();
   done = 0;
 
   /** @param wanted what each lane locks */
@@ -34,16 +33,13 @@ export class ConnectLoad implements Load {
   start(): void {
     this.done = 0;
     this.#isRunning = true;
-    this.#active = this.#lanes.length;
+    this.#inFlight.begin(this.#lanes.length);
     for (const lane of this.#lanes) this.#connect(lane);
   }
 
   async stop(): Promise<void> {
     this.#isRunning = false;
-    if (this.#active === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#stopped = resolve;
-    });
+    await this.#inFlight.ended();
   }
 
   figures(): Figures {
@@ -64,7 +60,7 @@ export class ConnectLoad implements Load {
       if (missing >= 0) throw new Error('a connection ended before its bye');
       this.done++;
       if (this.#isRunning) this.#connect(lane);
-      else if (--this.#active === 0) this.#stopped();
+      else this.#inFlight.end();
     });
   }
 }

@@ -9,7 +9,7 @@ import type { Socket } from 'node:net';
 import { open } from './connection.ts';
 import { unexpected } from './cycle-load.ts';
 import { lockReply, lockRequest, RELEASE_REPLY, type ResourceText } from './requests.ts';
-import { Durations, type Figures, type Load } from './sample.ts';
+import { Durations, type Figures, InFlight, type Load } from './sample.ts';
 
 /** All answers are one of these long: `acquired` and `enqueued` have as many letters. */
 const LOCK_BYTES = lockReply().length + 1;
@@ -31,8 +31,7 @@ export class ContendLoad implements Load {
   readonly grants: number[];
   #releasedMs = 0;
   #isRunning = false;
-  #active = 0;
-  #stopped = (): void => {};
+  readonly #inFlight = new InFlight();
   /** Cycles of all members but the last `others`. */
   done = 0;
   readonly #others: number;
@@ -73,17 +72,15 @@ export class ContendLoad implements Load {
     this.#handovers.clear();
     this.#releasedMs = 0;
     this.#isRunning = true;
-    this.#active = this.#members.length;
+    this.#inFlight.begin(this.#members.length);
     this.#ended = [];
     for (const member of this.#members) member.begin();
   }
 
   async stop(): Promise<void> {
     this.#isRunning = false;
-    if (this.#active === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#stopped = resolve;
-    });
+    await this.#inFlight.ended();
+    this.#members = this.#ended;
   }
 
   figures(): Figures {
@@ -114,9 +111,7 @@ export class ContendLoad implements Load {
 
   memberStopped(member: Member): void {
     this.#ended.push(member);
-    if (--this.#active > 0) return;
-    this.#members = this.#ended;
-    this.#stopped();
+    this.#inFlight.end();
   }
 }
 

@@ -10,7 +10,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { open } from './connection.ts';
 import type { CycleText } from './requests.ts';
-import { Durations, type Figures, type Load } from './sample.ts';
+import { Durations, type Figures, InFlight, type Load } from './sample.ts';
 
 const LF = 0x0a;
 const BRACE = 0x7d;
@@ -19,8 +19,7 @@ export class CycleLoad implements Load {
   readonly #loops: readonly Loop[];
   readonly #durations = new Durations();
   #isRunning = false;
-  #inFlight = 0;
-  #stopped = (): void => {};
+  readonly #inFlight = new InFlight();
   done = 0;
 
   /**
@@ -56,17 +55,14 @@ export class CycleLoad implements Load {
     this.#durations.clear();
     this.#isRunning = true;
     for (const loop of this.#loops) {
-      this.#inFlight += loop.slots;
+      this.#inFlight.begin(loop.slots);
       loop.begin();
     }
   }
 
   async stop(): Promise<void> {
     this.#isRunning = false;
-    if (this.#inFlight === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#stopped = resolve;
-    });
+    await this.#inFlight.ended();
   }
 
   figures(): Figures {
@@ -78,7 +74,7 @@ export class CycleLoad implements Load {
   }
 
   slotStopped(): void {
-    if (--this.#inFlight === 0) this.#stopped();
+    this.#inFlight.end();
   }
 }
 

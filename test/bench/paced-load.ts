@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { open } from './connection.ts';
 import type { CycleText } from './requests.ts';
-import { Durations, type Figures, type Load } from './sample.ts';
+import { Durations, type Figures, InFlight, type Load } from './sample.ts';
 
 const LF = 0x0a;
 
@@ -18,8 +18,7 @@ export class PacedLoad implements Load {
   #waiting: number[] = [];
   #dueMs = 0;
   #isRunning = false;
-  #inFlight = 0;
-  #stopped = (): void => {};
+  readonly #inFlight = new InFlight();
   done = 0;
 
   /** @param texts the cycle of each connection, with one in flight */
@@ -52,10 +51,7 @@ export class PacedLoad implements Load {
 
   async stop(): Promise<void> {
     this.#isRunning = false;
-    if (this.#inFlight === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#stopped = resolve;
-    });
+    await this.#inFlight.ended();
   }
 
   figures(): Figures {
@@ -75,7 +71,7 @@ export class PacedLoad implements Load {
       const dueMs = this.#waiting.shift();
       if (dueMs === undefined) break;
       this.#idle.shift();
-      this.#inFlight++;
+      this.#inFlight.begin();
       lane.begin(dueMs);
     }
     setImmediate(() => this.#tick());
@@ -85,7 +81,7 @@ export class PacedLoad implements Load {
     this.#durations.add(performance.now() - dueMs);
     this.done++;
     this.#idle.push(lane);
-    if (--this.#inFlight === 0 && !this.#isRunning) this.#stopped();
+    this.#inFlight.end();
   }
 }
 

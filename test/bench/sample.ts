@@ -51,3 +51,27 @@ export class Durations {
     return (sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN) * 1000;
   }
 }
+
+/** What has begun and not ended, so that a load can wait for all of it when it stops. */
+export class InFlight {
+  #count = 0;
+  #ended = (): void => {};
+
+  /** So many more have begun. */
+  begin(count = 1): void {
+    this.#count += count;
+  }
+
+  /** One has ended. */
+  end(): void {
+    if (--this.#count === 0) this.#ended();
+  }
+
+  /** Resolves when nothing is in flight. Nothing may begin meanwhile but what follows from it. */
+  async ended(): Promise<void> {
+    if (this.#count === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#ended = resolve;
+    });
+  }
+}
