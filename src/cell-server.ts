@@ -9,7 +9,8 @@ import { systemClocks } from './cluster/clocks.ts';
 import { Ownership } from './cluster/ownership.ts';
 import { type Drained, Server } from './server.ts';
 import { DEFAULT_ETCD_PREFIX, DEFAULT_LEASE_TTL_S, type ServerOptions } from './server-options.ts';
-import { type EtcdError, EtcdGateway, type EtcdOptions } from './store/etcd-gateway.ts';
+import type { EtcdError } from './store/etcd-error.ts';
+import { EtcdGateway, type EtcdOptions } from './store/etcd-gateway.ts';
 import { EtcdStore, NotOwnerError } from './store/etcd-store.ts';
 import type { Recovered } from './store/persistence.ts';
 

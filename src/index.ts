@@ -18,7 +18,8 @@ export type { LockRecord, LockTerms, Owner, Ref, SessionLock } from './session/l
 export type { EndedLock, LockObserver, SessionObserver } from './session/session-host.ts';
 export type { SlowLock } from './session/slow-locks.ts';
 export { DataDirectory } from './store/data-dir.ts';
-export type { EtcdError, EtcdFailure, EtcdOptions, EtcdUser } from './store/etcd-gateway.ts';
+export type { EtcdError, EtcdFailure } from './store/etcd-error.ts';
+export type { EtcdOptions, EtcdUser } from './store/etcd-gateway.ts';
 export type { Recovered } from './store/persistence.ts';
 export { type Store, StoreError } from './store/store.ts';
 export type { Lock, LockState } from './table/lock.ts';

@@ -1,6 +1,6 @@
 /** A server that shares an etcd with others, with its log. Loaded only with --etcd. */
 import { CellServer, type CellServerOptions } from '../cell-server.ts';
-import type { EtcdError } from '../store/etcd-gateway.ts';
+import type { EtcdError } from '../store/etcd-error.ts';
 import { NotOwnerError } from '../store/etcd-store.ts';
 import { readEtcdFiles } from './etcd-files.ts';
 import type { Log } from './log.ts';

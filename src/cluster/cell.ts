@@ -4,15 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { isObject, type JsonObject } from '../runtime/unknown.ts';
-import {
-  base64,
-  EtcdError,
-  type EtcdGateway,
-  firstRange,
-  int64,
-  keyValues,
-  textOf,
-} from '../store/etcd-gateway.ts';
+import { EtcdError } from '../store/etcd-error.ts';
+import type { EtcdGateway } from '../store/etcd-gateway.ts';
+import { base64, firstRange, int64, keyValues, textOf } from '../store/etcd-json.ts';
 import { ownerKey } from '../store/etcd-store.ts';
 import type { Cell, Claimed } from './ownership.ts';
 

@@ -23,7 +23,7 @@
  * is suspended, and the wall clock may be set back.
  */
 import type { Clock, Timer } from '../runtime/clock.ts';
-import { EtcdError } from '../store/etcd-gateway.ts';
+import { EtcdError } from '../store/etcd-error.ts';
 import { type EtcdClaim, NotOwnerError } from '../store/etcd-store.ts';
 import { StoreError } from '../store/store.ts';
 

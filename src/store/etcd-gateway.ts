@@ -7,7 +7,7 @@
  * has stopped. So after a failure it is unknown whether the call took effect, and a call may take
  * effect twice, or later: whatever is sent must bear that (see etcd-store.ts).
  *
- * What is peculiar about the gateway, and handled here and by `int64`:
+ * What is peculiar about the gateway, and handled here and in etcd-json.ts and etcd-error.ts:
  *  - 64-bit integers are strings, and fields that are zero, false or empty are left out;
  *  - streams wrap their answers in `result` or `error`;
  *  - errors are JSON with the code of gRPC, but some have plain text;
@@ -22,6 +22,8 @@ import {
 } from 'node:http';
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https';
 import { isObject, type JsonObject } from '../runtime/unknown.ts';
+import { type Answer, cureOf, EtcdError, failureOf } from './etcd-error.ts';
+import { parseObject } from './etcd-json.ts';
 
 export interface EtcdUser {
   readonly name: string;
@@ -41,24 +43,6 @@ export interface EtcdOptions {
   readonly tryMs?: number;
 }
 
-/**
- * Why a call failed:
- *  - `unavailable`: no member answered in time, or none could carry it out now. It may take effect;
- *  - `full`: over quota, nothing can be stored;
- *  - `refused`: a retry won't change it. The message says what to do.
- */
-export type EtcdFailure = 'unavailable' | 'full' | 'refused';
-
-export class EtcdError extends Error {
-  override readonly name = 'EtcdError';
-  readonly failure: EtcdFailure;
-
-  constructor(failure: EtcdFailure, message: string) {
-    super(message);
-    this.failure = failure;
-  }
-}
-
 const DEFAULT_TRY_MS = 400;
 
 /** Checking a password takes a tenth of a second, several at a time take longer. */
@@ -66,20 +50,6 @@ const AUTHENTICATE_MS = 5000;
 
 /** Bytes of an answer, at most: a page of records is far smaller. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
-
-/** The codes of gRPC after which another member, or the same one later, may answer. */
-const UNAVAILABLE_CODES: ReadonlySet<number> = new Set([1, 2, 4, 10, 13, 14]);
-const EXHAUSTED = 8;
-const UNAUTHENTICATED = 16;
-const PERMISSION_DENIED = 7;
-
-/** What etcd says, with other codes, when a request has no token or one of an older state. */
-const NEEDS_TOKEN = /invalid auth token|user name is empty|revision of auth store is old/;
-
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
 
 export class EtcdGateway {
   readonly #options: EtcdOptions;
@@ -194,7 +164,7 @@ export class EtcdGateway {
     } catch (error) {
       return new EtcdError('unavailable', error instanceof Error ? error.message : String(error));
     }
-    const value = parse(answer.text);
+    const value = parseObject(answer.text);
     if (answer.status === 200) {
       if (isObject(value?.result)) return value.result;
       if (value !== undefined && value.error === undefined) return value;
@@ -266,107 +236,4 @@ function readAnswer(
     done({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() });
   });
   response.on('error', fail);
-}
-
-/** What a failed connection may be cured by, as the end of a sentence. */
-function cureOf({ code, message }: NodeJS.ErrnoException, isTls: boolean): string {
-  if (code !== undefined && UNKNOWN_ISSUER.has(code)) return '; set --etcd-ca to the CA of etcd';
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return '; use a name of that certificate in --etcd';
-  if (!isTls) return code === 'ECONNRESET' ? '; if etcd speaks TLS, write https:// in --etcd' : '';
-  const isNoTls = /before secure TLS connection|wrong version number|packet length/.test(message);
-  return isNoTls ? '; if etcd speaks no TLS, write http:// in --etcd' : '';
-}
-
-const UNKNOWN_ISSUER: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-]);
-
-function parse(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function failureOf(
-  member: URL,
-  { status, text }: Answer,
-  value: JsonObject | undefined,
-): EtcdError | 'needs token' {
-  const { code, message } = errorIn(value, text);
-  if (code === UNAUTHENTICATED || NEEDS_TOKEN.test(message)) return 'needs token';
-  if (code === EXHAUSTED || status === 429) {
-    const isFull = /space exceeded/.test(message);
-    return new EtcdError(isFull ? 'full' : 'unavailable', message);
-  }
-  if (code === undefined ? status >= 500 : UNAVAILABLE_CODES.has(code)) {
-    return new EtcdError('unavailable', message);
-  }
-  const where = `etcd at ${member.host}`;
-  if (code === undefined) {
-    const cure = 'set --etcd to the client addresses of an etcd 3.4 or later';
-    return new EtcdError('refused', `${where} answered HTTP ${status} (${message}): ${cure}`);
-  }
-  let cure = '';
-  if (code === PERMISSION_DENIED) {
-    cure = ': give the user the permission to read and write all keys under --etcd-prefix';
-  } else if (/invalid user ID or password/.test(message)) {
-    cure = ': correct --etcd-user-file, or the user in etcd';
-  }
-  return new EtcdError('refused', `${where} refused a request (${message})${cure}`);
-}
-
-/** Characters of an answer that is no JSON, in a message. */
-const SHOWN_LENGTH = 100;
-
-function errorIn(
-  value: JsonObject | undefined,
-  text: string,
-): { readonly code: number | undefined; readonly message: string } {
-  // In a stream the error is an object with other names.
-  const inner = isObject(value?.error) ? value.error : value;
-  const code = inner?.code ?? inner?.grpc_code;
-  const message = inner?.message ?? inner?.error;
-  return {
-    code: typeof code === 'number' ? code : undefined,
-    message: typeof message === 'string' ? message : text.trim().slice(0, SHOWN_LENGTH),
-  };
-}
-
-/** A key or value as the gateway wants it. */
-export function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
-}
-
-/** A key or value of an answer; left out, it is empty. */
-export function textOf(value: unknown): string {
-  return typeof value === 'string' ? Buffer.from(value, 'base64').toString() : '';
-}
-
-/** A 64-bit integer of an answer, as its digits; left out, it is zero. */
-export function int64(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '0';
-}
-
-/** The `kvs` of a range. */
-export function keyValues(range: JsonObject): readonly JsonObject[] {
-  return Array.isArray(range.kvs) ? range.kvs.filter(isObject) : [];
-}
-
-/** The range in the first response of a transaction. */
-export function firstRange(answer: JsonObject): JsonObject {
-  const [first] = Array.isArray(answer.responses) ? answer.responses : [];
-  const range: unknown = isObject(first) ? first.response_range : undefined;
-  return isObject(range) ? range : {};
-}
-
-/** The end of the range of all keys that begin with `prefix`, which ends in ASCII. */
-export function prefixEnd(prefix: string): string {
-  const last = prefix.length - 1;
-  return prefix.slice(0, last) + String.fromCharCode(prefix.charCodeAt(last) + 1);
 }

@@ -28,15 +28,9 @@ import { Buffer } from 'node:buffer';
 import { type Clock, nextTurn, systemClock } from '../runtime/clock.ts';
 import { isObject, type JsonObject } from '../runtime/unknown.ts';
 import { invariant } from '../table/invariant.ts';
-import {
-  base64,
-  EtcdError,
-  type EtcdGateway,
-  int64,
-  keyValues,
-  prefixEnd,
-  textOf,
-} from './etcd-gateway.ts';
+import { EtcdError } from './etcd-error.ts';
+import type { EtcdGateway } from './etcd-gateway.ts';
+import { base64, int64, keyValues, prefixEnd, textOf } from './etcd-json.ts';
 import { decodeSeq, encodeSeq, NEW_SEQ, type Seq } from './etcd-seq.ts';
 import { LiveSet } from './record.ts';
 import {

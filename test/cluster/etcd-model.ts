@@ -4,7 +4,8 @@
  * is zero, false or empty is left out.
  */
 import { isObject, type JsonObject } from '../../src/runtime/unknown.ts';
-import { EtcdError, textOf } from '../../src/store/etcd-gateway.ts';
+import { EtcdError } from '../../src/store/etcd-error.ts';
+import { textOf } from '../../src/store/etcd-json.ts';
 
 interface Entry {
   readonly value: string;

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { connect as connectClient } from '../../src/client/index.ts';
 import { type Cell, Ownership } from '../../src/cluster/ownership.ts';
 import { Server } from '../../src/server.ts';
-import { EtcdError } from '../../src/store/etcd-gateway.ts';
+import { EtcdError } from '../../src/store/etcd-error.ts';
 import type { Loaded, StoreError } from '../../src/store/store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask } from '../support/http-client.ts';

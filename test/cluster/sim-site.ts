@@ -1,6 +1,6 @@
 /** A machine with a server, over all its processes, and its way to etcd. */
 import type { JsonObject } from '../../src/runtime/unknown.ts';
-import { EtcdError } from '../../src/store/etcd-gateway.ts';
+import { EtcdError } from '../../src/store/etcd-error.ts';
 import type { SimClock } from '../client/sim-clock.ts';
 import { SimNetwork } from '../client/sim-network.ts';
 import type { Random } from '../support/random.ts';

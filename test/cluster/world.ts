@@ -15,7 +15,7 @@ import {
   type OwnershipOptions,
 } from '../../src/cluster/ownership.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
-import { EtcdError } from '../../src/store/etcd-gateway.ts';
+import { EtcdError } from '../../src/store/etcd-error.ts';
 import type { Random } from '../support/random.ts';
 
 export const TTL_MS = 10_000;

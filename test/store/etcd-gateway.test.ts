@@ -4,18 +4,16 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { EtcdError, type EtcdFailure } from '../../src/store/etcd-error.ts';
+import { EtcdGateway, type EtcdOptions } from '../../src/store/etcd-gateway.ts';
 import {
   base64,
-  EtcdError,
-  type EtcdFailure,
-  EtcdGateway,
-  type EtcdOptions,
   firstRange,
   int64,
   keyValues,
   prefixEnd,
   textOf,
-} from '../../src/store/etcd-gateway.ts';
+} from '../../src/store/etcd-json.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { Etcd, etcdIsMissing, PATIENT } from '../support/etcd.ts';
 

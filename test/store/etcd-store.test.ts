@@ -2,14 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, type TestContext, test } from 'node:test';
 import type { JsonObject } from '../../src/runtime/unknown.ts';
-import {
-  base64,
-  EtcdError,
-  EtcdGateway,
-  keyValues,
-  prefixEnd,
-  textOf,
-} from '../../src/store/etcd-gateway.ts';
+import { EtcdError } from '../../src/store/etcd-error.ts';
+import { EtcdGateway } from '../../src/store/etcd-gateway.ts';
+import { base64, keyValues, prefixEnd, textOf } from '../../src/store/etcd-json.ts';
 import { EtcdStore, type EtcdStoreOptions, ownerKey } from '../../src/store/etcd-store.ts';
 import { type Store, StoreError } from '../../src/store/store.ts';
 import { Etcd, etcdIsMissing, PATIENT } from '../support/etcd.ts';

@@ -1,6 +1,7 @@
 /** A claim for one test process: no lease, no waiting; who comes second is refused. */
 import { randomUUID } from 'node:crypto';
-import { base64, type EtcdGateway, int64 } from '../../src/store/etcd-gateway.ts';
+import type { EtcdGateway } from '../../src/store/etcd-gateway.ts';
+import { base64, int64 } from '../../src/store/etcd-json.ts';
 import { type EtcdClaim, ownerKey } from '../../src/store/etcd-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 
