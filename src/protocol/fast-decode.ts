@@ -10,7 +10,8 @@
  * that returns undefined). `npm run bench -- k` compares the spellings.
  *
  * It never refuses a message: anything else, valid or not, is left to the decoder. The invariant,
- * checked by a test with random messages: what is returned here is what the decoder would return.
+ * checked by a test with random messages: what is returned here is what the decoder would return, in
+ * the same dialect. v1 sends the same requests but knows no `limit`, so those are left to its decoder.
  */
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
 import { type Ref, termsOf } from '../session/lock-record.ts';
@@ -19,6 +20,7 @@ import type { LockRequest } from './actions/lock.ts';
 import type { ReleaseRequest } from './actions/release.ts';
 import { isLongerThan } from './fields.ts';
 import { decodeId } from './ids.ts';
+import type { Dialect } from './resources.ts';
 
 /** The fixed parts of a request. */
 type Words = ReturnType<typeof wordsWith>;
@@ -67,30 +69,39 @@ const BACKSLASH = 0x5c;
 const CLOSING_BRACKET = 0x5d;
 const CLOSING_BRACE = 0x7d;
 
-/** @returns undefined for any message that the decoder must handle */
-export function fastDecode(text: string, limits: Limits): LockRequest | ReleaseRequest | undefined {
+/**
+ * @param dialect whether a read may have a `limit`
+ * @returns undefined for any message that the decoder must handle
+ */
+export function fastDecode(
+  text: string,
+  limits: Limits,
+  dialect: Dialect,
+): LockRequest | ReleaseRequest | undefined {
   const words = text.charCodeAt(FIRST_BLANK) === BLANK ? SPACED : COMPACT;
   const { lock, release } = words;
-  if (text.startsWith(lock)) return new Reader(text, lock.length, words, limits).lock();
-  if (text.startsWith(release)) return new Reader(text, release.length, words, limits).release();
-  return undefined;
+  if (text.startsWith(lock)) return new Reader(text, lock.length, words, limits, dialect).lock();
+  if (!text.startsWith(release)) return undefined;
+  return new Reader(text, release.length, words, limits, dialect).release();
 }
 
 class Reader {
   readonly #text: string;
   readonly #words: Words;
   readonly #limits: Limits;
+  readonly #dialect: Dialect;
   #at: number;
   #waitMs: number | undefined;
   #holdMs: number | undefined;
   #owner: string | undefined;
   #label: string | undefined;
 
-  constructor(text: string, at: number, words: Words, limits: Limits) {
+  constructor(text: string, at: number, words: Words, limits: Limits, dialect: Dialect) {
     this.#text = text;
     this.#at = at;
     this.#words = words;
     this.#limits = limits;
+    this.#dialect = dialect;
   }
 
   /** The fields may come in any order. One that comes twice is left to the decoder. */
@@ -209,7 +220,7 @@ class Reader {
     const path = this.#path();
     if (path === undefined) return undefined;
     if (this.#skipCode(CLOSING_BRACE)) return { type, path };
-    if (type === 'write' || !this.#skip(limit)) return this.#fail();
+    if (type === 'write' || this.#dialect === 'v1' || !this.#skip(limit)) return this.#fail();
     const most = this.#positive();
     if (most === undefined) return undefined;
     return this.#skipCode(CLOSING_BRACE) ? { type, path, limit: most } : this.#fail();

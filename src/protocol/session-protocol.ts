@@ -79,7 +79,7 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
     this.#heartbeat?.heard();
     if (text.length >= COSTLY_LENGTH) this.channel.yieldTurn();
     const { limits } = this.host;
-    const decoded = fastDecode(text, limits) ?? decodeRequest(text, limits);
+    const decoded = fastDecode(text, limits, 'session') ?? decodeRequest(text, limits);
     if (isInvalid(decoded)) {
       this.#refuse(decoded);
     } else {

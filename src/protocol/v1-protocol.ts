@@ -122,7 +122,7 @@ export class V1Protocol implements Conversation, Peer {
 
   /** Carries out the message; returns an error as a sentence if it is invalid. */
   #handle(text: string): string | undefined {
-    const usual = fastDecode(text, this.#host.limits);
+    const usual = fastDecode(text, this.#host.limits, 'v1');
     if (usual?.action === 'lock') return this.#lockAs(usual.resources);
     if (usual?.action === 'release') return this.#releaseIt();
     const message = parseObject(text, this.#host.limits, '{"action":"release"}');

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest } from '../../src/protocol/decode.ts';
 import { fastDecode } from '../../src/protocol/fast-decode.ts';
+import { decodeResources } from '../../src/protocol/resources.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 
@@ -16,10 +17,22 @@ const LIMITS: Limits = {
   maxSegmentBytes: 40,
 };
 
-/** What was read; fails if the decoder would have read something else. */
+/** What was read; fails if the decoder, or that of v1, would have read something else. */
 function read(text: string, limits = LIMITS) {
-  const usual = fastDecode(text, limits);
+  const usual = fastDecode(text, limits, 'session');
   if (usual !== undefined) assert.deepEqual(usual, decodeRequest(text, limits), text);
+  readV1(text, limits);
+  return usual;
+}
+
+function readV1(text: string, limits = LIMITS) {
+  const usual = fastDecode(text, limits, 'v1');
+  if (usual === undefined) return undefined;
+  const { action, resources } = JSON.parse(text);
+  assert.equal(usual.action, action, text);
+  if (usual.action === 'lock') {
+    assert.deepEqual(usual.resources, decodeResources(resources, limits, 'v1'), text);
+  }
   return usual;
 }
 
@@ -61,6 +74,12 @@ test('a usual request cut anywhere, or with a character too many, is left to the
   for (const text of USUAL) {
     for (let end = 0; end < text.length; end++) assert.equal(read(text.slice(0, end)), undefined);
     for (const more of [' ', '}', ',', '\0', text]) assert.equal(read(text + more), undefined);
+  }
+});
+
+test('in v1 the same requests are read, but for those with a limit', () => {
+  for (const text of USUAL) {
+    assert.equal(readV1(text) === undefined, text.includes('"limit"'), text);
   }
 });
 

@@ -117,7 +117,7 @@ test('segments are compared exactly: empty, NUL, Unicode, names of JavaScript ob
   }
 });
 
-test('fields nobody knows are ignored, and so are the resources of a release', async (t) => {
+test('unknown fields are ignored, and so are the resources of a release', async (t) => {
   const { connect } = await startV1(t);
   const [client, other] = [await connect(), await connect()];
   const extra = { ref: 1, id: 'x', waitMs: 0, namespace: 'x', __proto__: 1 };
@@ -125,6 +125,12 @@ test('fields nobody knows are ignored, and so are the resources of a release', a
   const id = idOf(await client.ask({ ...extra, action: 'lock', resources: [resource] }));
   await other.acquire(resource);
   assert.equal(await client.ask({ ...extra, action: 'release', resources: 'none' }), ready(id));
+});
+
+test('a limit is an unknown field, also in a request that is spelled as most are', async (t) => {
+  const { connect } = await startV1(t);
+  const limited = { type: 'read', path: ['a'], limit: 1 };
+  for (let count = 0; count < 2; count++) await (await connect()).acquire(limited);
 });
 
 test('resources of one lock that overlap are merged', async (t) => {
