@@ -3,23 +3,26 @@
  * action, ref, id, state. Counts the errors that are sent.
  */
 import { toByteString } from '../runtime/byte-string.ts';
+import { idText } from '../runtime/id-text.ts';
+import { quotedBytes } from '../runtime/quoted.ts';
 import type { Counters } from '../session/counters.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Path, Resource } from '../table/resource.ts';
 import type { Channel } from './channel.ts';
 import type { RequestError } from './errors.ts';
-import { idText } from './ids.ts';
 
 /** The `state` of a message: `released` answers a release, the others belong to a lock request. */
 export type ReplyState = 'enqueued' | 'acquired' | 'timeout' | 'expired' | 'evicted' | 'released';
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 
 /** The fields that every request has and every reply to it echoes. */
 export interface Envelope {
   readonly action: string;
   readonly ref: Ref | undefined;
+}
+
+/** The requests that are answered with a state. */
+interface Changing extends Envelope {
+  readonly action: 'lock' | 'release';
 }
 
 /** The part of a refused request's envelope that could be read. */
@@ -35,7 +38,7 @@ export class ReplyWriter {
   }
 
   /** Answers `request` with the state of the lock with that id. */
-  state({ action, ref }: Envelope, id: number, state: ReplyState): void {
+  state({ action, ref }: Changing, id: number, state: ReplyState): void {
     // `acquired` may follow `enqueued` soon: then one write carries both.
     this.#channel.reply(stateMessage(action, ref, id, state), state === 'enqueued');
   }
@@ -102,29 +105,38 @@ export function errorMessage(
   return `{${head}${refField(ref)}"error":${error}}`;
 }
 
-function stateMessage(action: string, ref: Ref | undefined, id: number, state: ReplyState): string {
-  return `{"action":"${action}",${refField(ref)}"id":"${idText(id)}","state":"${state}"}`;
+/*
+ * Nearly all replies are these. They consist of few parts, since every part costs when it is added and
+ * when it is written: with twice as many, the server's CPU time for a cycle is 7 % more (npm run bench
+ * -- b).
+ */
+const BEFORE_ID = { lock: '{"action":"lock","id":"', release: '{"action":"release","id":"' };
+const BEFORE_REF = { lock: '{"action":"lock","ref":', release: '{"action":"release","ref":' };
+const AFTER_ID: Readonly<Record<ReplyState, string>> = {
+  enqueued: '","state":"enqueued"}',
+  acquired: '","state":"acquired"}',
+  timeout: '","state":"timeout"}',
+  expired: '","state":"expired"}',
+  evicted: '","state":"evicted"}',
+  released: '","state":"released"}',
+};
+
+function stateMessage(
+  action: 'lock' | 'release',
+  ref: Ref | undefined,
+  id: number,
+  state: ReplyState,
+): string {
+  if (ref === undefined) return `${BEFORE_ID[action]}${idText(id)}${AFTER_ID[state]}`;
+  const known = typeof ref === 'number' ? ref : quotedBytes(ref);
+  return `${BEFORE_REF[action]}${known},"id":"${idText(id)}${AFTER_ID[state]}`;
 }
 
 /** The field as a byte string, with its comma; empty without a ref. */
 function refField(ref: Ref | undefined): string {
   if (ref === undefined) return '';
   if (typeof ref === 'number') return `"ref":${ref},`;
-  return `"ref":${quoted(ref)},`;
-}
-
-/** `text` in JSON, as a byte string. */
-export function quoted(text: string): string {
-  return isPlain(text) ? `"${text}"` : toByteString(JSON.stringify(text));
-}
-
-/** Whether `text` is printable ASCII that JSON writes as it is. */
-function isPlain(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || code > 0x7e || code === QUOTE || code === BACKSLASH) return false;
-  }
-  return true;
+  return `"ref":${quotedBytes(ref)},`;
 }
 
 /* Descriptions of a lock that `inspect`, `watch` and the deadlock error share. */
@@ -165,7 +177,7 @@ export function resourceFields(resources: readonly Resource[]): {
 
 /** A path in JSON, as a byte string. */
 export function pathText(path: Path): string {
-  return `[${path.map(quoted).join()}]`;
+  return `[${path.map(quotedBytes).join()}]`;
 }
 
 /** `resourceFields` as a byte string; a third of the time that `JSON.stringify` takes for it. */
@@ -196,5 +208,5 @@ export function wordsText({ context: { session, terms } }: SessionLock): string 
 }
 
 function wordText(name: string, word: string | undefined): string {
-  return word === undefined ? '' : `,"${name}":${quoted(word)}`;
+  return word === undefined ? '' : `,"${name}":${quotedBytes(word)}`;
 }

@@ -5,7 +5,9 @@
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
  */
+
 import { toByteString } from '../runtime/byte-string.ts';
+import { idText } from '../runtime/id-text.ts';
 import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type {
@@ -20,7 +22,6 @@ import type { Channel, Conversation } from './channel.ts';
 import { DRAINING, limitError, RequestError } from './errors.ts';
 import { fastDecode } from './fast-decode.ts';
 import { COSTLY_LENGTH, parseObject, shorten } from './fields.ts';
-import { idText } from './ids.ts';
 import { decodeResources } from './resources.ts';
 
 export interface V1Settings {

@@ -3,12 +3,13 @@
  * While the client is slow to read, its events are dropped and counted, and the count is sent once
  * it has caught up. So a slow watcher costs bounded memory, and costs no other watcher an event.
  */
+import { idText } from '../runtime/id-text.ts';
+import { quotedBytes } from '../runtime/quoted.ts';
 import type { Namespace } from '../session/namespace.ts';
 import type { WatchedEvent, Watcher } from '../session/watchers.ts';
 import type { Path } from '../table/resource.ts';
 import type { Channel, ProtocolHost } from './channel.ts';
-import { idText } from './ids.ts';
-import { quoted, resourcesText, wordsText } from './replies.ts';
+import { resourcesText, wordsText } from './replies.ts';
 
 /** With more unread bytes than this a client counts as slow. */
 const MAX_UNREAD_BYTES = 64 * 1024;
@@ -79,7 +80,7 @@ function messageOf({ event, lock }: WatchedEvent, atMs: number): string {
   const { session } = lock.context;
   return (
     `{"action":"watch","event":"${event}","id":"${idText(lock.id)}","atMs":${atMs},` +
-    `${resourcesText(lock.resources)},"client":${quoted(session.client)},` +
+    `${resourcesText(lock.resources)},"client":${quotedBytes(session.client)},` +
     `"sessionId":"${idText(session.id)}"${wordsText(lock)}}`
   );
 }

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RequestError } from '../../src/protocol/errors.ts';
-import { decodeId, idText } from '../../src/protocol/ids.ts';
+import { decodeId } from '../../src/protocol/ids.ts';
+import { idText } from '../../src/runtime/id-text.ts';
 import { withSeeds } from '../support/random.ts';
 
 const EDGES = [1, 9, 10, 99_999_999, 1e8, 1e8 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 1e15, 1e16 / 2];

@@ -2,15 +2,17 @@
  * `inspect`: the locks at, above and below a path: who holds, who waits, since when, and for which
  * locks. The answer is one JSON object per lock, and a summary at the end. It changes nothing.
  */
+import { idText } from '../../runtime/id-text.ts';
+import { quotedBytes } from '../../runtime/quoted.ts';
 import type { Ref, SessionLock } from '../../session/lock-record.ts';
 import type { Namespace } from '../../session/namespace.ts';
 import { Budget } from '../../table/budget.ts';
 import type { Place } from '../../table/find-locks.ts';
 import type { Path } from '../../table/resource.ts';
 import { RequestError } from '../errors.ts';
-import { decodeId, idText } from '../ids.ts';
+import { decodeId } from '../ids.ts';
 import { decodeMax, MAX_ANSWER_LENGTH } from '../paging.ts';
-import { firstOf, pathText, quoted, resourcesText, wordsText } from '../replies.ts';
+import { firstOf, pathText, resourcesText, wordsText } from '../replies.ts';
 import type { ActionDefinition } from '../requests.ts';
 import { decodePathOrRoot } from '../resources.ts';
 
@@ -114,7 +116,7 @@ function summary(
   const acquired = locks.filter((lock) => lock.state === 'acquired').length;
   const next = last === undefined ? '' : `,"next":"${idText(last.id)}"`;
   const counts = `"acquired":${acquired},"enqueued":${locks.length - acquired}`;
-  return `"end":true,"namespace":${quoted(name)},${counts}${next}`;
+  return `"end":true,"namespace":${quotedBytes(name)},${counts}${next}`;
 }
 
 function describe(
@@ -133,7 +135,7 @@ function describe(
   return (
     `"id":"${idText(lock.id)}","state":"${lock.state}",` +
     `${place === undefined ? '' : `"place":"${place}",`}${resourcesText(lock.resources)},` +
-    `"client":${quoted(session.client)},"sessionId":"${idText(session.id)}"` +
+    `"client":${quotedBytes(session.client)},"sessionId":"${idText(session.id)}"` +
     `${session.isLost ? ',"lost":true' : ''}${numberText('abandonedInMs', abandonedInMs)}` +
     `${wordsText(lock)},"forMs":${forMs}${numberText('limitMs', limitMs)}` +
     `${isHeld ? '' : waitsText(lock, table, budget)}`
