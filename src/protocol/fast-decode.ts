@@ -109,7 +109,7 @@ class Reader {
     const words = this.#words;
     let ref: Ref | undefined;
     let resources: Resource[] | undefined;
-    while (!this.#isClosing) {
+    while (!this.#isClosing()) {
       if (ref === undefined && this.#skip(words.ref)) {
         ref = this.#ref();
       } else if (resources === undefined && this.#skip(words.resources)) {
@@ -140,13 +140,13 @@ class Reader {
     return this.#ends() ? { action: 'release', ref, id } : undefined;
   }
 
-  get #isClosing(): boolean {
+  #isClosing(): boolean {
     return this.#code() === CLOSING_BRACE;
   }
 
   /** Whether the object closes here, at the end of the text. */
   #ends(): boolean {
-    return this.#isClosing && this.#at === this.#text.length - 1;
+    return this.#isClosing() && this.#at === this.#text.length - 1;
   }
 
   /** What is here is not as usual. Behind the end nothing is read, and no object closes. */

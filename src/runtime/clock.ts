@@ -2,6 +2,7 @@
  * Time and the turns of the event loop. All code that waits takes a `Clock` from its caller, so
  * that a test can run hours in a moment and replay them exactly.
  */
+import { performance } from 'node:perf_hooks';
 
 export interface Timer {
   /** Ends the timer; no effect once it has fired. */

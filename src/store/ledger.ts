@@ -149,7 +149,7 @@ export class Ledger implements Journal {
     } else if (this.#underWay !== undefined) {
       this.#underWay.push(job);
       this.#underWayBytes += bytes;
-    } else if (!this.#hasFailed) job();
+    } else if (!this.#hasFailed()) job();
   }
 
   /** Bytes of output that wait for a commit. */
@@ -190,12 +190,12 @@ export class Ledger implements Journal {
    * done, and also if the store fails.
    */
   async finish(): Promise<void> {
-    if (this.#hasFailed || this.#position.batch === 0) return;
+    if (this.#hasFailed() || this.#position.batch === 0) return;
     await Promise.race([
       new Promise<void>((resolve) => this.whenStored(resolve)),
       new Promise<void>((resolve) => (this.#whenFailed = resolve)),
     ]);
-    if (this.#hasFailed) return;
+    if (this.#hasFailed()) return;
     const last = { ...this.#next(this.#position.batch + 1), records: [] };
     await this.#store.commit(last).then(
       () => {},
@@ -203,7 +203,7 @@ export class Ledger implements Journal {
     );
   }
 
-  get #hasFailed(): boolean {
+  #hasFailed(): boolean {
     return this.#state === 'failed';
   }
 
@@ -242,7 +242,7 @@ export class Ledger implements Journal {
 
   /** Commits what has gathered. No commit is under way. */
   #seal(): void {
-    if (this.#hasFailed) return;
+    if (this.#hasFailed()) return;
     const jobs = this.#waiting;
     this.#waiting = [];
     this.#forgetIdleSessions();
@@ -280,14 +280,14 @@ export class Ledger implements Journal {
 
   /** The store has failed. */
   fail(error: unknown): void {
-    if (this.#hasFailed) return;
+    if (this.#hasFailed()) return;
     this.#state = 'failed';
     this.#whenFailed();
     this.#failed(error instanceof Error ? error : new Error(String(error)));
   }
 
   #committed({ records }: Batch): void {
-    if (this.#hasFailed) return;
+    if (this.#hasFailed()) return;
     const jobs = this.#underWay ?? [];
     this.#lastBehindMs = this.lastBehindMs;
     this.#underWay = undefined;

@@ -125,7 +125,7 @@ export class OutputBuffer {
   }
 
   /** Bytes that this buffer costs. */
-  get #keptBytes(): number {
+  #keptBytes(): number {
     return this.#target.writableLength + this.#pending.length + this.#heldBack;
   }
 
@@ -150,7 +150,7 @@ export class OutputBuffer {
     this.#mayWait &&= mayWait;
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
     if (this.#pending.length > GATHERED_BYTES) this.#flushFull();
-    const kept = this.#keptBytes;
+    const kept = this.#keptBytes();
     if (kept > this.#maxUnreadBytes || !this.#account.keep(kept)) {
       this.close();
       this.#overflow();
@@ -187,7 +187,7 @@ export class OutputBuffer {
 
   /** A write has finished or failed. */
   #written(): void {
-    this.#account.keep(this.#target.destroyed ? 0 : this.#keptBytes);
+    this.#account.keep(this.#target.destroyed ? 0 : this.#keptBytes());
   }
 
   /** Like `flush`, except that output that may wait does so until the next turn. */
