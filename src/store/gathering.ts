@@ -6,9 +6,9 @@ import { deleteLockRecord, deleteSessionRecord, lockRecord, sessionRecord } from
 /** Changes of one batch; those that cancel out are taken out by the caller. */
 export class Gathering {
   readonly newSessions = new Set<Session>();
-  readonly newLocks = new Map<number, SessionLock>();
+  readonly newLocks = new Set<SessionLock>();
   /** Locks of earlier batches with other terms. */
-  readonly changedLocks = new Map<number, SessionLock>();
+  readonly changedLocks = new Set<SessionLock>();
   /** Ids of locks and sessions of earlier batches. */
   readonly endedLocks: number[] = [];
   readonly endedSessions: number[] = [];
@@ -31,8 +31,8 @@ export class Gathering {
   records(): string[] {
     const records: string[] = [];
     for (const session of this.newSessions) records.push(sessionPut(session));
-    for (const lock of this.newLocks.values()) records.push(lockPut(lock));
-    for (const lock of this.changedLocks.values()) records.push(lockPut(lock));
+    for (const lock of this.newLocks) records.push(lockPut(lock));
+    for (const lock of this.changedLocks) records.push(lockPut(lock));
     for (const id of this.endedLocks) records.push(deleteLockRecord(id));
     for (const id of this.endedSessions) records.push(deleteSessionRecord(id));
     return records;

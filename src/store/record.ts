@@ -10,11 +10,14 @@
  *
  * JSON escapes line feeds and lone surrogates, so a record has neither, whatever a client sends.
  *
- * Records are made in the hot path. Put together by hand one takes 0.65 us, by `JSON.stringify` of
- * an object 1.43 us (a loop over 300,000 locks with one path of two segments).
+ * Records are made in the hot path. Put together by hand one takes half the time that `JSON.stringify`
+ * of an object takes: 1.06 us and 2.04 us on a slow machine (a loop over 300,000 locks with one path of
+ * two segments, joined to lines).
  */
+import { idText } from '../runtime/id-text.ts';
+import { quoted } from '../runtime/quoted.ts';
 import { isInteger, isObject, type JsonObject } from '../runtime/unknown.ts';
-import { NO_TERMS, termsOf } from '../session/lock-record.ts';
+import { type LockTerms, NO_TERMS, termsOf } from '../session/lock-record.ts';
 import type { StoredLock, StoredSession } from '../session/stored.ts';
 import type { Resource } from '../table/resource.ts';
 import { StoreError } from './store.ts';
@@ -28,17 +31,25 @@ export function sessionRecord(session: StoredSession): string {
 
 export function lockRecord(lock: StoredLock): string {
   const { id, session, resources, ref, terms, wasHeld, sinceMs } = lock;
-  const begin = `${PUT_LOCK}${id},"session":${session},"resources":[${resourcesText(resources)}]`;
-  const refText = optional('ref', ref);
+  let text = `${PUT_LOCK}${idText(id)},"session":${session},"resources":[`;
+  text += resourcesText(resources);
+  if (ref !== undefined) text += `],"ref":${typeof ref === 'number' ? ref : quoted(ref)}`;
+  else text += ']';
   // Most locks have no terms and share this object.
-  const termsText =
-    terms === NO_TERMS
-      ? ''
-      : optional('waitMs', terms.waitMs) +
-        optional('holdMs', terms.holdMs) +
-        optional('owner', terms.owner) +
-        optional('label', terms.label);
-  return `${begin}${refText}${termsText},"held":${wasHeld},"sinceMs":${sinceMs}}`;
+  if (terms !== NO_TERMS) text += termsText(terms);
+  return `${text}${wasHeld ? HELD_SINCE : WAITING_SINCE}${sinceMs}}`;
+}
+
+const HELD_SINCE = ',"held":true,"sinceMs":';
+const WAITING_SINCE = ',"held":false,"sinceMs":';
+
+function termsText({ waitMs, holdMs, owner, label }: LockTerms): string {
+  return (
+    optional('waitMs', waitMs) +
+    optional('holdMs', holdMs) +
+    optional('owner', owner) +
+    optional('label', label)
+  );
 }
 
 const PUT_SESSION = '{"session":';
@@ -51,23 +62,27 @@ export function deleteSessionRecord(id: number): string {
 }
 
 export function deleteLockRecord(id: number): string {
-  return `${DELETE_LOCK}${id}}`;
+  return `${DELETE_LOCK}${idText(id)}}`;
 }
 
 function optional(field: string, value: string | number | undefined): string {
   if (value === undefined) return '';
-  return `,"${field}":${typeof value === 'number' ? value : JSON.stringify(value)}`;
+  return `,"${field}":${typeof value === 'number' ? value : quoted(value)}`;
 }
+
+const BEFORE_PATH = { read: '{"type":"read","path":[', write: '{"type":"write","path":[' };
 
 function resourcesText(resources: readonly Resource[]): string {
   let text = '';
   for (const resource of resources) {
-    let path = '';
+    text += text === '' ? BEFORE_PATH[resource.type] : `,${BEFORE_PATH[resource.type]}`;
+    let separator = '';
     for (const segment of resource.path) {
-      path += (path === '' ? '' : ',') + JSON.stringify(segment);
+      text += separator + quoted(segment);
+      separator = ',';
     }
     const limit = resource.type === 'read' ? optional('limit', resource.limit) : '';
-    text += `${text === '' ? '' : ','}{"type":"${resource.type}","path":[${path}]${limit}}`;
+    text += limit === '' ? ']}' : `]${limit}}`;
   }
   return text;
 }

@@ -48,10 +48,11 @@ async function setUp() {
   const turn = (): void => {
     while (clock.hasTurns) clock.runTurn();
   };
-  /** The commit under way ends. */
-  const finish = (): Promise<void> => {
+  /** The commit under way ends, and what has gathered meanwhile is committed. */
+  const finish = async (): Promise<void> => {
     store.finish();
-    return settle();
+    await settle();
+    turn();
   };
   /** The records of the commit under way, without what tests don't vary. */
   const records = (): string[] | undefined =>
@@ -117,7 +118,7 @@ test('a batch gathers while each turn adds to it, but not for long; a single cha
   }
 });
 
-test('what changes during a commit is the next batch, which starts when that one ends', async () => {
+test('what changes during a commit is the next batch, which starts once that one has ended', async () => {
   const { turn, finish, records, said, say, open, lock } = await setUp();
   const session = open();
   const first = lock(session, 'x');
