@@ -3,6 +3,7 @@
  * the transport offers (`Channel`), what it calls (`Conversation`), and what all conversations
  * share.
  */
+import type { Message } from '../runtime/message.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import type { Namespaces } from '../session/namespace.ts';
 import type { Session } from '../session/session.ts';
@@ -59,7 +60,7 @@ export interface Conversation {
   /** The session of the client, if one has begun. */
   readonly begun: Session | undefined;
   /** One message from the client, in order of arrival. */
-  receive(text: string): void;
+  receive(message: Message): void;
   /** The input was not a valid message and has been dropped, or none arrived in time. */
   inputError(error: RequestError): void;
   /** The client has ended its side of the connection. */

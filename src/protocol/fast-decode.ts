@@ -5,21 +5,22 @@
  *     {"action":"lock","ref":7,"resources":[{"type":"write","path":["orders","17"]}]}
  *     {"action": "release", "ref": 8, "id": "1795475605972001"}
  *
- * It reduces the server's CPU time for a lock and its release from 2.70 us to 2.05 us, with 16
- * connections and 32 cycles in flight on each (`npm run bench -- b`, against a `fastDecode`
- * that returns undefined). `npm run bench -- k` compares the spellings.
+ * It reduces the server's CPU time for a lock and its release to 0.59, with 16 connections and 32 cycles
+ * in flight on each (`npm run bench -- b`, against a `fastDecode` that returns undefined), and it does so
+ * because it compares bytes: characters of strings cost three times as much to read, and the slices in
+ * which they lie still more. `npm run bench -- m` compares the spellings.
  *
  * It never refuses a message: anything else, valid or not, is left to the decoder. The invariant,
  * checked by a test with random messages: what is returned here is what the decoder would return, in
  * the same dialect. v1 sends the same requests but knows no `limit`, so those are left to its decoder.
  */
+import { Buffer } from 'node:buffer';
 import { type Limits, MAX_NAME_LENGTH } from '../runtime/limits.ts';
+import type { Message } from '../runtime/message.ts';
 import { type Ref, termsOf } from '../session/lock-record.ts';
 import type { Resource } from '../table/resource.ts';
 import type { LockRequest } from './actions/lock.ts';
 import type { ReleaseRequest } from './actions/release.ts';
-import { isLongerThan } from './fields.ts';
-import { decodeId } from './ids.ts';
 import type { Dialect } from './resources.ts';
 
 /** The fixed parts of a request. */
@@ -28,21 +29,25 @@ type Words = ReturnType<typeof wordsWith>;
 /** @param blank what follows each separator */
 function wordsWith(blank: '' | ' ') {
   const colon = `:${blank}`;
-  const field = (name: string): string => `,${blank}"${name}"${colon}`;
-  const resource = (type: string): string => `{"type"${colon}"${type}"${field('path')}[`;
+  const comma = `,${blank}`;
+  const field = (name: string): string => `${comma}"${name}"${colon}`;
+  const action = (name: string): Buffer => Buffer.from(`{"action"${colon}"${name}"`);
+  const resource = (type: string): Buffer =>
+    Buffer.from(`{"type"${colon}"${type}"${field('path')}[`);
   return {
-    lock: `{"action"${colon}"lock"`,
-    release: `{"action"${colon}"release"`,
-    ref: field('ref'),
-    id: field('id'),
-    resources: `${field('resources')}[`,
-    waitMs: field('waitMs'),
-    holdMs: field('holdMs'),
-    owner: field('owner'),
-    label: field('label'),
+    lock: action('lock'),
+    release: action('release'),
+    ref: Buffer.from(field('ref')),
+    id: Buffer.from(field('id')),
+    resources: Buffer.from(`${field('resources')}[`),
+    waitMs: Buffer.from(field('waitMs')),
+    holdMs: Buffer.from(field('holdMs')),
+    owner: Buffer.from(field('owner')),
+    label: Buffer.from(field('label')),
     write: resource('write'),
     read: resource('read'),
-    limit: field('limit'),
+    limit: Buffer.from(field('limit')),
+    comma: Buffer.from(comma),
   };
 }
 
@@ -52,18 +57,11 @@ const SPACED = wordsWith(' ');
 /** Where a blank tells the spelling: behind the first colon. */
 const FIRST_BLANK = '{"action":'.length;
 
-/**
- * The engine makes slices of this length or more by reference. A string lives as long as its lock,
- * so such a slice would keep the whole chunk of input alive.
- */
-const MIN_SHARED_LENGTH = 13;
-
-/** Integers of this many digits are exact as numbers. */
-const MAX_DIGITS = 15;
+/** Digits of the largest integer, 2^53 - 1. */
+const MAX_DIGITS = 16;
 
 const BLANK = 0x20;
 const QUOTE = 0x22;
-const COMMA = 0x2c;
 const ZERO = 0x30;
 const BACKSLASH = 0x5c;
 const CLOSING_BRACKET = 0x5d;
@@ -74,31 +72,40 @@ const CLOSING_BRACE = 0x7d;
  * @returns undefined for any message that the decoder must handle
  */
 export function fastDecode(
-  text: string,
+  message: Message,
   limits: Limits,
   dialect: Dialect,
 ): LockRequest | ReleaseRequest | undefined {
-  const words = text.charCodeAt(FIRST_BLANK) === BLANK ? SPACED : COMPACT;
-  const { lock, release } = words;
-  if (text.startsWith(lock)) return new Reader(text, lock.length, words, limits, dialect).lock();
-  if (!text.startsWith(release)) return undefined;
-  return new Reader(text, release.length, words, limits, dialect).release();
+  const { bytes, start } = message;
+  const words = bytes[start + FIRST_BLANK] === BLANK ? SPACED : COMPACT;
+  const reader = new Reader(message, words, limits, dialect);
+  if (reader.skip(words.lock)) return reader.lock();
+  return reader.skip(words.release) ? reader.release() : undefined;
 }
 
+/**
+ * Reads a message from its start on. A few bytes behind its end may be looked at, which are not its
+ * own; but what they are can't matter: a request is taken only if it closes with the message's last
+ * byte.
+ */
 class Reader {
-  readonly #text: string;
+  readonly #message: Message;
+  readonly #bytes: Buffer;
   readonly #words: Words;
   readonly #limits: Limits;
   readonly #dialect: Dialect;
+  readonly #end: number;
   #at: number;
   #waitMs: number | undefined;
   #holdMs: number | undefined;
   #owner: string | undefined;
   #label: string | undefined;
 
-  constructor(text: string, at: number, words: Words, limits: Limits, dialect: Dialect) {
-    this.#text = text;
-    this.#at = at;
+  constructor(message: Message, words: Words, limits: Limits, dialect: Dialect) {
+    this.#message = message;
+    this.#bytes = message.bytes;
+    this.#at = message.start;
+    this.#end = message.end;
     this.#words = words;
     this.#limits = limits;
     this.#dialect = dialect;
@@ -110,9 +117,9 @@ class Reader {
     let ref: Ref | undefined;
     let resources: Resource[] | undefined;
     while (!this.#isClosing()) {
-      if (ref === undefined && this.#skip(words.ref)) {
+      if (ref === undefined && this.skip(words.ref)) {
         ref = this.#ref();
-      } else if (resources === undefined && this.#skip(words.resources)) {
+      } else if (resources === undefined && this.skip(words.resources)) {
         resources = this.#resources();
       } else if (!this.#readTerm()) {
         return undefined;
@@ -125,18 +132,17 @@ class Reader {
 
   #readTerm(): boolean {
     const words = this.#words;
-    if (this.#waitMs === undefined && this.#skip(words.waitMs)) this.#waitMs = this.#integer();
-    else if (this.#holdMs === undefined && this.#skip(words.holdMs))
-      this.#holdMs = this.#positive();
-    else if (this.#owner === undefined && this.#skip(words.owner)) this.#owner = this.#name();
-    else if (this.#label === undefined && this.#skip(words.label)) this.#label = this.#name();
+    if (this.#waitMs === undefined && this.skip(words.waitMs)) this.#waitMs = this.#integer();
+    else if (this.#holdMs === undefined && this.skip(words.holdMs)) this.#holdMs = this.#positive();
+    else if (this.#owner === undefined && this.skip(words.owner)) this.#owner = this.#name();
+    else if (this.#label === undefined && this.skip(words.label)) this.#label = this.#name();
     else return false;
     return true;
   }
 
   release(): ReleaseRequest | undefined {
-    const ref = this.#skip(this.#words.ref) ? this.#ref() : undefined;
-    const id = this.#skip(this.#words.id) ? this.#id() : undefined;
+    const ref = this.skip(this.#words.ref) ? this.#ref() : undefined;
+    const id = this.skip(this.#words.id) ? this.#id() : undefined;
     return this.#ends() ? { action: 'release', ref, id } : undefined;
   }
 
@@ -146,12 +152,12 @@ class Reader {
 
   /** Whether the object closes here, at the end of the text. */
   #ends(): boolean {
-    return this.#isClosing() && this.#at === this.#text.length - 1;
+    return this.#isClosing() && this.#at === this.#end - 1;
   }
 
-  /** What is here is not as usual. Behind the end nothing is read, and no object closes. */
+  /** What is here is not as usual. From behind all bytes nothing can be read. */
   #fail(): undefined {
-    this.#at = this.#text.length;
+    this.#at = this.#bytes.length;
     return undefined;
   }
 
@@ -169,30 +175,28 @@ class Reader {
   }
 
   #integer(): number | undefined {
+    const bytes = this.#bytes;
     const start = this.#at;
     let integer = 0;
-    for (let digit = this.#digit(); digit >= 0 && digit <= 9; digit = this.#digit()) {
+    let end = start;
+    for (; end < this.#end; end++) {
+      const digit = (bytes[end] ?? 0) - ZERO;
+      if (digit < 0 || digit > 9) break;
       integer = integer * 10 + digit;
-      this.#at++;
     }
-    const length = this.#at - start;
+    this.#at = end;
+    const length = end - start;
     if (length === 0 || length > MAX_DIGITS) return this.#fail();
-    const hasLeadingZero = length > 1 && this.#text.charCodeAt(start) === ZERO;
-    return hasLeadingZero ? this.#fail() : integer;
-  }
-
-  #digit(): number {
-    return this.#code() - ZERO;
+    if (length > 1 && (bytes[start] === ZERO || integer > Number.MAX_SAFE_INTEGER)) {
+      return this.#fail();
+    }
+    return integer;
   }
 
   #id(): number | undefined {
     if (!this.#skipCode(QUOTE)) return this.#fail();
-    const start = this.#at;
-    const end = this.#text.indexOf('"', start);
-    const id = end === -1 ? undefined : decodeId(this.#text.slice(start, end), 'id');
-    if (typeof id !== 'number') return this.#fail();
-    this.#at = end + 1;
-    return id;
+    const id = this.#positive();
+    return this.#skipCode(QUOTE) ? id : this.#fail();
   }
 
   /*
@@ -215,12 +219,12 @@ class Reader {
 
   #resource(): Resource | undefined {
     const { write, read, limit } = this.#words;
-    const type = this.#skip(write) ? 'write' : this.#skip(read) ? 'read' : undefined;
+    const type = this.skip(write) ? 'write' : this.skip(read) ? 'read' : undefined;
     if (type === undefined) return this.#fail();
     const path = this.#path();
     if (path === undefined) return undefined;
     if (this.#skipCode(CLOSING_BRACE)) return { type, path };
-    if (type === 'write' || this.#dialect === 'v1' || !this.#skip(limit)) return this.#fail();
+    if (type === 'write' || this.#dialect === 'v1' || !this.skip(limit)) return this.#fail();
     const most = this.#positive();
     if (most === undefined) return undefined;
     return this.#skipCode(CLOSING_BRACE) ? { type, path, limit: most } : this.#fail();
@@ -246,36 +250,37 @@ class Reader {
   }
 
   #segment(): string | undefined {
+    const start = this.#at;
     const segment = this.#string();
-    if (segment === undefined) return undefined;
-    return isLongerThan(segment, this.#limits.maxSegmentBytes) ? this.#fail() : segment;
+    // Between two quotes there are as many bytes as the segment has: no escapes.
+    return this.#at - start - 2 > this.#limits.maxSegmentBytes ? this.#fail() : segment;
   }
 
   /** A string without escapes. */
   #string(): string | undefined {
     if (!this.#skipCode(QUOTE)) return this.#fail();
+    const bytes = this.#bytes;
     const start = this.#at;
-    let code = this.#code();
-    while (code >= BLANK && code !== QUOTE && code !== BACKSLASH) {
-      this.#at++;
-      code = this.#code();
+    let end = start;
+    for (; end < this.#end; end++) {
+      const code = bytes[end] ?? 0;
+      if (code < BLANK || code === QUOTE || code === BACKSLASH) break;
     }
-    const end = this.#at;
-    if (!this.#skipCode(QUOTE)) return this.#fail();
-    return end - start < MIN_SHARED_LENGTH
-      ? this.#text.slice(start, end)
-      : JSON.parse(this.#text.slice(start - 1, end + 1));
+    this.#at = end;
+    return this.#skipCode(QUOTE) ? this.#message.slice(start, end) : this.#fail();
   }
 
-  #skip(words: string): boolean {
-    if (!this.#text.startsWith(words, this.#at)) return false;
-    this.#at += words.length;
+  skip(words: Buffer): boolean {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    for (let i = 0; i < words.length; i++) if (bytes[at + i] !== words[i]) return false;
+    this.#at = at + words.length;
     return true;
   }
 
   /** Also the blank behind it, if there are blanks: both or neither. */
   #skipComma(): boolean {
-    return this.#words === COMPACT ? this.#skipCode(COMMA) : this.#skip(', ');
+    return this.skip(this.#words.comma);
   }
 
   #skipCode(code: number): boolean {
@@ -284,8 +289,7 @@ class Reader {
     return true;
   }
 
-  /** The present character code; NaN past the end. */
-  #code(): number {
-    return this.#text.charCodeAt(this.#at);
+  #code(): number | undefined {
+    return this.#bytes[this.#at];
   }
 }

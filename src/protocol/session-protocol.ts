@@ -8,6 +8,7 @@
  * JSON object yet or needs a token.
  */
 import type { Timer } from '../runtime/clock.ts';
+import type { Message } from '../runtime/message.ts';
 import { Heartbeat } from '../session/heartbeat.ts';
 import type { SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
@@ -74,12 +75,12 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
 
   /* Conversation: called by the transport. */
 
-  receive(text: string): void {
+  receive(message: Message): void {
     if (this.#ended) return;
     this.#heartbeat?.heard();
-    if (text.length >= COSTLY_LENGTH) this.channel.yieldTurn();
+    if (message.length >= COSTLY_LENGTH) this.channel.yieldTurn();
     const { limits } = this.host;
-    const decoded = fastDecode(text, limits, 'session') ?? decodeRequest(text, limits);
+    const decoded = fastDecode(message, limits, 'session') ?? decodeRequest(message.text, limits);
     if (isInvalid(decoded)) {
       this.#refuse(decoded);
     } else {

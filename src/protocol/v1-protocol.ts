@@ -8,6 +8,7 @@
 
 import { toByteString } from '../runtime/byte-string.ts';
 import { idText } from '../runtime/id-text.ts';
+import type { Message } from '../runtime/message.ts';
 import { NO_TERMS, type SessionLock } from '../session/lock-record.ts';
 import { Session } from '../session/session.ts';
 import type {
@@ -55,10 +56,10 @@ export class V1Protocol implements Conversation, Peer {
     return this.#session;
   }
 
-  receive(text: string): void {
+  receive(message: Message): void {
     if (this.#ended) return;
-    if (text.length >= COSTLY_LENGTH) this.#channel.yieldTurn();
-    const wrong = this.#handle(text);
+    if (message.length >= COSTLY_LENGTH) this.#channel.yieldTurn();
+    const wrong = this.#handle(message);
     if (wrong !== undefined) this.#fail(wrong);
   }
 
@@ -122,11 +123,11 @@ export class V1Protocol implements Conversation, Peer {
   }
 
   /** Carries out the message; returns an error as a sentence if it is invalid. */
-  #handle(text: string): string | undefined {
-    const usual = fastDecode(text, this.#host.limits, 'v1');
+  #handle(received: Message): string | undefined {
+    const usual = fastDecode(received, this.#host.limits, 'v1');
     if (usual?.action === 'lock') return this.#lockAs(usual.resources);
     if (usual?.action === 'release') return this.#releaseIt();
-    const message = parseObject(text, this.#host.limits, '{"action":"release"}');
+    const message = parseObject(received.text, this.#host.limits, '{"action":"release"}');
     if (message instanceof RequestError) return message.message;
     const { action } = message;
     if (action === 'lock') {

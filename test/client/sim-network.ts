@@ -3,9 +3,11 @@
  * of each connection has its own delays, can stall, and can lose what is in flight; each side learns of
  * an end in its own time, or never.
  */
+
 import type { Transport, TransportEvents } from '../../src/client/transport.ts';
 import type { Channel, Conversation } from '../../src/protocol/channel.ts';
 import type { Timer } from '../../src/runtime/clock.ts';
+import { Message } from '../../src/runtime/message.ts';
 import type { Random } from '../support/random.ts';
 import type { SimClock } from './sim-clock.ts';
 
@@ -135,7 +137,7 @@ export class SimConnection implements Channel {
   }
 
   #arrive(text: string): void {
-    if (!this.#isServerDone) this.#conversation.receive(text);
+    if (!this.#isServerDone) this.#conversation.receive(Message.of(text));
   }
 
   #leave(): void {

@@ -270,7 +270,7 @@ export class SimServer {
       this.#links.delete(link);
       end.lost();
     };
-    return { receive: (text) => end.receive(text), lost };
+    return { receive: (message) => end.receive(message.text), lost };
   }
 
   /** Its process is killed. */

@@ -66,7 +66,7 @@ export function foreseeLines(bytes: Buffer, limits: Limits): Foresight {
   if (protocol !== 'lines') return { fate: 'unknown', codes: [] };
   const listener = new Listener(limits);
   const splitter = new LineSplitter(limits.maxMessageBytes, {
-    line: (text) => listener.message(text),
+    line: ({ text }) => listener.message(text),
     lineNotUtf8: () => listener.refuse('bad_utf8'),
     lineTooLong: () => listener.refuse('message_too_long'),
   });
@@ -93,7 +93,7 @@ export function foreseeFrames(
     else listener.message(text);
   };
   const receiver = new Receiver(limits, {
-    text: message,
+    text: ({ text }) => message(text),
     binary: (bytes) => (isUtf8(bytes) ? message(bytes.toString()) : garbage(kind, listener)),
     ping: (payload) => {
       isAsked ||= payload === question;

@@ -164,7 +164,7 @@ test('lines are the bytes between line feeds, however they are cut', () => {
     const maxBytes = random.pick([1, 5, 40, 300]);
     const events: string[] = [];
     const splitter = new LineSplitter(maxBytes, {
-      line: (text) => events.push(`line ${text}`),
+      line: ({ text }) => events.push(`line ${text}`),
       lineNotUtf8: () => events.push('no text'),
       lineTooLong: () => events.push('too long'),
     });

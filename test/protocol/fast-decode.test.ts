@@ -3,11 +3,13 @@
  * not exactly as usual is left to it.
  */
 import assert from 'node:assert/strict';
+import { Buffer, isAscii } from 'node:buffer';
 import { test } from 'node:test';
 import { decodeRequest } from '../../src/protocol/decode.ts';
 import { fastDecode } from '../../src/protocol/fast-decode.ts';
 import { decodeResources } from '../../src/protocol/resources.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
+import { Message } from '../../src/runtime/message.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 
 const LIMITS: Limits = {
@@ -17,18 +19,41 @@ const LIMITS: Limits = {
   maxSegmentBytes: 40,
 };
 
+/** The message with other bytes around it, as in a chunk of input. */
+function* placed(text: string): Generator<Message> {
+  yield Message.of(text);
+  const length = Buffer.byteLength(text);
+  for (const [before, behind] of [
+    ['{"', '}'],
+    ['}\n', '"}'],
+    ['', ',"ref":7}'],
+    ['[', '9'],
+  ] as const) {
+    const bytes = Buffer.from(before + text + behind);
+    const ascii = isAscii(bytes) ? bytes.toString('latin1') : undefined;
+    yield new Message(bytes, before.length, before.length + length, ascii);
+  }
+}
+
 /** What was read; fails if the decoder, or that of v1, would have read something else. */
 function read(text: string, limits = LIMITS) {
-  const usual = fastDecode(text, limits, 'session');
-  if (usual !== undefined) assert.deepEqual(usual, decodeRequest(text, limits), text);
+  const usual = fastDecode(Message.of(text), limits, 'session');
+  // As it is sent: a half of a character can't be.
+  const sent = Message.of(text).text;
+  if (usual !== undefined) assert.deepEqual(usual, decodeRequest(sent, limits), text);
+  for (const message of placed(text)) {
+    assert.equal(message.text, sent);
+    assert.deepEqual(fastDecode(message, limits, 'session'), usual, text);
+  }
   readV1(text, limits);
   return usual;
 }
 
 function readV1(text: string, limits = LIMITS) {
-  const usual = fastDecode(text, limits, 'v1');
+  const message = Message.of(text);
+  const usual = fastDecode(message, limits, 'v1');
   if (usual === undefined) return undefined;
-  const { action, resources } = JSON.parse(text);
+  const { action, resources } = JSON.parse(message.text);
   assert.equal(usual.action, action, text);
   if (usual.action === 'lock') {
     assert.deepEqual(usual.resources, decodeResources(resources, limits, 'v1'), text);

@@ -5,12 +5,14 @@
  * so it knows the messages before they are bytes, and checks the bytes against them. All that is in
  * flight is lost with the connection.
  */
+
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { LineConnection, type LineHost } from '../../src/net/lines/line-connection.ts';
 import type { Channel, Conversation, EndReason } from '../../src/protocol/channel.ts';
 import { LINE_CUT_OFF, type RequestError } from '../../src/protocol/errors.ts';
 import type { Timer } from '../../src/runtime/clock.ts';
+import type { Message } from '../../src/runtime/message.ts';
 import type { Reply } from '../support/line-client.ts';
 import { FakeSocket } from './fake-socket.ts';
 import type { SessionView } from './ledger.ts';
@@ -210,11 +212,11 @@ export class Wire implements Channel, Conversation {
 
   /** What follows implements the connection's conversation. */
 
-  receive(text: string): void {
+  receive(message: Message): void {
     const request = this.#arrived();
-    assert.equal(text, bytesOf(request).toString(), 'lines arrive as they were written');
+    assert.equal(message.text, bytesOf(request).toString(), 'lines arrive as they were written');
     if (this.#host.yieldsTurn()) this.yieldTurn();
-    this.#protocol.receive(text);
+    this.#protocol.receive(message);
     this.#host.follow(this, request);
   }
 

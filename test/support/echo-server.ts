@@ -72,8 +72,7 @@ export async function startEchoServer(
     }
     socket.write(acceptHead(answer.accept));
     const connection = new WebSocketConnection(socket, head, settings, {
-      text: (message) =>
-        hooks.text ? hooks.text(connection, message) : connection.sendText(message),
+      text: ({ text }) => (hooks.text ? hooks.text(connection, text) : connection.sendText(text)),
       binary: (message) => connection.sendBinary(message),
       ended: (info) => hooks.ended?.(info),
     });

@@ -1,4 +1,5 @@
 /** The events that a `Receiver` makes of bytes, as values to compare. */
+
 import assert from 'node:assert/strict';
 import type { Buffer } from 'node:buffer';
 import {
@@ -17,7 +18,7 @@ export const WIDE: ReceiverLimits = { maxMessageBytes: 32 * 1024 * 1024, maxFrag
 
 export function recordingSink(events: ReceiverEvent[]): ReceiverSink {
   return {
-    text: (message) => events.push(['text', message]),
+    text: (message) => events.push(['text', message.text]),
     binary: (message) => events.push(['binary', message.toString('hex')]),
     ping: (payload) => events.push(['ping', payload]),
     pong: (payload) => events.push(['pong', payload]),

@@ -12,6 +12,7 @@ import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel
 import { LINE_CUT_OFF, messageTooLong, RequestError, tooSlow } from '../../protocol/errors.ts';
 import { SessionProtocol } from '../../protocol/session-protocol.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import type { Message } from '../../runtime/message.ts';
 import type { Session } from '../../session/session.ts';
 import type { LineClient } from '../listen/acceptor.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
@@ -126,8 +127,8 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#conversation.shutDown();
   }
 
-  line(text: string): void {
-    this.#conversation.receive(text);
+  line(message: Message): void {
+    this.#conversation.receive(message);
   }
 
   lineNotUtf8(): void {

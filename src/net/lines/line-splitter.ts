@@ -5,14 +5,15 @@
  * are kept until the rest arrives, in one buffer that grows with them and never exceeds the line
  * limit.
  *
- * Nearly all input is ASCII. Such a chunk is decoded as a whole and its lines are slices of the
- * result; in other chunks each line is validated and decoded by itself.
+ * Nearly all input is ASCII. Such a chunk is decoded as a whole, for all of its lines; in other chunks
+ * each line is validated by itself.
  */
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
+import { Message } from '../../runtime/message.ts';
 
 export interface LineSink {
   /** One line that is not blank, without its line end. */
-  line(text: string): void;
+  line(message: Message): void;
   /** A line was not valid UTF-8. It is dropped; the next one is read as usual. */
   lineNotUtf8(): void;
   /**
@@ -94,16 +95,16 @@ export class LineSplitter {
   #completePartial(chunk: Buffer): number {
     const end = chunk.indexOf(LF);
     if (!this.#keep(end === -1 ? chunk : chunk.subarray(0, end)) || end === -1) return chunk.length;
-    const line = this.#partial.subarray(0, this.#partialLength);
+    const [bytes, length] = [this.#partial, this.#partialLength];
     this.#forgetPartial();
-    this.#emitBytes(line);
+    this.#emitBytes(bytes, 0, length);
     return end + 1;
   }
 
   /** Emits all lines that end in `bytes`; returns where the unfinished one begins. */
   #takeAscii(bytes: Buffer): number {
     const last = bytes[bytes.length - 1] === LF ? bytes.length - 1 : bytes.lastIndexOf(LF);
-    // Decoded without the last LF, so that a single line is the whole text and not a slice of it.
+    // Decoded without the last LF, so that the text of a single line is no slice.
     const text = bytes.toString('latin1', 0, last);
     let start = 0;
     while (start <= last) {
@@ -111,35 +112,38 @@ export class LineSplitter {
       const next = text.indexOf('\n', start);
       const end = next === -1 ? last : next;
       if (end - start > this.#maxLineBytes) this.#tooLong();
-      else this.#emit(text.slice(start, text.charCodeAt(end - 1) === CR ? end - 1 : end));
+      else this.#emit(new Message(bytes, start, bytes[end - 1] === CR ? end - 1 : end, text));
       start = end + 1;
     }
     return start;
   }
 
   #takeBytes(bytes: Buffer): number {
+    // Usually all lines are valid; then they need not be validated one by one.
+    const areUtf8 = isUtf8(bytes.subarray(0, bytes.lastIndexOf(LF) + 1));
     let start = 0;
     for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
       if (this.#stopped || this.#paused) return start;
-      this.#emitBytes(bytes.subarray(start, end));
+      this.#emitBytes(bytes, start, end, areUtf8);
       start = end + 1;
     }
     return start;
   }
 
-  #emitBytes(bytes: Buffer): void {
-    if (bytes.length > this.#maxLineBytes) {
+  /** Emits the line from `start` to `end`, where its LF is or was. */
+  #emitBytes(bytes: Buffer, start: number, end: number, isUtf8Known = false): void {
+    if (end - start > this.#maxLineBytes) {
       this.#tooLong();
       return;
     }
-    const hasCr = bytes.length > 0 && bytes[bytes.length - 1] === CR;
-    const line = hasCr ? bytes.subarray(0, -1) : bytes;
-    if (isUtf8(line)) this.#emit(line.toString('utf8'));
+    const hasCr = end > start && bytes[end - 1] === CR;
+    const line = new Message(bytes, start, hasCr ? end - 1 : end);
+    if (isUtf8Known || isUtf8(bytes.subarray(start, line.end))) this.#emit(line);
     else this.#sink.lineNotUtf8();
   }
 
-  #emit(line: string): void {
-    if (line.charCodeAt(0) === OPENING_BRACE || line.trim() !== '') this.#sink.line(line);
+  #emit(line: Message): void {
+    if (line.bytes[line.start] === OPENING_BRACE || line.text.trim() !== '') this.#sink.line(line);
   }
 
   /** Appends to the unfinished line; false, after `stop`, if that exceeds a limit. */

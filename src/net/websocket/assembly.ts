@@ -77,16 +77,13 @@ export class Assembly {
     return true;
   }
 
-  /** Returns the message as text, undefined if it ends inside a character, and resets. */
-  takeText(): string | undefined {
-    const complete = this.#judge === undefined || this.#judge.acceptsEnd();
-    const text = complete ? this.#block.toString('utf8', 0, this.#length) : undefined;
-    this.reset();
-    return text;
+  /** Whether the message may end here: if it is text, not inside a character. */
+  mayEnd(): boolean {
+    return this.#judge === undefined || this.#judge.acceptsEnd();
   }
 
-  /** Returns the message as bytes, which the caller may keep, and resets. */
-  takeBinary(): Buffer {
+  /** Returns the message, which the caller may keep, and resets. */
+  take(): Buffer {
     const bytes = this.#block.subarray(0, this.#length);
     this.reset();
     return bytes;

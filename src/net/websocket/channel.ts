@@ -9,6 +9,7 @@ import type { Channel, Conversation, EndReason } from '../../protocol/channel.ts
 import { RequestError, tooSlow } from '../../protocol/errors.ts';
 import { type Clock, setSendTimer, type Timer } from '../../runtime/clock.ts';
 import type { Limits } from '../../runtime/limits.ts';
+import { Message } from '../../runtime/message.ts';
 import type { Session } from '../../session/session.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import type { StreamHost } from '../stream/stream-host.ts';
@@ -131,14 +132,14 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#conversation.shutDown();
   }
 
-  text(message: string): void {
+  text(message: Message): void {
     this.#conversation.receive(message);
   }
 
   /** A binary frame is treated like a text frame if it is valid UTF-8. */
   binary(message: Buffer): void {
     if (isUtf8(message)) {
-      this.#conversation.receive(message.toString('utf8'));
+      this.#conversation.receive(new Message(message));
     } else {
       this.#conversation.inputError(new RequestError('bad_utf8', 'the message is not valid UTF-8'));
     }

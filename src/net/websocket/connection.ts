@@ -16,6 +16,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
+import type { Message } from '../../runtime/message.ts';
 import { BufferAccount } from '../stream/buffer-budget.ts';
 import { closeGracefully, cutAfterTimeout } from '../stream/graceful-close.ts';
 import { InputPump } from '../stream/input-pump.ts';
@@ -47,7 +48,7 @@ export interface EndInfo {
 }
 
 export interface WebSocketHandlers {
-  text(message: string): void;
+  text(message: Message): void;
   /** `message` must be copied if it is kept: its memory is reused after the call. */
   binary(message: Buffer): void;
   /** Output that waited for the store has been written. */

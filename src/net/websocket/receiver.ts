@@ -12,7 +12,8 @@
  * A short message that arrives whole in one chunk, the usual case, is parsed at once by
  * `#takeShort`, with the same events.
  */
-import { Buffer } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
+import { Message } from '../../runtime/message.ts';
 import { Assembly } from './assembly.ts';
 import { CloseCode, isValidCloseCode, Opcode } from './frame.ts';
 import { FrameHeader, MASK_BYTES } from './frame-header.ts';
@@ -33,7 +34,7 @@ export interface ReceiverLimits {
 
 /** Receives the events. Each call is made when the receiver's own state is consistent. */
 export interface ReceiverSink {
-  text(message: string): void;
+  text(message: Message): void;
   /** `message` must be copied if it is kept: it may be a part of the pushed chunk. */
   binary(message: Buffer): void;
   /** `payload` is a byte string of at most 125 bytes. */
@@ -110,7 +111,7 @@ export class Receiver {
       return at;
     }
     const bitsSeen = unmask(chunk, start, end, chunk.readUInt32LE(at + 2), 0);
-    this.#decodeText(chunk, start, end, bitsSeen);
+    this.#takeText(chunk, start, end, bitsSeen);
     return end;
   }
 
@@ -192,17 +193,14 @@ export class Receiver {
     const isText = this.#message.isText;
     this.#nextFrame();
     this.#message.reset();
-    if (isText) this.#decodeText(chunk, start, end, bitsSeen);
+    if (isText) this.#takeText(chunk, start, end, bitsSeen);
     else this.#sink.binary(chunk.subarray(start, end));
   }
 
-  #decodeText(chunk: Buffer, start: number, end: number, bitsSeen: number): void {
-    if (bitsSeen < 0x80) {
-      // ASCII is the same in Latin-1 and UTF-8, and Latin-1 is far cheaper to decode.
-      this.#sink.text(chunk.toString('latin1', start, end));
-    } else {
-      this.#deliverText(decodeUtf8(chunk.subarray(start, end)));
-    }
+  #takeText(chunk: Buffer, start: number, end: number, bitsSeen: number): void {
+    const isText = bitsSeen < 0x80 || isUtf8(chunk.subarray(start, end));
+    if (isText) this.#sink.text(new Message(chunk, start, end));
+    else this.#invalidText();
   }
 
   /** The frame is complete. */
@@ -216,14 +214,14 @@ export class Receiver {
       else if (opcode === Opcode.pong) this.#sink.pong(payload);
       else this.#takeClose(payload);
     } else if (isFinal) {
-      if (this.#message.isText) this.#deliverText(this.#message.takeText());
-      else this.#sink.binary(this.#message.takeBinary());
+      if (this.#message.isText) this.#finishText();
+      else this.#sink.binary(this.#message.take());
     }
   }
 
-  #deliverText(text: string | undefined): void {
-    if (text === undefined) this.#invalidText();
-    else this.#sink.text(text);
+  #finishText(): void {
+    if (this.#message.mayEnd()) this.#sink.text(new Message(this.#message.take()));
+    else this.#invalidText();
   }
 
   /** A close frame's payload is empty, or a code and a reason (5.5.1). */

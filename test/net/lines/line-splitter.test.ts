@@ -8,7 +8,7 @@ import { CHUNK_SIZES, everyCut, piecesOf } from '../../support/cut-anywhere.ts';
 function split(pieces: readonly Buffer[], maxLineBytes = 100, stopAt?: string): string[] {
   const events: string[] = [];
   const splitter = new LineSplitter(maxLineBytes, {
-    line(text) {
+    line({ text }) {
       events.push(`line ${text}`);
       if (text === stopAt) splitter.stop();
     },
@@ -66,8 +66,8 @@ test('paused by its sink, it goes on where it was when the rest is pushed again'
     for (const size of CHUNK_SIZES) {
       const lines: string[] = [];
       const splitter = new LineSplitter(100, {
-        line(line) {
-          lines.push(line);
+        line({ text }) {
+          lines.push(text);
           splitter.pause();
         },
         lineNotUtf8: () => assert.fail(),
