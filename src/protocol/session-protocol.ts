@@ -1,6 +1,6 @@
 /**
  * The session protocol on one connection: admits the client, begins or resumes its session,
- * dispatches its requests to actions/, and notifies it of changes to its locks. Text in, text out;
+ * dispatches its requests to actions/, and notifies it of changes to its locks. Messages in, text out;
  * it knows no socket.
  *
  * Invariant: requests are answered in order of arrival, each before the next one is received. An

@@ -1,6 +1,6 @@
 /**
  * The v1 protocol, compatible with the Go server and its clients: one lock at a time, the lock's id
- * in every answer, and the first invalid message ends the session. Text in, text out.
+ * in every answer, and the first invalid message ends the session. Messages in, text out.
  *
  *     ready --lock--> acquired          or --lock--> enqueued --> acquired
  *     acquired, enqueued --release--> ready
