@@ -1,12 +1,16 @@
 /**
- * The peer `live-mutex`, if it is installed: its broker as a program, and its own client as a load.
+ * The peer `live-mutex`, if it is installed: its broker as a program, and a load for it.
  * It is no dependency of ours, because installing it runs a script that fetches things.
  *
  *     node live-mutex.js PORT
  */
+import { Buffer } from 'node:buffer';
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { Durations, type Figures, type Load } from './sample.ts';
+import { open } from './connection.ts';
+import { Durations, type Figures, InFlight, type Load } from './sample.ts';
 
 /** Together, since each such installation removes what another one has left. */
 export const INSTALL_PEERS = 'npm install --no-save --ignore-scripts live-mutex ioredis';
@@ -32,27 +36,30 @@ export async function liveMutex(): Promise<LiveMutex | undefined> {
   }
 }
 
-/** Clients that contend for one key, as `ContendLoad` does for one path. */
+/**
+ * Contenders for one key, as `ContendLoad` has them for one path: by its broker's messages on raw
+ * connections, because its own client is heavy, and the broker then waits for the generator.
+ */
 export class LiveMutexLoad implements Load {
-  readonly #clients: readonly LiveMutexClient[];
   readonly #handovers = new Durations();
   readonly #grants: number[];
+  readonly #inFlight = new InFlight();
+  #members: Member[] = [];
   #releasedMs = 0;
   #isRunning = false;
-  #loops: Promise<void>[] = [];
   done = 0;
 
   static async open(port: number, clients: number): Promise<LiveMutexLoad> {
-    const peer = await liveMutex();
-    if (peer === undefined) throw new Error(`live-mutex is missing: ${INSTALL_PEERS}`);
-    const all = Array.from({ length: clients }, () => new peer.Client({ port, host: '127.0.0.1' }));
-    for (const client of all) await client.ensure();
-    return new LiveMutexLoad(all);
+    const load = new LiveMutexLoad(clients);
+    for (let i = 0; i < clients; i++) {
+      const member: Member = await Member.open(port, i, (state) => load.#told(member, state));
+      load.#members.push(member);
+    }
+    return load;
   }
 
-  private constructor(clients: readonly LiveMutexClient[]) {
-    this.#clients = clients;
-    this.#grants = clients.map(() => 0);
+  private constructor(clients: number) {
+    this.#grants = Array(clients).fill(0);
   }
 
   get isMeasured(): boolean {
@@ -64,12 +71,13 @@ export class LiveMutexLoad implements Load {
     this.#handovers.clear();
     this.#releasedMs = 0;
     this.#isRunning = true;
-    this.#loops = this.#clients.map((client, i) => this.#cycle(client, i));
+    this.#inFlight.begin(this.#members.length);
+    for (const member of this.#members) member.lock();
   }
 
   async stop(): Promise<void> {
     this.#isRunning = false;
-    await Promise.all(this.#loops);
+    await this.#inFlight.ended();
   }
 
   figures(): Figures {
@@ -80,18 +88,82 @@ export class LiveMutexLoad implements Load {
     };
   }
 
-  async #cycle(client: LiveMutexClient, index: number): Promise<void> {
-    const options = { ttl: 60_000, lockRequestTimeout: 60_000, maxRetries: 0 };
-    while (this.#isRunning) {
-      const { id } = await client.acquire('orders', options);
+  #told(member: Member, state: 'acquired' | 'released'): void {
+    if (state === 'acquired') {
       const nowMs = performance.now();
-      if (this.#releasedMs !== 0) this.#handovers.add(nowMs - this.#releasedMs);
+      if (member.hasWaited && this.#releasedMs !== 0) this.#handovers.add(nowMs - this.#releasedMs);
       this.#releasedMs = nowMs;
-      await client.release('orders', id);
-      this.#grants[index] = (this.#grants[index] ?? 0) + 1;
+      member.release();
+    } else if (state === 'released') {
+      this.#grants[member.index] = (this.#grants[member.index] ?? 0) + 1;
       this.done++;
+      if (this.#isRunning) member.lock();
+      else this.#inFlight.end();
     }
   }
+}
+
+/** What every message of its client has. */
+const COMMON = { key: 'orders', max: null, pid: process.pid, keepLocksAfterDeath: false };
+
+type Told = (state: 'acquired' | 'released') => void;
+
+class Member {
+  readonly index: number;
+  hasWaited = false;
+  readonly #told: Told;
+  #socket: Socket | undefined;
+  #text = '';
+  readonly #lock: Buffer;
+  /** Its client also confirms each grant. */
+  readonly #release: Buffer;
+
+  static async open(port: number, index: number, told: Told): Promise<Member> {
+    const member = new Member(index, told);
+    const socket = await open(port, undefined, (buffer, length) => {
+      member.#take(buffer.toString('latin1', 0, length));
+    });
+    member.#socket = socket;
+    return member;
+  }
+
+  private constructor(index: number, told: Told) {
+    this.index = index;
+    this.#told = told;
+    const uuid = randomUUID();
+    const terms = { retryCount: 0, ttl: 60_000, rwStatus: null };
+    this.#lock = lines({ ...COMMON, ...terms, uuid, type: 'lock' });
+    const unlock = { _uuid: uuid, uuid: randomUUID(), rwStatus: null, force: false };
+    this.#release = lines(
+      { ...COMMON, uuid, type: 'lock-received' },
+      { ...COMMON, ...unlock, type: 'unlock' },
+    );
+  }
+
+  lock(): void {
+    this.hasWaited = false;
+    this.#socket?.write(this.#lock);
+  }
+
+  release(): void {
+    this.#socket?.write(this.#release);
+  }
+
+  #take(text: string): void {
+    this.#text += text;
+    for (let end = this.#text.indexOf('\n'); end !== -1; end = this.#text.indexOf('\n')) {
+      const line = this.#text.slice(0, end);
+      this.#text = this.#text.slice(end + 1);
+      if (line.includes('"acquired":true')) this.#told('acquired');
+      else if (line.includes('"unlocked":true')) this.#told('released');
+      else if (line.includes('"acquired":false')) this.hasWaited = true;
+      else if (line !== '') throw new Error(`unexpected: ${line}`);
+    }
+  }
+}
+
+function lines(...messages: object[]): Buffer {
+  return Buffer.from(messages.map((message) => `${JSON.stringify(message)}\n`).join(''));
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
