@@ -25,12 +25,14 @@
  * for its operator to configure (`--auto-compaction-retention`).
  */
 import { Buffer } from 'node:buffer';
-import { type Clock, nextTurn, systemClock } from '../runtime/clock.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
 import { isObject, type JsonObject } from '../runtime/unknown.ts';
 import { invariant } from '../table/invariant.ts';
+import { Drawing } from './drawing.ts';
 import { EtcdError } from './etcd-error.ts';
 import type { EtcdGateway } from './etcd-gateway.ts';
 import { base64, int64, keyValues, prefixEnd, textOf } from './etcd-json.ts';
+import { pages } from './etcd-pages.ts';
 import { decodeSeq, encodeSeq, NEW_SEQ, type Seq } from './etcd-seq.ts';
 import { LiveSet } from './record.ts';
 import {
@@ -101,22 +103,13 @@ const PAUSE_MS = 50;
 /** The same over quota: an operator has to make room. */
 const FULL_PAUSE_MS = 1000;
 
-/** Milliseconds that a member has for a page of the log, and the bytes of a page, about. */
-const PAGE_MS = 5000;
-const PAGE_BYTES = 8 * 1024 * 1024;
-const MAX_PAGE_KEYS = 2000;
-/** Each part of these may have the full size. */
-const FIRST_PAGE_KEYS = 16;
-
-/** What is alive, while it is written anew. */
-interface Drawing {
-  readonly live: Iterator<string>;
+/** A log in the making: batches that take along slices of what is alive. */
+interface NewLog {
+  readonly drawing: Drawing;
   /** The first batch with a slice. */
   readonly from: number;
   /** Of all batches since then. */
   bytes: number;
-  aliveBytes: number;
-  isComplete: boolean;
 }
 
 export class EtcdStore implements Store {
@@ -132,7 +125,7 @@ export class EtcdStore implements Store {
   /** The stored value of `seq`, in base64; empty in a new store. */
   #stored = '';
   #live: LiveRecords | undefined;
-  #drawing: Drawing | undefined;
+  #next: NewLog | undefined;
   /** Of the log. */
   #bytes = 0;
   #aliveBytes = 0;
@@ -189,7 +182,9 @@ export class EtcdStore implements Store {
       const error = text === '' ? undefined : live.apply(text, partsOf <= drawn);
       if (error !== undefined) throw this.#broken(error.message);
     };
-    for await (const { key, value } of this.#pages(this.#logKey(from), this.#logKey(batch + 1))) {
+    const call = this.#call.bind(this);
+    const [begin, end] = [this.#logKey(from), this.#logKey(batch + 1)];
+    for await (const { key, value } of pages(call, this.#clock, begin, end)) {
       const of = Number(key.slice(this.#prefix.length).split('/')[1]);
       if (of !== partsOf) apply();
       partsOf = of;
@@ -209,29 +204,6 @@ export class EtcdStore implements Store {
     );
   }
 
-  /** The keys from `begin` up to `end` with their values, in order. */
-  async *#pages(begin: string, end: string): AsyncGenerator<{ key: string; value: Buffer }> {
-    let limit = FIRST_PAGE_KEYS;
-    for (let from = begin; ; ) {
-      const body = { key: base64(from), range_end: base64(end), limit: String(limit) };
-      const page = await this.#call('/v3/kv/range', body, PAGE_MS);
-      let bytes = 0;
-      let last = '';
-      const values = keyValues(page);
-      for (const { key, value } of values) {
-        last = textOf(key);
-        const buffer = Buffer.from(typeof value === 'string' ? value : '', 'base64');
-        bytes += buffer.length;
-        yield { key: last, value: buffer };
-      }
-      if (page.more !== true || values.length === 0) return;
-      from = `${last}\0`;
-      const keys = Math.floor(PAGE_BYTES / Math.max(1, bytes / values.length));
-      limit = Math.max(1, Math.min(MAX_PAGE_KEYS, keys));
-      await nextTurn(this.#clock);
-    }
-  }
-
   async start(position: Position, live: LiveRecords): Promise<void> {
     invariant(position.batch === this.#seq.batch + 1, 'not the batch after the last');
     this.#live = live;
@@ -249,10 +221,10 @@ export class EtcdStore implements Store {
     const operations: object[] = [];
     if (this.#frozenAtMs === undefined) {
       records = this.#draw(batch).concat(records);
-      const drawing = this.#drawing;
-      if (drawing?.isComplete) {
-        seq = { ...seq, from: drawing.from, drawn: batch.batch };
-        operations.push(this.#deletion(`${this.#prefix}log/`, this.#logKey(drawing.from)));
+      const next = this.#next;
+      if (next?.drawing.isComplete) {
+        seq = { ...seq, from: next.from, drawn: batch.batch };
+        operations.push(this.#deletion(`${this.#prefix}log/`, this.#logKey(next.from)));
       }
     }
     const bytes = Buffer.from(records.join('\n'));
@@ -271,45 +243,27 @@ export class EtcdStore implements Store {
   /** Draws the slice that goes with `batch`, if it is time to draw. */
   #draw({ batch, records }: Batch): string[] {
     const isLarge = this.#bytes >= this.#minRewriteBytes;
-    if (this.#drawing === undefined && isLarge && this.#bytes >= GROWTH * this.#aliveBytes) {
+    if (this.#next === undefined && isLarge && this.#bytes >= GROWTH * this.#aliveBytes) {
       invariant(this.#live !== undefined, 'commit without start');
-      this.#drawing = {
-        live: this.#live(),
-        from: batch,
-        bytes: 0,
-        aliveBytes: 0,
-        isComplete: false,
-      };
+      this.#next = { drawing: new Drawing(this.#live()), from: batch, bytes: 0 };
     }
-    const drawing = this.#drawing;
-    if (drawing === undefined) return [];
+    if (this.#next === undefined) return [];
     // Longer than the batch, so that the drawing ends also if it comes to what begins meanwhile.
-    let left = this.#sliceLength;
-    for (const record of records) left += record.length;
-    const slice: string[] = [];
-    while (left > 0) {
-      const next = drawing.live.next();
-      if (next.done === true) {
-        drawing.isComplete = true;
-        break;
-      }
-      slice.push(next.value);
-      left -= next.value.length;
-      drawing.aliveBytes += next.value.length;
-    }
-    return slice;
+    let length = this.#sliceLength;
+    for (const record of records) length += record.length;
+    return this.#next.drawing.slice(length);
   }
 
   /** A batch of that many bytes is stored. */
   #added(bytes: number): void {
     this.#bytes += bytes;
-    const drawing = this.#drawing;
-    if (drawing === undefined) return;
-    drawing.bytes += bytes;
-    if (!drawing.isComplete) return;
-    this.#bytes = drawing.bytes;
-    this.#aliveBytes = drawing.aliveBytes;
-    this.#drawing = undefined;
+    const next = this.#next;
+    if (next === undefined) return;
+    next.bytes += bytes;
+    if (!next.drawing.isComplete) return;
+    this.#bytes = next.bytes;
+    this.#aliveBytes = next.drawing.length;
+    this.#next = undefined;
   }
 
   /** Stores a batch, or its last part: `operations`, and its `seq`. */
