@@ -72,6 +72,8 @@ const F1 = 'f1';
 const TWIN = 'f1 twin';
 const F2 = 'f2';
 const F3 = 'f3';
+/** `f3` by hand, with shared reads and answers after all reads, as ours. */
+const F3_TWIN = 'f3 twin';
 const OURS = 'ours';
 const SECOND = 'perSecond';
 
@@ -180,8 +182,16 @@ function overWebSocket(ours: ServerSpec, sizes: Sizes, connections: number): Cel
   return {
     name: `a-ws-${connections}`,
     work: `lock and release, ${connections} connections, WebSocket v1`,
-    contenders: [cycles(F3, { kind: 'echo' }, 'echo', shape), cycles(OURS, ours, 'v1', shape)],
-    questions: [rate(OURS, F3, connections === sizes.judged ? 1.25 : undefined), cost(OURS, F3)],
+    contenders: [
+      cycles(F3, { kind: 'echo', mode: 'ws' }, 'echo', shape),
+      cycles(OURS, ours, 'v1', shape),
+      cycles(F3_TWIN, { kind: 'echo', mode: 'twin' }, 'echo', shape),
+    ],
+    questions: [
+      rate(OURS, F3, connections === sizes.judged ? 1.25 : undefined),
+      rate(OURS, F3_TWIN, connections === sizes.judged ? 0.97 : undefined),
+      cost(OURS, F3),
+    ],
     shown: SHOWN,
   };
 }

@@ -21,7 +21,7 @@ export type ServerSpec =
       readonly isInEtcd?: boolean;
     }
   | { readonly kind: 'floor'; readonly mode: FloorMode; readonly reply: string }
-  | { readonly kind: 'echo' }
+  | { readonly kind: 'echo'; readonly mode: 'ws' | 'twin' }
   | {
       readonly kind: 'redis';
       /** With `appendfsync always`. */
@@ -126,7 +126,7 @@ function commandOf(
     case 'floor':
       return [...node, beside('floor-lines'), spec.mode, spec.reply];
     case 'echo':
-      return [...node, beside('floor-websocket')];
+      return [...node, beside('floor-websocket'), spec.mode];
     case 'redis':
       return [
         ...['redis-server', '--port', `${port}`, '--save', ''],
