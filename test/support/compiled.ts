@@ -8,9 +8,11 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const COMPILED = join(ROOT, 'build');
+/** A program that was started compiled starts others so, too: then `ROOT` is that of build/. */
+const isCompiled = import.meta.url.endsWith('.js');
+const COMPILED = isCompiled ? ROOT : join(ROOT, 'build');
 
-const usesCompiled = process.env.NODE_V8_COVERAGE === undefined && isUpToDate();
+const usesCompiled = isCompiled || (process.env.NODE_V8_COVERAGE === undefined && isUpToDate());
 
 /**
  * The arguments with which Node runs a program in JavaScript that imports a `moduleFile`, in any
