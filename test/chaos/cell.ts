@@ -1,16 +1,17 @@
 /**
  * Several servers that share an etcd, in place of the one of a chaos run. Clients know one port,
- * behind which a front leads each new connection to the server that says it is ready. Connections
- * stay with the server that they were led to, also if another one serves by then.
+ * behind which a front leads each new connection to the server that says it is ready.
  */
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { base64 } from '../../src/store/etcd-json.ts';
+import { ownerKey } from '../../src/store/etcd-store.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Etcd } from '../support/etcd.ts';
 import { ask } from '../support/http-client.ts';
 import { Program } from '../support/program.ts';
-import type { Random } from '../support/random.ts';
+import { Random } from '../support/random.ts';
+import { Front, type Target } from './front.ts';
 import { ETCD_HOST, type Site } from './namespaces.ts';
 
 const TTL_S = 2;
@@ -19,19 +20,36 @@ const SERVERS = 2;
 const NOTHING_HELD = / 0 locks held, 0 waiting/;
 const LOOK_MS = 30;
 const ANSWER_MS = 500;
+/** Of the keys in etcd. */
+const PREFIX = '/chaos/';
+/** For which a server is paused that is to wake far behind the times: see `HardFault`. */
+const LONG_PAUSE_MS = 6000;
 
-interface Member {
+interface Member extends Target {
   readonly program: Program;
-  readonly port: number;
   readonly site: Site | undefined;
+  /** Its way to etcd, where it is to be cut. */
+  readonly link: CuttingProxy | undefined;
   isPaused: boolean;
 }
+
+/**
+ * What is done to an owner at the worst moment, in search of a planted bug:
+ *  - paused until the sessions that did not move to its successor are abandoned there, and woken;
+ *  - cut off from etcd, replaced at once (its key is deleted), and its clients stopped while it may
+ *    still speak;
+ *  - killed after etcd's leader was stopped and replaced, and that leader woken before the lease ends:
+ *    it carries out what it was sent before.
+ */
+export type HardFault = 'paused for long' | 'replaced while cut off' | 'killed, old leader woken';
 
 export interface CellSettings {
   /** Of etcd. */
   readonly members?: 1 | 3;
   /** Where its servers are, which are then partitioned instead of killed. */
   readonly sites?: readonly Site[];
+  /** The only fault that is done to owners. */
+  readonly hardFault?: HardFault;
 }
 
 /** What an owner is cut off from, and whether for longer than its lease lasts. */
@@ -45,46 +63,53 @@ export class ChaosCell {
   readonly #args: readonly string[];
   readonly #imports: readonly string[];
   readonly #etcd: Etcd;
+  readonly #hardFault: HardFault | undefined;
   #members: Member[] = [];
   /** Where new connections go. */
   #owner: Member | undefined;
   #isWatching = true;
-  readonly #sockets = new Set<Socket>();
+  readonly #front = new Front(() => this.#owner);
   /** What was done to owners, counted by name. */
   readonly faults: Record<string, number> = {};
   kills = 0;
   readonly #programs: Program[] = [];
+  /** Stops clients for a while: called when an owner was replaced that may not know it. */
+  stopClients: () => Promise<void> = async () => {};
 
-  private constructor(t: TestContext, etcd: Etcd, imports: readonly string[]) {
+  private constructor(
+    t: TestContext,
+    etcd: Etcd,
+    imports: readonly string[],
+    hardFault: HardFault | undefined,
+  ) {
     this.#t = t;
     this.#etcd = etcd;
     this.#imports = imports;
+    this.#hardFault = hardFault;
     this.#args = [
       ...['--port', '0', '--stats-interval', '1', '--default-abandon-timeout', '1000'],
-      ...['--etcd', etcd.urls.map(({ origin }) => origin).join(','), '--lease-ttl', `${TTL_S}`],
+      ...['--etcd-prefix', PREFIX, '--lease-ttl', `${TTL_S}`],
     ];
   }
 
   static async start(
     t: TestContext,
     imports: readonly string[],
-    { members = 1, sites }: CellSettings,
+    { members = 1, sites, hardFault }: CellSettings,
   ): Promise<{ server: ChaosCell; port: number }> {
     const host = sites === undefined ? {} : { host: ETCD_HOST };
-    const cell = new ChaosCell(t, await Etcd.start(t, { members, ...host }), imports);
+    const etcd = await Etcd.start(t, { members, ...host });
+    const cell = new ChaosCell(t, etcd, imports, hardFault);
     for (const site of sites ?? Array.from({ length: SERVERS }, () => undefined)) {
       await cell.#begin(site);
     }
     void cell.#watch();
     await cell.#untilServed();
-    const front = createServer((socket) => cell.#lead(socket)).listen(0, '127.0.0.1');
-    await once(front, 'listening');
     t.after(() => {
       cell.#isWatching = false;
-      front.close();
-      for (const socket of cell.#sockets) socket.destroy();
+      cell.#front.close();
     });
-    return { server: cell, port: (front.address() as AddressInfo).port };
+    return { server: cell, port: await cell.#front.listen() };
   }
 
   /** Locks recovered by all owners. */
@@ -106,8 +131,13 @@ export class ChaosCell {
   async crash(random: Random): Promise<void> {
     const owner = await this.#untilServed();
     this.kills++;
+    if (this.#hardFault !== undefined) {
+      this.faults[this.#hardFault] = this.kills;
+      await this.#doHard(owner, this.#hardFault, random);
+      return;
+    }
     if (owner.site !== undefined) {
-      await this.#partition(owner.site, random);
+      await this.#partition(owner, owner.site, random);
       return;
     }
     const what = random.pick([
@@ -127,15 +157,50 @@ export class ChaosCell {
       owner.isPaused = false;
       return;
     }
-    owner.program.child.kill(what === 'killed' ? 'SIGKILL' : 'SIGTERM');
+    await this.#replace(owner, what === 'killed' ? 'SIGKILL' : 'SIGTERM');
+    await this.#untilServed();
+  }
+
+  async #replace(owner: Member, signal: NodeJS.Signals): Promise<void> {
+    owner.program.child.kill(signal);
     this.#members = this.#members.filter((member) => member !== owner);
     const begun = this.#begin(undefined);
     await owner.program.ended();
     await begun;
+  }
+
+  async #doHard(owner: Member, fault: HardFault, random: Random): Promise<void> {
+    const { link, program } = owner;
+    if (fault === 'paused for long') {
+      program.child.kill('SIGSTOP');
+      owner.isPaused = true;
+      await this.#untilServed(owner);
+      // Some clients move to the new owner.
+      this.#front.cut(owner, () => random.oneIn(6));
+      await delay(LONG_PAUSE_MS);
+      program.child.kill('SIGCONT');
+      owner.isPaused = false;
+    } else if (fault === 'replaced while cut off') {
+      if (link !== undefined) link.silenced = 'both';
+      const gateway = await this.#etcd.gateway(this.#t);
+      await gateway.call('/v3/kv/deleterange', { key: base64(ownerKey(PREFIX)) });
+      await this.#untilServed(owner);
+      await this.stopClients();
+      if (link !== undefined) link.silenced = 'none';
+    } else {
+      const leader = await this.#leader();
+      const child = this.#etcd.children[leader];
+      child?.kill('SIGSTOP');
+      // Another one leads, and the owner goes on.
+      await delay(3000 + random.below(500));
+      program.child.kill('SIGKILL');
+      child?.kill('SIGCONT');
+      await this.#replace(owner, 'SIGKILL');
+    }
     await this.#untilServed();
   }
 
-  async #partition(site: Site, random: Random): Promise<void> {
+  async #partition(owner: Member, site: Site, random: Random): Promise<void> {
     const { from, isLong } = PARTITIONS[(this.kills - 1) % PARTITIONS.length] ?? fail();
     const what = `cut off from ${from}, ${isLong ? 'long' : 'shortly'}`;
     this.faults[what] = (this.faults[what] ?? 0) + 1;
@@ -144,7 +209,7 @@ export class ChaosCell {
     if (!isLong) await delay(TTL_S * 500);
     else if (from === 'clients') await delay(TTL_S * 1500);
     else {
-      await this.#untilServed(site);
+      await this.#untilServed(owner);
       await delay(random.below(500));
     }
     site.heal();
@@ -188,19 +253,32 @@ export class ChaosCell {
   }
 
   async #begin(site: Site | undefined): Promise<void> {
-    const args = site === undefined ? this.#args : [...this.#args, '--host', site.host];
+    const link = this.#hardFault === 'replaced while cut off' ? this.#link() : undefined;
+    const etcd =
+      link === undefined
+        ? this.#etcd.urls.map(({ origin }) => origin).join(',')
+        : `http://127.0.0.1:${await link.listen(this.#t)}`;
+    const host = site?.host ?? '127.0.0.1';
+    const args = [...this.#args, '--etcd', etcd, '--host', host];
     const shell = site === undefined ? {} : { shell: site.shell };
     const program = new Program(this.#t, args, {}, this.#imports, shell);
     this.#programs.push(program);
-    this.#members.push({ program, port: await program.port(), site, isPaused: false });
+    const port = await program.port();
+    this.#members.push({ program, host, port, site, link, isPaused: false });
+  }
+
+  #link(): CuttingProxy {
+    const link = new CuttingProxy(new Random(0), Number(this.#etcd.urls[0]?.port));
+    link.isCutting = false;
+    return link;
   }
 
   async #watch(): Promise<void> {
     while (this.#isWatching) {
       for (const member of this.#members) {
         if (member.isPaused) continue;
-        const host = member.site?.host ?? '127.0.0.1';
-        const answer = ask(member.port, '/readyz', { host }).catch(() => undefined);
+        const { host, port } = member;
+        const answer = ask(port, '/readyz', { host }).catch(() => undefined);
         // It may be stopped meanwhile.
         const ready = await Promise.race([answer, delay(ANSWER_MS)]);
         if (ready?.status === 200) this.#owner = member;
@@ -213,36 +291,16 @@ export class ChaosCell {
     }
   }
 
-  /** @param besides where it must not be */
-  async #untilServed(besides?: Site): Promise<Member> {
+  /** @param besides which it must not be */
+  async #untilServed(besides?: Member): Promise<Member> {
     for (;;) {
       const owner = this.#owner;
       const isThere = owner !== undefined && !owner.isPaused && this.#members.includes(owner);
-      if (isThere && (besides === undefined || owner.site !== besides)) return owner;
+      if (isThere && owner !== besides) return owner;
+      for (const { program } of this.#members) {
+        if (program.child.exitCode !== null) throw new Error(`a server ended: ${program.stderr}`);
+      }
       await delay(LOOK_MS);
-    }
-  }
-
-  #lead(socket: Socket): void {
-    const owner = this.#owner;
-    if (owner === undefined) {
-      socket.destroy();
-      return;
-    }
-    const host = owner.site?.host ?? '127.0.0.1';
-    const to = connect({ port: owner.port, host, noDelay: true });
-    for (const [one, other] of [
-      [socket, to],
-      [to, socket],
-    ] as const) {
-      this.#sockets.add(one);
-      one.setNoDelay(true);
-      one.on('error', () => {});
-      one.on('close', () => {
-        this.#sockets.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
     }
   }
 }

@@ -12,6 +12,7 @@ import {
   type Character,
   drawCharacter,
   drawCounter,
+  drawIdleCharacter,
   drawResources,
   drawTerms,
   isOfLibrary,
@@ -32,10 +33,16 @@ export interface Orders {
   readonly patienceMs: number;
   /** See `drawCharacter`. */
   readonly isPatient: boolean;
+  /** See `drawIdleCharacter`. */
+  readonly isIdle: boolean;
 }
 
 /** The longest time, in milliseconds, that a client works under a lock, and rests after one. */
 const WORK_MS = 12;
+/** The shortest time that an idle one works, and what it may take longer. */
+const IDLE_MS = 15_000;
+const MORE_IDLE_MS = 15_000;
+const IDLE_PATHS = ['a', 'b'];
 
 const orders: Orders = JSON.parse(process.argv[2] ?? '{}');
 const history = new HistoryFile(orders.historyPath);
@@ -132,9 +139,28 @@ async function work(
   else await guard.increment(`${namespace}/${counter.join('/')}`, id, aWhile);
 }
 
+/** One idle client: it has one of a few locks for long. */
+async function liveIdly(random: Random): Promise<void> {
+  const name = `${orders.name}.${++lives}`;
+  const client = new ChaosClient(name, drawIdleCharacter(random), orders.port, history);
+  try {
+    const wanted = client.want([{ type: 'write', path: [random.pick(IDLE_PATHS)] }], {});
+    await client.until(() => wanted.state === 'acquired' || isFinishing);
+    const untilMs = performance.now() + IDLE_MS + random.below(MORE_IDLE_MS);
+    while (wanted.state === 'acquired' && !isFinishing && performance.now() < untilMs) {
+      await delay(100);
+    }
+    client.release(wanted);
+    await client.until(() => wanted.state === 'ended');
+    await client.leave();
+  } catch (error) {
+    if (!(error instanceof Over)) throw error;
+  }
+}
+
 async function keepPlace(random: Random): Promise<void> {
   while (!isFinishing) {
-    await live(random);
+    await (orders.isIdle ? liveIdly(random) : live(random));
     await delay(random.below(WORK_MS));
   }
 }

@@ -39,6 +39,8 @@ export interface ChaosOptions {
   readonly imports?: readonly string[];
   /** Only faults of the network and of the server. */
   readonly isCalm?: boolean;
+  /** Clients do little but rely on their locks: see `drawCharacter`. */
+  readonly isIdle?: boolean;
 }
 
 export interface ChaosReport {
@@ -56,6 +58,9 @@ export interface ChaosReport {
 
 /** Guarded writes between two kills, at most. */
 const WORK_BETWEEN_KILLS = 60;
+
+/** Milliseconds for which clients are stopped when an owner is replaced: they lose their sessions. */
+const STOPPED_MS = 3000;
 
 interface Crew {
   readonly name: string;
@@ -85,6 +90,7 @@ class Chaos {
 
   async run(): Promise<ChaosReport> {
     const { seed, processes, patienceMs, places, imports = [], kills, cell } = this.#options;
+    const { isIdle = false } = this.#options;
     const isWithoutDirectory = kills === undefined || cell !== undefined;
     const dataDir = isWithoutDirectory ? undefined : join(this.#folder, 'data');
     const { server, port } =
@@ -100,7 +106,9 @@ class Chaos {
       guardPort: await guard.listen(this.#t),
     };
     const isPatient = kills !== undefined;
-    const hire = (): Promise<void> => this.#hire({ ...ports, places, patienceMs, isPatient });
+    const orders = { ...ports, places, patienceMs, isPatient, isIdle };
+    const hire = (): Promise<void> => this.#hire(orders);
+    if (server instanceof ChaosCell) server.stopClients = () => this.#stopClients();
     await Promise.all(Array.from({ length: processes }, hire));
 
     if (kills !== undefined) await this.#kill(server, kills, guard);
@@ -141,6 +149,14 @@ class Chaos {
     }
     if (server instanceof ChaosCell) Object.assign(this.faults, server.faults);
     else this.faults['server killed'] = server.kills;
+  }
+
+  async #stopClients(): Promise<void> {
+    const { child } = this.#random.pick(this.#crews);
+    await delay(this.#random.below(1000));
+    child.kill('SIGSTOP');
+    await delay(STOPPED_MS);
+    child.kill('SIGCONT');
   }
 
   async #hire(rest: Omit<Orders, 'name' | 'seed' | 'historyPath'>): Promise<void> {

@@ -8,6 +8,8 @@ const SEGMENTS = ['a', 'b', 'c'];
 const LONG_ABANDON_MS = [100, 200, 500, 1500];
 /** Longer than a server needs to start again. */
 const PATIENT_ABANDON_MS = 10_000;
+/** Of idle clients: longer than one takes to connect again. */
+const IDLE_ABANDON_MS = 1000;
 /** The only path with limited reads. */
 const LIMITED = ['c', 'seats'];
 
@@ -44,6 +46,17 @@ export function drawCharacter(random: Random, isPatient: boolean): Character {
     // Many clients request one lock only.
     locks: random.oneIn(2) ? 1 : 1 + random.below(10),
     farewell: random.pick(['bye', 'bye', 'destroy', 'halfClose'] as const),
+  };
+}
+
+/**
+ * A client that hardly lets its server write to its store. So what the server says from memory is not
+ * held back by a write that fails, or takes long, because another server owns the store.
+ */
+export function drawIdleCharacter(random: Random): Character {
+  return {
+    ...{ kind: random.pick(['lines', 'v2']), namespace: 'shop', abandonMs: IDLE_ABANDON_MS },
+    ...{ heartbeatMs: 300, isBehindProxy: false, leavesLocks: false, locks: 1, farewell: 'bye' },
   };
 }
 
