@@ -126,8 +126,12 @@ export class MemoryAccount {
     return this.#charged;
   }
 
-  /** Whether `bytes` more may be charged. Reclaims memory if that is necessary and sufficient. */
+  /**
+   * Whether `bytes` more may be charged. Reclaims memory if that is necessary and sufficient. Always
+   * if it is none: what a store had may exceed the limit of this server.
+   */
   hasRoom(bytes: number): boolean {
+    if (bytes <= 0) return true;
     // Nothing is reclaimed if it would not be enough.
     if (this.#charged + bytes - this.#spare.bytes() > this.#maxBytes) return false;
     let given = 0;

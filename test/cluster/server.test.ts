@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { connect as connectClient } from '../../src/client/index.ts';
 import { type Cell, Ownership } from '../../src/cluster/ownership.ts';
+import type { Limits } from '../../src/runtime/limits.ts';
 import { Server } from '../../src/server.ts';
 import { EtcdError } from '../../src/store/etcd-error.ts';
 import type { Loaded, StoreError } from '../../src/store/store.ts';
@@ -61,12 +62,12 @@ function cellOf(t: TestContext) {
     resign: () => Promise.resolve(),
   };
   let wallMs = 0;
-  const start = async () => {
+  const start = async (limits: Partial<Limits> = {}) => {
     const clocks = { clock, wallMs: () => clock.now() + wallMs, uptimeMs: () => clock.now() };
     const ownership = new Ownership({ cell, clocks, ttlMs: TTL_MS, address: () => 'this:9009' });
     const failures: string[] = [];
     const server = new Server({
-      ...{ port: 0, clock, ownership, store: new SharedStore(disk, ownership) },
+      ...{ port: 0, clock, ownership, store: new SharedStore(disk, ownership), limits },
       storeObserver: { failed: ({ message }) => void failures.push(message) },
     });
     t.after(() => server.close());
@@ -202,4 +203,46 @@ test('the timers of restored sessions start when the owner before must be silent
   assert.equal(await advance(999), 2);
   assert.equal(await advance(1), 1, 'what did not come back');
   assert.equal((await c.ask({ action: 'ping' })).action, 'ping');
+});
+
+test('a new owner with lower limits keeps all that is stored, and refuses what is new', async (t) => {
+  const { start } = cellOf(t);
+  const first = await start();
+  await first.recovering;
+  const [a, b] = [await first.connect(), await first.connect()];
+  const hello = { action: 'hello', namespace: 'shop', abandonTimeoutMs: 60_000 };
+  const [{ session: nameOfA }, { session: nameOfB }] = [await a.ask(hello), await b.ask(hello)];
+  const [x, y, longer] = [write('x'), write('y'), write('a', 'long', 'path')];
+  const held = await a.ask({ ...lock(x, y), ref: 1, holdMs: 60_000 });
+  await a.ask({ ...lock(longer), ref: 2 });
+  await b.ask({ ...lock(x), ref: 1 });
+  await b.ask({ ...lock(y), ref: 2 });
+  await first.server.close();
+
+  const second = await start({
+    ...{ maxLocksPerSession: 1, maxWaitersPerNamespace: 1, maxSessions: 1, maxLockBytes: 1 },
+    ...{ maxResourcesPerLock: 1, maxSegmentsPerPath: 1, maxAbandonTimeoutMs: 1 },
+  });
+  await second.recovering;
+  const states: unknown[] = [];
+  const resume = async (session: unknown) => {
+    const client = await second.connect();
+    const { locks, abandonTimeoutMs } = await client.ask({ action: 'hello', session });
+    assert.deepEqual([locks, abandonTimeoutMs], [2, 60_000]);
+    states.push((await client.next()).state, (await client.next()).state);
+    return client;
+  };
+  const [a2, b2] = [await resume(nameOfA), await resume(nameOfB)];
+  assert.deepEqual(states, ['acquired', 'acquired', 'enqueued', 'enqueued']);
+  // It needs no memory that it does not have.
+  const { id } = held;
+  assert.equal((await a2.ask({ action: 'extend', id, holdMs: 90_000 })).holdMs, 90_000);
+  assert.equal((await a2.ask({ action: 'extend', id, holdMs: null })).holdMs, null);
+  assert.equal((await b2.ask({ ...lock(x), ref: 1 })).state, 'enqueued');
+  const refused = await b2.ask({ ...lock(write('z')), ref: 3 });
+  assert.match(JSON.stringify(refused), /too_many_locks/);
+  const stranger = await second.connect();
+  assert.match(JSON.stringify(await stranger.ask({ action: 'hello' })), /too_many_sessions/);
+  assert.equal((await a2.ask({ action: 'release', id })).state, 'released');
+  assert.deepEqual([(await b2.next()).state, (await b2.next()).state], ['acquired', 'acquired']);
 });
