@@ -97,6 +97,8 @@ export class Session {
    */
   abandonedInMs(nowMs: number): number | undefined {
     if (!this.isLost) return undefined;
+    // Restored, and the timers do not run yet.
+    if (this.#abandonTimer === undefined) return this.abandonTimeoutMs;
     return Math.max(0, Math.floor(this.abandonTimeoutMs - (nowMs - this.#lostMs)));
   }
 
