@@ -5,6 +5,7 @@
  */
 import { type Client, connect } from '../client/browser.ts';
 import { LocktopusError } from '../client/errors.ts';
+import { printable } from '../operators/printable.ts';
 import type { LockModel } from './model.ts';
 
 export type FeedStatus =
@@ -31,11 +32,15 @@ export interface ServerAddress {
   readonly webSocket: string;
   /** An address that answers requests with a valid token by 200, others by 401. */
   readonly probe: string;
+  /** An address that says, without a token, why a server does not serve now. */
+  readonly readiness: string;
 }
 
 const CONNECT_TIMEOUT_MS = 8000;
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 5000;
+/** Between two questions why there is no connection. */
+const ASK_WHY_MS = 2000;
 /** Between two listings. */
 const LIST_EVERY_MS = 10_000;
 const LIST_AGAIN_MS = 1000;
@@ -116,12 +121,17 @@ export class Feed {
   async #use(client: Client, signal: AbortSignal): Promise<void> {
     this.#client = client;
     const end = new AbortController();
+    const both = AbortSignal.any([end.signal, signal]);
+    let outage = new AbortController();
     const connected = (): void => {
+      outage.abort();
       this.#events.status({ kind: 'connected', server: client.server });
     };
-    const both = AbortSignal.any([end.signal, signal]);
     client.on('disconnected', ({ error }) => {
-      if (!both.aborted) this.#events.status({ kind: 'disconnected', reason: error.message });
+      if (both.aborted) return;
+      this.#events.status(disconnected(error));
+      outage = new AbortController();
+      void this.#explain(AbortSignal.any([both, outage.signal]));
     });
     for (const event of ['connected', 'resumed'] as const) {
       client.on(event, () => both.aborted || connected());
@@ -135,6 +145,20 @@ export class Feed {
       end.abort();
       void client.close();
       if (this.#client === client) this.#client = undefined;
+    }
+  }
+
+  /**
+   * Says why there is no connection, until `signal` aborts: the server may be back and wait for its
+   * turn, while another one serves. The client, which tries again, does not say that.
+   */
+  async #explain(signal: AbortSignal): Promise<void> {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = ASK_WHY_MS) {
+      await pause(pauseMs, signal);
+      if (signal.aborted) return;
+      const reason = await reasonOf(this.#address.readiness);
+      if (signal.aborted) return;
+      if (reason !== undefined) this.#events.status({ kind: 'disconnected', reason });
     }
   }
 
@@ -192,9 +216,30 @@ export async function connectTo(
     const status = await probed(probe, token);
     if (status === 401) return { kind: 'unauthorized', wasSent: token !== undefined };
     return status === undefined
-      ? { kind: 'disconnected', reason: 'the server can’t be reached' }
+      ? { kind: 'disconnected', reason: UNREACHABLE }
       : disconnected(error);
   }
+}
+
+const UNREACHABLE = 'the server can’t be reached';
+
+/** Why the server does not serve; undefined if it does. */
+async function reasonOf(readiness: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(readiness, { cache: 'no-store' });
+    if (answer.ok) return undefined;
+    // A proxy answers by pages of its own.
+    const isOurs = answer.headers.get('Content-Type')?.startsWith('text/plain');
+    return isOurs ? clauseOf(await answer.text()) : `${UNREACHABLE} (HTTP ${answer.status})`;
+  } catch {
+    return UNREACHABLE;
+  }
+}
+
+/** A sentence as the end of another one. */
+function clauseOf(sentence: string): string {
+  const text = sentence.trim().replace(/\.$/, '');
+  return printable(text.charAt(0).toLowerCase() + text.slice(1));
 }
 
 /** The status of the answer; undefined if there is none. */

@@ -137,7 +137,13 @@ export class LiveView {
     // What is shown may have changed meanwhile.
     this.#tree.element.classList.toggle('stale', status.kind !== 'connected');
     if (status.kind === 'connected') void this.#refreshNamespaces();
+    else if (status.kind === 'disconnected') this.#title('disconnected');
     this.#frames.request();
+  }
+
+  /** For a tab in the background. */
+  #title(state: string): void {
+    if (this.isShown) document.title = `${state}, ${printable(this.#namespace ?? '')}`;
   }
 
   async #refreshNamespaces(): Promise<void> {
@@ -166,10 +172,10 @@ export class LiveView {
     if (isKnown) this.#tellWaits(nowMs);
   }
 
-  /** In the title, for a tab in the background; to screen readers when something is stuck. */
+  /** In the title; to screen readers when something is stuck. */
   #tellWaits(nowMs: number): void {
     const { enqueued } = this.#model;
-    if (this.isShown) document.title = `${enqueued} waiting, ${printable(this.#namespace ?? '')}`;
+    this.#title(`${enqueued} waiting`);
     const longest = this.#model.longestWaiting();
     const isStuck = longest !== undefined && heatOf(nowMs - longest.sinceMs) === 'stuck';
     if (isStuck === this.#isStuck) return;

@@ -114,5 +114,6 @@ function servedBy(server: string | undefined): string {
 function addressOf(base: string): ServerAddress {
   const webSocket = new URL('v2', base);
   webSocket.protocol = webSocket.protocol === 'https:' ? 'wss:' : 'ws:';
-  return { webSocket: webSocket.href, probe: new URL('metrics', base).href };
+  const at = (path: string): string => new URL(path, base).href;
+  return { webSocket: webSocket.href, probe: at('metrics'), readiness: at('readyz') };
 }

@@ -108,6 +108,15 @@ test('one that waits says which server serves; then it serves itself', async (t)
   assert.equal(v1, 503);
   const { status, body } = await ask(server.address.port, '/readyz');
   assert.deepEqual([status, /other:9009/.test(body)], [503, true]);
+  const { port } = server.address;
+  const page = await ask(port, '/', { headers: { Accept: 'text/html' } });
+  assert.equal(page.status, 503);
+  assert.match(page.body, /The server at <a href="\/\/other:9009\/">other:9009<\/a> serves now/);
+  etcd.owner = '<b>';
+  clock.advance(100);
+  await until(() => ownership.ownerAddress === '<b>');
+  const odd = await ask(port, '/', { headers: { Accept: 'text/html' } });
+  assert.match(odd.body, /The server at &lt;b&gt; serves now/);
   // Its own lease, from before a restart.
   etcd.owner = 'this:9009';
   clock.advance(100);
@@ -199,6 +208,10 @@ test('the timers of restored sessions start when the owner before must be silent
   b.socket.destroy();
   await until(() => second.server.counts.connections === 1);
   assert.equal(await advance(1000), 2, 'what is lost here is abandoned here');
+  const lost = await c.ask({ action: 'inspect', path: ['a'] });
+  assert.equal(lost.abandonedInMs, 1000, 'its time has not begun');
+  // The end of the list.
+  await c.next();
   assert.equal(await advance(TTL_MS * 1.1 - 6000), 2);
   assert.equal(await advance(999), 2);
   assert.equal(await advance(1), 1, 'what did not come back');

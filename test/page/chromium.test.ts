@@ -4,7 +4,9 @@
  * other servers.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
@@ -215,6 +217,17 @@ test('the page in Chromium', { skip: isMissing }, async (t) => {
   await t.test('when the server goes, it says so; when it is back, it goes on', async () => {
     await server.close();
     await page.getByText('Disconnected, trying again').first().waitFor();
+    await page.getByText('trying again: the server can’t be reached').first().waitFor();
+    assert.equal(await page.title(), 'disconnected, shop');
+    // It is back, and waits: another one serves.
+    const waiting = createServer((_request, response) => {
+      response.writeHead(503, { 'Content-Type': 'text/plain' });
+      response.end('The server at b:9009 serves now: connect there.\n');
+    }).listen(port, '127.0.0.1');
+    await page.getByText('trying again: the server at b:9009 serves now').first().waitFor();
+    waiting.close();
+    waiting.closeAllConnections();
+    await once(waiting, 'close');
     server = new CompiledServer({ port });
     await server.listen();
     await connected(page).waitFor();

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Locality, Role } from '../../protocol/auth.ts';
 import type { ProtocolHost } from '../../protocol/channel.ts';
 import type { RequestError } from '../../protocol/errors.ts';
+import { isObject } from '../../runtime/unknown.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
 import { tokenIn, unauthorizedPage } from './credentials.ts';
 import {
@@ -33,6 +34,7 @@ import {
   targetOf,
   versionNotSpoken,
 } from './request.ts';
+import { waitingPage } from './waiting-page.ts';
 
 export interface RouterHost extends ProtocolHost, PageHost {
   readonly originPolicy: OriginPolicy;
@@ -99,7 +101,8 @@ export class Router {
     const { rejected, accepted } = sender;
     if (rejected !== undefined && !WATCHED_PATHS.has(url.pathname)) {
       this.#host.counters.countError(rejected.code);
-      return unavailable(rejected);
+      const isDocument = url.pathname === '/' && this.#files.has('/', headers);
+      return isDocument ? waitingDocument(rejected) : unavailable(rejected);
     }
     return { url, locality: isProxied(headers) ? 'remote' : accepted.locality };
   }
@@ -136,6 +139,11 @@ export class Router {
 /** The error's message, lower-case in the line protocol, as a sentence. */
 export function errorSentence({ message }: RequestError): string {
   return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+}
+
+function waitingDocument(error: RequestError): Page {
+  const { details } = error;
+  return waitingPage(errorSentence(error), isObject(details) ? details.owner : undefined);
 }
 
 export function unavailable(error: RequestError): Page {
