@@ -27,7 +27,10 @@ const OWNERS = 3;
 /** Longer than a lost session is kept, its new owner's wait included. */
 const PATIENCE_MS = 20_000;
 
-const byCommand = { skip: RUNS === 0 ? 'only by npm run chaos' : etcdIsMissing };
+const byCommand = {
+  skip: RUNS === 0 ? 'only by npm run chaos' : etcdIsMissing,
+  timeout: (RUNS * OWNERS * 20 + 120) * 1000,
+};
 
 interface Planted {
   readonly cell: CellSettings & { readonly hardFault: HardFault };
