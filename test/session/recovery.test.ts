@@ -123,14 +123,14 @@ test('every table of a few steps that is rebuilt is in the same state', () => {
 });
 
 /** The sessions of a server that keeps them on `disk`, after the recovery. */
-async function start(disk: MemoryDisk, wallClockMs = 0) {
+async function start(disk: MemoryDisk, wallClockMs = 0, graceMs = 0) {
   const clock = new FakeClock();
   const shiftedClock = new ShiftedClock(clock);
   const lockIds = new IdCounter(0);
   const registry = new Namespaces(lockIds.next, DEFAULT_LIMITS.maxLockBytes);
   const store = new MemoryStore(disk);
   const persistence = new Persistence(store, {
-    ...{ clock: shiftedClock, lockIds, registry },
+    ...{ clock: shiftedClock, lockIds, registry, graceMs },
     wallNow: () => wallClockMs,
     failed: (error) => assert.fail(error),
   });
@@ -353,6 +353,23 @@ test('what can be resumed keeps its place; what can not leaves the queue and kee
   after.clock.advance(1);
   assert.deepEqual(after.observed.slice(1), [`abandoned ${held.id}`, `acquired ${first}`]);
   assert.equal(after.registry.sessions, 1);
+});
+
+test('what leaves the queues at a restart is not granted by that, however late timers start', async () => {
+  for (const graceMs of [0, 500]) {
+    const before = await start(new MemoryDisk());
+    const holder = before.open('key');
+    const held = mustGet(holder, {}, read('x'));
+    const [writer, reader] = [write('x'), read('x')].map((resource) =>
+      mustGet(before.open(), {}, resource),
+    );
+    const after = await start(await before.crash(), 0, graceMs);
+    assert.deepEqual(after.observed, [`lost ${reader?.id}`, `lost ${writer?.id}`]);
+    after.resume('key').release(after.resume('key').locks.get(held.id) ?? assert.fail());
+    assert.deepEqual(after.observed.slice(2), [`released ${held.id}`]);
+    after.clock.advance(graceMs);
+    assert.equal(after.registry.sessions, 1, 'those sessions have ended');
+  }
 });
 
 test('abandon timeouts begin anew at the restart, those of zero end at once', async () => {

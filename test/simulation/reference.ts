@@ -228,6 +228,10 @@ export class ReferenceServer {
       }
       copy.isGranted = false;
     }
+    for (const { alive: those } of this.namespaces.values()) {
+      const leaving = those.filter(({ session, isHeld }) => session.name === undefined && !isHeld);
+      this.#remove(leaving.reverse(), 'lost');
+    }
     for (const session of byId.values()) {
       for (const lock of session.locks) this.#restoreTimer(lock);
       this.#awaitResume(session);
