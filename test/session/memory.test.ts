@@ -69,6 +69,19 @@ test('the first hold limit that an extension gives a lock counts, and is refused
   assert.equal(memory.charged, before - lockOf({ holdMs: 5 }));
 });
 
+test('over the limit, as after a restart with a lower one, what takes no memory is not refused', () => {
+  const { open, host } = setUp({ maxLockBytes: 100_000 });
+  const { memory } = host.registry;
+  const one = open('one');
+  const held = mustGet(one, { holdMs: 10 }, write('a'));
+  const endless = mustGet(one, {}, write('b'));
+  memory.charge(200_000);
+  assert.equal(one.extend(held, 20), true, 'its timer is charged');
+  assert.equal(one.extend(endless, undefined), true, 'it needs none');
+  assert.equal(one.extend(endless, 20), false, 'this one would');
+  assert.equal(one.extend(held, undefined), true, 'and this gives some back');
+});
+
 test('a lock that is refused for another reason takes none', () => {
   const { open, host } = setUp({ maxWaitersPerNamespace: 1 });
   const { memory } = host.registry;
