@@ -5,9 +5,10 @@
  */
 import { inspectLines } from '../../protocol/actions/inspect.ts';
 import { namespaceLines } from '../../protocol/actions/namespaces.ts';
-import { decodeAs } from '../../protocol/actions/table.ts';
+import { ACTIONS, decodeAs } from '../../protocol/actions/table.ts';
 import type { ProtocolHost } from '../../protocol/channel.ts';
 import { RequestError } from '../../protocol/errors.ts';
+import { unknownField } from '../../protocol/fields.ts';
 import { fromByteString } from '../../runtime/byte-string.ts';
 
 /** What the listings read. */
@@ -27,7 +28,7 @@ export function locksListing({ searchParams }: URL, host: ListingHost): Listing 
   if (typeof name !== 'string' || name === '') {
     return { status: 400, error: 'Add the parameter namespace: /locks?namespace=NAME.' };
   }
-  const request = decodeAs('inspect', fields, undefined, host.limits);
+  const request = decodeQuery('inspect', fields, host);
   if (request instanceof RequestError) return mistake(request);
   if (request.action !== 'inspect') throw new Error('decoded as another action');
   const namespace = host.registry.get(name);
@@ -43,13 +44,23 @@ export function locksListing({ searchParams }: URL, host: ListingHost): Listing 
 
 /** The namespaces in use. */
 export function namespacesListing({ searchParams }: URL, host: ListingHost): Listing {
-  const request = decodeAs('namespaces', fieldsOf(searchParams), undefined, host.limits);
+  const request = decodeQuery('namespaces', fieldsOf(searchParams), host);
   if (request instanceof RequestError) return mistake(request);
   if (request.action !== 'namespaces') throw new Error('decoded as another action');
   const lines = namespaceLines(request, host.registry).map((line) =>
     JSON.stringify(line).slice(1, -1),
   );
   return { status: 200, body: asDocument('namespaces', lines) };
+}
+
+/** The request of that action; the `action` and `ref` of a message are no parameters. */
+function decodeQuery(
+  action: 'inspect' | 'namespaces',
+  fields: Record<string, unknown>,
+  { limits }: ListingHost,
+) {
+  const unknown = unknownField(fields, new Set(ACTIONS[action].fields), '');
+  return unknown ?? decodeAs(action, fields, undefined, limits);
 }
 
 /** The parameters as fields, without the token; of one that is repeated, the last. */
