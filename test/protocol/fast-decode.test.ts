@@ -5,12 +5,17 @@
 import assert from 'node:assert/strict';
 import { Buffer, isAscii } from 'node:buffer';
 import { test } from 'node:test';
+import type { Channel, Conversation } from '../../src/protocol/channel.ts';
 import { decodeRequest } from '../../src/protocol/decode.ts';
 import { fastDecode } from '../../src/protocol/fast-decode.ts';
 import { decodeResources } from '../../src/protocol/resources.ts';
+import { V1Protocol } from '../../src/protocol/v1-protocol.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { Message } from '../../src/runtime/message.ts';
+import { sessionMessage, type Vocabulary, v1Message } from '../fuzz/messages.ts';
+import { converse } from '../support/conversation.ts';
 import { type Random, withSeeds } from '../support/random.ts';
+import { setUp } from '../support/session-host.ts';
 
 const LIMITS: Limits = {
   ...DEFAULT_LIMITS,
@@ -216,4 +221,94 @@ test('random spellings are read as the decoder reads them, or not at all', () =>
   withSeeds(20, (random) => {
     for (let i = 0; i < 2000; i++) read(mutated(random.pick(USUAL), random));
   });
+});
+
+const WORDS: Vocabulary = {
+  namespaces: ['default', 'shop'],
+  segments: ['a', '', 'a segment that is not short', 'é'],
+  ids: ['1', '2', '3', '4'],
+  sessions: ['name-1', 'name-2'],
+  tokens: ['a token of letters'],
+  isGuarded: false,
+};
+
+/** Clients of one server, all of one protocol, and all that they are sent. */
+function clientsOf(dialect: 'session' | 'v1') {
+  const { host, clock } = setUp();
+  const said: unknown[] = [];
+  const clients = new Map<number, Conversation>();
+  const connect = (at: number): Conversation => {
+    const say = (text: string): void => void said.push([at, text]);
+    const end = (reason: string): void => {
+      say(reason);
+      clients.delete(at);
+    };
+    const channel: Channel = {
+      ...{ client: `c${at}`, locality: 'loopback' as const, unreadBytes: 0 },
+      ...{ reply: say, notify: say, end, yieldTurn: () => {}, admitted: () => {} },
+    };
+    if (dialect === 'session') return converse(host, channel).conversation;
+    return new V1Protocol(host, channel, { namespace: 'shop', abandonTimeoutMs: 100 });
+  };
+  /** Of that client; one that has ended is replaced. */
+  const receive = (at: number, text: string): void => {
+    const client = clients.get(at) ?? connect(at);
+    clients.set(at, client);
+    client.receive(Message.of(text));
+  };
+  return { receive, clock, said };
+}
+
+/** As programs spell it, or in any other way. */
+function anyMessage(random: Random): string {
+  if (random.oneIn(6)) return oddMessage(random);
+  const maybe = <T>(value: T): T | undefined => (random.oneIn(4) ? value : undefined);
+  const ref = maybe(random.pick([1, 2, 'r']));
+  if (random.oneIn(2)) return spelt(random, { action: 'release', ref, id: maybe('2') });
+  const resources = Array.from({ length: 1 + random.below(2) }, () => {
+    const path = random.pick([[], ['a'], ['a'], ['é', 'a segment that is not short']]);
+    const type = random.pick(['read', 'read', 'write', 'r']);
+    const isLimited = type !== 'write' && random.oneIn(2);
+    return { type, path, limit: isLimited ? 1 + random.below(2) : undefined };
+  });
+  const [waitMs, holdMs, owner] = [maybe(random.below(2)), maybe(1), maybe('o')];
+  return spelt(random, { action: 'lock', ref, resources, waitMs, holdMs, owner });
+}
+
+function spelt(random: Random, message: object): string {
+  const text = JSON.stringify(message);
+  return random.oneIn(3) ? text.replace(/,|(?<="):/g, '$& ') : text;
+}
+
+function oddMessage(random: Random): string {
+  const text = random.pick([v1Message, sessionMessage])(random, WORDS, random.pick([0, 5]));
+  try {
+    const message: unknown = JSON.parse(text);
+    return random.oneIn(2) ? JSON.stringify(message) : text;
+  } catch {
+    // What is said of it depends on where the parser stops.
+    return '{"action":"release"}';
+  }
+}
+
+test('clients are told the same, whether their requests are read without a parser or with it', () => {
+  for (const dialect of ['session', 'v1'] as const) {
+    let read = 0;
+    withSeeds(40, (random) => {
+      const [usual, parsed] = [clientsOf(dialect), clientsOf(dialect)];
+      for (let step = 0; step < 60; step++) {
+        const text = anyMessage(random);
+        const at = random.below(3);
+        if (fastDecode(Message.of(text), DEFAULT_LIMITS, dialect) !== undefined) read++;
+        usual.receive(at, text);
+        // A blank at its end leaves it to the decoder.
+        parsed.receive(at, `${text} `);
+        const ms = random.pick([0, 0, 1, 1000]);
+        usual.clock.advance(ms);
+        parsed.clock.advance(ms);
+        assert.deepEqual(usual.said.splice(0), parsed.said.splice(0), text);
+      }
+    });
+    assert.ok(read > 0);
+  }
 });
