@@ -42,6 +42,8 @@ class Pair {
   verify(): void {
     assert.equal(this.index.size, this.known.size);
     assert.deepEqual([...this.index], [...this.known.values()]);
+    assert.deepEqual(new Set(this.index.inAnyOrder()), new Set(this.known.values()));
+    assert.equal(this.index.inAnyOrder().length, this.known.size);
     const [first] = this.known.values();
     assert.equal(this.index.only, this.known.size === 1 ? first : undefined);
     for (const lock of this.known.values()) {
