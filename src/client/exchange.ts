@@ -15,8 +15,14 @@ import type { HeldLock, Holding } from './held-lock.ts';
 import type { Link } from './link.ts';
 import { Locks, type LocksHost } from './locks.ts';
 import type { LockTerms } from './options.ts';
-import { outOfTurn, type Reply, type ReplyError } from './replies.ts';
-import { type Request, Unanswered } from './requests.ts';
+import {
+  type Greeting,
+  type MessageLimits,
+  outOfTurn,
+  type Reply,
+  type ReplyError,
+} from './replies.ts';
+import { answerIfTooLarge, type Request, Unanswered } from './requests.ts';
 import { type Moment, marginOf, momentOf, Trust } from './trust.ts';
 import { Watches } from './watch.ts';
 
@@ -41,8 +47,9 @@ export class Exchange implements LocksHost, HeartbeatHost {
   readonly #host: ExchangeHost;
   readonly #heartbeat: Heartbeat;
   readonly #unanswered = new Unanswered();
-  /** The connection, as long as there is a session on it. */
+  /** The connection, as long as there is a session on it, and what its server reads. */
   #link: Link | undefined;
+  #limits: MessageLimits | undefined;
   /** Of the session, which outlives a connection. */
   #trust: Trust | undefined;
   #refs = 0;
@@ -89,10 +96,11 @@ export class Exchange implements LocksHost, HeartbeatHost {
    *
    * @param sentAt when `hello` was sent
    */
-  begin(link: Link, abandonTimeoutMs: number, sentAt: Moment): void {
+  begin(link: Link, greeting: Greeting, sentAt: Moment): void {
+    const { abandonTimeoutMs } = greeting;
     const trustMs = abandonTimeoutMs - marginOf(abandonTimeoutMs);
     this.#trust = new Trust(this.clock, trustMs, sentAt);
-    this.#connected(link, abandonTimeoutMs, sentAt);
+    this.#connected(link, greeting, sentAt);
     this.locks.begin();
     this.#sendOthers();
   }
@@ -104,11 +112,11 @@ export class Exchange implements LocksHost, HeartbeatHost {
    * @param list the locks of the session
    * @returns reports the losses; must be called last, since it runs the caller's handlers
    */
-  resume(link: Link, abandonTimeoutMs: number, sentAt: Moment, list: readonly Reply[]): () => void {
+  resume(link: Link, greeting: Greeting, sentAt: Moment, list: readonly Reply[]): () => void {
     // What was granted while disconnected may have been granted right after the last confirmed request.
     const since = this.#trust?.confirmedAt ?? sentAt;
     this.#trust?.confirm(sentAt);
-    this.#connected(link, abandonTimeoutMs, sentAt);
+    this.#connected(link, greeting, sentAt);
     const reportLosses = this.locks.resume(list, since);
     this.#sendOthers();
     return reportLosses;
@@ -171,12 +179,19 @@ export class Exchange implements LocksHost, HeartbeatHost {
   }
 
   send(request: Request): void {
-    if (this.#link === undefined) return;
+    if (this.#link === undefined || this.#limits === undefined) return;
+    const message = request.message();
+    const text = JSON.stringify(message);
+    const refusal = answerIfTooLarge(request, message, text, this.#limits);
+    if (refusal !== undefined) {
+      request.answered(refusal);
+      return;
+    }
     // The moment is taken before the sending, so that it is before the server reads the request.
     const sentAt = momentOf(this.clock);
     this.#unanswered.add(request, sentAt);
     this.#heartbeat.sent(sentAt);
-    this.#link.send(request.message());
+    this.#link.sendText(text);
   }
 
   ping(): void {
@@ -219,10 +234,11 @@ export class Exchange implements LocksHost, HeartbeatHost {
     this.#host.changed();
   }
 
-  #connected(link: Link, abandonTimeoutMs: number, sentAt: Moment): void {
+  #connected(link: Link, greeting: Greeting, sentAt: Moment): void {
     this.#link = link;
+    this.#limits = greeting.limits;
     this.#heartbeat.sent(sentAt);
-    this.#heartbeat.start(abandonTimeoutMs);
+    this.#heartbeat.start(greeting.abandonTimeoutMs);
   }
 
   #sendOthers(): void {

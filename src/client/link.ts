@@ -31,7 +31,12 @@ export class Link {
   }
 
   send(message: object): void {
-    if (!this.#isOver) this.#transport.send(JSON.stringify(message));
+    this.sendText(JSON.stringify(message));
+  }
+
+  /** Sends a message that is text already. */
+  sendText(text: string): void {
+    if (!this.#isOver) this.#transport.send(text);
   }
 
   /** Ends it at once. */

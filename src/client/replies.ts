@@ -83,6 +83,12 @@ export function toReply(fields: Fields, text: string): Reply | ProtocolError {
   };
 }
 
+/** What a server reads at most; infinite where it does not say. */
+export interface MessageLimits {
+  readonly maxMessageBytes: number;
+  readonly maxResourcesPerLock: number;
+}
+
 /** The reply to `hello`. */
 export interface Greeting {
   readonly session: string;
@@ -94,6 +100,7 @@ export interface Greeting {
   readonly abandonTimeoutMs: number;
   /** The number of locks listed after it; undefined if the session is new. */
   readonly resumedLocks: number | undefined;
+  readonly limits: MessageLimits;
 }
 
 const PROTOCOL_VERSION = 2;
@@ -101,6 +108,7 @@ const PROTOCOL_VERSION = 2;
 export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
   const { session, sessionId, namespace, protocol, version, server } = fields;
   const { abandonTimeoutMs, resumed, locks } = fields;
+  const limits = decodeLimits(isFields(fields.limits) ? fields.limits : {});
   if (protocol !== PROTOCOL_VERSION) {
     return new ProtocolError(
       `the server speaks protocol version ${String(protocol)}, this client version ${PROTOCOL_VERSION}`,
@@ -115,12 +123,27 @@ export function decodeGreeting({ fields }: Reply): Greeting | ProtocolError {
     !isOptionalString(server) ||
     !isCount(abandonTimeoutMs) ||
     (resumed !== undefined && resumed !== true) ||
-    (resumed === true && !isCount(locks))
+    (resumed === true && !isCount(locks)) ||
+    limits === undefined
   ) {
     return new ProtocolError('the answer to hello has a missing or invalid field');
   }
   const resumedLocks = resumed === true ? (locks as number) : undefined;
-  return { session, sessionId, namespace, version, server, abandonTimeoutMs, resumedLocks };
+  return { session, sessionId, namespace, version, server, abandonTimeoutMs, resumedLocks, limits };
+}
+
+/** Undefined if one has a wrong type. */
+function decodeLimits(fields: Fields): MessageLimits | undefined {
+  const {
+    maxMessageBytes = Number.POSITIVE_INFINITY,
+    maxResourcesPerLock = Number.POSITIVE_INFINITY,
+  } = fields;
+  if (!isLimit(maxMessageBytes) || !isLimit(maxResourcesPerLock)) return undefined;
+  return { maxMessageBytes, maxResourcesPerLock };
+}
+
+function isLimit(value: unknown): value is number {
+  return value === Number.POSITIVE_INFINITY || isCount(value);
 }
 
 /** `reply` is valid, but not at this time. */

@@ -1,7 +1,7 @@
 /** What a request is, the release of a lock, and the unanswered requests of one connection. */
 
 import { ProtocolError } from './errors.ts';
-import { outOfTurn, type Reply } from './replies.ts';
+import { type MessageLimits, outOfTurn, type Reply } from './replies.ts';
 import type { Moment } from './trust.ts';
 
 export interface Request {
@@ -26,6 +26,37 @@ export function releaseRequest(ref: number, id: string, done: () => void): Reque
       return 'done';
     },
   };
+}
+
+/**
+ * The answer to a request that the server would not read: it would end the connection, or answer without
+ * the ref, and the request would be sent again on each connection that follows.
+ *
+ * @param message of the request
+ * @param text the same as it would be sent
+ * @returns undefined if the server reads it
+ */
+export function answerIfTooLarge(
+  { action, ref }: Request,
+  message: { readonly resources?: unknown },
+  text: string,
+  { maxMessageBytes, maxResourcesPerLock }: MessageLimits,
+): Reply | undefined {
+  const { resources } = message;
+  const refuse = (code: string, why: string): Reply => {
+    const error = { code, message: why, cycle: [], cycleMore: 0, owner: undefined };
+    return { action, ref, id: undefined, state: undefined, error, fields: {} };
+  };
+  if (Array.isArray(resources) && resources.length > maxResourcesPerLock) {
+    const why = `the lock has ${resources.length} resources; the server allows ${maxResourcesPerLock}`;
+    return refuse('too_many_resources', why);
+  }
+  // A UTF-16 code unit takes at most three bytes.
+  if (text.length * 3 <= maxMessageBytes) return undefined;
+  const { length } = new TextEncoder().encode(text);
+  if (length <= maxMessageBytes) return undefined;
+  const why = `the request has ${length} bytes; the server reads ${maxMessageBytes} at most`;
+  return refuse('message_too_long', why);
 }
 
 interface Sent {

@@ -217,15 +217,14 @@ export class Session implements ConnectorEvents, ExchangeHost {
     if (greeted === undefined || link === undefined) return undefined;
     if (greeted instanceof LocktopusError) return this.#notGreeted(greeted, link);
     const { greeting, sentAt, list } = greeted;
-    const { abandonTimeoutMs } = greeting;
     const breach = this.exchange.locks.checkList(list ?? []);
     if (breach !== undefined) return breach;
     this.#ready(greeting);
     if (list === undefined) {
-      this.exchange.begin(link, abandonTimeoutMs, sentAt);
+      this.exchange.begin(link, greeting, sentAt);
       this.#proceed('connected');
     } else {
-      const reportLosses = this.exchange.resume(link, abandonTimeoutMs, sentAt, list);
+      const reportLosses = this.exchange.resume(link, greeting, sentAt, list);
       this.#proceed('resumed', reportLosses);
     }
     return undefined;

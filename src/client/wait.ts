@@ -44,7 +44,7 @@ export class Wait {
 
   /** Calls `end` when the time is over and the server has not reported that. */
   limit(end: () => void): void {
-    if (this.#waitMs === undefined) return;
+    if (this.#waitMs === undefined || this.isOver) return;
     if (this.#waitMs === 0 && !this.#host.isReady) end();
     else this.#limit(this.#waitMs, end);
   }

@@ -1,6 +1,7 @@
 /** What a program does with locks, against the real server over real sockets. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { WebSocket } from 'ws';
 import {
   connect,
   DeadlockError,
@@ -334,6 +335,32 @@ test('a refusal of the server has its code and its message', async (t) => {
   await lock.release();
   await assert.rejects(client.lock(write('much too long')), { code: 'segment_too_long' });
   await assert.rejects(client.evict({ id: '1' }), { code: 'no_such_lock' });
+});
+
+test('what the server would not read is refused, and not sent over and over again', async (t) => {
+  const limits = { maxMessageBytes: 8000 };
+  const { server, url, watch } = await setUp(t, { limits });
+  const wsUrl = url.replace('locktopus:', 'ws:');
+  const clients = [await connected(t, url), await connected(t, wsUrl, { WebSocket })];
+  const long = 'x'.repeat(900);
+  // With as many resources the server does not even read the ref.
+  const many = Array.from({ length: 3000 }, (_, i) => write(i));
+  for (const client of clients) {
+    client.on('disconnected', () => void client.close());
+    const held = await client.lock(write('a'));
+    await assert.rejects(client.lock(many), { code: 'too_many_resources' });
+    const deep = Array(9).fill(long);
+    const tooLong = { name: 'RefusedError', code: 'message_too_long' };
+    await assert.rejects(client.lock(write(...deep), { waitMs: 1000 }), tooLong);
+    await assert.rejects(client.inspect({ path: deep }).next(), tooLong);
+    await assert.rejects(client.watch({ path: deep }).next(), tooLong);
+    // Two thirds of its bytes are not characters.
+    await assert.rejects(client.lock(write(...Array(8).fill('注'.repeat(334)))), tooLong);
+    assert.ok(held.isHeld);
+    await held.release();
+  }
+  assert.equal(watch.count('acquired'), 2);
+  assert.equal(server.counts.connections, 2);
 });
 
 test('invalid arguments are rejected before anything is sent', async (t) => {

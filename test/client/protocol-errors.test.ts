@@ -234,6 +234,7 @@ const BREACHES_AT_RESUME: readonly [
     (ref) => [greeting(ref, { resumed: true, locks: 1 }), { action: 'ping', ref }],
   ],
   ['another protocol', (ref) => [greeting(ref, { protocol: 3 })]],
+  ['a limit of a wrong type', (ref) => [greeting(ref, { limits: { maxMessageBytes: '9' } })]],
   ['no abandon timeout', (ref) => [greeting(ref, { abandonTimeoutMs: undefined })]],
 ];
 
