@@ -75,8 +75,7 @@ export class Session {
     this.bytes = sessionBytes(settings);
     this.id = id;
     this.namespace = host.registry.join(settings.namespace, this);
-    if (peer === undefined) this.#lostMs = host.clock.now();
-    else host.sessionObserver?.began(this);
+    if (peer !== undefined) host.sessionObserver?.began(this);
   }
 
   /** The address of the last connection. */
@@ -97,7 +96,7 @@ export class Session {
    */
   abandonedInMs(nowMs: number): number | undefined {
     if (!this.isLost) return undefined;
-    // Restored, and the timers do not run yet.
+    // The timeout of a restored session has not begun.
     if (this.#abandonTimer === undefined) return this.abandonTimeoutMs;
     return Math.max(0, Math.floor(this.abandonTimeoutMs - (nowMs - this.#lostMs)));
   }

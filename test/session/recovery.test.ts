@@ -389,6 +389,18 @@ test('abandon timeouts begin anew at the restart, those of zero end at once', as
   assert.equal(after.registry.resumable('key'), undefined);
 });
 
+test('before timers start, a restored session has all of its abandon timeout', async () => {
+  const before = await start(new MemoryDisk());
+  mustGet(before.open('key', 300), {}, write('x'));
+  const { registry, clock, shiftedClock } = await start(await before.crash(), 0, 500);
+  const session = registry.resumable('key');
+  const look = (passedMs: number) => {
+    clock.advance(passedMs);
+    return session?.abandonedInMs(shiftedClock.now());
+  };
+  assert.deepEqual([0, 499, 1, 100, 199, 1].map(look), [300, 300, 300, 200, 1, undefined]);
+});
+
 test('ids of locks and sessions rise over restarts, whatever the wall clock says', async () => {
   const wallClocksMs = [5_000_000, 1000, 9_000_000, 9_000_000, 0];
   const disk = new MemoryDisk();
