@@ -22,7 +22,7 @@ const KINDS = [
 export interface LockEvent extends Labels {
   readonly event: (typeof KINDS)[number];
   readonly id: string;
-  /** When it happened: whole milliseconds since the server started. */
+  /** When it happened: whole milliseconds since the server started; see `watch` in PROTOCOL.md. */
   readonly atMs: number;
   /** Up to ten of its resources; `moreResources` is the number of others. */
   readonly resources: readonly Resource[];
