@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { connect } from '../../src/client/index.ts';
 import { Server } from '../../src/server.ts';
 import type { ServerOptions } from '../../src/server-options.ts';
 import { StoreError } from '../../src/store/store.ts';
@@ -226,6 +228,12 @@ test('until it is ready a server says so, to clients and probes', async (t) => {
   early.send(lock(write('a')));
   const [refused] = await early.ended();
   assert.match(JSON.stringify(refused), /"restarting"/);
+  const webSocket = await WsClient.open(t, port, '/v2');
+  assert.deepEqual(JSON.parse(await webSocket.next()), refused);
+  assert.equal((await webSocket.closed()).code, 1001);
+  assert.equal((await ask(port, '/v1?namespace=a')).status, 503);
+  // It waits for a server that starts, whatever it speaks.
+  const waiting = connect(`ws://127.0.0.1:${port}`, { WebSocket });
   assert.equal((await ask(port, '/livez')).status, 200);
   const { status, body } = await ask(port, '/readyz');
   assert.deepEqual(
@@ -238,6 +246,7 @@ test('until it is ready a server says so, to clients and probes', async (t) => {
   assert.equal((await ask(port, '/readyz')).status, 200);
   const late = await LineClient.connect(t, port);
   assert.equal((await late.ask(lock(write('a')))).state, 'acquired');
+  await (await waiting).close();
 });
 
 test('a store that fails ends the server without another word', async (t) => {

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Locality, Role } from '../../protocol/auth.ts';
 import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
-import { noMoreSessions } from '../../protocol/errors.ts';
+import { type ErrorCode, noMoreSessions } from '../../protocol/errors.ts';
 import { errorMessage } from '../../protocol/replies.ts';
 import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
@@ -59,13 +59,17 @@ export function prepareUpgrade(
   };
 }
 
+/** What a client must know to go on: which server serves, or that this one will in a moment. */
+const TOLD_IN_PROTOCOL: ReadonlySet<ErrorCode> = new Set(['not_owner', 'restarting']);
+
 /**
- * A client of the session protocol is told in it which server serves: one in a browser can't read
- * the page of a handshake that failed.
+ * A client of the session protocol is told that in it, as on lines: one in a browser can't read the
+ * page of a handshake that failed.
  */
 function farewellTo(request: IncomingMessage, sender: Sender, page: Page): Farewell | undefined {
   const { rejected } = sender;
-  if (rejected?.code !== 'not_owner' || page.status !== 503) return undefined;
+  if (rejected === undefined || page.status !== 503) return undefined;
+  if (!TOLD_IN_PROTOCOL.has(rejected.code)) return undefined;
   if (targetOf(request)?.url.pathname !== V2_PATH) return undefined;
   const handshake = checkHandshake(request);
   if ('status' in handshake) return undefined;
