@@ -15,9 +15,10 @@
  * time. And not a keepalive, which etcd may answer without knowing that the lease is over.
  *
  * **The new owner waits.** What the old owner says last is said less than `ttl - margin` after it
- * was the owner for certain. A new owner starts the timers of the sessions that it restores
+ * was the owner for certain. A new owner begins the abandon timeouts of the sessions that it restores
  * `ttl + margin` after its takeover. So no session ends sooner than a client believes that was
- * answered by the old owner: clients count from the sending of their requests.
+ * answered by the old owner: clients count from the sending of their requests. Holds go on at once:
+ * they count from the grant, or from an extension, which was stored before it was answered.
  *
  * Time that passed is the most that any clock says: the monotonic one stands still while a machine
  * is suspended, and the wall clock may be set back.
@@ -119,7 +120,7 @@ interface Moment {
 }
 
 export class Ownership implements EtcdClaim {
-  /** Milliseconds that a new owner waits before timers of restored sessions start. */
+  /** Milliseconds that a new owner waits before abandon timeouts of restored sessions begin. */
   readonly graceMs: number;
   readonly #cell: Cell;
   readonly #clocks: Clocks;

@@ -19,7 +19,8 @@ const RESTORED_TOGETHER = 1000;
 const NO_CLIENT = 'unknown';
 
 /**
- * Restores `sessions` and `locks`. Timers don't run until `recovered` is called on each session.
+ * Restores `sessions` and `locks`. No timer runs until `goOn`, then `recovered`, is called on each
+ * session.
  *
  * @param ids counts the locks of the tables; it has given out no id above that of the first lock
  * @param locks in order of arrival; the session of each is among `sessions`
@@ -56,7 +57,7 @@ export async function restore(
 /**
  * Takes the waiting locks of restored sessions that can't be resumed out of their queues: no client
  * can come back for them. Newest first, so that none of them is granted by that and then kept for the
- * abandon timeout. The clients that wait behind them need not wait for the timers of `recovered`.
+ * abandon timeout.
  */
 export function leaveQueues(sessions: readonly Session[]): void {
   const locks = sessions

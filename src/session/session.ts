@@ -239,12 +239,8 @@ export class Session {
     return lock;
   }
 
-  /**
-   * Everything is restored: timers start, and the session is as one whose connection is lost, unless
-   * it has been resumed meanwhile.
-   */
-  recovered(): void {
-    if (this.#state === 'ended') return;
+  /** Everything is restored: waits and holds go on. */
+  goOn(): void {
     const nowMs = this.#host.clock.now();
     for (const lock of this.locks) {
       const { sinceMs, terms } = lock.context;
@@ -253,6 +249,13 @@ export class Session {
         this.#limit(lock, terms.waitMs && left(terms.waitMs), 'timeout');
       } else this.#limit(lock, terms.holdMs && left(terms.holdMs), 'expired');
     }
+  }
+
+  /**
+   * A restored session is from now on as one whose connection is lost, unless it has ended or was
+   * resumed meanwhile.
+   */
+  recovered(): void {
     // Lost again after it was resumed, it waits already.
     if (this.#state === 'lost' && this.#abandonTimer === undefined) this.#awaitResume();
   }

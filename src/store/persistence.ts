@@ -28,8 +28,8 @@ export interface PersistenceOptions {
   /** Milliseconds since 1970, as from `Date.now`: it may have been set back. */
   readonly wallNow: () => number;
   /**
-   * Milliseconds (>= 0) before the timers of restored sessions start: an earlier server may go on
-   * speaking to their clients for so long. Default 0.
+   * Milliseconds (>= 0) before the abandon timeouts of restored sessions begin: an earlier server may
+   * go on speaking to their clients for so long. Default 0.
    */
   readonly graceMs?: number;
   /** Called once, when the store fails: the server must not serve any more. */
@@ -94,11 +94,12 @@ export class Persistence {
     await this.ledger.start(position.batch + 1, restored);
     // Only now: what ends from here on is recorded.
     leaveQueues(restored);
-    const startTimers = (): void => {
+    for (const session of restored) session.goOn();
+    const awaitResumes = (): void => {
       for (const session of restored) session.recovered();
     };
-    if (graceMs === 0) startTimers();
-    else this.#grace = clock.setTimer(graceMs, startTimers);
+    if (graceMs === 0) awaitResumes();
+    else this.#grace = clock.setTimer(graceMs, awaitResumes);
     const ms = performance.now() - startMs;
     this.#recovered = {
       sessions: sessions.length,

@@ -389,6 +389,20 @@ test('abandon timeouts begin anew at the restart, those of zero end at once', as
   assert.equal(after.registry.resumable('key'), undefined);
 });
 
+test('waits and holds go on at once, however late abandon timeouts begin', async () => {
+  const before = await start(new MemoryDisk());
+  const session = before.open('key');
+  const held = mustGet(session, { holdMs: 200 }, write('x'));
+  const waiter = mustGet(before.open('other key'), { waitMs: 100 }, write('x'));
+  const after = await start(await before.crash(), 0, 500);
+  after.resume('key');
+  const ends = [99, 1, 99, 1].map((passedMs) => {
+    after.clock.advance(passedMs);
+    return after.observed.splice(0);
+  });
+  assert.deepEqual(ends, [[], [`timeout ${waiter.id}`], [], [`expired ${held.id}`]]);
+});
+
 test('before timers start, a restored session has all of its abandon timeout', async () => {
   const before = await start(new MemoryDisk());
   mustGet(before.open('key', 300), {}, write('x'));

@@ -234,8 +234,8 @@ export class ReferenceServer {
     }
     for (const session of byId.values()) {
       for (const lock of session.locks) this.#restoreTimer(lock);
-      this.#awaitResume(session);
     }
+    for (const session of byId.values()) this.#awaitResume(session);
   }
 
   #restoreTimer(lock: ReferenceLock): void {
