@@ -219,7 +219,13 @@ function mutated(text: string, random: Random): string {
 
 test('random spellings are read as the decoder reads them, or not at all', () => {
   withSeeds(20, (random) => {
-    for (let i = 0; i < 2000; i++) read(mutated(random.pick(USUAL), random));
+    const limits: Limits = {
+      ...DEFAULT_LIMITS,
+      maxResourcesPerLock: 1 + random.below(3),
+      maxSegmentsPerPath: 1 + random.below(3),
+      maxSegmentBytes: random.pick([1, 12, 39, 40]),
+    };
+    for (let i = 0; i < 2000; i++) read(mutated(random.pick(USUAL), random), limits);
   });
 });
 
