@@ -37,26 +37,26 @@ export function releaseRequest(ref: number, id: string, done: () => void): Reque
  * @returns undefined if the server reads it
  */
 export function answerIfTooLarge(
-  { action, ref }: Request,
-  message: { readonly resources?: unknown },
+  request: Request,
+  { resources }: { readonly resources?: unknown },
   text: string,
   { maxMessageBytes, maxResourcesPerLock }: MessageLimits,
 ): Reply | undefined {
-  const { resources } = message;
-  const refuse = (code: string, why: string): Reply => {
-    const error = { code, message: why, cycle: [], cycleMore: 0, owner: undefined };
-    return { action, ref, id: undefined, state: undefined, error, fields: {} };
-  };
   if (Array.isArray(resources) && resources.length > maxResourcesPerLock) {
     const why = `the lock has ${resources.length} resources; the server allows ${maxResourcesPerLock}`;
-    return refuse('too_many_resources', why);
+    return refusal(request, 'too_many_resources', why);
   }
   // A UTF-16 code unit takes at most three bytes.
   if (text.length * 3 <= maxMessageBytes) return undefined;
   const { length } = new TextEncoder().encode(text);
   if (length <= maxMessageBytes) return undefined;
   const why = `the request has ${length} bytes; the server reads ${maxMessageBytes} at most`;
-  return refuse('message_too_long', why);
+  return refusal(request, 'message_too_long', why);
+}
+
+function refusal({ action, ref }: Request, code: string, message: string): Reply {
+  const error = { code, message, cycle: [], cycleMore: 0, owner: undefined };
+  return { action, ref, id: undefined, state: undefined, error, fields: {} };
 }
 
 interface Sent {
