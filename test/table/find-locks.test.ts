@@ -58,10 +58,20 @@ function checkLook(table: LockTable, alive: readonly Lock[], path: Path, afterId
     return place === undefined || lock.id <= afterId ? [] : [`${lock.id} ${place}`];
   });
   assert.deepEqual(seen(table, path, afterId), expected);
+  const last = alive.find(({ id }) => id === afterId);
+  const matches = [...table.findLocks(path, afterId, undefined, last)];
+  assert.deepEqual(
+    matches.map(({ lock, place }) => `${lock.id} ${place}`),
+    expected,
+    'whether the lock before the page is given or not',
+  );
 }
 
+/** So many that not all entries of its lock are looked at. */
+const MANY = Array.from({ length: 70 }, (_, i) => read('a', 'b', `${i}`));
+
 test('random tables: look and waitsOf say what the definitions say, and change nothing', () => {
-  withSeeds(150, (random) => {
+  withSeeds(100, (random) => {
     const table = new LockTable();
     const alive: Lock[] = [];
     for (let step = 0; step < 40; step++) {
@@ -71,11 +81,14 @@ test('random tables: look and waitsOf say what the definitions say, and change n
       } else {
         const length = random.pick([1, 1, 2, 4]);
         const resources = Array.from({ length }, () => drawResource(random));
+        if (random.oneIn(50)) resources.push(...MANY);
         alive.push(table.lock(resources, undefined));
       }
       const size = { ...table.size };
       checkWaits(table, alive);
-      checkLook(table, alive, drawPath(random), random.below(table.lastId + 1));
+      const isAny = alive.length === 0 || random.oneIn(2);
+      const afterId = isAny ? random.below(table.lastId + 1) : random.pick(alive).id;
+      checkLook(table, alive, drawPath(random), afterId);
       table.verify();
       assert.deepEqual(table.size, size);
     }
