@@ -14,6 +14,7 @@ import {
   type Server as TlsServer,
 } from 'node:tls';
 import type { Locality } from '../../protocol/auth.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 import { type TakenPath, takePath } from '../../runtime/unix-socket-path.ts';
 
 /** The TLS certificate and key, in PEM. */
@@ -38,6 +39,7 @@ export interface ListenerOptions {
   readonly backlog: number;
   /** Milliseconds that a TLS handshake may take. */
   readonly handshakeMs: number;
+  readonly setTimer: Clock['setTimer'];
   /**
    * Connections of this listener, TLS handshakes included. For one more, the oldest handshake is
    * cut. Up to two beyond the limit are accepted all the same, so that the acceptor may cut others
@@ -93,6 +95,12 @@ export interface ListenerEvents {
 
 const MIN_TLS_VERSION = 'TLSv1.2';
 
+/**
+ * The longest timeout of Node. Its own one for handshakes would, after a stall, cut those whose bytes
+ * have arrived and not been read.
+ */
+const NO_TIMEOUT_MS = 2 ** 31 - 1;
+
 /** Milliseconds of silence before the first TCP keep-alive probe. */
 const KEEPALIVE_MS = 60_000;
 
@@ -102,7 +110,7 @@ export class Listener {
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
   /** Sockets in their TLS handshake, by the addresses of both ends; oldest first. */
-  readonly #handshaking = new Map<string, Socket>();
+  readonly #handshaking = new Map<string, { readonly socket: Socket; readonly timer: Timer }>();
   /** Number of open connections. */
   #open = 0;
   #path: TakenPath | undefined;
@@ -120,11 +128,10 @@ export class Listener {
       events.accept(this.#connectionOf(socket));
     };
     const acceptSecured = (socket: Socket): void => {
-      this.#handshaking.delete(endsOf(socket));
+      this.#handshakeEnded(endsOf(socket));
       accept(socket);
     };
-    this.#tls =
-      options.tls && createSecureLayer(options.tls, options.handshakeMs, events, acceptSecured);
+    this.#tls = options.tls && createSecureLayer(options.tls, events, acceptSecured);
     this.#server = createServer({
       // A peer may close its side after its last request and still wait for the reply.
       allowHalfOpen: true,
@@ -167,7 +174,7 @@ export class Listener {
    * is closed.
    */
   close(): Promise<void> {
-    for (const socket of this.#handshaking.values()) socket.destroy();
+    for (const { socket } of this.#handshaking.values()) socket.destroy();
     this.#path?.giveBack();
     this.#path = undefined;
     return new Promise((resolve) => this.#server.close(() => resolve()));
@@ -234,15 +241,25 @@ export class Listener {
   #cutOldestHandshake(): boolean {
     const [[ends, oldest] = []] = this.#handshaking;
     if (ends === undefined) return false;
-    this.#handshaking.delete(ends);
-    oldest?.destroy();
+    this.#handshakeEnded(ends);
+    oldest?.socket.destroy();
     return true;
+  }
+
+  #handshakeEnded(ends: string): void {
+    this.#handshaking.get(ends)?.timer.cancel();
+    this.#handshaking.delete(ends);
   }
 
   #shakeHands(socket: Socket, tls: TlsServer): void {
     const ends = endsOf(socket);
-    this.#handshaking.set(ends, socket);
-    socket.on('close', () => this.#handshaking.delete(ends));
+    const { handshakeMs, setTimer } = this.#options;
+    const timer = setTimer(handshakeMs, () => socket.destroy());
+    this.#handshaking.set(ends, { socket, timer });
+    socket.on('close', () => {
+      timer.cancel();
+      this.#handshaking.delete(ends);
+    });
     tls.emit('connection', socket);
   }
 
@@ -281,14 +298,13 @@ export function addressName(address: string, port: number): string {
 
 function createSecureLayer(
   files: TlsFiles,
-  handshakeMs: number,
   events: ListenerEvents,
   accept: (socket: Socket) => void,
 ): TlsServer {
   const server = createTlsServer({
     ...contextOf(files),
     allowHalfOpen: true,
-    handshakeTimeout: handshakeMs,
+    handshakeTimeout: NO_TIMEOUT_MS,
     requestCert: files.ca !== undefined,
     rejectUnauthorized: files.ca !== undefined,
   });

@@ -199,9 +199,9 @@ export class Listeners {
   }
 
   #makeListener(place: Place): Listener {
-    const { tls, backlog, handshakeMs, maxConnections } = this.#options;
+    const { tls, backlog, handshakeMs, setTimer, maxConnections } = this.#options;
     const nextUnixClient = (): number => ++this.#unixClients;
-    const options = { place, tls, backlog, handshakeMs, maxConnections, nextUnixClient };
+    const options = { place, tls, backlog, handshakeMs, setTimer, maxConnections, nextUnixClient };
     return new Listener(options, this.#events);
   }
 }

@@ -6,9 +6,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { temporaryFolder } from '../../support/certificates.ts';
+import { connect as connectTls } from 'node:tls';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import { makeCertificate, temporaryFolder } from '../../support/certificates.ts';
 import { LineClient, lock, write } from '../../support/line-client.ts';
 import { startServer } from '../../support/running-server.ts';
 
@@ -146,4 +149,23 @@ test('a client whose handshake arrived during the stall finds its session', asyn
   client.socket.end();
   await client.ended();
   assert.match(await resumeInStall(), /"resumed":true/);
+});
+
+test('a handshake of TLS that arrived during the stall is carried out', async (t) => {
+  let arrived = (): void => {};
+  const isAccepted = new Promise<void>((resolve) => (arrived = resolve));
+  const { cert, key } = makeCertificate(temporaryFolder(t), 'localhost');
+  const { address } = await startServer(t, {
+    clock: { ...systemClock, arrived },
+    tls: { cert, key },
+    limits: { firstMessageMs: 400 },
+  });
+  const socket = connect(address.port, '127.0.0.1');
+  await isAccepted;
+  const client = connectTls({ socket, ca: cert, servername: 'localhost' });
+  t.after(() => client.destroy());
+  // It writes the beginning of its handshake before this goes on.
+  await new Promise((resolve) => setImmediate(resolve));
+  stall(600);
+  await once(client, 'secureConnect');
 });
