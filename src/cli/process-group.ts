@@ -7,11 +7,14 @@
  * leaves the group (setsid, daemons, jobs of an interactive shell) is out of reach.
  *
  * This process may be killed without a chance to act. So a watchdog, a small shell in a session of its
- * own, reads from a pipe whose other end closes with this process, and then ends the group.
+ * own, reads from a pipe whose other end closes with this process, and then ends the group. The command
+ * waits at a gate until the watchdog knows its group: otherwise it would be left running if this process
+ * were killed right after it started it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How a command ended. */
@@ -47,18 +50,62 @@ export async function startGroup(
   graceMs: number,
 ): Promise<ProcessGroup | StartFailure> {
   const watchdog = startWatchdog(graceMs);
+  const isGuarded = watchdog.pid !== undefined;
   let child: ChildProcess;
   try {
-    child = spawn(file, args, { detached: true, stdio: 'inherit', env });
+    assertExecutable(file, env.PATH);
+    child = isGuarded
+      ? spawn(SHELL, ['-c', GATE, 'sh', file, ...args], {
+          ...{ detached: true, env },
+          stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+        })
+      : spawn(file, args, { detached: true, stdio: 'inherit', env });
     // Node throws some errors and emits others.
     if (child.pid === undefined) throw (await once(child, 'error'))[0];
   } catch (error) {
     watchdog.stdin?.end();
     return new StartFailure(error as NodeJS.ErrnoException);
   }
-  // Written before the event loop goes on: the watchdog knows the group as soon as there is one.
+  // Both are written at once, in this order.
   watchdog.stdin?.write(`${child.pid}\n`);
+  if (isGuarded) openGate(child.stdio[GATE_FD] as Writable);
   return new ProcessGroup(child, child.pid, watchdog);
+}
+
+const SHELL = '/bin/sh';
+
+const GATE_FD = 3;
+/** Becomes the command once there is a line to read; if the input ends without one, nothing runs. */
+const GATE = `read -r go <&${GATE_FD} || exit; exec ${GATE_FD}<&-; exec "$@"`;
+
+function openGate(gate: Writable): void {
+  gate.on('error', () => {}); // It was killed while it waited.
+  gate.end('\n', () => gate.destroy());
+}
+
+/**
+ * Throws what `execvp` would say of a command that can't be run. The shell at the gate would say it in
+ * words of its own.
+ */
+function assertExecutable(file: string, path = '/usr/bin:/bin'): void {
+  if (file.includes('/')) {
+    accessSync(file, constants.X_OK);
+    if (statSync(file).isFile()) return;
+    throw Object.assign(new Error(`EACCES: ${file} is no file`), { code: 'EACCES' });
+  }
+  let refused: unknown;
+  for (const directory of path.split(':')) {
+    const place = `${directory || '.'}/${file}`;
+    try {
+      accessSync(place, constants.X_OK);
+      if (statSync(place).isFile()) return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') refused = error;
+    }
+  }
+  throw (
+    refused ?? Object.assign(new Error(`ENOENT: ${file} is not on the PATH`), { code: 'ENOENT' })
+  );
 }
 
 export class ProcessGroup {
@@ -173,7 +220,7 @@ kill -s KILL -- "-$group"`;
 
 function startWatchdog(graceMs: number): ChildProcess {
   const args = ['-c', WATCHDOG, 'locktopus-run-watchdog', String(graceMs / 1000)];
-  const child = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  const child = spawn(SHELL, args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   // Without a shell, or once the watchdog is gone, the command is not guarded; that is all.
   child.on('error', () => {});
   child.stdin.on('error', () => {});

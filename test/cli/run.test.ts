@@ -23,7 +23,7 @@ import {
 import type { ServerOptions } from '../../src/server-options.ts';
 import { makeCertificate, temporaryFolder } from '../support/certificates.ts';
 import { Changes } from '../support/changes.ts';
-import { LOADER, nodeArgs } from '../support/compiled.ts';
+import { LOADER, moduleFile, nodeArgs } from '../support/compiled.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Program } from '../support/program.ts';
 import { Random } from '../support/random.ts';
@@ -229,6 +229,7 @@ test('what keeps the command from running has an exit code of its own', async (t
     ],
     [77, ['-w', 'a', 'true'], {}, /: give a valid token by --token-file or LOCKTOPUS_TOKEN\.\n$/],
     [126, ['-w', 'a', '/dev/null'], token, /^locktopus: cannot run \/dev\/null: .*EACCES/],
+    [126, ['-w', 'a', '/'], token, /^locktopus: cannot run \/: EACCES/],
     [126, ['-w', 'a', '/dev/null/x'], token, /^locktopus: cannot run \/dev\/null\/x: .*ENOTDIR/],
     [
       127,
@@ -527,6 +528,31 @@ test('a killed run takes the command and its children along', async (t) => {
   await said('ready');
   press(child, 'SIGKILL');
   assert.deepEqual(await ended(), { status: 'SIGKILL', output: 'ready\n' });
+});
+
+/** Starts a command as `run` does, and kills itself as soon as the command is started. */
+const KILLED_AT_START = `
+  import childProcess from 'node:child_process';
+  import { syncBuiltinESMExports } from 'node:module';
+  const { spawn } = childProcess;
+  let count = 0;
+  childProcess.spawn = (...args) => {
+    const child = spawn(...args);
+    // The first is the watchdog.
+    if (++count === 2) process.kill(process.pid, 'SIGKILL');
+    return child;
+  };
+  syncBuiltinESMExports();
+  const { startGroup } = await import(process.argv[1]);
+  await startGroup(['sh', '-c', 'echo started; exec sleep 2'], process.env, 50);
+`;
+
+test('a command whose run is killed right after starting it does not run', async () => {
+  const module = moduleFile('src/cli/process-group.ts');
+  const args = [...LOADER, '--input-type=module', '-e', KILLED_AT_START, module];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  assert.equal(await text(child.stdout), '');
+  assert.equal(child.signalCode ?? (await once(child, 'close'))[1], 'SIGKILL');
 });
 
 test('200 increments of a number in a file, by many commands at once: none is lost', async (t) => {
