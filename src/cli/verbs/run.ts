@@ -82,10 +82,10 @@ export const RUN: Verb = {
   notes: `PATH is orders/17, say, or / for everything. In a segment, a slash is \\/ and a backslash \\\\; \\e
 is an empty segment. All paths are held together. TIME is 500ms, 10s, 2m or 1h.
 
-The command runs without a shell, with the standard streams and the environment of this program
-(LOCKTOPUS_TOKEN, too), in a process group of its own. LOCKTOPUS_ID is the id of the lock: a fencing
-token. When the command has ended, the rest of its group is ended too, by SIGTERM and after --grace
-by SIGKILL. Then the lock is released.
+No shell interprets the command. It has the standard streams and the environment of this program
+(LOCKTOPUS_TOKEN, too), and a process group of its own. LOCKTOPUS_ID is the id of the lock, a
+fencing token. When the command has ended, the rest of its group is ended too, by SIGTERM and after
+--grace by SIGKILL. Then the lock is released.
 
 When the lock is lost, the whole group is ended in this way. A connection that breaks and is back in
 time has lost nothing. If it does not come back, the group has ended before the server can grant the
