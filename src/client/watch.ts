@@ -93,7 +93,7 @@ export class Watches {
 
   heard({ fields }: Reply): ProtocolError | undefined {
     const event = decodeEvent(fields);
-    if (event instanceof ProtocolError) return event;
+    if (event === undefined || event instanceof ProtocolError) return event;
     for (const subscription of [...this.#subscriptions]) {
       if (concerns(event, subscription.path)) subscription.push(event);
     }
@@ -226,14 +226,18 @@ class Subscription implements AsyncIterableIterator<WatchEvent> {
   }
 }
 
-/** @param fields of a message with the action `watch` that is no answer */
-export function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError {
+/**
+ * @param fields of a message with the action `watch` that is no answer
+ * @returns undefined for an event that this version does not know: that of a later server
+ */
+export function decodeEvent(fields: Reply['fields']): WatchEvent | ProtocolError | undefined {
   const bad = new ProtocolError('a watch event has a missing or invalid field');
   const { dropped, event, id, atMs, client, sessionId } = fields;
   if (dropped !== undefined) {
     return isCount(dropped) ? { event: 'dropped', count: dropped } : bad;
   }
   const kind = KINDS.find((known) => known === event);
+  if (kind === undefined && typeof event === 'string') return undefined;
   const resources = decodeResources(fields);
   const labels = decodeLabels(fields);
   if (resources === undefined || labels === undefined || kind === undefined) return bad;

@@ -197,6 +197,18 @@ test('a refused watch rejects', async (t) => {
   assert.equal((await same.next()).value?.event, 'acquired');
 });
 
+test('an event of a later server is passed over', async (t) => {
+  const server = new ScriptedServer();
+  const { client, connection } = await server.join(t);
+  const events = client.watch();
+  connection.take('watch');
+  const resources = [{ type: 'write', path: ['a'] }];
+  const event = { action: 'watch', id: '1', atMs: 5, resources, client: 'x', sessionId: '2' };
+  connection.say({ ...event, event: 'promoted' });
+  connection.say({ ...event, event: 'released' });
+  assert.equal((await events.next()).value?.event, 'released');
+});
+
 test('a slow reader learns how many events it missed', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);

@@ -87,7 +87,7 @@ const BREACHES: readonly [
   ],
   ['a hello', () => [greeting(1)]],
   ['an empty message', () => [{}]],
-  ['an unknown event', () => [{ action: 'watch', event: 'nonsense' }]],
+  ['an event that is no word', () => [{ ...EVENT, event: 7 }]],
   [
     'an event with a number for a path',
     () => [{ ...EVENT, resources: [{ type: 'read', path: 1 }] }],

@@ -206,7 +206,7 @@ export class Narrator implements RawSessionEvents {
   #happened(fields: Fields): void {
     const event = decodeEvent(fields);
     if (event instanceof Error) this.mistake(event.message);
-    else this.#say(eventText(event, this.#host.paper().paint ?? PLAIN));
+    else if (event !== undefined) this.#say(eventText(event, this.#host.paper().paint ?? PLAIN));
   }
 
   #lost(lock: OwnLock): void {
