@@ -41,9 +41,10 @@ export class SessionCrowd {
 
   step(): void {
     this.#sessions.clock.advance(this.#random.below(40));
-    this.#clients = this.#clients.filter(({ session }) => session.namespace.sessions.has(session));
     if (this.#clients.length < 3) this.#open();
     if (this.#random.oneIn(4)) this.#watch();
+    // Those that were lost may have ended just now, to make room.
+    this.#clients = this.#clients.filter(({ session }) => session.namespace.sessions.has(session));
     if (this.#clients.length === 0) return;
     const client = this.#random.pick(this.#clients);
     const locks = [...client.session.locks];
