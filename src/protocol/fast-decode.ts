@@ -78,9 +78,7 @@ export function fastDecode(
 ): LockRequest | ReleaseRequest | undefined {
   const { bytes, start } = message;
   const words = bytes[start + FIRST_BLANK] === BLANK ? SPACED : COMPACT;
-  const reader = new Reader(message, words, limits, dialect);
-  if (reader.skip(words.lock)) return reader.lock();
-  return reader.skip(words.release) ? reader.release() : undefined;
+  return new Reader(message, words, limits, dialect).read();
 }
 
 /**
@@ -111,15 +109,21 @@ class Reader {
     this.#dialect = dialect;
   }
 
+  read(): LockRequest | ReleaseRequest | undefined {
+    const { lock, release } = this.#words;
+    if (this.#skip(lock)) return this.#lock();
+    return this.#skip(release) ? this.#release() : undefined;
+  }
+
   /** The fields may come in any order. One that comes twice is left to the decoder. */
-  lock(): LockRequest | undefined {
+  #lock(): LockRequest | undefined {
     const words = this.#words;
     let ref: Ref | undefined;
     let resources: Resource[] | undefined;
     while (!this.#isClosing()) {
-      if (ref === undefined && this.skip(words.ref)) {
+      if (ref === undefined && this.#skip(words.ref)) {
         ref = this.#ref();
-      } else if (resources === undefined && this.skip(words.resources)) {
+      } else if (resources === undefined && this.#skip(words.resources)) {
         resources = this.#resources();
       } else if (!this.#readTerm()) {
         return undefined;
@@ -132,17 +136,18 @@ class Reader {
 
   #readTerm(): boolean {
     const words = this.#words;
-    if (this.#waitMs === undefined && this.skip(words.waitMs)) this.#waitMs = this.#integer();
-    else if (this.#holdMs === undefined && this.skip(words.holdMs)) this.#holdMs = this.#positive();
-    else if (this.#owner === undefined && this.skip(words.owner)) this.#owner = this.#name();
-    else if (this.#label === undefined && this.skip(words.label)) this.#label = this.#name();
+    if (this.#waitMs === undefined && this.#skip(words.waitMs)) this.#waitMs = this.#integer();
+    else if (this.#holdMs === undefined && this.#skip(words.holdMs))
+      this.#holdMs = this.#positive();
+    else if (this.#owner === undefined && this.#skip(words.owner)) this.#owner = this.#name();
+    else if (this.#label === undefined && this.#skip(words.label)) this.#label = this.#name();
     else return false;
     return true;
   }
 
-  release(): ReleaseRequest | undefined {
-    const ref = this.skip(this.#words.ref) ? this.#ref() : undefined;
-    const id = this.skip(this.#words.id) ? this.#id() : undefined;
+  #release(): ReleaseRequest | undefined {
+    const ref = this.#skip(this.#words.ref) ? this.#ref() : undefined;
+    const id = this.#skip(this.#words.id) ? this.#id() : undefined;
     return this.#ends() ? { action: 'release', ref, id } : undefined;
   }
 
@@ -219,12 +224,12 @@ class Reader {
 
   #resource(): Resource | undefined {
     const { write, read, limit } = this.#words;
-    const type = this.skip(write) ? 'write' : this.skip(read) ? 'read' : undefined;
+    const type = this.#skip(write) ? 'write' : this.#skip(read) ? 'read' : undefined;
     if (type === undefined) return this.#fail();
     const path = this.#path();
     if (path === undefined) return undefined;
     if (this.#skipCode(CLOSING_BRACE)) return { type, path };
-    if (type === 'write' || this.#dialect === 'v1' || !this.skip(limit)) return this.#fail();
+    if (type === 'write' || this.#dialect === 'v1' || !this.#skip(limit)) return this.#fail();
     const most = this.#positive();
     if (most === undefined) return undefined;
     return this.#skipCode(CLOSING_BRACE) ? { type, path, limit: most } : this.#fail();
@@ -270,7 +275,7 @@ class Reader {
     return this.#skipCode(QUOTE) ? this.#message.slice(start, end) : this.#fail();
   }
 
-  skip(words: Buffer): boolean {
+  #skip(words: Buffer): boolean {
     const bytes = this.#bytes;
     const at = this.#at;
     for (let i = 0; i < words.length; i++) if (bytes[at + i] !== words[i]) return false;
@@ -280,7 +285,7 @@ class Reader {
 
   /** Also the blank behind it, if there are blanks: both or neither. */
   #skipComma(): boolean {
-    return this.skip(this.#words.comma);
+    return this.#skip(this.#words.comma);
   }
 
   #skipCode(code: number): boolean {

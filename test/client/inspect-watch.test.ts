@@ -197,15 +197,18 @@ test('a refused watch rejects', async (t) => {
   assert.equal((await same.next()).value?.event, 'acquired');
 });
 
+const EVENT = {
+  ...{ action: 'watch', event: 'acquired', id: '1', atMs: 5, client: 'x', sessionId: '2' },
+  resources: [{ type: 'write', path: ['a'] }],
+};
+
 test('an event of a later server is passed over', async (t) => {
   const server = new ScriptedServer();
   const { client, connection } = await server.join(t);
   const events = client.watch();
   connection.take('watch');
-  const resources = [{ type: 'write', path: ['a'] }];
-  const event = { action: 'watch', id: '1', atMs: 5, resources, client: 'x', sessionId: '2' };
-  connection.say({ ...event, event: 'promoted' });
-  connection.say({ ...event, event: 'released' });
+  connection.say({ ...EVENT, event: 'promoted' });
+  connection.say({ ...EVENT, event: 'released' });
   assert.equal((await events.next()).value?.event, 'released');
 });
 
@@ -214,10 +217,7 @@ test('a slow reader learns how many events it missed', async (t) => {
   const { client, connection } = await server.join(t);
   const events = client.watch();
   connection.take('watch');
-  const resources = [{ type: 'write', path: ['a'] }];
-  const whose = { client: 'x', sessionId: '2' };
-  const event = { action: 'watch', event: 'acquired', id: '1', atMs: 5, resources, ...whose };
-  for (let i = 0; i < 10_007; i++) connection.say(event);
+  for (let i = 0; i < 10_007; i++) connection.say(EVENT);
   connection.say({ action: 'watch', dropped: 5 });
   for (let i = 0; i < 10_000; i++) assert.equal((await events.next()).value?.event, 'acquired');
   assert.deepEqual((await events.next()).value, { event: 'dropped', count: 12 });

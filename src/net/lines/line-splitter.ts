@@ -5,8 +5,8 @@
  * are kept until the rest arrives, in one buffer that grows with them and never exceeds the line
  * limit.
  *
- * Nearly all input is ASCII. Such a chunk is decoded as a whole, for all of its lines; in other chunks
- * each line is validated by itself.
+ * Nearly all input is ASCII. Such a chunk is decoded as a whole, for all of its lines. Other chunks are
+ * validated as a whole and, if they are not valid, line by line.
  */
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 import { Message } from '../../runtime/message.ts';
