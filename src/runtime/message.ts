@@ -3,7 +3,7 @@
  * the text as a whole is made on demand only, and the bytes are compared where they are: an element
  * of a buffer is read in a third of the time of a character of a string.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 
 export class Message {
   /**
@@ -22,10 +22,6 @@ export class Message {
     this.start = start;
     this.end = end;
     this.#ascii = ascii;
-  }
-
-  static of(text: string): Message {
-    return new Message(Buffer.from(text));
   }
 
   /** In bytes. */

@@ -7,7 +7,7 @@
 import type { Transport, TransportEvents } from '../../src/client/transport.ts';
 import type { Channel, Conversation } from '../../src/protocol/channel.ts';
 import type { Timer } from '../../src/runtime/clock.ts';
-import { Message } from '../../src/runtime/message.ts';
+import { messageOf } from '../support/message.ts';
 import type { Random } from '../support/random.ts';
 import type { SimClock } from './sim-clock.ts';
 
@@ -137,7 +137,7 @@ export class SimConnection implements Channel {
   }
 
   #arrive(text: string): void {
-    if (!this.#isServerDone) this.#conversation.receive(Message.of(text));
+    if (!this.#isServerDone) this.#conversation.receive(messageOf(text));
   }
 
   #leave(): void {

@@ -2,6 +2,7 @@
  * The usual requests, read without a parser: what is read is what the decoder reads, and what is
  * not exactly as usual is left to it.
  */
+
 import assert from 'node:assert/strict';
 import { Buffer, isAscii } from 'node:buffer';
 import { test } from 'node:test';
@@ -14,6 +15,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/runtime/limits.ts';
 import { Message } from '../../src/runtime/message.ts';
 import { sessionMessage, type Vocabulary, v1Message } from '../fuzz/messages.ts';
 import { converse } from '../support/conversation.ts';
+import { messageOf } from '../support/message.ts';
 import { type Random, withSeeds } from '../support/random.ts';
 import { setUp } from '../support/session-host.ts';
 
@@ -26,7 +28,7 @@ const LIMITS: Limits = {
 
 /** The message with other bytes around it, as in a chunk of input. */
 function* placed(text: string): Generator<Message> {
-  yield Message.of(text);
+  yield messageOf(text);
   const length = Buffer.byteLength(text);
   for (const [before, behind] of [
     ['{"', '}'],
@@ -42,9 +44,9 @@ function* placed(text: string): Generator<Message> {
 
 /** What was read; fails if the decoder, or that of v1, would have read something else. */
 function read(text: string, limits = LIMITS) {
-  const usual = fastDecode(Message.of(text), limits, 'session');
+  const usual = fastDecode(messageOf(text), limits, 'session');
   // As it is sent: a half of a character can't be.
-  const sent = Message.of(text).text;
+  const sent = messageOf(text).text;
   if (usual !== undefined) assert.deepEqual(usual, decodeRequest(sent, limits), text);
   for (const message of placed(text)) {
     assert.equal(message.text, sent);
@@ -55,7 +57,7 @@ function read(text: string, limits = LIMITS) {
 }
 
 function readV1(text: string, limits = LIMITS) {
-  const message = Message.of(text);
+  const message = messageOf(text);
   const usual = fastDecode(message, limits, 'v1');
   if (usual === undefined) return undefined;
   const { action, resources } = JSON.parse(message.text);
@@ -260,7 +262,7 @@ function clientsOf(dialect: 'session' | 'v1') {
   const receive = (at: number, text: string): void => {
     const client = clients.get(at) ?? connect(at);
     clients.set(at, client);
-    client.receive(Message.of(text));
+    client.receive(messageOf(text));
   };
   return { receive, clock, said };
 }
@@ -305,7 +307,7 @@ test('clients are told the same, whether their requests are read without a parse
       for (let step = 0; step < 60; step++) {
         const text = anyMessage(random);
         const at = random.below(3);
-        if (fastDecode(Message.of(text), DEFAULT_LIMITS, dialect) !== undefined) read++;
+        if (fastDecode(messageOf(text), DEFAULT_LIMITS, dialect) !== undefined) read++;
         usual.receive(at, text);
         // A blank at its end leaves it to the decoder.
         parsed.receive(at, `${text} `);

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { Auth } from '../../src/protocol/auth.ts';
 import type { Channel } from '../../src/protocol/channel.ts';
 import { SessionProtocol } from '../../src/protocol/session-protocol.ts';
-import { Message } from '../../src/runtime/message.ts';
 import type { SessionHost } from '../../src/session/session-host.ts';
 import type { Reply } from './line-client.ts';
+import { messageOf } from './message.ts';
 import type { setUp } from './session-host.ts';
 
 type Host = SessionHost & ReturnType<typeof setUp>['host'];
@@ -27,7 +27,7 @@ export function converse(host: Host, parts: Partial<Channel> = {}) {
   };
   const conversation = new SessionProtocol(protocolHost, channel as Channel);
   const ask = (message: object): Reply => {
-    conversation.receive(Message.of(JSON.stringify(message)));
+    conversation.receive(messageOf(JSON.stringify(message)));
     return said.at(-1) ?? assert.fail('no answer');
   };
   return { conversation, channel, said, ask };
