@@ -91,7 +91,7 @@ function assertExecutable(file: string, path = '/usr/bin:/bin'): void {
   if (file.includes('/')) {
     accessSync(file, constants.X_OK);
     if (statSync(file).isFile()) return;
-    throw Object.assign(new Error(`EACCES: ${file} is no file`), { code: 'EACCES' });
+    throw Object.assign(new Error(`EACCES: ${file} is not a file`), { code: 'EACCES' });
   }
   let refused: unknown;
   for (const directory of path.split(':')) {
