@@ -77,6 +77,9 @@ const F3_TWIN = 'f3 twin';
 const OURS = 'ours';
 const SECOND = 'perSecond';
 
+/** For a generator of load that knows only answers: no ping meanwhile. */
+const NO_PINGS = ['--ping-interval', '86400000'];
+
 /** For locks beyond the default limit of one session. */
 const MANY_LOCKS = ['--max-locks', '1000000'];
 
@@ -179,12 +182,13 @@ function overTcp(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
 
 function overWebSocket(ours: ServerSpec, sizes: Sizes, connections: number): Cell {
   const shape = { connections };
+  const server = { ...ours, args: NO_PINGS } as ServerSpec;
   return {
     name: `a-ws-${connections}`,
     work: `lock and release, ${connections} connections, WebSocket v1`,
     contenders: [
       cycles(F3, { kind: 'echo', mode: 'ws' }, 'echo', shape),
-      cycles(OURS, ours, 'v1', shape),
+      cycles(OURS, server, 'v1', shape),
       cycles(F3_TWIN, { kind: 'echo', mode: 'twin' }, 'echo', shape),
     ],
     questions: [
@@ -607,10 +611,11 @@ function connecting(ours: ServerSpec, { judged: lanes }: Sizes): Cell {
 }
 
 function paced(ours: ServerSpec, { paced: perSecond, listed, elsewhere: held }: Sizes): Cell {
+  const work = { kind: 'paced', connections: 16, perSecond } as const;
   const contender = (name: string, beside?: BesideTask): Contender => ({
     name: `${OURS}, ${name}`,
     server: { ...ours, args: MANY_LOCKS } as ServerSpec,
-    work: { kind: 'paced', connections: 16, perSecond },
+    work,
     ...(beside === undefined ? {} : { beside }),
   });
   const [, thousand = 0] = held;
@@ -618,6 +623,8 @@ function paced(ours: ServerSpec, { paced: perSecond, listed, elsewhere: held }: 
     name: 'q',
     work: `lock and release at ${perSecond} a second, 16 connections, TCP, beside other work`,
     contenders: [
+      // What of the tail is the machine's.
+      { name: F1, server: floor('parsing'), work },
       contender('alone'),
       contender('idle', { kind: 'idle', connections: thousand }),
       contender('wide', { kind: 'wide', resources: thousand }),

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from './connection.ts';
 import { lockRequest } from './requests.ts';
 
@@ -66,47 +67,84 @@ export async function watchers(port: number, count: number, pathsEach: number): 
   }
 }
 
+/** Work that is done over and over while it runs; only then does it cost the server anything. */
+export class Repeated {
+  readonly #doOnce: () => void;
+  #isRunning = false;
+  #isDoing = false;
+
+  /** @param doOnce does it once, and says with `done` when it is done */
+  constructor(doOnce: () => void) {
+    this.#doOnce = doOnce;
+  }
+
+  start(): void {
+    this.#isRunning = true;
+    if (!this.#isDoing) this.#again();
+  }
+
+  stop(): void {
+    this.#isRunning = false;
+  }
+
+  done(): void {
+    this.#isDoing = false;
+    if (this.#isRunning) this.#again();
+  }
+
+  #again(): void {
+    this.#isDoing = true;
+    this.#doOnce();
+  }
+}
+
 /** A listing of everything, page by page, that begins anew as soon as it has ended. */
-export async function inspectLoop(port: number): Promise<void> {
+export async function inspectLoop(port: number): Promise<Repeated> {
   let tail = '';
-  const ask = (after: string): void => {
+  let after = '';
+  const pages = new Repeated(() => {
     socket.write(`{"action":"inspect","max":1000${after === '' ? '' : `,"after":"${after}"`}}\n`);
-  };
+  });
   const onBytes = (buffer: Buffer, length: number): void => {
     // The last line is shorter than this, and nothing follows it.
     tail = (tail + buffer.toString('latin1', Math.max(0, length - 200), length)).slice(-200);
     if (!tail.endsWith('\n') || !tail.includes('"end":true')) return;
-    const [, next = ''] = /"next":"(\d+)"/.exec(tail) ?? [];
+    [, after = ''] = /"next":"(\d+)"/.exec(tail) ?? [];
     tail = '';
-    ask(next);
+    pages.done();
   };
   const socket = await open(port, undefined, onBytes, 256 * 1024);
-  ask('');
+  return pages;
 }
 
 /** Locks so many resources at once and releases them, over and over. */
-export async function wideLoop(port: number, count: number): Promise<void> {
+export async function wideLoop(port: number, count: number): Promise<Repeated> {
   const resources = Array.from({ length: count }, (_, i) => ({
     type: 'write' as const,
     path: ['wide', `${i}`],
   }));
   const cycle = Buffer.from(`${lockRequest(resources)}\n{"action":"release"}\n`);
-  let missing = 2;
-  const onBytes = (buffer: Buffer, length: number): void => {
-    for (let i = 0; i < length; i++) if (buffer[i] === LF) missing--;
-    if (missing > 0) return;
+  let missing = 0;
+  const cycles = new Repeated(() => {
     missing = 2;
     socket.write(cycle);
+  });
+  const onBytes = (buffer: Buffer, length: number): void => {
+    for (let i = 0; i < length; i++) if (buffer[i] === LF) missing--;
+    if (missing === 0) cycles.done();
   };
   const socket = await open(port, undefined, onBytes, 512);
-  socket.write(cycle);
+  return cycles;
 }
 
 /** Asks for the metrics each second. */
-export function metricsLoop(port: number): void {
-  setInterval(async () => {
+export function metricsLoop(port: number): Repeated {
+  const rounds = new Repeated(async () => {
     await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  }, 1000);
+    await sleep(1000);
+    rounds.done();
+  });
+  return rounds;
 }
 
 interface CounterState {

@@ -10,6 +10,7 @@ import {
   idleConnections,
   inspectLoop,
   metricsLoop,
+  Repeated,
   watchers,
   wideLoop,
 } from './crowd.ts';
@@ -75,17 +76,24 @@ export type Command =
   | { readonly sampleMs: number };
 
 let load: Load | undefined;
+let besideLoad: Repeated | undefined;
 
 async function obey(command: Command): Promise<object> {
   if ('open' in command) {
-    load = await openLoad(command.open, command.port);
+    const opened = await openLoad(command.open, command.port);
+    if (opened instanceof Repeated) besideLoad = opened;
+    else load = opened;
     return {};
   }
   if (load === undefined) throw new Error('nothing to sample');
-  return sampleOf(load, command.sampleMs);
+  // Only meanwhile: between its samples other contenders are measured on the same cores.
+  besideLoad?.start();
+  const figures = await sampleOf(load, command.sampleMs);
+  besideLoad?.stop();
+  return figures;
 }
 
-async function openLoad(task: Task, port: number): Promise<Load | undefined> {
+async function openLoad(task: Task, port: number): Promise<Load | Repeated | undefined> {
   switch (task.kind) {
     case 'cycles': {
       const sha = task.language === 'redis' ? await loadScript(port) : '';
@@ -126,17 +134,14 @@ async function openLoad(task: Task, port: number): Promise<Load | undefined> {
       return undefined;
     case 'hold':
       await heldLocks(port, task.locks, task.parent);
-      if (task.isInspected === true) await inspectLoop(port);
-      return undefined;
+      return task.isInspected === true ? inspectLoop(port) : undefined;
     case 'watch':
       await watchers(port, task.connections, task.pathsEach);
       return undefined;
     case 'wide':
-      await wideLoop(port, task.resources);
-      return undefined;
+      return wideLoop(port, task.resources);
     case 'metrics':
-      metricsLoop(port);
-      return undefined;
+      return metricsLoop(port);
   }
 }
 

@@ -68,7 +68,7 @@ export async function runCell(cell: Cell, options: RunOptions): Promise<CellResu
     for (const { sampler } of running) profiles.push(await sampler.close());
   }
   const contenders = running.map(({ contender, rounds }, i) =>
-    contenderResult(contender.name, rounds, profiles[i]),
+    contenderResult(contender, rounds, profiles[i]),
   );
   const { name, work, shown } = cell;
   const answers = cell.questions
@@ -143,18 +143,22 @@ async function openLoad(
 }
 
 function contenderResult(
-  name: string,
+  { name, work }: Contender,
   rounds: readonly Figures[],
   profile: string | undefined,
 ): ContenderResult {
   const names = Object.keys(rounds[0] ?? {});
   const valuesOf = (figure: string): number[] => rounds.map((round) => round[figure] ?? Number.NaN);
+  // A pace is kept by looking at the clock all the time.
+  const isPaced = typeof work !== 'function' && work.kind === 'paced';
   return {
     name,
     figures: Object.fromEntries(names.map((figure) => [figure, spreadOf(valuesOf(figure))])),
     rounds,
     isGeneratorBound:
-      median(valuesOf('generatorBusy')) >= NO_REST && median(valuesOf('serverBusy')) < RESTED,
+      !isPaced &&
+      median(valuesOf('generatorBusy')) >= NO_REST &&
+      median(valuesOf('serverBusy')) < RESTED,
     profile,
   };
 }
