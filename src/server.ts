@@ -285,7 +285,7 @@ export class Server {
       arrived: (backlog) => this.#clock.arrived?.(backlog),
       handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
       accept: (connection) => {
-        this.#stalls.active();
+        this.#host.streams.inputArrived();
         this.#acceptor.accept(connection);
       },
       full: () => this.#options.fullObserver?.(),

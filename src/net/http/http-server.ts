@@ -49,7 +49,7 @@ export class HttpServer {
   constructor(host: HttpHost) {
     this.#host = host;
     this.#router = new Router(host);
-    this.#turns = new HttpTurns(host.streams.turnQueue);
+    this.#turns = new HttpTurns(host.streams.turnQueue, host.streams.clock);
     this.#responses = new PendingResponses(host.limits.maxUnreadBytes, host.streams.budget);
     this.#server = createServer({
       keepAlive: true,

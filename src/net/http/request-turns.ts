@@ -4,7 +4,8 @@
  * most those of one read do.
  */
 import type { Duplex } from 'node:stream';
-import type { Turns } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { TurnQueue } from '../stream/turn-queue.ts';
 
 interface Queue {
   readonly waiting: (() => void)[];
@@ -14,11 +15,13 @@ interface Queue {
 }
 
 export class HttpTurns {
-  readonly #turns: Pick<Turns, 'nextTurn'>;
+  readonly #turns: Pick<TurnQueue, 'nextTurn'>;
+  readonly #clock: Clock;
   readonly #queues = new WeakMap<Duplex, Queue>();
 
-  constructor(turns: Pick<Turns, 'nextTurn'>) {
+  constructor(turns: Pick<TurnQueue, 'nextTurn'>, clock: Clock) {
     this.#turns = turns;
+    this.#clock = clock;
   }
 
   /** Calls `act` now, or after those before it, one per turn; never after `end`. */
@@ -52,8 +55,14 @@ export class HttpTurns {
   #begin(socket: Duplex, act: () => void): void {
     const queue: Queue = { waiting: [], isPaused: false, isOver: false };
     this.#queues.set(socket, queue);
+    this.#act(socket, queue, act);
+  }
+
+  #act(socket: Duplex, queue: Queue, act: () => void): void {
+    const startMs = this.#clock.now();
     act();
-    this.#turns.nextTurn(() => this.#next(socket, queue));
+    const costMs = this.#clock.now() - startMs;
+    this.#turns.nextTurn(() => this.#next(socket, queue), costMs);
   }
 
   #next(socket: Duplex, queue: Queue): void {
@@ -61,8 +70,7 @@ export class HttpTurns {
     if (queue.isOver || socket.destroyed) return;
     const act = queue.waiting.shift();
     if (act !== undefined) {
-      act();
-      this.#turns.nextTurn(() => this.#next(socket, queue));
+      this.#act(socket, queue, act);
       return;
     }
     this.#queues.delete(socket);

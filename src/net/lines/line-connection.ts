@@ -34,6 +34,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   readonly #host: LineHost;
   readonly #socket: Duplex;
   readonly #splitter: LineSplitter;
+  readonly #input: InputPump;
   readonly #output: OutputBuffer;
   readonly #conversation: Conversation;
   /** Undefined once it is cancelled: it would keep alive what began the connection. */
@@ -76,15 +77,15 @@ export class LineConnection implements Channel, LineSink, LineClient {
       return mayKeep;
     });
     const ended = (): void => this.#inputEnded();
-    const input = new InputPump(socket, streams, this.#output, this.#splitter, ended);
+    this.#input = new InputPump(socket, streams, this.#output, this.#splitter, ended);
     socket.on('drain', writable);
     socket.on('close', () => this.#closed());
-    input.take(head);
-    input.start();
+    this.#input.take(head);
+    this.#input.start();
   }
 
   yieldTurn(): void {
-    this.#splitter.pause();
+    this.#input.yieldTurn();
   }
 
   get unreadBytes(): number {

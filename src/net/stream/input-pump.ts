@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { OutputBuffer } from './output-buffer.ts';
 import { readShared } from './shared-read.ts';
 import type { StreamHost } from './stream-host.ts';
+import { COSTLY_MS } from './turn-queue.ts';
 
 export interface ChunkReader {
   /**
@@ -15,6 +16,8 @@ export interface ChunkReader {
    * @returns how many bytes were consumed: all of them unless the reader was paused
    */
   push(chunk: Buffer): number;
+  /** Consumes nothing after the present message until the next push. */
+  pause(): void;
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -27,6 +30,8 @@ export class InputPump {
   readonly #ended: () => void;
   /** The rest of a chunk waits for a later turn. */
   #isPaused = false;
+  /** The present message may be costly. */
+  #hasYielded = false;
   /** The peer has ended its side while paused. */
   #isAtEnd = false;
 
@@ -62,21 +67,31 @@ export class InputPump {
 
   /** Delivers `chunk` as if it had been read from the socket. */
   take(chunk: Buffer): void {
+    const { clock, gate, turnQueue } = this.#host;
+    const startMs = clock.now();
+    this.#hasYielded = false;
     this.#host.inputArrived();
     this.#output.answering();
     const taken = this.#reader.push(chunk);
     this.#output.answered();
-    const { gate } = this.#host;
-    if (taken < chunk.length) this.#takeLater(chunk.subarray(taken));
-    else if (gate?.isBehind) this.#takeLater(NOTHING, gate.whenCaughtUp.bind(gate));
-    else if (this.#isPaused) this.#goOn();
+    const costMs = this.#hasYielded ? clock.now() - startMs : 0;
+    if (taken < chunk.length || costMs >= COSTLY_MS) {
+      this.#takeLater(chunk.subarray(taken), (job) => turnQueue.nextTurn(job, costMs));
+    } else if (gate?.isBehind) {
+      this.#takeLater(NOTHING, (job) => gate.whenCaughtUp(job));
+    } else if (this.#isPaused) {
+      this.#goOn();
+    }
   }
 
-  /** @param later calls a job when it is time; by default in the next turn */
-  #takeLater(
-    rest: Buffer,
-    later: (job: () => void) => void = (job) => this.#host.turnQueue.nextTurn(job),
-  ): void {
+  /** The present message may be costly: other connections are served before the next one. */
+  yieldTurn(): void {
+    this.#hasYielded = true;
+    this.#reader.pause();
+  }
+
+  /** @param later calls a job when it is time */
+  #takeLater(rest: Buffer, later: (job: () => void) => void): void {
     // A chunk just read is in reused memory and must be copied; a rest was copied before.
     const kept = this.#isPaused ? rest : Buffer.from(rest);
     this.#isPaused = true;

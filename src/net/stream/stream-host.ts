@@ -13,7 +13,7 @@ export interface StreamHost {
   readonly sharedReads: boolean;
   /** Undefined without a store. */
   readonly gate: OutputGate | undefined;
-  /** Called for each chunk of input. */
+  /** Called for each chunk of input, and for each connection that is accepted. */
   inputArrived(): void;
 }
 
@@ -30,13 +30,17 @@ export function makeStreamHost(
   maxBufferBytes: number,
   { sharedReads = true, gate, flushedTogether, inputArrived = () => {} }: StreamSettings = {},
 ): StreamHost {
+  const turnQueue = new TurnQueue(clock);
   return {
     clock,
     flushQueue: new FlushQueue(clock, flushedTogether),
-    turnQueue: new TurnQueue(clock),
+    turnQueue,
     budget: new BufferBudget(maxBufferBytes),
     sharedReads,
     gate,
-    inputArrived,
+    inputArrived() {
+      turnQueue.inputArrived();
+      inputArrived();
+    },
   };
 }

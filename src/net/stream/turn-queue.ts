@@ -1,35 +1,89 @@
 /**
- * One queue for the costly work that connections have deferred. Each turn of the event loop spends
- * `SLICE_MS` on it, or one job if that takes longer. So a thousand connections with costly requests
- * delay the others by one such request per turn, not by the sum of them.
+ * One queue for costly work: what connections have deferred, and the next requests of those whose
+ * last one was costly. Each turn of the event loop spends `SLICE_MS` on it, or one job if that takes
+ * longer. While other input arrives, it has half of the time at most: for as long as costly work
+ * has taken, the rest is served before the next job. So a thousand connections with costly requests
+ * delay each of the others by one such request, not by the sum of them, and halve its throughput.
  */
-import type { Clock, Turns } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
+
+/** Milliseconds: what took less was not costly, whatever it might have been. */
+export const COSTLY_MS = 0.1;
 
 /** Milliseconds of a turn after which the rest of the queue waits for the next turn. */
 const SLICE_MS = 2;
 
-export class TurnQueue implements Pick<Turns, 'nextTurn'> {
+/**
+ * Milliseconds without input after which nothing else is to be served: a client on the same machine
+ * that has its answer usually has asked again by then.
+ */
+const QUIET_MS = 0.25;
+
+interface Job {
+  readonly run: () => void;
+  readonly costMs: number;
+}
+
+export class TurnQueue {
   readonly #clock: Clock;
-  #jobs: (() => void)[] = [];
+  #jobs: Job[] = [];
   /** Index of the first job that has not run. */
   #at = 0;
+  #isRunning = false;
+  /** Until then the rest is served. */
+  #restUntilMs = Number.NEGATIVE_INFINITY;
+  #hasInput = false;
+  /** The end of the last turn that had input. */
+  #lastInputMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Calls `job` in a later turn, after the jobs before it. */
-  nextTurn(job: () => void): void {
-    if (this.#jobs.push(job) === 1) this.#clock.nextTurn(() => this.#run());
+  /** Something has arrived. Called for all input. */
+  inputArrived(): void {
+    this.#hasInput = true;
   }
 
-  #run(): void {
+  /**
+   * Calls `run` in a later turn, after the jobs before it.
+   *
+   * @param costMs milliseconds that this connection has just spent, and will spend again: that its
+   *   next request costs as much as the last is the best guess there is
+   */
+  nextTurn(run: () => void, costMs = 0): void {
+    if (costMs >= COSTLY_MS && !this.#isRunning) this.#rest(this.#clock.now(), costMs);
+    if (this.#jobs.push({ run, costMs }) === 1) this.#clock.nextTurn(() => this.#turn());
+  }
+
+  #turn(): void {
     const startMs = this.#clock.now();
+    if (this.#hasInput) this.#lastInputMs = startMs;
+    this.#hasInput = false;
+    const isQuiet = startMs - this.#lastInputMs >= QUIET_MS;
+    if (isQuiet || startMs >= this.#restUntilMs) this.#run(startMs);
+    if (this.#jobs.length > 0) this.#clock.nextTurn(() => this.#turn());
+  }
+
+  #run(startMs: number): void {
+    this.#isRunning = true;
     const end = this.#jobs.length;
-    do this.#jobs[this.#at++]?.();
-    while (this.#at < end && this.#clock.now() - startMs < SLICE_MS);
+    let [nowMs, expectedMs] = [startMs, 0];
+    do {
+      const job = this.#jobs[this.#at++];
+      expectedMs += job?.costMs ?? 0;
+      job?.run();
+      nowMs = this.#clock.now();
+    } while (this.#at < end && Math.max(nowMs - startMs, expectedMs) < SLICE_MS);
     this.#jobs = this.#jobs.slice(this.#at);
     this.#at = 0;
-    if (this.#jobs.length > 0) this.#clock.nextTurn(() => this.#run());
+    this.#isRunning = false;
+    // Input that was deferred is not that of others.
+    this.#hasInput = false;
+    this.#rest(nowMs, nowMs - startMs);
+  }
+
+  #rest(nowMs: number, ms: number): void {
+    this.#restUntilMs = Math.max(nowMs, this.#restUntilMs) + ms;
   }
 }

@@ -65,6 +65,7 @@ export class WebSocketConnection {
   readonly #handlers: WebSocketHandlers;
   readonly #output: OutputBuffer;
   readonly #receiver: Receiver;
+  readonly #input: InputPump;
   #state: State = 'open';
   /** What `ended` gets if the socket closes now. */
   #fate: EndInfo = { code: CloseCode.abnormal, reason: 'The connection was lost.', clean: false };
@@ -98,7 +99,7 @@ export class WebSocketConnection {
     socket.on('error', (error) => this.#broke(error));
     socket.on('close', () => this.#closed());
     const ended = (): void => this.#end(this.#fate);
-    const input = new InputPump(socket, streams, this.#output, this.#receiver, ended);
+    this.#input = new InputPump(socket, streams, this.#output, this.#receiver, ended);
     if (socket.closed || socket.readableEnded) {
       // Those events have passed. Deferred: the owner has no reference before the constructor
       // returns.
@@ -107,13 +108,13 @@ export class WebSocketConnection {
     }
     // Put back before there is a reader, so that no handler runs before the constructor returns.
     if (head.length > 0) socket.unshift(head);
-    input.start();
+    this.#input.start();
     socket.resume();
   }
 
   /** Delivers no message after the present one until other connections have had their turn. */
   yieldTurn(): void {
-    this.#receiver.pause();
+    this.#input.yieldTurn();
   }
 
   /** Bytes that are not sent yet. */

@@ -177,6 +177,7 @@ function setUpPump() {
       if (taken > 0) events.push(chunk.toString('latin1', 0, taken));
       return taken;
     },
+    pause() {},
   };
   const pump = new InputPump(
     socket.asSocket,

@@ -152,7 +152,7 @@ test('a server that is told to reads each socket for itself', async (t) => {
       heard();
       return chunk.length;
     };
-    new InputPump(socket, streams, output, { push }, () => {}).start();
+    new InputPump(socket, streams, output, { push, pause() {} }, () => {}).start();
     for (let i = 0; i < 2; i++) {
       const read = new Promise<void>((resolve) => (heard = resolve));
       peer.write('anything');

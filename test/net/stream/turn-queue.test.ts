@@ -28,7 +28,16 @@ function setUp() {
       done.push(name);
       then?.();
     });
-  return { clock, done, put };
+  /** The next request of a connection whose last one cost `ms`: it is read after the turn. */
+  const putNext = (name: string, ms: number): void =>
+    queue.nextTurn(() => void done.push(name), ms);
+  /** A turn in which `ms` were spent on what others sent. */
+  const turnWithInput = (ms: number): void => {
+    queue.inputArrived();
+    clock.advance(ms);
+    clock.turn();
+  };
+  return { clock, queue, done, put, putNext, turnWithInput };
 }
 
 test('what costs little runs in one turn, in order', () => {
@@ -58,4 +67,56 @@ test('what is put off meanwhile waits for the next turn, behind the others', () 
   assert.deepEqual(done, ['a', 'b']);
   clock.turn();
   assert.deepEqual(done, ['a', 'b', 'again']);
+});
+
+test('what costs much is followed by as long for the others', () => {
+  const { clock, done, putNext, turnWithInput } = setUp();
+  putNext('a', 1);
+  for (let i = 0; i < 4; i++) {
+    turnWithInput(0.2);
+    assert.deepEqual(done, [], 'others have not had as much yet');
+  }
+  turnWithInput(0.2);
+  assert.deepEqual(done, ['a']);
+  assert.equal(clock.turns.length, 0);
+});
+
+test('with nothing to do for others it goes on soon', () => {
+  const { clock, done, putNext, turnWithInput } = setUp();
+  putNext('a', 100);
+  turnWithInput(0);
+  clock.advance(0.2);
+  clock.turn();
+  assert.deepEqual(done, [], 'a client that has just been answered may ask again');
+  clock.advance(0.1);
+  clock.turn();
+  assert.deepEqual(done, ['a']);
+});
+
+test('of many whose requests cost much, each turn lets as many on as it has time for', () => {
+  const { clock, done, putNext } = setUp();
+  clock.advance(10);
+  for (const name of ['a', 'b', 'c', 'd', 'e']) putNext(name, 0.9);
+  clock.turn();
+  assert.deepEqual(done, ['a', 'b', 'c']);
+  clock.turn();
+  assert.deepEqual(done, ['a', 'b', 'c', 'd', 'e']);
+});
+
+test('what was put off and costs much is followed by as long for the others, too', () => {
+  const { clock, done, put, turnWithInput } = setUp();
+  put('a', 5, () => put('b', 5));
+  clock.turn();
+  assert.deepEqual(done, ['a']);
+  for (let i = 0; i < 4; i++) turnWithInput(1);
+  assert.deepEqual(done, ['a']);
+  turnWithInput(1);
+  assert.deepEqual(done, ['a', 'b']);
+});
+
+test('what costs little waits for nothing', () => {
+  const { done, putNext, turnWithInput } = setUp();
+  putNext('a', 0.05);
+  turnWithInput(0);
+  assert.deepEqual(done, ['a']);
 });
