@@ -4,7 +4,7 @@
  */
 import { toByteString } from '../runtime/byte-string.ts';
 import { idText } from '../runtime/id-text.ts';
-import { quotedBytes } from '../runtime/quoted.ts';
+import { quotedBytes, quotedListBytes } from '../runtime/quoted.ts';
 import type { Counters } from '../session/counters.ts';
 import type { Ref, SessionLock } from '../session/lock-record.ts';
 import type { Path, Resource } from '../table/resource.ts';
@@ -70,9 +70,10 @@ export class ReplyWriter {
     this.#channel.reply(toByteString(JSON.stringify({ action, ref, ...fields })));
   }
 
-  /** The same for fields that are text already, a byte string. */
-  text({ action, ref }: Envelope, fields: string): void {
-    this.#channel.reply(`{"action":"${action}",${refField(ref)}${fields}}`);
+  /** The same for several answers, the fields of each as a byte string. */
+  texts({ action, ref }: Envelope, answers: readonly string[]): void {
+    const head = `{"action":"${action}",${refField(ref)}`;
+    for (const fields of answers) this.#channel.reply(`${head}${fields}}`);
   }
 
   /**
@@ -175,22 +176,21 @@ export function resourceFields(resources: readonly Resource[]): {
   return { resources: listed, moreResources: more > 0 ? more : undefined };
 }
 
-/** A path in JSON, as a byte string. */
-export function pathText(path: Path): string {
-  return `[${path.map(quotedBytes).join()}]`;
-}
-
 /** `resourceFields` as a byte string; a third of the time that `JSON.stringify` takes for it. */
 export function resourcesText(resources: readonly Resource[]): string {
+  const [first] = resources;
+  if (first !== undefined && resources.length === 1) return `"resources":[${resourceText(first)}]`;
   const { listed } = firstOf(resources);
-  let text = '';
-  for (const resource of listed) {
-    const limit = 'limit' in resource ? `,"limit":${resource.limit}` : '';
-    const path = pathText(resource.path);
-    text += `${text === '' ? '' : ','}{"type":"${resource.type}","path":${path}${limit}}`;
-  }
   const more = resources.length - listed.length;
-  return `"resources":[${text}]${more > 0 ? `,"moreResources":${more}` : ''}`;
+  const texts = listed.map(resourceText).join();
+  return `"resources":[${texts}]${more > 0 ? `,"moreResources":${more}` : ''}`;
+}
+
+const BEFORE_PATH = { read: '{"type":"read","path":', write: '{"type":"write","path":' };
+
+function resourceText(resource: Resource): string {
+  const limit = 'limit' in resource ? `,"limit":${resource.limit}}` : '}';
+  return `${BEFORE_PATH[resource.type]}${quotedListBytes(resource.path)}${limit}`;
 }
 
 /** The names that the client chose: labels of session and lock, and the owner. */

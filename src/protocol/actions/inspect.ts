@@ -3,16 +3,17 @@
  * locks. The answer is one JSON object per lock, and a summary at the end. It changes nothing.
  */
 import { idText } from '../../runtime/id-text.ts';
-import { quotedBytes } from '../../runtime/quoted.ts';
+import { quotedBytes, quotedListBytes } from '../../runtime/quoted.ts';
 import type { Ref, SessionLock } from '../../session/lock-record.ts';
 import type { Namespace } from '../../session/namespace.ts';
+import type { Session } from '../../session/session.ts';
 import { Budget } from '../../table/budget.ts';
 import type { Place } from '../../table/find-locks.ts';
 import type { Path } from '../../table/resource.ts';
 import { RequestError } from '../errors.ts';
 import { decodeId } from '../ids.ts';
 import { decodeMax, MAX_ANSWER_LENGTH } from '../paging.ts';
-import { firstOf, pathText, resourcesText, wordsText } from '../replies.ts';
+import { firstOf, resourcesText, wordsText } from '../replies.ts';
 import type { ActionDefinition } from '../requests.ts';
 import { decodePathOrRoot } from '../resources.ts';
 
@@ -50,7 +51,7 @@ export const inspect: ActionDefinition<InspectRequest> = {
     // The walk may have taken `MAX_STEPS`.
     channel.yieldTurn();
     if (lines instanceof RequestError) replies.error(request, lines);
-    else for (const line of lines) replies.text(request, line);
+    else replies.texts(request, lines);
   },
   help: [
     {
@@ -77,7 +78,7 @@ export function inspectLines(
   if (lock === undefined) {
     return new RequestError('no_such_lock', `this namespace has no lock ${request.id}`);
   }
-  const line = describe(lock, undefined, namespace, nowMs, new Budget(MAX_STEPS));
+  const line = new Describer(namespace, nowMs, new Budget(MAX_STEPS)).describe(lock, undefined);
   return [line, summary(namespace, [lock], undefined)];
 }
 
@@ -89,6 +90,7 @@ function inspectPath(
   const lines: string[] = [];
   const locks: SessionLock[] = [];
   const budget = new Budget(MAX_STEPS);
+  const describer = new Describer(namespace, nowMs, budget);
   let length = 0;
   const before = after === 0 ? undefined : namespace.lockById(after);
   let last: SessionLock | undefined;
@@ -98,7 +100,7 @@ function inspectPath(
       last = locks.at(-1);
       break;
     }
-    const line = describe(lock, place, namespace, nowMs, budget);
+    const line = describer.describe(lock, place);
     length += line.length;
     lines.push(line);
     locks.push(lock);
@@ -119,27 +121,49 @@ function summary(
   return `"end":true,"namespace":${quotedBytes(name)},${counts}${next}`;
 }
 
-function describe(
-  lock: SessionLock,
-  place: Place | undefined,
-  { table }: Namespace,
-  nowMs: number,
-  budget: Budget,
-): string {
-  const { session, terms, sinceMs } = lock.context;
-  const isHeld = lock.state === 'acquired';
-  const abandonedInMs = session.abandonedInMs(nowMs);
-  const limitMs = isHeld ? terms.holdMs : terms.waitMs;
-  // Never too long, but it may come out negative: `sinceMs` is rounded up.
-  const forMs = Math.max(0, Math.floor(nowMs - sinceMs));
-  return (
-    `"id":"${idText(lock.id)}","state":"${lock.state}",` +
-    `${place === undefined ? '' : `"place":"${place}",`}${resourcesText(lock.resources)},` +
-    `"client":${quotedBytes(session.client)},"sessionId":"${idText(session.id)}"` +
-    `${session.isLost ? ',"lost":true' : ''}${numberText('abandonedInMs', abandonedInMs)}` +
-    `${wordsText(lock)},"forMs":${forMs}${numberText('limitMs', limitMs)}` +
-    `${isHeld ? '' : waitsText(lock, table, budget)}`
-  );
+const PLACES: Readonly<Record<Place, string>> = {
+  same: '"place":"same",',
+  above: '"place":"above",',
+  below: '"place":"below",',
+};
+
+/** Describes locks of a namespace at one moment. */
+class Describer {
+  readonly #namespace: Namespace;
+  readonly #nowMs: number;
+  readonly #budget: Budget;
+  /** The session last described, and its fields: locks next to one another are often of one session. */
+  #session: Session | undefined;
+  #sessionText = '';
+
+  constructor(namespace: Namespace, nowMs: number, budget: Budget) {
+    this.#namespace = namespace;
+    this.#nowMs = nowMs;
+    this.#budget = budget;
+  }
+
+  describe(lock: SessionLock, place: Place | undefined): string {
+    const { session, terms, sinceMs } = lock.context;
+    if (session !== this.#session) this.#describeSession(session);
+    const isHeld = lock.state === 'acquired';
+    const limitMs = isHeld ? terms.holdMs : terms.waitMs;
+    // Never too long, but it may come out negative: `sinceMs` is rounded up.
+    const forMs = Math.max(0, Math.floor(this.#nowMs - sinceMs));
+    return (
+      `"id":"${idText(lock.id)}${isHeld ? '","state":"acquired",' : '","state":"enqueued",'}` +
+      `${place === undefined ? '' : PLACES[place]}${resourcesText(lock.resources)}` +
+      `${this.#sessionText}${wordsText(lock)},"forMs":${forMs}${numberText('limitMs', limitMs)}` +
+      `${isHeld ? '' : waitsText(lock, this.#namespace.table, this.#budget)}`
+    );
+  }
+
+  #describeSession(session: Session): void {
+    const abandonedInMs = session.abandonedInMs(this.#nowMs);
+    this.#session = session;
+    this.#sessionText =
+      `,"client":${quotedBytes(session.client)},"sessionId":"${idText(session.id)}"` +
+      `${session.isLost ? ',"lost":true' : ''}${numberText('abandonedInMs', abandonedInMs)}`;
+  }
 }
 
 function numberText(name: string, value: number | undefined): string {
@@ -150,7 +174,7 @@ function waitsText(lock: SessionLock, table: Namespace['table'], budget: Budget)
   const { listed, hasMore } = firstOf(table.waitsOf(lock, budget));
   const waitsFor = listed.map(
     ({ blocker: { id, state }, relation, path }) =>
-      `{"id":"${idText(id)}","state":"${state}","relation":"${relation}","path":${pathText(path)}}`,
+      `{"id":"${idText(id)}","state":"${state}","relation":"${relation}","path":${quotedListBytes(path)}}`,
   );
   const more = hasMore || budget.isSpent ? ',"waitsForMore":true' : '';
   return `,"waitsFor":[${waitsFor.join()}]${more}`;
