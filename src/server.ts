@@ -216,8 +216,9 @@ export class Server {
       if (conversation === undefined) socket.destroy();
       else conversation.shutDown();
     }
-    // A store that is starting still draws what is live: then it must not end before.
     if (this.#persistence === undefined) this.#namespaces.endAll();
+    // A store that is starting still draws what is live: then nothing may end before it has.
+    else if (this.recovered !== undefined) this.#namespaces.leaveQueues();
     for (const socket of this.#acceptor.sockets()) cutAfterTimeout(socket, this.#clock);
     // All has been said: another server can have the store before every client has closed.
     await Promise.all([...closed, this.#persistence?.close()]);
@@ -235,7 +236,10 @@ export class Server {
     void this.close();
   }
 
+  /** All sessions are lost within the call: nothing is received or granted between two of them. */
   #cutAll(): void {
+    this.#namespaces.leaveQueues();
+    for (const conversation of this.#clients.conversations()) conversation.cut();
     for (const socket of this.#acceptor.sockets()) socket.destroy();
   }
 

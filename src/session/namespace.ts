@@ -225,6 +225,21 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
     }
   }
 
+  /**
+   * All connections are lost, or about to be: takes the waiting locks of sessions that can't be
+   * resumed out of their queues, as no client can come back for them. If their sessions were lost one
+   * by one, some would be granted what others leave, and keep it for the abandon timeout. Newest
+   * first, none is.
+   */
+  leaveQueues(): void {
+    const leaving = [...this.ages.waiting].filter(
+      ({ context }) => context.session.key === undefined,
+    );
+    for (const lock of leaving.sort((a, b) => b.id - a.id)) {
+      lock.context.session.release(lock, 'lost');
+    }
+  }
+
   /** Ends every session and with it every namespace. No lock is granted meanwhile. */
   endAll(): void {
     for (const namespace of [...this]) {

@@ -54,20 +54,6 @@ export async function restore(
   return [...byId.values()];
 }
 
-/**
- * Takes the waiting locks of restored sessions that can't be resumed out of their queues: no client
- * can come back for them. Newest first, so that none of them is granted by that and then kept for the
- * abandon timeout.
- */
-export function leaveQueues(sessions: readonly Session[]): void {
-  const locks = sessions
-    .filter(({ key }) => key === undefined)
-    .flatMap((session) => session.locks.inAnyOrder());
-  for (const lock of locks.sort((a, b) => b.id - a.id)) {
-    if (lock.state === 'enqueued') lock.context.session.release(lock, 'lost');
-  }
-}
-
 function* slicesOf<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += RESTORED_TOGETHER) {
     yield items.slice(at, at + RESTORED_TOGETHER);

@@ -5,7 +5,7 @@
 import type { ShiftedClock, Timer } from '../runtime/clock.ts';
 import type { IdCounter } from '../runtime/id-counter.ts';
 import type { Namespaces } from '../session/namespace.ts';
-import { leaveQueues, restore } from '../session/recovery.ts';
+import { restore } from '../session/recovery.ts';
 import type { SessionHost } from '../session/session-host.ts';
 import { Ledger } from './ledger.ts';
 import type { Store } from './store.ts';
@@ -93,7 +93,7 @@ export class Persistence {
     registry.skipSessionIds(position.sessionIds);
     await this.ledger.start(position.batch + 1, restored);
     // Only now: what ends from here on is recorded.
-    leaveQueues(restored);
+    registry.leaveQueues();
     for (const session of restored) session.goOn();
     const awaitResumes = (): void => {
       for (const session of restored) session.recovered();

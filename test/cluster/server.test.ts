@@ -9,7 +9,7 @@ import { EtcdError } from '../../src/store/etcd-error.ts';
 import type { Loaded, StoreError } from '../../src/store/store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask } from '../support/http-client.ts';
-import { LineClient, lock, write } from '../support/line-client.ts';
+import { LineClient, lock, read, write } from '../support/line-client.ts';
 import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { until } from '../support/running-server.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -157,6 +157,34 @@ test('without a proof it cuts its clients without a word, and serves again with 
   const again = await connect();
   assert.equal((await again.ask({ action: 'hello', session })).locks, 1);
   assert.equal((await again.next()).id, held.id);
+});
+
+test('of clients that are cut together none is granted what another one leaves', async (t) => {
+  const { etcd, start, setWall } = cellOf(t);
+  const { server, recovering, connect } = await start();
+  await recovering;
+  const [holder, a, late] = [await connect(), await connect(), await connect()];
+  const b = await WsClient.open(t, server.address.port, '/v2');
+  await holder.ask(lock(read('p'), read('q')));
+  // Each waits behind a write of the other, so their order does not matter.
+  await a.ask(lock(write('p')));
+  await b.ask(lock(read('p')));
+  await b.ask(lock(write('q')));
+  await a.ask(lock(read('q')));
+  assert.equal(server.counts.enqueued, 4);
+  etcd.isProven = undefined;
+  setWall(TTL_MS);
+  // The answer to the first finds that there is no proof; the second waits for its turn until then.
+  late.send({ action: 'inspect' }, lock(write('late')));
+  for (const client of [holder, a, late]) assert.deepEqual(await client.ended(), []);
+  await b.closed();
+  await until(() => server.counts.connections === 0);
+  assert.deepEqual([server.counts.acquired, server.counts.enqueued], [1, 0]);
+  // The next owner finds the same.
+  await server.close();
+  const next = await start();
+  await next.recovering;
+  assert.equal(next.server.recovered?.locks, 1);
 });
 
 test('a lost owner says nothing more, and is closed', async (t) => {

@@ -172,7 +172,11 @@ class Turn {
   }
 
   #cutAll(): void {
-    for (const { socket } of this.#connections) socket.destroy();
+    this.#registry.leaveQueues();
+    for (const { connection, socket } of this.#connections) {
+      connection?.cut();
+      socket.destroy();
+    }
   }
 }
 

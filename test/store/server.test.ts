@@ -10,7 +10,7 @@ import { StoreError } from '../../src/store/store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ask } from '../support/http-client.ts';
 import { LineClient, lock, read, write } from '../support/line-client.ts';
-import { MemoryDisk, MemoryStore } from '../support/memory-store.ts';
+import { liveAfter, MemoryDisk, MemoryStore } from '../support/memory-store.ts';
 import { NOTHING_LEFT, startServer, until } from '../support/running-server.ts';
 import { V1Client } from '../support/v1-client.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -192,6 +192,27 @@ test('what is not resumed ends at the abandon timeout, counted from the restart'
   clock.advance(1);
   assert.deepEqual(second.counts, NOTHING_LEFT);
   await until(() => disk.records.some((record) => record.includes('deleteSession')));
+});
+
+test('a stop grants no lock to a client that is gone', async (t) => {
+  const events: string[] = [];
+  const lockObserver = {
+    enqueued: () => {},
+    acquired: () => void events.push('acquired'),
+    released: (_: unknown, cause: string) => void events.push(cause),
+  };
+  const { disk, start, connect } = restarts(t, { lockObserver });
+  const server = await start();
+  const [holder, a, b] = [await connect(server), await connect(server), await connect(server)];
+  await holder.ask(lock(read('x'), read('y')));
+  // Each waits behind a write of the other, so their order does not matter.
+  await a.ask(lock(write('x')));
+  await b.ask(lock(read('x')));
+  await b.ask(lock(write('y')));
+  await a.ask(lock(read('y')));
+  await stop(server, holder, a, b);
+  assert.deepEqual(events, ['acquired', 'lost', 'lost', 'lost', 'lost', 'ended']);
+  assert.equal(liveAfter(disk.records).locks.length, 5, 'they are kept');
 });
 
 test('a v1 client gets 1001, and its lock is kept for the abandon timeout', async (t) => {

@@ -65,8 +65,8 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#host = host;
     this.#socket = socket;
     const writable = (): void => this.#conversation.onWritable();
-    const cut = (): void => this.#cut();
-    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, cut, writable);
+    const overflow = (): void => this.#overflow();
+    this.#output = new OutputBuffer(socket, streams, maxUnreadBytes, overflow, writable);
     this.#conversation = converse(this);
     this.#isTokenDue = host.auth.needsToken;
     this.#maxLineBytes = maxFirstMessageBytes(host.auth, host.limits);
@@ -128,6 +128,11 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#conversation.shutDown();
   }
 
+  cut(): void {
+    this.#socket.destroy();
+    this.#closed();
+  }
+
   line(message: Message): void {
     this.#conversation.receive(message);
   }
@@ -148,7 +153,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
   }
 
   /** Too much output is unread: cuts the connection and drops the requests that wait. */
-  #cut(): void {
+  #overflow(): void {
     this.#splitter.stop();
     this.#socket.destroy();
   }
@@ -159,6 +164,7 @@ export class LineConnection implements Channel, LineSink, LineClient {
     this.#conversation.inputEnded();
   }
 
+  /** The socket has closed, or is about to. */
   #closed(): void {
     this.#cancelTimer();
     this.#splitter.stop();

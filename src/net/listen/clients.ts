@@ -13,11 +13,13 @@ export interface ClientObserver {
   disconnected(client: string, session: Session | undefined): void;
 }
 
-/** A conversation, which has to know when the server drains or stops. */
+/** A conversation, which has to know when the server drains, stops, or may not speak any more. */
 export interface Stoppable {
   readonly begun: Session | undefined;
   serverDraining(): void;
   shutDown(): void;
+  /** Cuts the connection without a word. Its session is lost within the call. */
+  cut(): void;
 }
 
 export class Clients {

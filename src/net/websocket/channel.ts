@@ -132,6 +132,11 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     this.#conversation.shutDown();
   }
 
+  cut(): void {
+    this.#connection.destroy();
+    this.#conversation.lost();
+  }
+
   text(message: Message): void {
     this.#conversation.receive(message);
   }
