@@ -51,7 +51,8 @@ export function makeHost(options: ServerOptions, events: HostEvents): ServerHost
     clock,
     // With a store time goes on from an earlier server.
     startedMs: store === undefined ? clock.now() : 0,
-    streams: makeStreamHost(clock, limits.maxBufferBytes, {
+    // By a clock that never jumps: costly work could rest until a time before the jump.
+    streams: makeStreamHost(realClock, limits.maxBufferBytes, {
       sharedReads: options.sharedReads ?? true,
       gate: ledger && ownership ? ownership.gate(ledger) : ledger,
       inputArrived: () => events.inputArrived(),

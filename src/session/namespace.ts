@@ -227,9 +227,9 @@ export class Namespaces implements SessionRegistry, Iterable<Namespace> {
 
   /**
    * All connections are lost, or about to be: takes the waiting locks of sessions that can't be
-   * resumed out of their queues, as no client can come back for them. If their sessions were lost one
-   * by one, some would be granted what others leave, and keep it for the abandon timeout. Newest
-   * first, none is.
+   * resumed out of their queues, as no client can come back for them. If their sessions were lost
+   * one by one, some would be granted what others leave, and keep it for the abandon timeout.
+   * Newest first, none is.
    */
   leaveQueues(): void {
     const leaving = [...this.ages.waiting].filter(

@@ -127,6 +127,10 @@ test('one that waits says which server serves; then it serves itself', async (t)
   await recovering;
   const client = await connect();
   assert.equal((await client.ask({ action: 'hello' })).server, 'this:9009');
+  // Time goes on from the server before, but not for what rests after costly work.
+  client.send({ action: 'inspect' }, { action: 'ping' });
+  assert.equal((await client.next()).action, 'inspect');
+  assert.equal((await client.next()).action, 'ping');
   assert.equal((await client.ask(lock(write('a')))).state, 'acquired');
   assert.equal(await ready(server), 200);
 });
