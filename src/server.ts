@@ -289,7 +289,8 @@ export class Server {
       arrived: (backlog) => this.#clock.arrived?.(backlog),
       handshakeFailed: (why, client) => this.#handshakeFailed(why, client),
       accept: (connection) => {
-        this.#host.streams.inputArrived();
+        this.#stalls.active();
+        this.#host.streams.turnQueue.othersArrived();
         this.#acceptor.accept(connection);
       },
       full: () => this.#options.fullObserver?.(),

@@ -75,6 +75,7 @@ export class InputPump {
     const taken = this.#reader.push(chunk);
     this.#output.answered();
     const costMs = this.#hasYielded ? clock.now() - startMs : 0;
+    if (costMs < COSTLY_MS) turnQueue.othersArrived();
     if (taken < chunk.length || costMs >= COSTLY_MS) {
       this.#takeLater(chunk.subarray(taken), (job) => turnQueue.nextTurn(job, costMs));
     } else if (gate?.isBehind) {

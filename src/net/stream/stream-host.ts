@@ -13,7 +13,7 @@ export interface StreamHost {
   readonly sharedReads: boolean;
   /** Undefined without a store. */
   readonly gate: OutputGate | undefined;
-  /** Called for each chunk of input, and for each connection that is accepted. */
+  /** Called for each chunk of input. */
   inputArrived(): void;
 }
 
@@ -30,17 +30,13 @@ export function makeStreamHost(
   maxBufferBytes: number,
   { sharedReads = true, gate, flushedTogether, inputArrived = () => {} }: StreamSettings = {},
 ): StreamHost {
-  const turnQueue = new TurnQueue(clock);
   return {
     clock,
     flushQueue: new FlushQueue(clock, flushedTogether),
-    turnQueue,
+    turnQueue: new TurnQueue(clock),
     budget: new BufferBudget(maxBufferBytes),
     sharedReads,
     gate,
-    inputArrived() {
-      turnQueue.inputArrived();
-      inputArrived();
-    },
+    inputArrived,
   };
 }

@@ -1,8 +1,8 @@
 /**
  * One queue for costly work: what connections have deferred, and the next requests of those whose
  * last one was costly. Each turn of the event loop spends `SLICE_MS` on it, or one job if that takes
- * longer. While other input arrives, it has half of the time at most: for as long as costly work
- * has taken, the rest is served before the next job. So a thousand connections with costly requests
+ * longer. While others have requests, it has half of the time at most: for as long as costly work
+ * has taken, they are served before the next job. So a thousand connections with costly requests
  * delay each of the others by one such request, not by the sum of them, and halve its throughput.
  */
 import type { Clock } from '../../runtime/clock.ts';
@@ -14,8 +14,8 @@ export const COSTLY_MS = 0.1;
 const SLICE_MS = 2;
 
 /**
- * Milliseconds without input after which nothing else is to be served: a client on the same machine
- * that has its answer usually has asked again by then.
+ * Milliseconds without other input after which no one else is to be served: a client on the same
+ * machine that has its answer usually has asked again by then.
  */
 const QUIET_MS = 0.25;
 
@@ -30,19 +30,19 @@ export class TurnQueue {
   /** Index of the first job that has not run. */
   #at = 0;
   #isRunning = false;
-  /** Until then the rest is served. */
+  /** Until then the others are served. */
   #restUntilMs = Number.NEGATIVE_INFINITY;
-  #hasInput = false;
-  /** The end of the last turn that had input. */
-  #lastInputMs = Number.NEGATIVE_INFINITY;
+  #hasOthers = false;
+  /** The end of the last turn in which there was something else to do. */
+  #lastOthersMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Something has arrived. Called for all input. */
-  inputArrived(): void {
-    this.#hasInput = true;
+  /** There was something else to do: a connection, or input that was not costly. */
+  othersArrived(): void {
+    this.#hasOthers = true;
   }
 
   /**
@@ -58,9 +58,9 @@ export class TurnQueue {
 
   #turn(): void {
     const startMs = this.#clock.now();
-    if (this.#hasInput) this.#lastInputMs = startMs;
-    this.#hasInput = false;
-    const isQuiet = startMs - this.#lastInputMs >= QUIET_MS;
+    if (this.#hasOthers) this.#lastOthersMs = startMs;
+    this.#hasOthers = false;
+    const isQuiet = startMs - this.#lastOthersMs >= QUIET_MS;
     if (isQuiet || startMs >= this.#restUntilMs) this.#run(startMs);
     if (this.#jobs.length > 0) this.#clock.nextTurn(() => this.#turn());
   }
@@ -78,8 +78,8 @@ export class TurnQueue {
     this.#jobs = this.#jobs.slice(this.#at);
     this.#at = 0;
     this.#isRunning = false;
-    // Input that was deferred is not that of others.
-    this.#hasInput = false;
+    // What was deferred is not that of others, even what turned out to cost little.
+    this.#hasOthers = false;
     this.#rest(nowMs, nowMs - startMs);
   }
 

@@ -64,12 +64,12 @@ test('a message that cost much is followed by as much time for others, also wher
   busy.send('4');
   assert.deepEqual(heard, ['busy 4'], 'what follows is not read');
   for (let i = 0; i < 3; i++) {
-    streams.inputArrived();
+    streams.turnQueue.othersArrived();
     clock.spentMs++;
     assert.equal(turn(), false);
   }
   assert.deepEqual(heard, ['busy 4']);
-  streams.inputArrived();
+  streams.turnQueue.othersArrived();
   clock.spentMs++;
   turn();
   assert.deepEqual(heard, ['busy 4', 'busy 4']);

@@ -33,7 +33,7 @@ function setUp() {
     queue.nextTurn(() => void done.push(name), ms);
   /** A turn in which `ms` were spent on what others sent. */
   const turnWithInput = (ms: number): void => {
-    queue.inputArrived();
+    queue.othersArrived();
     clock.advance(ms);
     clock.turn();
   };
