@@ -56,7 +56,7 @@ export function parseUrl(url: string): Target {
       secure,
       name: `${scheme}://${bracketed(host)}:${port}`,
     })),
-    namespace: namespaceIn(path, url) ?? parameters.namespace,
+    namespace: namespaceOf(path, parameters, url),
   };
 }
 
@@ -119,14 +119,24 @@ function webSocketTarget(
 ): Target {
   const isEndpoint = path.endsWith('/v2');
   const endpoint = isEndpoint ? path : '/v2';
-  const namespace = isEndpoint ? undefined : namespaceIn(path, url);
   return {
     addresses: hosts.map(({ host, port }) => {
       const name = `${scheme}://${bracketed(host)}${port === undefined ? '' : `:${port}`}`;
       return { kind: 'websocket', url: `${name}${endpoint}`, name };
     }),
-    namespace: namespace ?? parameters.namespace,
+    namespace: namespaceOf(isEndpoint ? '' : path, parameters, url),
   };
+}
+
+/** @param path of the URL, where that may be a namespace */
+function namespaceOf(path: string, parameters: Parameters, url: string): string | undefined {
+  const namespace = namespaceIn(path, url);
+  if (namespace !== undefined && parameters.namespace !== undefined) throw namespaceTwice(url);
+  return namespace ?? parameters.namespace;
+}
+
+function namespaceTwice(url: string): TypeError {
+  return new TypeError(`${shown(url)} has more than one namespace: name one`);
 }
 
 function namespaceIn(path: string, url: string): string | undefined {
@@ -153,6 +163,7 @@ function parseQuery(query: string, url: string): Parameters {
         `${shown(url)} has an unknown parameter ${quoted(name)}: only namespace can stand in a URL, pass the rest as options`,
       );
     }
+    if (namespace !== undefined) throw namespaceTwice(url);
     namespace = decoded(value, url);
   }
   return { namespace };

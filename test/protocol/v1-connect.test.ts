@@ -25,6 +25,15 @@ test('a namespace that is missing or empty is refused with 400, before anything 
   assert.equal(server.counts.sessions, 0);
 });
 
+test('of a repeated parameter v1 reads the first, as the Go server does; a token must be clear', async (t) => {
+  const { port, connect } = await startV1(t);
+  await connect('namespace=a&namespace=b&abandon-timeout-ms=1&abandon-timeout-ms=x');
+  const stats = await ask(port, '/stats_v1?namespace=a&namespace=b');
+  assert.equal(JSON.parse(stats.body).Namespace, 'a');
+  const answer = await exchange(port, handshake('/v1?namespace=a&token=1&token=2'));
+  assert.equal(bodyOf(answer), 'The parameter token is repeated: send it once.\n');
+});
+
 test('an abandon timeout that is no integer of 0 or more is refused with 400', async (t) => {
   const { server, port } = await startV1(t);
   const bad = ['-1', 'x', '1.5', '', '1e3', ' 1', '1 ', '+1', '0x10', '99999999999999999999', '١'];

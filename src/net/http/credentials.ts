@@ -12,13 +12,25 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { type AuthFailure, WRONG_TOKEN_DELAY_MS } from '../../protocol/auth.ts';
 import { offeredSubprotocols } from '../websocket/handshake.ts';
-import { type Page, sentence } from './pages.ts';
+import { type Page, parameterRepeated, sentence } from './pages.ts';
+import { headerCount } from './request.ts';
 
 /** The only subprotocol the server accepts. A browser disconnects if none it offers is accepted. */
 const SUBPROTOCOL = 'locktopus';
 /** Prefix of an offered subprotocol that only carries a token. */
 const TOKEN_OFFER = 'locktopus.bearer.';
 const BEARER = 'bearer ';
+
+/** The error page for a request with several tokens in one place: it is not clear which one counts. */
+export function tokenRepeated(request: IncomingMessage, url: URL): Page | undefined {
+  if (headerCount(request, 'authorization') > 1) {
+    return sentence(400, 'More than one Authorization header: send one.');
+  }
+  if (offeredSubprotocols(request).filter(isTokenOffer).length > 1) {
+    return sentence(400, `More than one token among the subprotocols: offer one ${TOKEN_OFFER}...`);
+  }
+  return parameterRepeated(url, ['token']);
+}
 
 /** The token that the request carries, unchecked; undefined if there is none. */
 export function tokenIn(request: IncomingMessage, query: URLSearchParams): string | undefined {
@@ -45,13 +57,17 @@ export function unauthorizedPage(role: AuthFailure): Page {
   return role === 'no_token' ? page : { ...page, lateMs: WRONG_TOKEN_DELAY_MS };
 }
 
+function isTokenOffer(name: string): boolean {
+  return name.startsWith(TOKEN_OFFER);
+}
+
 function bearerOf(authorization: string | undefined): string | undefined {
   if (authorization?.slice(0, BEARER.length).toLowerCase() !== BEARER) return undefined;
   return authorization.slice(BEARER.length).trim();
 }
 
 function offerOf(request: IncomingMessage): string | undefined {
-  const offer = offeredSubprotocols(request).find((name) => name.startsWith(TOKEN_OFFER));
+  const offer = offeredSubprotocols(request).find(isTokenOffer);
   if (offer === undefined) return undefined;
   return Buffer.from(offer.slice(TOKEN_OFFER.length), 'base64url').toString('utf8');
 }

@@ -1,7 +1,14 @@
 /** Parses and checks the session parameters in the query of a WebSocket handshake. */
 import type { ProtocolHost } from '../../protocol/channel.ts';
 import { abandonTooLong, namespaceTooLong } from '../../protocol/fields.ts';
-import { namespaceMissing, type Page, queryUnreadable, sentence, V1_PATH } from './pages.ts';
+import {
+  namespaceMissing,
+  type Page,
+  parameterRepeated,
+  queryUnreadable,
+  sentence,
+  V1_PATH,
+} from './pages.ts';
 
 const TIMEOUT = 'abandon-timeout-ms';
 
@@ -15,8 +22,12 @@ export interface HandshakeQuery {
 export function handshakeQuery(url: URL, host: ProtocolHost): HandshakeQuery | Page {
   const { limits, defaultAbandonTimeoutMs } = host;
   const namespace = url.searchParams.get('namespace') || undefined;
-  const missing = url.pathname === V1_PATH ? namespaceMissing(url) : undefined;
-  const wrong = queryUnreadable(url) ?? missing;
+  // Of a parameter that is repeated, the first counts in v1, as in the Go server.
+  const mistake =
+    url.pathname === V1_PATH
+      ? namespaceMissing(url)
+      : parameterRepeated(url, ['namespace', TIMEOUT]);
+  const wrong = queryUnreadable(url) ?? mistake;
   if (wrong !== undefined) return wrong;
   const tooLong = namespace === undefined ? undefined : namespaceTooLong(namespace, limits);
   if (tooLong !== undefined) return sentence(400, `The ${tooLong.message}.`);

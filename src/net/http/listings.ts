@@ -19,6 +19,13 @@ export type Listing =
   | { readonly status: 200; readonly body: string }
   | { readonly status: 400 | 404; readonly error: string };
 
+/** Every parameter of a listing, beside the token; each may be there once. */
+export const LISTING_PARAMETERS: ReadonlySet<string> = new Set([
+  'namespace',
+  ...ACTIONS.inspect.fields,
+  ...ACTIONS.namespaces.fields,
+]);
+
 /** Parameters that are JSON as in a message: ["orders","17"] can name any segment. */
 const JSON_PARAMETERS: ReadonlySet<string> = new Set(['path', 'max']);
 
@@ -63,7 +70,7 @@ function decodeQuery(
   return unknown ?? decodeAs(action, fields, undefined, limits);
 }
 
-/** The parameters as fields, without the token; of one that is repeated, the last. */
+/** The parameters as fields, without the token; those of a listing are not repeated. */
 function fieldsOf(parameters: URLSearchParams): Record<string, unknown> {
   const fields: Record<string, unknown> = Object.create(null);
   for (const [name, text] of parameters) {

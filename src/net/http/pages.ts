@@ -5,7 +5,13 @@
 import { plural } from '../../runtime/text.ts';
 import type { Namespace, Namespaces } from '../../session/namespace.ts';
 import { VERSION } from '../../version.ts';
-import { type Listing, type ListingHost, locksListing, namespacesListing } from './listings.ts';
+import {
+  LISTING_PARAMETERS,
+  type Listing,
+  type ListingHost,
+  locksListing,
+  namespacesListing,
+} from './listings.ts';
 import type { MetricsSnapshot } from './metric.ts';
 import { CONTENT_TYPES, formatFor, metricsText } from './metrics-text.ts';
 
@@ -112,6 +118,22 @@ export function queryUnreadable({ search }: URL): Page | undefined {
   }
 }
 
+/**
+ * The error page for a query that has one of these parameters more than once: which one counts would
+ * be a guess, and a proxy in front may have checked the other.
+ */
+export function parameterRepeated(
+  { searchParams }: URL,
+  names: Iterable<string>,
+): Page | undefined {
+  for (const name of names) {
+    if (searchParams.getAll(name).length > 1) {
+      return sentence(400, `The parameter ${name} is repeated: send it once.`);
+    }
+  }
+  return undefined;
+}
+
 /** The error page for a query without the namespace that its path requires. */
 export function namespaceMissing({ pathname, searchParams }: URL): Page | undefined {
   if (searchParams.get('namespace')) return undefined;
@@ -143,8 +165,8 @@ function listing(
   list: (url: URL, host: ListingHost) => Listing,
   host: ListingHost,
 ): Page {
-  const unreadable = queryUnreadable(url);
-  if (unreadable !== undefined) return unreadable;
+  const mistake = queryUnreadable(url) ?? parameterRepeated(url, LISTING_PARAMETERS);
+  if (mistake !== undefined) return mistake;
   const made = list(url, host);
   return 'error' in made ? sentence(made.status, made.error) : json(made.body);
 }
@@ -192,7 +214,8 @@ function* namespaceLines(namespaces: Namespaces): Generator<string> {
 }
 
 /**
- * The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources.
+ * The Go server's numbers under its names: its "groups" are our locks, its "locks" our resources. As
+ * there, of a parameter that is repeated the first counts.
  */
 function statsV1(url: URL, namespaces: Namespaces): Page {
   const wrong = queryUnreadable(url) ?? namespaceMissing(url);

@@ -20,20 +20,29 @@ export function versionNotSpoken(): Page {
 }
 
 /**
- * The error page for missing or repeated Host headers (RFC 9112, 3.2); undefined if they are valid.
- * `headersDistinct` would have them, too, but in older Nodes, such as 20.15, it throws if a header is
- * called `__proto__`.
+ * How often the request has a header. `headersDistinct` would have it, too, but in older Nodes, such
+ * as 20.15, it throws if a header is called `__proto__`.
+ *
+ * @param name in lower case
  */
-export function hostMistake({
-  httpVersion,
-  rawHeaders,
-}: Pick<IncomingMessage, 'httpVersion' | 'rawHeaders'>): Page | undefined {
-  let hosts = 0;
+export function headerCount(
+  { rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>,
+  name: string,
+): number {
+  let count = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === 'host') hosts++;
+    if (rawHeaders[i]?.toLowerCase() === name) count++;
   }
+  return count;
+}
+
+/** The error page for missing or repeated Host headers (RFC 9112, 3.2); undefined if they are valid. */
+export function hostMistake(
+  request: Pick<IncomingMessage, 'httpVersion' | 'rawHeaders'>,
+): Page | undefined {
+  const hosts = headerCount(request, 'host');
   if (hosts > 1) return sentence(400, 'More than one Host header: send exactly one.');
-  if (hosts === 1 || httpVersion === '1.0') return undefined;
+  if (hosts === 1 || request.httpVersion === '1.0') return undefined;
   return sentence(400, 'The Host header is missing.');
 }
 

@@ -8,7 +8,7 @@ import type { ProtocolHost } from '../../protocol/channel.ts';
 import type { RequestError } from '../../protocol/errors.ts';
 import { isObject } from '../../runtime/unknown.ts';
 import type { AcceptedConnection } from '../listen/listener.ts';
-import { tokenIn, unauthorizedPage } from './credentials.ts';
+import { tokenIn, tokenRepeated, unauthorizedPage } from './credentials.ts';
 import {
   checkOrigin,
   corsHeaders,
@@ -127,6 +127,8 @@ export class Router {
     { accepted }: Sender,
     { url, locality }: Route,
   ): Role | Page {
+    const mistake = tokenRepeated(request, url);
+    if (mistake !== undefined) return mistake;
     const { auth } = this.#host;
     const authentication = auth.authenticate(tokenIn(request, url.searchParams), locality);
     if (authentication.role !== 'none') return authentication.role;

@@ -187,6 +187,28 @@ test('the header counts before the subprotocol, and that before the query', asyn
   assert.deepEqual(await wrong('/v2?token='), [401]);
 });
 
+test('several tokens in one place are a mistake, be they right or wrong', async (t) => {
+  const { port } = await setUp(t);
+  const bearer = (token: string) => `Authorization: Bearer ${token}`;
+  const offer = (...tokens: string[]) =>
+    `Sec-WebSocket-Protocol: ${tokens.map(offerOf).join(', ')}`;
+  for (const [query, headers, said] of [
+    ['', [bearer(TOKEN), bearer(WRONG)], /^More than one Authorization header/],
+    ['', [bearer(TOKEN), 'authorization: Basic eA=='], /^More than one Authorization header/],
+    ['', [offer(TOKEN, TOKEN)], /^More than one token among the subprotocols: offer one/],
+    ['', [offer(WRONG), offer(TOKEN)], /^More than one token among the subprotocols/],
+    [`?token=${QUERY}&token=${WRONG}`, [], /^The parameter token is repeated/],
+    [`?token=${WRONG}&token=${QUERY}`, [bearer(TOKEN)], /^The parameter token is repeated/],
+  ] as const) {
+    for (const path of ['/', '/v2']) {
+      const answer = await exchange(port, handshake(`${path}${query}`, ...headers));
+      assert.deepEqual(statuses(answer), [400], `${path}${query} ${headers}`);
+      assert.match(bodyOf(answer), said);
+      assert.equal(answer.includes(WRONG), false);
+    }
+  }
+});
+
 test('a page is refused a second late when the token is wrong, and what follows is not looked at', async (t) => {
   const { port, clock, server } = await setUp(t);
   const socket = connectTcp(port, '127.0.0.1');

@@ -4,9 +4,11 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import type { WebSocket } from 'ws';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { bodyOf, exchange, statuses } from '../../support/http-client.ts';
 import { lock, read, write } from '../../support/line-client.ts';
 import { startServer, until } from '../../support/running-server.ts';
 import { Watch } from '../../support/watch.ts';
+import { handshake } from '../../support/websocket-client.ts';
 import { WsClient } from '../../support/ws-client.ts';
 
 const TOKEN = 'client-token-0001';
@@ -85,6 +87,22 @@ test('the query of /v2 chooses the defaults, and hello may choose again', async 
   assert.deepEqual([hello.namespace, hello.abandonTimeoutMs], ['shop', 7]);
   const other = await open(t, address.port, '/v2?namespace=shop');
   assert.equal((await other.ask({ action: 'hello', namespace: 'farm' })).namespace, 'farm');
+});
+
+test('a query that repeats a parameter of /v2 is refused with 400, and others are ignored', async (t) => {
+  const { address } = await startServer(t);
+  const timeout = 'abandon-timeout-ms';
+  for (const [query, name] of [
+    ['namespace=a&namespace=a', 'namespace'],
+    ['namespace=&%6Eamespace=a', 'namespace'],
+    [`${timeout}=1&${timeout}=2`, timeout],
+    ['token=1&token=1', 'token'],
+  ] as const) {
+    const answer = await exchange(address.port, handshake(`/v2?${query}`));
+    assert.deepEqual(statuses(answer), [400], query);
+    assert.equal(bodyOf(answer), `The parameter ${name} is repeated: send it once.\n`);
+  }
+  await open(t, address.port, '/v2?other=1&other=2');
 });
 
 test('a session that began on WebSocket is resumed on another, and the first is closed with 4000', async (t) => {
