@@ -12,7 +12,10 @@ interface WebSocketLike {
   close(code?: number): void;
 }
 
-/** The server's subprotocol, and the prefix of the one that carries a token. */
+/**
+ * The server's subprotocol, and the prefix of the one that carries a token. To a client that offers
+ * the first, the server says in a message that the token is wrong: a browser hides the status.
+ */
 const SUBPROTOCOL = 'locktopus';
 const TOKEN_OFFER = 'locktopus.bearer.';
 
@@ -25,8 +28,8 @@ export function openWebSocket(
   events: TransportEvents,
 ): Transport {
   // A browser can't set headers, and a URL ends up in logs.
-  const offers = token === undefined ? [] : [SUBPROTOCOL, TOKEN_OFFER + base64url(token)];
-  const socket = new webSocket(url, offers) as WebSocketLike;
+  const tokens = token === undefined ? [] : [TOKEN_OFFER + base64url(token)];
+  const socket = new webSocket(url, [SUBPROTOCOL, ...tokens]) as WebSocketLike;
   let failure: string | undefined;
   let isOpen = false;
   socket.onopen = () => {

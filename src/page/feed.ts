@@ -30,8 +30,6 @@ export interface FeedEvents {
 export interface ServerAddress {
   /** Of the session protocol over WebSocket, `ws://…/v2`. */
   readonly webSocket: string;
-  /** An address that answers requests with a valid token by 200, others by 401. */
-  readonly probe: string;
   /** An address that says, without a token, why a server does not serve now. */
   readonly readiness: string;
 }
@@ -202,7 +200,7 @@ export class Feed {
 
 /** A client, or why there is none. Never rejects. */
 export async function connectTo(
-  { webSocket, probe }: ServerAddress,
+  { webSocket, readiness }: ServerAddress,
   namespace: string,
   token: string | undefined,
   signal?: AbortSignal,
@@ -212,12 +210,12 @@ export async function connectTo(
     return await connect(webSocket, { ...options, namespace, token, signal });
   } catch (error) {
     if (signal?.aborted) return disconnected(error);
+    if (error instanceof LocktopusError && error.code === 'unauthorized') {
+      return { kind: 'unauthorized', wasSent: token !== undefined };
+    }
     // A browser does not say why a WebSocket was refused.
-    const status = await probed(probe, token);
-    if (status === 401) return { kind: 'unauthorized', wasSent: token !== undefined };
-    return status === undefined
-      ? { kind: 'disconnected', reason: UNREACHABLE }
-      : disconnected(error);
+    const reason = await reasonOf(readiness);
+    return reason === undefined ? disconnected(error) : { kind: 'disconnected', reason };
   }
 }
 
@@ -240,16 +238,6 @@ async function reasonOf(readiness: string): Promise<string | undefined> {
 function clauseOf(sentence: string): string {
   const text = sentence.trim().replace(/\.$/, '');
   return printable(text.charAt(0).toLowerCase() + text.slice(1));
-}
-
-/** The status of the answer; undefined if there is none. */
-async function probed(url: string, token: string | undefined): Promise<number | undefined> {
-  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
-  try {
-    return (await fetch(url, { method: 'HEAD', headers, cache: 'no-store' })).status;
-  } catch {
-    return undefined;
-  }
 }
 
 function disconnected(error: unknown): Extract<FeedStatus, { kind: 'disconnected' }> {

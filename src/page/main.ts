@@ -115,5 +115,5 @@ function addressOf(base: string): ServerAddress {
   const webSocket = new URL('v2', base);
   webSocket.protocol = webSocket.protocol === 'https:' ? 'wss:' : 'ws:';
   const at = (path: string): string => new URL(path, base).href;
-  return { webSocket: webSocket.href, probe: at('metrics'), readiness: at('readyz') };
+  return { webSocket: webSocket.href, readiness: at('readyz') };
 }

@@ -11,6 +11,7 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { type AuthFailure, WRONG_TOKEN_DELAY_MS } from '../../protocol/auth.ts';
+import { RequestError } from '../../protocol/errors.ts';
 import { offeredSubprotocols } from '../websocket/handshake.ts';
 import { type Page, parameterRepeated, sentence } from './pages.ts';
 import { headerCount } from './request.ts';
@@ -44,9 +45,18 @@ export function chosenSubprotocol(request: IncomingMessage): string | undefined 
   return offeredSubprotocols(request).includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
 }
 
-export function unauthorizedPage(role: AuthFailure): Page {
+/** The same as `unauthorizedPage`, as an error of the session protocol. */
+export function handshakeUnauthorized(failure: AuthFailure): RequestError {
+  const what = failure === 'no_token' ? 'authentication required' : 'invalid token';
+  return new RequestError(
+    'unauthorized',
+    `${what}: send a valid token with the handshake; closing the connection`,
+  );
+}
+
+export function unauthorizedPage(failure: AuthFailure): Page {
   const what =
-    role === 'no_token'
+    failure === 'no_token'
       ? 'Authentication required: send a token'
       : 'Invalid token: send a valid one';
   const page = sentence(
@@ -54,7 +64,7 @@ export function unauthorizedPage(role: AuthFailure): Page {
     `${what} as "Authorization: Bearer TOKEN", or as ?token=TOKEN where headers can't be set.`,
     { 'WWW-Authenticate': 'Bearer' },
   );
-  return role === 'no_token' ? page : { ...page, lateMs: WRONG_TOKEN_DELAY_MS };
+  return failure === 'no_token' ? page : { ...page, lateMs: WRONG_TOKEN_DELAY_MS };
 }
 
 function isTokenOffer(name: string): boolean {

@@ -157,13 +157,12 @@ export class HttpServer {
       this.#answerAndClose(socket, upgrade, request.method);
       return;
     }
+    if ('farewell' in upgrade) {
+      this.#sendAndClose(socket, Buffer.from(upgrade.farewell, 'latin1'), upgrade.lateMs);
+      return;
+    }
     this.#responses.after(socket, () => {
       connection.timeout.stop();
-      if ('farewell' in upgrade) {
-        socket.write(upgrade.farewell, 'latin1');
-        closeGracefully(socket, this.#host.clock);
-        return;
-      }
       const refusal = upgrade.refusal();
       if (refusal !== undefined) {
         this.#answerAndClose(socket, refusal);
@@ -198,12 +197,19 @@ export class HttpServer {
 
   /** Sends the last response of the connection, after any pending ones, and closes it. */
   #answerAndClose(socket: Duplex, page: Page, method?: string): void {
+    const { status, body, lateMs } = page;
+    const response = { status, headers: headersOf(page), body };
+    const text = rawResponse(response, method === 'HEAD');
+    this.#sendAndClose(socket, Buffer.from(text), lateMs);
+  }
+
+  /** @param lateMs milliseconds to wait before it is sent; undefined for no wait */
+  #sendAndClose(socket: Duplex, bytes: Buffer, lateMs: number | undefined): void {
     this.#turns.end(socket);
     this.#responses.after(socket, () => {
       this.#connectionOf(socket).timeout.stop();
-      const { status, body, lateMs } = page;
       const send = (): void => {
-        socket.write(rawResponse({ status, headers: headersOf(page), body }, method === 'HEAD'));
+        socket.write(bytes);
         closeGracefully(socket, this.#host.clock);
       };
       if (lateMs === undefined) {

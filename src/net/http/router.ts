@@ -3,7 +3,7 @@
  * authenticates, and makes the page. No sockets.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Locality, Role } from '../../protocol/auth.ts';
+import type { Authentication, Locality } from '../../protocol/auth.ts';
 import type { ProtocolHost } from '../../protocol/channel.ts';
 import type { RequestError } from '../../protocol/errors.ts';
 import { isObject } from '../../runtime/unknown.ts';
@@ -72,12 +72,9 @@ export class Router {
     const isFile = this.#files.has(url.pathname, headers);
     // A CORS preflight carries no token, and a browser that opens the page has none yet.
     const isOpen = PROBED_PATHS.has(url.pathname) || method === 'OPTIONS' || isFile;
-    const roleOrPage = isOpen ? undefined : this.authenticate(request, sender, route);
+    const rejection = isOpen ? undefined : this.#rejection(request, sender, route);
     const makeFile = isFile ? () => this.#files.page(url.pathname, headers) : undefined;
-    const page =
-      typeof roleOrPage === 'object'
-        ? roleOrPage
-        : pageFor(method, url, this.#host, headers.accept, makeFile);
+    const page = rejection ?? pageFor(method, url, this.#host, headers.accept, makeFile);
     const cors = corsHeaders(this.#host.originPolicy, headers.origin, method === 'OPTIONS');
     const vary = [page.headers?.Vary, cors.Vary].filter((name) => name !== undefined);
     const varying = vary.length === 0 ? {} : { Vary: vary.join(', ') };
@@ -121,20 +118,27 @@ export class Router {
     return sentence(403, rejected.why);
   }
 
-  /** The client's role, or the page that rejects it. */
+  /** The error page for a client without a role. */
+  #rejection(request: IncomingMessage, sender: Sender, route: Route): Page | undefined {
+    const authentication = this.authenticate(request, sender, route);
+    if ('status' in authentication) return authentication;
+    return authentication.role === 'none' ? unauthorizedPage(authentication.failure) : undefined;
+  }
+
+  /** The client's role, or why it has none; the error page if the request has several tokens. */
   authenticate(
     request: IncomingMessage,
     { accepted }: Sender,
     { url, locality }: Route,
-  ): Role | Page {
+  ): Authentication | Page {
     const mistake = tokenRepeated(request, url);
     if (mistake !== undefined) return mistake;
     const { auth } = this.#host;
     const authentication = auth.authenticate(tokenIn(request, url.searchParams), locality);
-    if (authentication.role !== 'none') return authentication.role;
-    const { failure } = authentication;
-    this.#host.authFailed(failure, accepted.name);
-    return unauthorizedPage(failure);
+    if (authentication.role === 'none') {
+      this.#host.authFailed(authentication.failure, accepted.name);
+    }
+    return authentication;
   }
 }
 

@@ -1,14 +1,14 @@
 /** Decides whether a request becomes a WebSocket, and which conversation it carries. No sockets. */
 import type { IncomingMessage } from 'node:http';
-import type { Locality, Role } from '../../protocol/auth.ts';
+import type { AuthFailure, Locality, Role } from '../../protocol/auth.ts';
 import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
-import { type ErrorCode, noMoreSessions } from '../../protocol/errors.ts';
+import { type ErrorCode, noMoreSessions, type RequestError } from '../../protocol/errors.ts';
 import { errorMessage } from '../../protocol/replies.ts';
 import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-protocol.ts';
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
 import { CloseCode, encodeClose, encodeFrame, Opcode } from '../websocket/frame.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
-import { chosenSubprotocol } from './credentials.ts';
+import { chosenSubprotocol, handshakeUnauthorized, unauthorizedPage } from './credentials.ts';
 import { handshakeQuery } from './handshake-query.ts';
 import { draining, type Page, sentence, V1_PATH, V2_PATH } from './pages.ts';
 import { targetOf } from './request.ts';
@@ -24,10 +24,15 @@ export interface Upgrade {
   refusal(): Page | undefined;
 }
 
-/** A handshake that is accepted only to say why the client is not served. */
+/**
+ * A handshake that is accepted only to say why the client is not served. Nothing that the client sends
+ * is read.
+ */
 export interface Farewell {
   /** The response, a message and the close frame, as a byte string. */
   readonly farewell: string;
+  /** Milliseconds to wait before it is sent. Undefined: no wait. */
+  readonly lateMs?: number;
 }
 
 /** The upgrade that `request` asks for, or what answers it instead. */
@@ -43,9 +48,12 @@ export function prepareUpgrade(
   const isWebSocket = url.pathname === V1_PATH || url.pathname === V2_PATH;
   // An upgrade to an unsupported protocol, such as h2c, is ignored (RFC 9110, 7.8).
   if (!isWebSocket || request.method === 'OPTIONS') return router.page(request, sender);
-  const role = router.authenticate(request, sender, route);
-  if (typeof role === 'object') return role;
-  const converse = conversationFor(url, role, host);
+  const authentication = router.authenticate(request, sender, route);
+  if ('status' in authentication) return authentication;
+  if (authentication.role === 'none') {
+    return unauthorizedAt(url, request, authentication.failure, host);
+  }
+  const converse = conversationFor(url, authentication.role, host);
   if ('status' in converse) return converse;
   const handshake = checkHandshake(request);
   if ('status' in handshake) {
@@ -71,11 +79,39 @@ function farewellTo(request: IncomingMessage, sender: Sender, page: Page): Farew
   if (rejected === undefined || page.status !== 503) return undefined;
   if (!TOLD_IN_PROTOCOL.has(rejected.code)) return undefined;
   if (targetOf(request)?.url.pathname !== V2_PATH) return undefined;
+  return farewell(request, rejected, CloseCode.goingAway);
+}
+
+/**
+ * A client that offers the subprotocol `locktopus` at /v2 is told so in the session protocol, others by
+ * the status: a client in a browser sees no status, and would take the server for one that is away.
+ */
+function unauthorizedAt(
+  { pathname }: URL,
+  request: IncomingMessage,
+  failure: AuthFailure,
+  host: ProtocolHost,
+): Farewell | Page {
+  const page = unauthorizedPage(failure);
+  if (pathname !== V2_PATH || chosenSubprotocol(request) === undefined) return page;
+  const error = handshakeUnauthorized(failure);
+  const told = farewell(request, error, CloseCode.unauthorized);
+  if (told === undefined) return page;
+  host.counters.countError(error.code);
+  return page.lateMs === undefined ? told : { ...told, lateMs: page.lateMs };
+}
+
+/** Undefined if the handshake is not valid. */
+function farewell(
+  request: IncomingMessage,
+  error: RequestError,
+  closeCode: number,
+): Farewell | undefined {
   const handshake = checkHandshake(request);
   if ('status' in handshake) return undefined;
   const response = acceptHead(handshake.accept, chosenSubprotocol(request));
-  const message = encodeFrame(Opcode.text, errorMessage(rejected));
-  return { farewell: response + message + encodeClose(CloseCode.goingAway, '') };
+  const message = encodeFrame(Opcode.text, errorMessage(error));
+  return { farewell: response + message + encodeClose(closeCode, '') };
 }
 
 /**

@@ -263,6 +263,37 @@ test('guessers that leave, and a server that stops, leave no timer behind', asyn
   assert.equal(clock.pendingTimers, 0);
 });
 
+/** The close frame with 4003. */
+const CLOSE_4003 = '\x88\x02\x0f\xa3';
+
+test('a handshake at /v2 that offers locktopus is refused in the session protocol, for browsers', async (t) => {
+  const { port, clock, server } = await setUp(t);
+  const offered = 'Sec-WebSocket-Protocol: locktopus';
+  const none = await exchange(port, handshake('/v2', offered));
+  assert.deepEqual(statuses(none), [101]);
+  assert.match(none, /^Sec-WebSocket-Protocol: locktopus\r$/m);
+  assert.match(none, /\r\n\r\n\x81.+"code":"unauthorized","message":"authentication required: /s);
+  assert.equal(none.endsWith(CLOSE_4003), true);
+
+  const late = exchange(port, handshake('/v2', `${offered}, ${offerOf(WRONG)}`), handshake('/v2'));
+  await until(() => clock.isDueIn(WRONG_TOKEN_DELAY_MS));
+  clock.advance(WRONG_TOKEN_DELAY_MS - 1);
+  await ask(port, `/?token=${QUERY}`);
+  assert.equal(clock.isDueIn(1), true);
+  clock.advance(1);
+  const wrong = await late;
+  assert.deepEqual(statuses(wrong), [101]);
+  assert.match(wrong, /"code":"unauthorized","message":"invalid token: /);
+  assert.equal(wrong.endsWith(CLOSE_4003), true);
+
+  assert.deepEqual(statuses(await exchange(port, handshake('/v1?namespace=a', offered))), [401]);
+  const invalid = handshake('/v2', offered).replace('Version: 13', 'Version: 12');
+  assert.deepEqual(statuses(await exchange(port, invalid)), [401]);
+  const page = handshake('/v2', offered, 'Origin: http://evil.example');
+  assert.deepEqual(statuses(await exchange(port, page)), [403]);
+  assert.equal(server.counts.sessions, 0);
+});
+
 test('a wrong token in the hello of a WebSocket is refused late, and closes it with 4003', async (t) => {
   const { port, clock } = await setUp(t);
   const socket = new WebSocket(`ws://127.0.0.1:${port}/v2?token=${QUERY}`);
