@@ -42,7 +42,7 @@ export interface Channel {
   notify(message: string): void;
   /**
    * The present request was costly: other connections get a turn before the next message of this
-   * one is received.
+   * one is received. Its answer may be longer than what a client may leave unread.
    */
   yieldTurn(): void;
   /**

@@ -142,9 +142,9 @@ export const LIMITS = [
   },
   {
     name: 'maxUnreadBytes',
-    what: 'bytes of output that a client has not read',
+    what: 'bytes of output that a client has not read, beside one list that it asked for',
     default: 16 * 1024 * 1024,
-    // An HTTP page must fit.
+    // Most messages must fit.
     min: 64 * 1024,
     max: MAX_BYTES,
     unit: 'N',

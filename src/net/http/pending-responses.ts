@@ -35,6 +35,7 @@ export class PendingResponses {
    */
   add(socket: Duplex, response: ServerResponse, bytes: number): boolean {
     const unread = this.#unread.get(socket) ?? this.#begin(response);
+    const isOnly = unread.bytes === 0;
     unread.last = response;
     unread.bytes += bytes;
     this.#unread.set(socket, unread);
@@ -43,7 +44,8 @@ export class PendingResponses {
       unread.account.keep(unread.bytes);
       if (unread.last === response) this.#unread.delete(socket);
     });
-    return unread.bytes <= this.#maxUnreadBytes && unread.account.keep(unread.bytes);
+    // A long page must be readable, whatever the limit.
+    return (isOnly || unread.bytes <= this.#maxUnreadBytes) && unread.account.keep(unread.bytes);
   }
 
   #begin(last: ServerResponse): Unread {

@@ -85,9 +85,13 @@ export class InputPump {
     }
   }
 
-  /** The present message may be costly: other connections are served before the next one. */
+  /**
+   * The present message may be costly: other connections are served before the next one. So what is
+   * answered in this turn from now on is its answer.
+   */
   yieldTurn(): void {
     this.#hasYielded = true;
+    this.#output.longAnswer();
     this.#reader.pause();
   }
 

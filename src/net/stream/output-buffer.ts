@@ -20,8 +20,9 @@
  *
  * Bounds what a peer that does not read makes the server keep: past `maxUnreadBytes`, with all that
  * waits for the store, the buffer discards its output and calls `overflow` once; the owner then cuts
- * the connection. The same happens when all connections together exceed their budget
- * (buffer-budget.ts).
+ * the connection. One long answer does not count: no peer can read half of it before the other half
+ * is pushed, and it would be cut by the same answer whenever it asks. The same happens when all
+ * connections together exceed their budget (buffer-budget.ts), where everything counts.
  */
 import type { Writable } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
@@ -80,6 +81,9 @@ export class OutputBuffer {
   /** Bytes that wait for the gate. */
   #heldBack = 0;
   #isAnswering = false;
+  #isLongAnswer = false;
+  /** Bytes of the last long answer, as far as they may be unread. */
+  #longAnswerBytes = 0;
   /** All pending output may wait for another turn. */
   #mayWait = true;
   /** A flush is scheduled by `flushSoon`. */
@@ -134,8 +138,15 @@ export class OutputBuffer {
     this.#isAnswering = true;
   }
 
+  /** Until `answered`, output is one answer that may be long. What is left of the last one counts. */
+  longAnswer(): void {
+    this.#isLongAnswer = true;
+    this.#longAnswerBytes = 0;
+  }
+
   answered(): void {
     this.#isAnswering = false;
+    this.#isLongAnswer = false;
     if (this.#pending !== '') this.#queue.flushAfterReading(this);
   }
 
@@ -151,7 +162,10 @@ export class OutputBuffer {
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
     if (this.#pending.length > GATHERED_BYTES) this.#flushFull();
     const kept = this.#keptBytes();
-    if (kept > this.#maxUnreadBytes || !this.#account.keep(kept)) {
+    if (this.#isLongAnswer) this.#longAnswerBytes += bytes.length;
+    this.#longAnswerBytes = Math.min(this.#longAnswerBytes, kept);
+    const counted = kept - this.#longAnswerBytes;
+    if (counted > this.#maxUnreadBytes || !this.#account.keep(kept)) {
       this.close();
       this.#overflow();
     }

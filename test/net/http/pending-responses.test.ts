@@ -31,6 +31,18 @@ test('answers up to the bound may wait for their peer; with one byte more it is 
   assert.equal(answers.add(socket, response(), 59), true);
 });
 
+test('an answer that is longer than the bound is sent if nothing else waits', async (t) => {
+  const socket = new Socket();
+  t.after(() => socket.destroy());
+  const answers = new PendingResponses(100, new BufferBudget(100_000));
+  const response = (): ServerResponse => new ServerResponse(new IncomingMessage(socket));
+  const first = response();
+  assert.equal(answers.add(socket, first, 1000), true);
+  assert.equal(answers.add(socket, response(), 1), false);
+  first.emit('close');
+  assert.equal(answers.add(socket, response(), 101), false);
+});
+
 test('an answer without a body takes no room', async (t) => {
   const { address } = await startServer(t, { limits: { maxUnreadBytes: 1 } });
   const head = 'HEAD / HTTP/1.1\r\nHost: localhost\r\n';

@@ -191,6 +191,38 @@ test('up to the bound is kept for a peer that does not read; one byte more overf
   assert.deepEqual(writes.map(String), ['x'.repeat(60)]);
 });
 
+test('one long answer does not count, but what comes beside it does, and the next one', async () => {
+  const { output, turn, overflows } = setUp(100, true);
+  const answer = (bytes: number): void => {
+    output.answering();
+    output.longAnswer();
+    for (let i = 0; i < bytes; i += 50) output.push('x'.repeat(50));
+    output.answered();
+  };
+  output.push('n'.repeat(50));
+  answer(1000);
+  await turn();
+  output.push('n'.repeat(50));
+  assert.equal(overflows(), 0);
+  answer(50);
+  assert.equal(overflows(), 1);
+});
+
+test('a long answer that has been read leaves no room beyond the bound', async () => {
+  const { output, target, turn, overflows } = setUp(100);
+  output.answering();
+  output.longAnswer();
+  output.push('x'.repeat(1000));
+  output.answered();
+  await turn();
+  assert.equal(target.writableLength, 0);
+  output.push('n');
+  output.push('n'.repeat(100));
+  assert.equal(overflows(), 0);
+  output.push('n');
+  assert.equal(overflows(), 1);
+});
+
 test('finishing writes what has gathered; later pushes are ignored, and the stream is left alone', async () => {
   const { writes, output, turn, target } = setUp();
   output.push('last words');
@@ -236,4 +268,17 @@ test('replies up to the bound may wait to be read; one byte more is a lost conne
   clock.advance(1);
   assert.equal((await witness.next()).state, 'acquired');
   assert.equal(server.counts.sessions, 1);
+});
+
+test('lists longer than the bound reach a client that reads: a session can always be resumed', async (t) => {
+  const { greet, cut } = await startLines(t, { limits: { maxUnreadBytes: 1000 } });
+  const { client, session } = await greet();
+  for (let i = 0; i < 100; i++) await client.ask({ ...lock(write('a', `${i}`)), ref: i });
+  await cut(client);
+  const { client: again } = await greet({ session });
+  assert.equal((await take(again, 100)).at(-1)?.ref, 99);
+  again.send({ action: 'inspect' });
+  assert.equal((await take(again, 101)).at(-1)?.end, true);
+  again.send(...Array(40).fill({ action: 'stats' }));
+  await again.ended();
 });
