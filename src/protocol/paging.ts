@@ -6,8 +6,11 @@ import { RequestError } from './errors.ts';
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
 
-/** Characters after which an answer ends, though there is more. */
-export const MAX_ANSWER_LENGTH = 256 * 1024;
+/**
+ * Characters after which an answer ends, though there is more: some 300 locks. Others wait for so long,
+ * and one that asks for more pages hardly notices.
+ */
+export const MAX_ANSWER_LENGTH = 64 * 1024;
 
 /** Decodes the field `max`. */
 export function decodeMax(value: unknown): number | RequestError {
