@@ -33,6 +33,11 @@ export interface Channel {
   /** Bytes of output that the peer has not read. */
   readonly unreadBytes: number;
   /**
+   * Milliseconds since messages of the peer may last have arrived and not been read, because the one
+   * before them was costly: 0 while it is so, Infinity if it never was.
+   */
+  readonly heldAgoMs: number;
+  /**
    * Sends an answer. Answers are written together, once the input of this turn has been processed.
    *
    * @param mayWait the message may go out a turn later, with the output of that turn

@@ -197,7 +197,8 @@ export class SessionProtocol implements Conversation, Peer, RequestContext {
   }
 
   expectHeartbeat(heartbeatMs: number): void {
-    this.#heartbeat = new Heartbeat(this.host.clock, heartbeatMs, () => {
+    const heldAgoMs = (): number => this.channel.heldAgoMs;
+    this.#heartbeat = new Heartbeat(this.host.clock, heartbeatMs, heldAgoMs, () => {
       this.#endWith('silent', silent(heartbeatMs));
     });
   }

@@ -68,6 +68,7 @@ export class SimConnection implements Channel {
   readonly client: string;
   readonly locality = 'unix';
   readonly unreadBytes = 0;
+  readonly heldAgoMs = Number.POSITIVE_INFINITY;
   readonly #network: SimNetwork;
   readonly #events: TransportEvents;
   readonly #toServer: Lane;

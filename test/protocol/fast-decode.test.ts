@@ -253,6 +253,7 @@ function clientsOf(dialect: 'session' | 'v1') {
     };
     const channel: Channel = {
       ...{ client: `c${at}`, locality: 'loopback' as const, unreadBytes: 0 },
+      heldAgoMs: Number.POSITIVE_INFINITY,
       ...{ reply: say, notify: say, end, yieldTurn: () => {}, admitted: () => {} },
     };
     if (dialect === 'session') return converse(host, channel).conversation;

@@ -7,8 +7,10 @@ import { FakeClock } from '../support/fake-clock.ts';
 function setUp(promiseMs: number) {
   const clock = new FakeClock();
   const silences: number[] = [];
-  const heartbeat = new Heartbeat(clock, promiseMs, () => silences.push(clock.now()));
-  return { clock, silences, heartbeat };
+  const input = { heldAgoMs: Number.POSITIVE_INFINITY };
+  const heldAgoMs = (): number => input.heldAgoMs;
+  const heartbeat = new Heartbeat(clock, promiseMs, heldAgoMs, () => silences.push(clock.now()));
+  return { clock, silences, input, heartbeat };
 }
 
 test('silence is noticed at the millisecond of the promise, once', () => {
@@ -29,6 +31,19 @@ test('being heard starts the promise anew', () => {
   assert.deepEqual(silences, []);
   clock.advance(100);
   assert.deepEqual(silences, [50 * 99 + 100]);
+});
+
+test('what is not read may have been said: silence counts from when it was last left unread', () => {
+  const { clock, silences, input } = setUp(100);
+  input.heldAgoMs = 0;
+  clock.advance(250);
+  assert.deepEqual(silences, []);
+  input.heldAgoMs = 30;
+  clock.advance(50);
+  assert.deepEqual(silences, []);
+  input.heldAgoMs = 100;
+  clock.advance(70);
+  assert.deepEqual(silences, [370]);
 });
 
 test('being heard, however often, arms no timer', () => {

@@ -17,7 +17,12 @@ export function converse(host: Host, parts: Partial<Channel> = {}) {
   const say = (text: string): void => void said.push(JSON.parse(text));
   const channel = {
     ...{ client: '192.0.2.1:7', locality: 'loopback', unreadBytes: 0, reply: say, notify: say },
-    ...{ yieldTurn: () => {}, admitted: () => {}, end: () => {} },
+    ...{
+      heldAgoMs: Number.POSITIVE_INFINITY,
+      yieldTurn: () => {},
+      admitted: () => {},
+      end: () => {},
+    },
     ...parts,
   };
   const protocolHost = {

@@ -92,6 +92,10 @@ export class LineConnection implements Channel, LineSink, LineClient {
     return this.#output.unreadBytes;
   }
 
+  get heldAgoMs(): number {
+    return this.#input.heldAgoMs;
+  }
+
   reply(message: string, mayWait?: boolean): void {
     this.#output.push(`${message}\n`, mayWait);
   }

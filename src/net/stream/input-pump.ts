@@ -30,6 +30,8 @@ export class InputPump {
   readonly #ended: () => void;
   /** The rest of a chunk waits for a later turn. */
   #isPaused = false;
+  /** When a pause last ended. */
+  #resumedMs = Number.NEGATIVE_INFINITY;
   /** The present message may be costly. */
   #hasYielded = false;
   /** The peer has ended its side while paused. */
@@ -63,6 +65,11 @@ export class InputPump {
     const take = (chunk: Buffer): void => this.take(chunk);
     if (this.#host.sharedReads) readShared(this.#socket, take);
     else this.#socket.on('data', take);
+  }
+
+  /** Milliseconds since input may last have been left unread: 0 while it is, Infinity if never. */
+  get heldAgoMs(): number {
+    return this.#isPaused ? 0 : this.#host.clock.now() - this.#resumedMs;
   }
 
   /** Delivers `chunk` as if it had been read from the socket. */
@@ -106,6 +113,7 @@ export class InputPump {
 
   #goOn(): void {
     this.#isPaused = false;
+    this.#resumedMs = this.#host.clock.now();
     if (this.#isAtEnd) this.#ended();
     else this.#socket.resume();
   }

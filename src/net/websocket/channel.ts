@@ -98,6 +98,10 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     return this.#connection.unreadBytes;
   }
 
+  get heldAgoMs(): number {
+    return this.#connection.heldAgoMs;
+  }
+
   reply(message: string, mayWait?: boolean): void {
     this.#connection.sendBytes(message, mayWait);
   }
@@ -172,8 +176,8 @@ export class WebSocketChannel implements Channel, WebSocketHandlers {
     const { clock } = this.#options;
     const now = clock.now();
     // A pong may have arrived and not been read.
-    const wasHeld = (clock.inputHeldMs?.() ?? this.#seenMs) > this.#seenMs;
-    if (bytesRead !== this.#bytesSeen || wasHeld) {
+    const heldMs = Math.max(clock.inputHeldMs?.() ?? this.#seenMs, now - this.heldAgoMs);
+    if (bytesRead !== this.#bytesSeen || heldMs > this.#seenMs) {
       this.#unansweredPings = 0;
       this.#seenMs = now;
     }

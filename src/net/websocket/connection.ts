@@ -117,6 +117,11 @@ export class WebSocketConnection {
     this.#input.yieldTurn();
   }
 
+  /** See `InputPump`. */
+  get heldAgoMs(): number {
+    return this.#input.heldAgoMs;
+  }
+
   /** Bytes that are not sent yet. */
   get unreadBytes(): number {
     return this.#output.unreadBytes;

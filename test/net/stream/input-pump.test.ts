@@ -47,7 +47,7 @@ function setUp() {
       heard.push(`${name} ended`),
     );
     pump.start();
-    return { socket, send: (text: string) => socket.deliver(Buffer.from(text)) };
+    return { socket, pump, send: (text: string) => socket.deliver(Buffer.from(text)) };
   };
   /** Whether the turn that is taken was all that there was to do. */
   const turn = (): boolean => {
@@ -98,6 +98,19 @@ test('a message that might have cost much, but did not, is followed at once', ()
   send('0');
   assert.deepEqual(heard, ['0', '0']);
   assert.equal(clock.hasTurns, false);
+});
+
+test('it is known since when input may be unread', () => {
+  const { clock, connect } = setUp();
+  const { pump, send } = connect('');
+  assert.equal(pump.heldAgoMs, Number.POSITIVE_INFINITY);
+  send('5');
+  clock.spentMs += 40;
+  assert.equal(pump.heldAgoMs, 0);
+  clock.runTurn();
+  assert.equal(pump.heldAgoMs, 0);
+  clock.spentMs += 3;
+  assert.equal(pump.heldAgoMs, 3);
 });
 
 test('the end of the input of a connection that waits is not lost', () => {
