@@ -19,6 +19,12 @@ const SLICE_MS = 2;
  */
 const QUIET_MS = 0.25;
 
+/**
+ * Milliseconds after which the queue goes on although others have requests: first requests do not
+ * wait in it, and those of ever new connections could keep it from going on for ever.
+ */
+const MAX_REST_MS = 100;
+
 interface Job {
   readonly run: () => void;
   readonly costMs: number;
@@ -30,6 +36,8 @@ export class TurnQueue {
   /** Index of the first job that has not run. */
   #at = 0;
   #isRunning = false;
+  /** Since when no job has run, while there are jobs. */
+  #waitingSinceMs = 0;
   /** Until then the others are served. */
   #restUntilMs = Number.NEGATIVE_INFINITY;
   #hasOthers = false;
@@ -52,6 +60,7 @@ export class TurnQueue {
    *   next request costs as much as the last is the best guess there is
    */
   nextTurn(run: () => void, costMs = 0): void {
+    if (this.#jobs.length === 0) this.#waitingSinceMs = this.#clock.now();
     if (costMs >= COSTLY_MS && !this.#isRunning) this.#rest(this.#clock.now(), costMs);
     if (this.#jobs.push({ run, costMs }) === 1) this.#clock.nextTurn(() => this.#turn());
   }
@@ -80,10 +89,14 @@ export class TurnQueue {
     this.#isRunning = false;
     // What was deferred is not that of others, even what turned out to cost little.
     this.#hasOthers = false;
+    this.#waitingSinceMs = nowMs;
     this.#rest(nowMs, nowMs - startMs);
   }
 
+  /** Costly work has taken the last `ms` milliseconds. What others were due then is still due. */
   #rest(nowMs: number, ms: number): void {
-    this.#restUntilMs = Math.max(nowMs, this.#restUntilMs) + ms;
+    const leftMs = Math.max(0, this.#restUntilMs - (nowMs - ms));
+    const restUntilMs = nowMs + leftMs + ms;
+    this.#restUntilMs = Math.min(restUntilMs, this.#waitingSinceMs + MAX_REST_MS);
   }
 }

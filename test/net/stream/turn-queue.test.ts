@@ -120,3 +120,26 @@ test('what costs little waits for nothing', () => {
   turnWithInput(0);
   assert.deepEqual(done, ['a']);
 });
+
+test('what costs much one after the other is followed by as long as all of it took', () => {
+  const { clock, done, putNext, turnWithInput } = setUp();
+  for (const name of ['a', 'b', 'c']) {
+    clock.advance(1);
+    putNext(name, 1);
+  }
+  for (let i = 0; i < 2; i++) turnWithInput(1);
+  assert.deepEqual(done, []);
+  turnWithInput(1);
+  assert.deepEqual(done, ['a', 'b']);
+});
+
+test('costly requests of ever new connections do not keep those that wait from going on', () => {
+  const { done, putNext, turnWithInput } = setUp();
+  putNext('a', 1);
+  for (let spentMs = 0; spentMs < 100; spentMs++) {
+    assert.deepEqual(done, []);
+    putNext('new', 1);
+    turnWithInput(1);
+  }
+  assert.deepEqual(done, ['a', 'new']);
+});
