@@ -80,7 +80,7 @@ test('of many connections whose messages cost much, one is read in each turn', (
   const names = ['a', 'b', 'c', 'd'];
   const connections = names.map(connect);
   for (const { send } of connections) send('3');
-  assert.deepEqual(heard, ['a3', 'b3', 'c3', 'd3'], 'nobody knew yet');
+  assert.deepEqual(heard, ['a3', 'b3', 'c3', 'd3'], 'none was known to be costly');
   for (const { send } of connections) send('3');
   clock.spentMs += 100;
   for (let count = 1; count <= names.length; count++) {
