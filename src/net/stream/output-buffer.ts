@@ -24,12 +24,16 @@
  * is pushed, and it would be cut by the same answer whenever it asks. The same happens when all
  * connections together exceed their budget (buffer-budget.ts), where everything counts.
  */
+import { Buffer } from 'node:buffer';
 import type { Writable } from 'node:stream';
 import type { Turns } from '../../runtime/clock.ts';
 import { BufferAccount, type BufferBudget, FREE_BYTES } from './buffer-budget.ts';
 
 /** Past this size output is written at once: gathering more gains nothing. */
 const GATHERED_BYTES = 65_536;
+
+/** The same while the peer is behind: what is gathered costs more than its bytes, see `#writeBehind`. */
+const GATHERED_BEHIND_BYTES = 4096;
 
 /** Bytes of one connection's output that may wait for the store without counting as unread. */
 const FREE_HELD_BACK_BYTES = 1024 * 1024;
@@ -84,6 +88,8 @@ export class OutputBuffer {
   #isLongAnswer = false;
   /** Bytes of the last long answer, as far as they may be unread. */
   #longAnswerBytes = 0;
+  /** Writes that wait for earlier ones. While there are any, the peer is behind. */
+  #writesBehind = 0;
   /** All pending output may wait for another turn. */
   #mayWait = true;
   /** A flush is scheduled by `flushSoon`. */
@@ -160,7 +166,7 @@ export class OutputBuffer {
     this.#pending += bytes;
     this.#mayWait &&= mayWait;
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
-    if (this.#pending.length > GATHERED_BYTES) this.#flushFull();
+    if (this.#pending.length > this.#mostGathered) this.#flushFull();
     const kept = this.#keptBytes();
     if (this.#isLongAnswer) this.#longAnswerBytes += bytes.length;
     this.#longAnswerBytes = Math.min(this.#longAnswerBytes, kept);
@@ -176,6 +182,8 @@ export class OutputBuffer {
     this.#isFlushingSoon = false;
     this.#isDeferred = false;
     if (this.#pending === '') return;
+    // It goes out when the writes before it have.
+    if (this.#writesBehind > 0 && this.#pending.length <= GATHERED_BEHIND_BYTES) return;
     const bytes = this.#pending;
     this.#pending = '';
     this.#mayWait = true;
@@ -193,10 +201,32 @@ export class OutputBuffer {
     }, bytes.length);
   }
 
+  get #mostGathered(): number {
+    return this.#writesBehind > 0 ? GATHERED_BEHIND_BYTES : GATHERED_BYTES;
+  }
+
   #write(bytes: string): void {
+    if (this.#target.writableLength > 0) {
+      this.#writeBehind(bytes);
+      return;
+    }
     const mayCount = this.#account.isCounted || bytes.length > FREE_BYTES;
     if (mayCount) this.#target.write(bytes, 'latin1', () => this.#written());
     else this.#target.write(bytes, 'latin1');
+  }
+
+  /**
+   * The stream keeps `bytes`, so they must cost what they count: in a buffer, and not too few. As a
+   * string they would stay a tree of their parts, which takes four times as much for short answers;
+   * and each write costs half a kilobyte, which is many times an answer.
+   */
+  #writeBehind(bytes: string): void {
+    this.#writesBehind++;
+    this.#target.write(Buffer.from(bytes, 'latin1'), () => {
+      this.#writesBehind--;
+      this.#written();
+      if (this.#writesBehind === 0 && !this.#target.destroyed) this.flush();
+    });
   }
 
   /** A write has finished or failed. */
@@ -235,6 +265,7 @@ export class OutputBuffer {
    */
   finish(finished: () => void): void {
     this.#closed = true;
+    this.#writesBehind = 0;
     if (this.#gate === undefined) {
       this.flush();
       finished();

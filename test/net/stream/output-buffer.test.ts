@@ -223,6 +223,37 @@ test('a long answer that has been read leaves no room beyond the bound', async (
   assert.equal(overflows(), 1);
 });
 
+test('what a peer leaves unread is kept as bytes, and not in small pieces', async () => {
+  const chunks: unknown[] = [];
+  const finish: (() => void)[] = [];
+  const target = new Writable({
+    decodeStrings: false,
+    write(chunk, _encoding, done) {
+      chunks.push(chunk);
+      finish.push(done);
+    },
+  });
+  const output = new OutputBuffer(target, streams, 1_000_000, () => assert.fail('too much'));
+  const say = async (text: string): Promise<void> => {
+    output.push(text);
+    await null;
+  };
+  await say('read\n');
+  for (let i = 0; i < 2000; i++) await say(`${i}\n`);
+  while (finish.length > 0) {
+    finish.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const [first, ...kept] = chunks;
+  assert.equal(first, 'read\n');
+  // The last was written when nothing was unread any more.
+  assert.ok(kept.slice(0, -1).every(Buffer.isBuffer));
+  assert.ok(kept.length < 5, `${kept.length} writes`);
+  assert.equal(kept.join(''), Array.from({ length: 2000 }, (_, i) => `${i}\n`).join(''));
+  await say('again\n');
+  assert.equal(chunks.at(-1), 'again\n');
+});
+
 test('finishing writes what has gathered; later pushes are ignored, and the stream is left alone', async () => {
   const { writes, output, turn, target } = setUp();
   output.push('last words');
