@@ -86,10 +86,12 @@ export class OutputBuffer {
   #heldBack = 0;
   #isAnswering = false;
   #isLongAnswer = false;
-  /** Bytes of the last long answer, as far as they may be unread. */
+  /** Bytes of the last long answer. */
   #longAnswerBytes = 0;
   /** Writes that wait for earlier ones. While there are any, the peer is behind. */
   #writesBehind = 0;
+  /** Bytes of the longest long answer, as far as they may be unread: they don't count. */
+  #exemptBytes = 0;
   /** All pending output may wait for another turn. */
   #mayWait = true;
   /** A flush is scheduled by `flushSoon`. */
@@ -144,7 +146,7 @@ export class OutputBuffer {
     this.#isAnswering = true;
   }
 
-  /** Until `answered`, output is one answer that may be long. What is left of the last one counts. */
+  /** Until `answered`, output is one answer that may be long. Of several, the longest is exempt. */
   longAnswer(): void {
     this.#isLongAnswer = true;
     this.#longAnswerBytes = 0;
@@ -168,10 +170,12 @@ export class OutputBuffer {
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
     if (this.#pending.length > this.#mostGathered) this.#flushFull();
     const kept = this.#keptBytes();
-    if (this.#isLongAnswer) this.#longAnswerBytes += bytes.length;
-    this.#longAnswerBytes = Math.min(this.#longAnswerBytes, kept);
-    const counted = kept - this.#longAnswerBytes;
-    if (counted > this.#maxUnreadBytes || !this.#account.keep(kept)) {
+    if (this.#isLongAnswer) {
+      this.#longAnswerBytes += bytes.length;
+      this.#exemptBytes = Math.max(this.#exemptBytes, this.#longAnswerBytes);
+    }
+    this.#exemptBytes = Math.min(this.#exemptBytes, kept);
+    if (kept - this.#exemptBytes > this.#maxUnreadBytes || !this.#account.keep(kept)) {
       this.close();
       this.#overflow();
     }

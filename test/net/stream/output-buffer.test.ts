@@ -208,6 +208,19 @@ test('one long answer does not count, but what comes beside it does, and the nex
   assert.equal(overflows(), 1);
 });
 
+test('a short answer behind a long one that is unread does not make that count', () => {
+  const { output, overflows } = setUp(100, true);
+  for (const bytes of [1000, 50, 50]) {
+    output.answering();
+    output.longAnswer();
+    output.push('x'.repeat(bytes));
+    output.answered();
+  }
+  assert.equal(overflows(), 0);
+  output.push('n');
+  assert.equal(overflows(), 1);
+});
+
 test('a long answer that has been read leaves no room beyond the bound', async () => {
   const { output, target, turn, overflows } = setUp(100);
   output.answering();
