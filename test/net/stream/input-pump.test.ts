@@ -75,6 +75,18 @@ test('a message that cost much is followed by as much time for others, also wher
   assert.deepEqual(heard, ['busy 4', 'busy 4']);
 });
 
+test('a connection that is alone does not rest for what it sends itself', () => {
+  const { heard, connect, turn } = setUp();
+  const { send } = connect('');
+  send('404');
+  for (const expected of [['4'], ['4', '0'], ['4', '0', '4']]) {
+    assert.deepEqual(heard, expected);
+    turn();
+  }
+  send('4');
+  assert.equal(heard.length, 4);
+});
+
 test('of many connections whose messages cost much, one is read in each turn', () => {
   const { clock, heard, connect } = setUp();
   const names = ['a', 'b', 'c', 'd'];

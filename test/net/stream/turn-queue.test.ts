@@ -1,6 +1,8 @@
 /** What connections put off: in order, and for a bounded time of each turn. */
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { HttpTurns } from '../../../src/net/http/request-turns.ts';
 import { TurnQueue } from '../../../src/net/stream/turn-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
@@ -104,11 +106,27 @@ test('of many whose requests cost much, each turn lets as many on as it has time
 });
 
 test('what was put off and costs much is followed by as long for the others, too', () => {
-  const { clock, done, put, turnWithInput } = setUp();
-  put('a', 5, () => put('b', 5));
+  const { clock, done, put, putNext, turnWithInput } = setUp();
+  put('a', 5, () => putNext('b', 5));
   clock.turn();
   assert.deepEqual(done, ['a']);
   for (let i = 0; i < 4; i++) turnWithInput(1);
+  assert.deepEqual(done, ['a']);
+  turnWithInput(1);
+  assert.deepEqual(done, ['a', 'b']);
+});
+
+test('an HTTP request that costs much is followed by as long for the others', () => {
+  const { clock, queue, done, turnWithInput } = setUp();
+  const turns = new HttpTurns(queue, clock);
+  const socket = new PassThrough();
+  for (const name of ['a', 'b']) {
+    turns.take(socket, () => {
+      clock.advance(2);
+      done.push(name);
+    });
+  }
+  turnWithInput(1);
   assert.deepEqual(done, ['a']);
   turnWithInput(1);
   assert.deepEqual(done, ['a', 'b']);
