@@ -20,8 +20,8 @@ const SLICE_MS = 2;
 const QUIET_MS = 0.25;
 
 /**
- * Milliseconds after which the queue goes on although others have requests: first requests do not
- * wait in it, and those of ever new connections could keep it from going on for ever.
+ * Milliseconds after which the queue goes on although others have requests. The first request of a
+ * connection does not wait in it: without a bound, ever new connections would stop it for good.
  */
 const MAX_REST_MS = 100;
 
