@@ -15,7 +15,7 @@ import type { AcceptedConnection } from '../listen/listener.ts';
 import { closeGracefully, readAgain } from '../stream/graceful-close.ts';
 import type { StreamHost } from '../stream/stream-host.ts';
 import { WebSocketChannel } from '../websocket/channel.ts';
-import { type Page, sentence } from './pages.ts';
+import { isListing, type Page, sentence } from './pages.ts';
 import { PendingResponses } from './pending-responses.ts';
 import { lengthOf, rawResponse } from './raw-response.ts';
 import { hasBody, isSpoken, versionNotSpoken } from './request.ts';
@@ -124,7 +124,9 @@ export class HttpServer {
   /** @param pageOf makes the page; by default the one that the request asks for */
   #answer(request: IncomingMessage, response: ServerResponse, pageOf?: () => Page): void {
     const { method, socket } = request;
-    this.#turns.take(socket, () => {
+    const isCostly = isListing(request.url ?? '');
+    if (isCostly) this.#connectionOf(socket).timeout.requestCame();
+    const answer = (): void => {
       this.#connectionOf(socket).timeout.requestCame();
       const page = pageOf?.() ?? this.#page(request);
       if (this.#isLast(request, page)) {
@@ -136,7 +138,8 @@ export class HttpServer {
       const body = method === 'HEAD' || page.body === '' ? undefined : Buffer.from(page.body);
       if (this.#responses.add(socket, response, body?.length ?? 0)) respond(response, page, body);
       else socket.destroy();
-    });
+    };
+    this.#turns.take(socket, answer, isCostly);
   }
 
   /**

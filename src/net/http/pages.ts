@@ -53,6 +53,12 @@ export const PROBED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH]
 /** Answered even at the connection limit: the server is alive then, and has to be observable. */
 export const WATCHED_PATHS: ReadonlySet<string> = new Set([LIVE_PATH, READY_PATH, METRICS_PATH]);
 
+/** Whether `target` is a page that takes long to make. One that is spelled otherwise may be, too. */
+export function isListing(target: string): boolean {
+  const [path = ''] = target.split('?', 1);
+  return path === LOCKS_PATH || path === NAMESPACES_PATH;
+}
+
 const ALLOW = 'GET, HEAD, OPTIONS';
 
 /** Namespaces listed on the front page; the others are only counted. */

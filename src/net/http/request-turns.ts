@@ -24,11 +24,16 @@ export class HttpTurns {
     this.#clock = clock;
   }
 
-  /** Calls `act` now, or after those before it, one per turn; never after `end`. */
-  take(socket: Duplex, act: () => void): void {
+  /**
+   * Calls `act` now, or after those before it, one per turn; never after `end`.
+   *
+   * @param isCostly whether it waits for its turn also if it is the first: connections with one such
+   *   request each are as many as clients want, and may have gone when it is their turn
+   */
+  take(socket: Duplex, act: () => void, isCostly = false): void {
     const queue = this.#queues.get(socket);
     if (queue === undefined) {
-      this.#begin(socket, act);
+      this.#begin(socket, act, isCostly);
     } else if (!queue.isOver) {
       queue.waiting.push(act);
       queue.isPaused = true;
@@ -52,10 +57,11 @@ export class HttpTurns {
     queue.waiting.length = 0;
   }
 
-  #begin(socket: Duplex, act: () => void): void {
-    const queue: Queue = { waiting: [], isPaused: false, isOver: false };
+  #begin(socket: Duplex, act: () => void, isCostly: boolean): void {
+    const queue: Queue = { waiting: isCostly ? [act] : [], isPaused: false, isOver: false };
     this.#queues.set(socket, queue);
-    this.#act(socket, queue, act);
+    if (isCostly) this.#turns.nextTurn(() => this.#next(socket, queue));
+    else this.#act(socket, queue, act);
   }
 
   #act(socket: Duplex, queue: Queue, act: () => void): void {

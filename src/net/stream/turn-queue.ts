@@ -3,7 +3,8 @@
  * last one was costly. Each turn of the event loop spends `SLICE_MS` on it, or one job if that takes
  * longer. While others have requests, it has half of the time at most: for as long as costly work
  * has taken, they are served before the next job. So a thousand connections with costly requests
- * delay each of the others by one such request, not by the sum of them, and halve its throughput.
+ * delay each of the others by one such request, not by the sum of them, and halve its throughput. What
+ * it takes to write the answers comes on top.
  */
 import type { Clock } from '../../runtime/clock.ts';
 

@@ -132,6 +132,29 @@ test('an HTTP request that costs much is followed by as long for the others', ()
   assert.deepEqual(done, ['a', 'b']);
 });
 
+test('a costly HTTP request waits though it is the first, and is dropped with its connection', () => {
+  const { clock, queue, done } = setUp();
+  const turns = new HttpTurns(queue, clock);
+  const sockets = [new PassThrough(), new PassThrough(), new PassThrough()];
+  for (const [i, socket] of sockets.entries()) {
+    turns.take(
+      socket,
+      () => {
+        clock.advance(2);
+        done.push(`${i}`);
+      },
+      true,
+    );
+  }
+  turns.take(new PassThrough(), () => done.push('probe'));
+  assert.deepEqual(done, ['probe']);
+  sockets[1]?.destroy();
+  clock.turn();
+  assert.deepEqual(done, ['probe', '0']);
+  clock.turn();
+  assert.deepEqual(done, ['probe', '0', '2']);
+});
+
 test('what costs little waits for nothing', () => {
   const { done, putNext, turnWithInput } = setUp();
   putNext('a', 0.05);
