@@ -137,7 +137,7 @@ function explain(error: unknown): { message: string; code: number } | undefined 
   // The server's own sentences are for those who write the messages themselves.
   if (code === 'unauthorized') {
     const message =
-      'authentication required: give a valid token by --token-file or LOCKTOPUS_TOKEN';
+      'the token is missing or wrong: give a valid one by --token-file or LOCKTOPUS_TOKEN';
     return { message, code: VerbExit.noPermission };
   }
   if (code === 'no_such_lock' || code === 'no_such_session') {

@@ -35,6 +35,9 @@ const SCHEMES = 'locktopus://, locktopuss://, unix:, ws:// or wss://';
 /** Throws a TypeError that says why `url` is invalid. */
 export function parseUrl(url: string): Target {
   if (url.startsWith('unix:')) return parseUnix(url);
+  if (url.includes('#')) {
+    throw new TypeError(`${shown(url)} has a fragment: leave out the # and what follows it`);
+  }
   const match = /^([a-z]+):\/\/([^/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(url);
   const [, scheme = '', authority = '', path = '', query = ''] = match ?? [];
   const isWebSocket = scheme === 'ws' || scheme === 'wss';

@@ -495,7 +495,7 @@ test('with tokens, over TLS and a Unix socket', async (t) => {
   assert.equal(refused.code, VerbExit.noPermission);
   assert.match(
     refused.err,
-    /authentication required: give a valid token by --token-file or LOCKTOPUS_TOKEN\.\n$/,
+    /the token is missing or wrong: give a valid one by --token-file or LOCKTOPUS_TOKEN\.\n$/,
   );
   assert.match((await call(['ls', ...tls, '--token-file', tokenFile])).out, /held/);
   const unix = ['--url', `unix:${socket}?namespace=shop`];

@@ -64,7 +64,7 @@ const BAD: readonly [url: string, message: RegExp][] = [
   ['locktopus://a/b?namespace=c', /more than one namespace: name one/],
   ['wss://a/b?namespace=c', /more than one namespace: name one/],
   ['unix:a?namespace=b&namespace=c', /more than one namespace: name one/],
-  ['locktopus://a#b', /start it with locktopus:\/\//],
+  ['locktopus://a#b', /has a fragment: leave out the # and what follows it/],
   ['unix:', /names no socket/],
   ['unix:?namespace=a', /names no socket/],
 ];

@@ -66,7 +66,8 @@ function decodeQuery(
   fields: Record<string, unknown>,
   { limits }: ListingHost,
 ) {
-  const unknown = unknownField(fields, new Set(ACTIONS[action].fields), '');
+  const own = action === 'inspect' ? ['namespace'] : [];
+  const unknown = unknownField(fields, new Set([...own, ...ACTIONS[action].fields]), '');
   return unknown ?? decodeAs(action, fields, undefined, limits);
 }
 

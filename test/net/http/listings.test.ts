@@ -77,7 +77,11 @@ test('a query that makes no sense is an error, not another listing', async (t) =
     ['/locks?namespace=shop&path=[1]', 400, /^Invalid query: path\[0\] must be /],
     ['/locks?namespace=shop&limit=3', 400, /^Invalid query: limit is not a known field; .*max\.$/m],
     ['/locks?namespace=shop&constructor=3', 400, /^Invalid query: constructor is not a known /],
-    ['/locks?namespace=shop&action=evict', 400, /^Invalid query: action .*; known are path, id, /],
+    [
+      '/locks?namespace=shop&action=evict',
+      400,
+      /^Invalid query: action .*; known are namespace, path, id, /,
+    ],
     ['/locks?namespace=shop&ref=1', 400, /^Invalid query: ref is not a known field/],
     ['/locks?namespace=shop&max=0', 400, /^Invalid query: max must be /],
     ['/locks?namespace=shop&max=many', 400, /^Invalid query: max must be /],
