@@ -168,13 +168,14 @@ export class OutputBuffer {
     this.#pending += bytes;
     this.#mayWait &&= mayWait;
     if (!this.#isAnswering && !this.#isFlushingSoon) this.#schedule(mayWait);
-    if (this.#pending.length > this.#mostGathered) this.#flushFull();
+    const most = this.#writesBehind > 0 ? GATHERED_BEHIND_BYTES : GATHERED_BYTES;
+    if (this.#pending.length > most) this.#flushFull();
     const kept = this.#keptBytes();
     if (this.#isLongAnswer) {
       this.#longAnswerBytes += bytes.length;
       this.#exemptBytes = Math.max(this.#exemptBytes, this.#longAnswerBytes);
     }
-    this.#exemptBytes = Math.min(this.#exemptBytes, kept);
+    if (this.#exemptBytes > kept) this.#exemptBytes = kept;
     if (kept - this.#exemptBytes > this.#maxUnreadBytes || !this.#account.keep(kept)) {
       this.close();
       this.#overflow();
@@ -203,10 +204,6 @@ export class OutputBuffer {
       this.#write(bytes);
       this.#released();
     }, bytes.length);
-  }
-
-  get #mostGathered(): number {
-    return this.#writesBehind > 0 ? GATHERED_BEHIND_BYTES : GATHERED_BYTES;
   }
 
   #write(bytes: string): void {
