@@ -17,6 +17,8 @@ export class FakeSocket {
   readonly #wrote: (bytes: Buffer) => void;
   readonly #ended: () => void;
   #unread: Buffer[] = [];
+  /** Called when what is written has been sent, or never will be. */
+  #written: (() => void)[] = [];
   #isPaused = false;
   /** The peer has closed its side. */
   #isHalfClosed = false;
@@ -69,10 +71,17 @@ export class FakeSocket {
     this.#clock.soon(() => this.#flow());
   }
 
-  write(bytes: string, encoding: BufferEncoding): boolean {
+  write(
+    bytes: string | Buffer,
+    encoding?: BufferEncoding | (() => void),
+    done?: () => void,
+  ): boolean {
     if (this.destroyed) return false;
-    const written = Buffer.from(bytes, encoding);
+    const written = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
+    const callback = typeof encoding === 'function' ? encoding : done;
     if (this.isStalled) this.writableLength += written.length;
+    if (callback !== undefined && this.isStalled) this.#written.push(callback);
+    else if (callback !== undefined) this.#clock.soon(callback);
     this.#wrote(written);
     return !this.isStalled;
   }
@@ -117,6 +126,7 @@ export class FakeSocket {
     this.writableLength = 0;
     // As in Node: no more can be written once the output has ended.
     if (!this.isEnding && !this.destroyed) this.#emit('drain');
+    this.#callBack();
     this.#clock.runSoon();
   }
 
@@ -128,7 +138,12 @@ export class FakeSocket {
   #close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.#callBack();
     this.#emit('close');
+  }
+
+  #callBack(): void {
+    for (const callback of this.#written.splice(0)) callback();
   }
 
   #flow(): void {

@@ -187,8 +187,9 @@ export class OutputBuffer {
     this.#isFlushingSoon = false;
     this.#isDeferred = false;
     if (this.#pending === '') return;
+    const isLittle = this.#pending.length <= GATHERED_BEHIND_BYTES;
     // It goes out when the writes before it have.
-    if (this.#writesBehind > 0 && this.#pending.length <= GATHERED_BEHIND_BYTES) return;
+    if (isLittle && this.#writesBehind > 0 && !this.#closed) return;
     const bytes = this.#pending;
     this.#pending = '';
     this.#mayWait = true;
@@ -266,7 +267,6 @@ export class OutputBuffer {
    */
   finish(finished: () => void): void {
     this.#closed = true;
-    this.#writesBehind = 0;
     if (this.#gate === undefined) {
       this.flush();
       finished();

@@ -159,6 +159,21 @@ test('a connection ends when its last output is stored, and ignores what is push
   assert.deepEqual(events, ['goodbye', 'FIN']);
 });
 
+test('the last words of a connection whose peer is behind go out before its end', () => {
+  const { gate, socket, output, events, done } = setUp();
+  socket.isStalled = true;
+  output.push('a');
+  done();
+  gate.isDirty = true;
+  output.push('b');
+  done();
+  output.push('last words');
+  output.finish(() => socket.end());
+  gate.stored();
+  done();
+  assert.deepEqual(events, ['a', 'b', 'last words', 'FIN']);
+});
+
 test('a connection that has nothing to say ends at once if nothing has changed', () => {
   const { socket, output, events, done } = setUp();
   output.finish(() => socket.end());
