@@ -227,7 +227,7 @@ test('what keeps the command from running has an exit code of its own', async (t
       { LOCKTOPUS_URL: `locktopus://127.0.0.1:${address.port}` },
       /^locktopus: /,
     ],
-    [77, ['-w', 'a', 'true'], {}, /: give a valid token by --token-file or LOCKTOPUS_TOKEN\.\n$/],
+    [77, ['-w', 'a', 'true'], {}, /: give a valid one by --token-file or LOCKTOPUS_TOKEN\.\n$/],
     [126, ['-w', 'a', '/dev/null'], token, /^locktopus: cannot run \/dev\/null: .*EACCES/],
     [126, ['-w', 'a', '/'], token, /^locktopus: cannot run \/: EACCES/],
     [126, ['-w', 'a', '/dev/null/x'], token, /^locktopus: cannot run \/dev\/null\/x: .*ENOTDIR/],
