@@ -484,17 +484,24 @@ test('the first word of the command line is the verb', async (t) => {
 const hasScript = /util-linux/.test(spawnSync('script', ['--version']).stdout?.toString() ?? '');
 
 /**
- * What a command and its `run` say when their terminal is closed, after which they get SIGUSR1.
+ * What a command and its `run` say when their terminal is closed.
  *
  * @param redirections of the streams of `run`
+ * @param signals what the shell then sends to `run`; of several, a later one may arrive first
  */
-async function logOfClosing(t: TestContext, url: string, redirections: string): Promise<string> {
+async function logOfClosing(
+  t: TestContext,
+  url: string,
+  redirections: string,
+  signals: readonly string[],
+): Promise<string> {
   const log = join(temporaryFolder(t), 'log');
   execFileSync('mkfifo', [log]);
   const script =
     'exec > "$LOG"; trap "echo HUP; exit 0" HUP; trap "echo USR1; exit 0" USR1; echo ready; while :; do sleep 0.01; done';
   const run = `"${[process.execPath, ...LOCKTOPUS].join('" "')}" run -w a -- sh -c '${script}'`;
-  const command = `exec 3> "$LOG"; trap 'kill -HUP $!; kill -USR1 $!' HUP
+  const kills = signals.map((signal) => `kill -${signal} $!`).join('; ');
+  const command = `exec 3> "$LOG"; trap '${kills}' HUP
     ${run} ${redirections} &
     wait $!; wait $!; echo "status $?" >&3`;
   const terminal = spawn('script', ['-qec', command, '/dev/null'], {
@@ -514,10 +521,11 @@ test('the end of the terminal is for the command, unless nohup started it', {
   skip: !hasScript || LOADER.length > 0,
 }, async (t) => {
   const { url } = await setUp(t);
-  assert.equal(await logOfClosing(t, url, ''), 'ready\nHUP\nstatus 0\n');
+  assert.equal(await logOfClosing(t, url, '', ['HUP']), 'ready\nHUP\nstatus 0\n');
   // The streams as nohup leaves them.
   const redirections = '< /dev/null > /dev/null 2>&1';
-  assert.equal(await logOfClosing(t, url, redirections), 'ready\nUSR1\nstatus 0\n');
+  const log = await logOfClosing(t, url, redirections, ['HUP', 'USR1']);
+  assert.equal(log, 'ready\nUSR1\nstatus 0\n');
 });
 
 test('a killed run takes the command and its children along', async (t) => {
