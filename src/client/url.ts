@@ -38,7 +38,7 @@ export function parseUrl(url: string): Target {
   if (url.includes('#')) {
     throw new TypeError(`${shown(url)} has a fragment: leave out the # and what follows it`);
   }
-  const match = /^([a-z]+):\/\/([^/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(url);
+  const match = /^([a-z]+):\/\/([^/?]*)(\/[^?]*)?(?:\?(.*))?$/s.exec(url);
   const [, scheme = '', authority = '', path = '', query = ''] = match ?? [];
   const isWebSocket = scheme === 'ws' || scheme === 'wss';
   if (!isWebSocket && scheme !== 'locktopus' && scheme !== 'locktopuss') {

@@ -66,13 +66,16 @@ export function tokenFault(token: string): string | undefined {
   return `must have ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH} characters, not ${token.length}`;
 }
 
-/** The answer of the session protocol to a connection without a role. */
-export function unauthorized(failure: AuthFailure): RequestError {
+const BY_HELLO = 'send hello with a token first, as {"action":"hello","token":"..."}';
+
+/**
+ * The answer of the session protocol to a connection without a role.
+ *
+ * @param remedy what to do about it
+ */
+export function unauthorized(failure: AuthFailure, remedy = BY_HELLO): RequestError {
   const what = failure === 'no_token' ? 'authentication required' : 'invalid token';
-  return new RequestError(
-    'unauthorized',
-    `${what}: send hello with a token first, as {"action":"hello","token":"..."}; closing the connection`,
-  );
+  return new RequestError('unauthorized', `${what}: ${remedy}; closing the connection`);
 }
 
 const CLIENT: Authentication = { role: 'client' };

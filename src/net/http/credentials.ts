@@ -11,7 +11,6 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { type AuthFailure, WRONG_TOKEN_DELAY_MS } from '../../protocol/auth.ts';
-import { RequestError } from '../../protocol/errors.ts';
 import { offeredSubprotocols } from '../websocket/handshake.ts';
 import { type Page, parameterRepeated, sentence } from './pages.ts';
 import { headerCount } from './request.ts';
@@ -43,15 +42,6 @@ export function tokenIn(request: IncomingMessage, query: URLSearchParams): strin
 /** The subprotocol to accept; undefined if the client does not offer it. */
 export function chosenSubprotocol(request: IncomingMessage): string | undefined {
   return offeredSubprotocols(request).includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
-}
-
-/** The same as `unauthorizedPage`, as an error of the session protocol. */
-export function handshakeUnauthorized(failure: AuthFailure): RequestError {
-  const what = failure === 'no_token' ? 'authentication required' : 'invalid token';
-  return new RequestError(
-    'unauthorized',
-    `${what}: send a valid token with the handshake; closing the connection`,
-  );
 }
 
 export function unauthorizedPage(failure: AuthFailure): Page {

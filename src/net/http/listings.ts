@@ -19,11 +19,16 @@ export type Listing =
   | { readonly status: 200; readonly body: string }
   | { readonly status: 400 | 404; readonly error: string };
 
-/** Every parameter of a listing, beside the token; each may be there once. */
+/** The parameters beside the token. */
+const PARAMETERS = {
+  inspect: new Set(['namespace', ...ACTIONS.inspect.fields]),
+  namespaces: new Set<string>(ACTIONS.namespaces.fields),
+};
+
+/** Those of all listings; each may be there once. */
 export const LISTING_PARAMETERS: ReadonlySet<string> = new Set([
-  'namespace',
-  ...ACTIONS.inspect.fields,
-  ...ACTIONS.namespaces.fields,
+  ...PARAMETERS.inspect,
+  ...PARAMETERS.namespaces,
 ]);
 
 /** Parameters that are JSON as in a message: ["orders","17"] can name any segment. */
@@ -66,8 +71,7 @@ function decodeQuery(
   fields: Record<string, unknown>,
   { limits }: ListingHost,
 ) {
-  const own = action === 'inspect' ? ['namespace'] : [];
-  const unknown = unknownField(fields, new Set([...own, ...ACTIONS[action].fields]), '');
+  const unknown = unknownField(fields, PARAMETERS[action], '');
   return unknown ?? decodeAs(action, fields, undefined, limits);
 }
 

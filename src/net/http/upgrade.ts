@@ -1,6 +1,6 @@
 /** Decides whether a request becomes a WebSocket, and which conversation it carries. No sockets. */
 import type { IncomingMessage } from 'node:http';
-import type { AuthFailure, Locality, Role } from '../../protocol/auth.ts';
+import { type AuthFailure, type Locality, type Role, unauthorized } from '../../protocol/auth.ts';
 import type { Channel, Conversation, ProtocolHost } from '../../protocol/channel.ts';
 import { type ErrorCode, noMoreSessions, type RequestError } from '../../protocol/errors.ts';
 import { errorMessage } from '../../protocol/replies.ts';
@@ -8,7 +8,7 @@ import { DEFAULT_NAMESPACE, SessionProtocol } from '../../protocol/session-proto
 import { V1Protocol } from '../../protocol/v1-protocol.ts';
 import { CloseCode, encodeClose, encodeFrame, Opcode } from '../websocket/frame.ts';
 import { acceptHead, checkHandshake } from '../websocket/handshake.ts';
-import { chosenSubprotocol, handshakeUnauthorized, unauthorizedPage } from './credentials.ts';
+import { chosenSubprotocol, unauthorizedPage } from './credentials.ts';
 import { handshakeQuery } from './handshake-query.ts';
 import { draining, type Page, sentence, V1_PATH, V2_PATH } from './pages.ts';
 import { targetOf } from './request.ts';
@@ -94,7 +94,7 @@ function unauthorizedAt(
 ): Farewell | Page {
   const page = unauthorizedPage(failure);
   if (pathname !== V2_PATH || chosenSubprotocol(request) === undefined) return page;
-  const error = handshakeUnauthorized(failure);
+  const error = unauthorized(failure, 'send a valid token with the handshake');
   const told = farewell(request, error, CloseCode.unauthorized);
   if (told === undefined) return page;
   host.counters.countError(error.code);

@@ -1,7 +1,8 @@
 /**
  * Feeds a socket's input to a reader, chunk by chunk. The reader may pause within a chunk: the rest
  * of the chunk is then delivered in a later turn, after other connections, and nothing more is read
- * from the socket before that. With a store that is behind, nothing is read until it has caught up.
+ * from the socket before that. So it is after a chunk that was costly, and with a store that is behind
+ * nothing is read until it has caught up.
  */
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
@@ -28,7 +29,7 @@ export class InputPump {
   readonly #output: OutputBuffer;
   readonly #reader: ChunkReader;
   readonly #ended: () => void;
-  /** The rest of a chunk waits for a later turn. */
+  /** Input waits for a later turn: the rest of a chunk, what is in the socket, or both. */
   #isPaused = false;
   /** When a pause last ended. */
   #resumedMs = Number.NEGATIVE_INFINITY;

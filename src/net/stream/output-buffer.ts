@@ -88,10 +88,10 @@ export class OutputBuffer {
   #isLongAnswer = false;
   /** Bytes of the last long answer. */
   #longAnswerBytes = 0;
-  /** Writes that wait for earlier ones. While there are any, the peer is behind. */
-  #writesBehind = 0;
   /** Bytes of the longest long answer, as far as they may be unread: they don't count. */
   #exemptBytes = 0;
+  /** Writes that wait for earlier ones. While there are any, the peer is behind. */
+  #writesBehind = 0;
   /** All pending output may wait for another turn. */
   #mayWait = true;
   /** A flush is scheduled by `flushSoon`. */

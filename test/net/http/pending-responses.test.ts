@@ -17,12 +17,17 @@ const get = (path: string, more = ''): string =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 const CLOSE = 'Connection: close\r\n';
 
-test('answers up to the bound may wait for their peer; with one byte more it is cut', async (t) => {
+/** A connection that may leave 100 bytes unread, and the first of its answers. */
+function setUp(t: TestContext) {
   const socket = new Socket();
   t.after(() => socket.destroy());
-  const answers = new PendingResponses(100, new BufferBudget(1000));
+  const answers = new PendingResponses(100, new BufferBudget(100_000));
   const response = (): ServerResponse => new ServerResponse(new IncomingMessage(socket));
-  const first = response();
+  return { socket, answers, response, first: response() };
+}
+
+test('answers up to the bound may wait for their peer; with one byte more it is cut', (t) => {
+  const { socket, answers, response, first } = setUp(t);
   assert.equal(answers.add(socket, first, 60), true);
   assert.equal(answers.add(socket, response(), 40), true);
   assert.equal(answers.isWaiting(socket), true);
@@ -31,12 +36,8 @@ test('answers up to the bound may wait for their peer; with one byte more it is 
   assert.equal(answers.add(socket, response(), 59), true);
 });
 
-test('an answer that is longer than the bound is sent if nothing else waits', async (t) => {
-  const socket = new Socket();
-  t.after(() => socket.destroy());
-  const answers = new PendingResponses(100, new BufferBudget(100_000));
-  const response = (): ServerResponse => new ServerResponse(new IncomingMessage(socket));
-  const first = response();
+test('an answer that is longer than the bound is sent if nothing else waits', (t) => {
+  const { socket, answers, response, first } = setUp(t);
   assert.equal(answers.add(socket, first, 1000), true);
   assert.equal(answers.add(socket, response(), 1), false);
   first.emit('close');
