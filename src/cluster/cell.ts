@@ -8,7 +8,7 @@ import { EtcdError } from '../store/etcd-error.ts';
 import type { EtcdGateway } from '../store/etcd-gateway.ts';
 import { base64, firstRange, int64, keyValues, textOf } from '../store/etcd-json.ts';
 import { ownerKey } from '../store/etcd-store.ts';
-import type { Cell, Claimed } from './ownership.ts';
+import type { Cell, Claimed } from './ownership-options.ts';
 
 export interface CellOptions {
   readonly gateway: EtcdGateway;

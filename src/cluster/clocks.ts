@@ -1,7 +1,7 @@
 /** The clocks of this process, for `Ownership`. */
 import { uptime } from 'node:os';
 import { systemClock } from '../runtime/clock.ts';
-import type { Clocks } from './ownership.ts';
+import type { Clocks } from './ownership-options.ts';
 
 /** Read at most once a turn: it takes 16 us, the others a tenth. */
 let uptimeMs: number | undefined;

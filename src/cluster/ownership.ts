@@ -23,74 +23,24 @@
  * Time that passed is the most that any clock says: the monotonic one stands still while a machine
  * is suspended, and the wall clock may be set back.
  */
-import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Timer } from '../runtime/clock.ts';
 import { EtcdError } from '../store/etcd-error.ts';
 import { type EtcdClaim, NotOwnerError } from '../store/etcd-store.ts';
 import { StoreError } from '../store/store.ts';
-
-/** A successful claim. */
-export interface Claimed {
-  readonly lease: string;
-  /** The revision in which the owner key was made. */
-  readonly createRevision: string;
-}
-
-/** What decides who is the owner. All reject with an `EtcdError` if they can't be carried out. */
-export interface Cell {
-  /** The address of another server that owns the cell; undefined if there seems to be none. */
-  owner(): Promise<string | undefined>;
-  /** Undefined if another server was faster. */
-  claim(): Promise<Claimed | undefined>;
-  /** False if the lease is over. */
-  keepAlive(claimed: Claimed): Promise<boolean>;
-  /** Whether this server is still the owner, at a moment after the call. */
-  prove(claimed: Claimed): Promise<boolean>;
-  resign(claimed: Claimed): Promise<void>;
-}
-
-/** All clocks at hand, in milliseconds. */
-export interface Clocks {
-  readonly clock: Clock;
-  /** Since 1970. */
-  wallMs(): number;
-  /** Since the machine has started, suspended time included. */
-  uptimeMs(): number;
-}
+import type {
+  Cell,
+  Claimed,
+  Clocks,
+  OwnershipEvents,
+  OwnershipOptions,
+  OwnershipStatistics,
+} from './ownership-options.ts';
 
 /** What output passes on its way to clients. */
 export interface Gate {
   whenStored(job: () => void, bytes?: number): void;
   whenCaughtUp(job: () => void): void;
   readonly isBehind: boolean;
-}
-
-export interface OwnershipEvents {
-  /** Another server owns the cell: its address, each time that it changes. */
-  waiting?(owner: string): void;
-  owning?(): void;
-  /** There is no fresh proof: connections must be cut at once. */
-  silenced?(): void;
-  /** A try failed. Calls can be frequent. */
-  trouble?(error: EtcdError): void;
-}
-
-export interface OwnershipOptions {
-  readonly cell: Cell;
-  readonly clocks: Clocks;
-  /** The lease's time in milliseconds. */
-  readonly ttlMs: number;
-  /** Where clients find this server, as the cell has it; it may be known only once it listens. */
-  readonly address?: () => string;
-  /** Goes on from earlier ownerships. */
-  readonly statistics?: OwnershipStatistics;
-}
-
-/** Counts over all ownerships of a process. */
-export interface OwnershipStatistics {
-  /** How often the server has become the owner. */
-  takeovers: number;
-  /** Requests to etcd that failed and were tried again. */
-  retries: number;
 }
 
 export interface OwnershipSnapshot extends Readonly<OwnershipStatistics> {

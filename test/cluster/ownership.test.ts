@@ -1,7 +1,8 @@
 /** Who owns a cell, in simulated time; the bugs that would be likely are planted, and found. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Claimed, Ownership, type OwnershipOptions } from '../../src/cluster/ownership.ts';
+import { Ownership } from '../../src/cluster/ownership.ts';
+import type { Claimed, OwnershipOptions } from '../../src/cluster/ownership-options.ts';
 import { Random } from '../support/random.ts';
 import { type Faults, TTL_MS, World } from './world.ts';
 

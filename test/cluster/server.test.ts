@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { connect as connectClient } from '../../src/client/index.ts';
-import { type Cell, Ownership } from '../../src/cluster/ownership.ts';
+import { Ownership } from '../../src/cluster/ownership.ts';
+import type { Cell } from '../../src/cluster/ownership-options.ts';
 import type { Limits } from '../../src/runtime/limits.ts';
 import { Server } from '../../src/server.ts';
 import { EtcdError } from '../../src/store/etcd-error.ts';

@@ -3,7 +3,7 @@
  * true one, and it can be stopped, suspended with its machine, and killed. What happens to it while it
  * stands still happens when it goes on.
  */
-import type { Clocks } from '../../src/cluster/ownership.ts';
+import type { Clocks } from '../../src/cluster/ownership-options.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
 import type { SimClock } from '../client/sim-clock.ts';
 import type { Random } from '../support/random.ts';

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { EtcdCell } from '../../src/cluster/cell.ts';
-import { Ownership, type OwnershipOptions } from '../../src/cluster/ownership.ts';
+import { Ownership } from '../../src/cluster/ownership.ts';
+import type { OwnershipOptions } from '../../src/cluster/ownership-options.ts';
 import { LineConnection, type LineHost } from '../../src/net/lines/line-connection.ts';
 import { makeStreamHost } from '../../src/net/stream/stream-host.ts';
 import { Auth } from '../../src/protocol/auth.ts';

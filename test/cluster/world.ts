@@ -7,13 +7,13 @@
  */
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  type Cell,
-  type Claimed,
-  type Clocks,
-  Ownership,
-  type OwnershipOptions,
-} from '../../src/cluster/ownership.ts';
+import { Ownership } from '../../src/cluster/ownership.ts';
+import type {
+  Cell,
+  Claimed,
+  Clocks,
+  OwnershipOptions,
+} from '../../src/cluster/ownership-options.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
 import { EtcdError } from '../../src/store/etcd-error.ts';
 import type { Random } from '../support/random.ts';

@@ -1,6 +1,7 @@
 /** An ownership that only gives a server its address: without a store nothing more is asked of it. */
 import { systemClocks } from '../../src/cluster/clocks.ts';
-import { type Cell, Ownership } from '../../src/cluster/ownership.ts';
+import { Ownership } from '../../src/cluster/ownership.ts';
+import type { Cell } from '../../src/cluster/ownership-options.ts';
 
 const unused = (): Promise<never> => Promise.reject(new Error('without a store there is no cell'));
 
