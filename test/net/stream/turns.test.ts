@@ -1,6 +1,8 @@
 /** Costly requests: after each, everybody else has a turn, and none is lost or out of order. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { COSTLY_LENGTH } from '../../../src/protocol/fields.ts';
 import type { LockObserver } from '../../../src/session/session-host.ts';
@@ -68,6 +70,19 @@ test('a costly request at the head of more than one read is followed by what cam
   client.send(INSPECT, ...pings);
   assert.equal((await client.next()).end, true);
   for (const ping of pings) assert.deepEqual(await client.next(), ping);
+});
+
+test('a listing waits for its turn, also as the first request of its connection', async (t) => {
+  const server = await startServer(t);
+  const { port } = server.address;
+  const listing = connect(port, '127.0.0.1');
+  await once(listing, 'connect');
+  const other = await LineClient.connect(t, port);
+  await other.ask({ action: 'ping' });
+  listing.end('GET /locks?namespace=default HTTP/1.0\r\n\r\n');
+  other.send(lock(write('late')));
+  assert.equal((await other.next()).state, 'acquired');
+  assert.match(await textOf(listing), /"path":\["late"\]/);
 });
 
 /** Records in which turn of the event loop each lock is acquired. */
